@@ -1,0 +1,71 @@
+/** Subsystems whose character devices a seat can own (promise 12). */
+export type Subsystem = 'input' | 'sound' | 'drm';
+
+/** Directory below `/dev` that a class of nodes lives in. */
+export type NodeClass = 'input' | 'snd' | 'dri';
+
+/** A character device number. Minors are taken from sysfs `dev`, never computed (evdev minors are 64+N for the first 32 only). */
+export interface DeviceNumber {
+  readonly major: number;
+  readonly minor: number;
+}
+
+/** One ancestor of a device, nearest first: what udev rules match with KERNELS, SUBSYSTEMS, DRIVERS and ATTRS. */
+export interface Ancestor {
+  readonly syspath: string;
+  readonly sysname: string;
+  readonly subsystem: string | undefined;
+  readonly driver: string | undefined;
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/** One udev device, facts only. */
+export interface Device {
+  /** `/sys/devices/...`, the identity of a device while it exists. */
+  readonly syspath: string;
+  readonly subsystem: string;
+  readonly sysname: string;
+  readonly devtype: string | undefined;
+  /** `/dev/input/event3`, absent for heads such as `input7`. */
+  readonly node: string | undefined;
+  readonly number: DeviceNumber | undefined;
+  /** udev properties as in the database. Hostile: a USB device chooses some of them. */
+  readonly properties: Readonly<Record<string, string>>;
+  readonly tags: readonly string[];
+  /** Symbolic links below /dev, absolute. */
+  readonly links: readonly string[];
+  readonly ancestors: readonly Ancestor[];
+  /** Own sysfs attributes that rules may match (name, uniq, phys, id/vendor ...). */
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+/**
+ * Devices of one physical function that travel together: an `inputN` with its event, mouse and js nodes,
+ * a sound `cardN` with its control and PCM nodes, a DRM device with its card and render nodes.
+ * The verdict belongs to the head; the nodes inherit it.
+ */
+export interface Unit {
+  /** Syspath of the head: the identity of the unit. */
+  readonly id: string;
+  readonly subsystem: Subsystem;
+  readonly head: Device;
+  /** Devices with a node, in announcement order (sound: control last). */
+  readonly nodes: readonly Device[];
+}
+
+export const numberText = (n: DeviceNumber): string => `${n.major}:${n.minor}`;
+
+/** Name of a device in the udev database: `c13:69` or `+input:input12` (sd_device_get_device_id). */
+export const recordId = (device: Pick<Device, 'number' | 'subsystem' | 'sysname'>): string =>
+  device.number === undefined ? `+${device.subsystem}:${device.sysname}` : `c${numberText(device.number)}`;
+
+export const nodeClass = (subsystem: Subsystem): NodeClass => {
+  switch (subsystem) {
+    case 'input':
+      return 'input';
+    case 'sound':
+      return 'snd';
+    case 'drm':
+      return 'dri';
+  }
+};

@@ -1,0 +1,58 @@
+import type { DeviceNumber, NodeClass } from './device.js';
+
+/** A device node as it shall stand in the seat directory. Owner ids are host ids; mode in octal bits, e.g. 0o660. */
+export interface NodeSpec {
+  readonly class: NodeClass;
+  /** Kernel name below the class directory: `event3`. */
+  readonly name: string;
+  readonly number: DeviceNumber;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+/** An entry of the udev database that the container sees. */
+export interface RecordSpec {
+  /** `c13:69` or `+input:input12`. */
+  readonly id: string;
+  /** The file's text, every line ended by a newline. */
+  readonly text: string;
+  readonly tags: readonly string[];
+}
+
+/** udev properties of one device, as they are announced. */
+export type Properties = Readonly<Record<string, string>>;
+
+/** Everything a later removal needs, kept on disk because sysfs has forgotten the device by then. */
+export interface JournalEntry {
+  /** Record id: `c13:69`. Reused by the kernel, so `syspath` tells two devices with one id apart. */
+  readonly id: string;
+  readonly syspath: string;
+  /** Syspath of the unit's head. */
+  readonly unit: string;
+  readonly node: NodeSpec | undefined;
+  readonly tags: readonly string[];
+  readonly properties: Properties;
+  /** The rule that gave it, `policies/left.yaml:4`, for status and audit. */
+  readonly rule: string;
+  readonly hard: boolean;
+  /** Key of the container that knows of it: announced there, or found there by a container that started later. */
+  readonly knownTo: string | undefined;
+}
+
+/**
+ * What an executor can do, as plain data: dry-run prints it, audit records it, tests compare it.
+ * `intend` precedes everything that puts a device into a seat, `forget` follows everything that takes it out:
+ * a crash in between leaves the entry, and the next plan finishes the removal.
+ */
+export type Step =
+  | { readonly step: 'intend'; readonly entry: JournalEntry }
+  | { readonly step: 'grant'; readonly number: DeviceNumber; readonly syspath: string }
+  | { readonly step: 'node'; readonly node: NodeSpec }
+  | { readonly step: 'record'; readonly record: RecordSpec }
+  | { readonly step: 'announce'; readonly action: 'add' | 'change' | 'remove'; readonly entry: JournalEntry }
+  | { readonly step: 'deny'; readonly number: DeviceNumber }
+  | { readonly step: 'unlink'; readonly class: NodeClass; readonly name: string }
+  | { readonly step: 'unrecord'; readonly id: string; readonly tags: readonly string[] }
+  | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeSpec[]; readonly hard: boolean }
+  | { readonly step: 'forget'; readonly id: string };

@@ -1,0 +1,25 @@
+import type { Rule, SeatPolicy } from './policy.js';
+
+/** A rule of a seat that wants a unit. */
+export interface Claim {
+  readonly seat: string;
+  readonly rule: Rule;
+}
+
+/** One rule held against one unit: it matched, or the first condition that failed, in words. */
+export interface TraceLine {
+  readonly seat: string;
+  readonly rule: Rule;
+  readonly failed: string | undefined;
+}
+
+/**
+ * Policy times device. `seats` has one claim, or several where every rule says `share`;
+ * `host` means nobody asked; `conflict` means two seats did, and neither gets it.
+ */
+export type Verdict =
+  | { readonly kind: 'seat'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] }
+  | { readonly kind: 'host'; readonly trace: readonly TraceLine[] }
+  | { readonly kind: 'conflict'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] };
+
+export type { SeatPolicy };
