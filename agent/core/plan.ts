@@ -40,11 +40,11 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
     if (actual.records.has(entry.id)) steps.push({ step: 'unrecord', id: entry.id, tags: entry.tags });
   }
   for (const entry of order) {
-    if (actual.container !== undefined && entry.knownTo === actual.container) {
+    if (actual.audience !== undefined && entry.knownTo === actual.audience) {
       steps.push({ step: 'announce', action: 'remove', entry });
     }
   }
-  if (actual.present.has(unit) && nodes.length > 0) {
+  if (actual.present(unit) && nodes.length > 0) {
     steps.push({ step: 'revoke', unit, nodes, hard: entries.some((entry) => entry.hard) });
   }
   return [...steps, ...order.map((entry): Step => ({ step: 'forget', id: entry.id }))];
@@ -105,7 +105,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       }
     }
     if (before === undefined || actual.records.get(entry.id) !== record.text) records.push({ step: 'record', record });
-    if (actual.container !== undefined && current.knownTo !== actual.container) {
+    if (actual.audience !== undefined && current.knownTo !== actual.audience) {
       announcements.push({ step: 'announce', action: announcedAs(entry), entry: current });
     }
   }

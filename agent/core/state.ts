@@ -14,8 +14,10 @@ export interface DesiredSeat {
 
 /** What a seat does look like, read from the seat directory, the device map, the container and the journal. */
 export interface ActualSeat {
-  /** Key of the running container (pid and start time), undefined while there is none. */
+  /** Key of the container (pid and start time), undefined while there is none: nothing can be granted then. */
   readonly container: string | undefined;
+  /** The same key once its udev directory is grafted: only then can anybody inside be told anything. */
+  readonly audience: string | undefined;
   /** Numbers with a grant in force, as `13:69`. */
   readonly grants: ReadonlySet<string>;
   /** Nodes by `class/name`. */
@@ -23,8 +25,8 @@ export interface ActualSeat {
   /** Texts of the records by id. */
   readonly records: ReadonlyMap<string, string>;
   readonly journal: ReadonlyMap<string, JournalEntry>;
-  /** Units that still exist in the device table: what is still plugged must be revoked when it leaves a seat. */
-  readonly present: ReadonlySet<string>;
+  /** Whether a unit still exists: what is still plugged must be revoked when it leaves a seat. */
+  readonly present: (unit: string) => boolean;
 }
 
 export const nodeKey = (node: Pick<NodeSpec, 'class' | 'name'>): string => `${node.class}/${node.name}`;

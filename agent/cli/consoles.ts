@@ -1,0 +1,14 @@
+import { restoreConsoles } from '../host/consoles.js';
+import type { Call, ExitCode, Verb } from './verb.js';
+
+/** `hotseat consoles restore`: the way back in, run by a unit of its own when the agent has stopped for good. */
+export const consoles: Verb = {
+  summary: "give the host's text consoles their keyboard mode back",
+  usage: 'consoles restore',
+  options: {},
+  run: async ({ words }: Call): Promise<ExitCode> => {
+    if (words[0] !== 'restore') throw new Error('consoles takes one word: restore');
+    await restoreConsoles();
+    return 0;
+  },
+};

@@ -1,0 +1,25 @@
+import { ask } from '../control/client.js';
+import { controlSocket } from '../seat/layout.js';
+import type { Call, ExitCode, Verb } from './verb.js';
+
+/**
+ * `hotseat wait`: LXC's start-host hook. Always exits 0, because a hook that fails stops the container, and a seat
+ * without its keyboard for a moment is better than no seat.
+ */
+export const wait: Verb = {
+  summary: 'for a container start hook: wait until its devices are granted',
+  usage: 'wait [CONTAINER] [--timeout MS]  (CONTAINER: $LXC_NAME)',
+  options: { timeout: { type: 'string', help: 'longest wait, ms (10000)' } },
+  run: async ({ options, words }: Call): Promise<ExitCode> => {
+    const container = process.env['LXC_NAME'] ?? words[0];
+    const timeoutMs = Number(options['timeout'] ?? 10_000);
+    if (container === undefined) throw new Error('name the container, or run as an LXC hook');
+    if (!(timeoutMs >= 0 && timeoutMs <= 600_000)) throw new Error('--timeout takes 0 to 600000 ms');
+    try {
+      await ask(controlSocket, { verb: 'wait', container, timeoutMs }, timeoutMs + 1000);
+    } catch (error) {
+      console.error(`hotseat wait: ${(error as Error).message}; ${container} starts without waiting`);
+    }
+    return 0;
+  },
+};

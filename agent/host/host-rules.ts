@@ -1,0 +1,24 @@
+import type { Logger } from 'pino';
+import type { Policy } from '../core/policy.js';
+import type { House } from '../house.js';
+import { compileRules, hostSeat } from '../policy/udev-rules.js';
+import type { DeviceTable } from '../udev/table.js';
+import { installRules, triggerChange } from './udev-rules.js';
+
+/** Keeps the host's own udev in agreement with the policy: logind and the host's display server never take a seat's device. */
+export class HostRules {
+  constructor(private readonly log: Logger) {}
+
+  /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */
+  async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
+    await installRules(compileRules(policy));
+    const stale = table.units().filter((unit) => {
+      const verdict = house.judged.get(unit.id);
+      return verdict !== undefined && (unit.head.properties['ID_SEAT'] ?? 'seat0') !== (hostSeat(verdict) ?? 'seat0');
+    });
+    for (const unit of stale) {
+      for (const device of new Set([unit.head, ...unit.nodes])) triggerChange(device.syspath);
+    }
+    if (stale.length > 0) this.log.info({ units: stale.map((unit) => unit.id) }, 'host seats changed');
+  }
+}

@@ -1,0 +1,37 @@
+import { concatMap, map, merge, type Observable, tap, timer } from 'rxjs';
+import type { Policy } from './core/policy.js';
+import type { Container } from './engines/engine.js';
+import type { House } from './house.js';
+import type { DeviceTable } from './udev/table.js';
+import type { UdevMessage } from './udev/source.js';
+
+/** Everything that can make a seat change. */
+export interface Sources {
+  /** udevd's messages, and a resync whenever some may have been lost. */
+  readonly udev: Observable<UdevMessage>;
+  /** A good policy, whenever there is a new one. */
+  readonly policies: Observable<Policy>;
+  /** All running containers, whenever one started, stopped, froze, thawed or got another init. */
+  readonly containers: Observable<readonly Container[]>;
+}
+
+/** What no event tells of is looked for this often, ms (promise 6). */
+const recheckEvery = 30_000;
+
+/**
+ * The way of every event, from what happened to the seats that it may have changed:
+ *
+ *     udev ──► device table ──► verdicts ──┐
+ *     policy ──────────────► verdicts ─────┼──► seats ──► their workers ──► kernel ──► the containers' Xorgs
+ *     engines ──► container table ─────────┘
+ *
+ * What has to be done is never in the event. A worker finds it by comparing what its seat shall have with what it has,
+ * so that start, hot-plug, container restart, agent restart, policy reload and lost events are one code path.
+ */
+export function pipeline(sources: Sources, table: DeviceTable, house: House): Observable<void> {
+  const plugged = sources.udev.pipe(map((message) => house.judge(table.take(message))));
+  const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
+  const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
+  const recheck = timer(recheckEvery, recheckEvery).pipe(concatMap(() => house.recheck()));
+  return merge(merge(plugged, ruled, populated).pipe(tap((seats) => void house.serve(seats)), map(() => undefined)), recheck);
+}

@@ -1,0 +1,20 @@
+import { pidsBelow, readOptional } from '../engines/process.js';
+
+/**
+ * Names of processes in a container whose udev monitor hears nothing: libudev looks for `/run/udev/control` once, when
+ * a monitor is made, and joins no multicast group without it. Such a socket shows as `Groups 00000000` of protocol 15
+ * (NETLINK_KOBJECT_UEVENT) in the container's /proc/net/netlink; its port id is the pid inside.
+ */
+export function deafMonitors(init: number, cgroup: string): string[] {
+  const table = readOptional(`/proc/${init}/net/netlink`) ?? '';
+  const ports = new Set<string>();
+  for (const line of table.split('\n').slice(1)) {
+    const [, protocol, port, groups] = line.trim().split(/\s+/);
+    if (protocol === '15' && groups === '00000000' && port !== undefined && port !== '0' && port !== '1') ports.add(port);
+  }
+  if (ports.size === 0) return [];
+  return pidsBelow(cgroup).flatMap((pid) => {
+    const inside = /^NSpid:.*\s(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+    return inside !== undefined && ports.has(inside) ? [`${readOptional(`/proc/${pid}/comm`)?.trim()} (pid ${inside})`] : [];
+  });
+}

@@ -1,0 +1,197 @@
+// The driver's end of the control channel; guest/baked/guest.mjs is the other one and describes the messages.
+
+import { createConnection, type Socket } from 'node:net';
+import { createInterface } from 'node:readline';
+
+export interface ExecOptions {
+  timeoutMs?: number;
+  stdin?: string | Buffer;
+  env?: Record<string, string>;
+  cwd?: string;
+  /** Do not throw when the exit code is not 0. */
+  allowFailure?: boolean;
+}
+
+export interface ExecResult {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export class GuestError extends Error {
+  override name = 'GuestError';
+  constructor(
+    readonly argv: readonly string[],
+    readonly result: ExecResult,
+    why: string,
+  ) {
+    super(`${argv.join(' ')}: ${why}\n${result.stderr || result.stdout}`.trimEnd());
+  }
+}
+
+interface FromGuest {
+  t: 'hello' | 'out' | 'err' | 'exit';
+  id?: number;
+  epoch?: number;
+  b64?: string;
+  code?: number | null;
+  signal?: string | null;
+  timedOut?: boolean;
+  error?: string;
+}
+
+const PIECE = 96 * 1024;
+
+/** A process in the guest that runs on. */
+export class Process {
+  stdout = '';
+  stderr = '';
+  readonly done: Promise<ExecResult>;
+  /** Called with every piece of standard output. */
+  onOutput: ((text: string) => void) | undefined;
+  #settle!: { resolve(result: ExecResult): void; reject(error: Error): void };
+  readonly #out: Buffer[] = [];
+  readonly #err: Buffer[] = [];
+
+  constructor(
+    readonly id: number,
+    readonly argv: readonly string[],
+    readonly send: (message: object) => void,
+  ) {
+    this.done = new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+    this.done.catch(() => undefined);
+  }
+
+  write(data: string | Buffer): void {
+    const bytes = Buffer.from(data);
+    for (let at = 0; at < bytes.length; at += PIECE)
+      this.send({ id: this.id, op: 'in', b64: bytes.subarray(at, at + PIECE).toString('base64') });
+  }
+
+  end(): void {
+    this.send({ id: this.id, op: 'eof' });
+  }
+
+  kill(signal: NodeJS.Signals = 'SIGTERM'): Promise<ExecResult> {
+    this.send({ id: this.id, op: 'kill', signal });
+    return this.done;
+  }
+
+  take(message: FromGuest): void {
+    if (message.t === 'exit') {
+      const code = message.code ?? (message.signal ? 128 : 127);
+      const result = { code, stdout: this.stdout, stderr: this.stderr };
+      if (message.timedOut) this.fail(new GuestError(this.argv, result, 'timed out'));
+      else if (message.error) this.fail(new GuestError(this.argv, result, message.error));
+      else this.#settle.resolve(result);
+      return;
+    }
+    const data = Buffer.from(message.b64 ?? '', 'base64');
+    // Whole buffers are decoded, because a piece can end in the middle of a character.
+    if (message.t === 'out') {
+      this.#out.push(data);
+      this.stdout = Buffer.concat(this.#out).toString();
+      this.onOutput?.(data.toString());
+    } else {
+      this.#err.push(data);
+      this.stderr = Buffer.concat(this.#err).toString();
+    }
+  }
+
+  fail(error: Error): void {
+    this.#settle.reject(error);
+  }
+}
+
+export class Channel {
+  readonly #socket: Socket;
+  readonly #running = new Map<number, Process>();
+  #next = 1;
+  #epoch = 0;
+  #greeted: (() => void) | undefined;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('error', () => undefined);
+    socket.on('close', () => this.#drop('QEMU is gone'));
+    createInterface({ input: socket }).on('line', (line) => this.#take(line));
+  }
+
+  static async connect(path: string): Promise<Channel> {
+    const socket = createConnection(path);
+    await new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('error', reject));
+    return new Channel(socket);
+  }
+
+  /** After connecting and after every loadvm: sets the guest's clock, kills what ran, starts with clean lines. */
+  async hello(timeoutMs: number): Promise<void> {
+    this.#drop('the machine was set back');
+    const until = Date.now() + timeoutMs;
+    while (Date.now() < until) {
+      this.#epoch = Math.floor(Math.random() * 2 ** 48);
+      const answered = await new Promise<boolean>((resolve) => {
+        const timer = setTimeout(() => resolve(false), 5000);
+        this.#greeted = () => {
+          clearTimeout(timer);
+          resolve(true);
+        };
+        this.#socket.write(`\n${JSON.stringify({ op: 'hello', epoch: this.#epoch, time: Date.now() })}\n`);
+      });
+      if (answered) return;
+    }
+    throw new Error(`the guest did not answer within ${timeoutMs / 1000} s`);
+  }
+
+  start(argv: readonly string[], options: Pick<ExecOptions, 'timeoutMs' | 'env' | 'cwd'> = {}): Process {
+    const id = this.#next++;
+    const send = (message: object) => {
+      this.#socket.write(`${JSON.stringify(message)}\n`);
+    };
+    const process = new Process(id, argv, send);
+    this.#running.set(id, process);
+    send({ id, op: 'exec', argv, env: options.env, cwd: options.cwd, timeoutMs: options.timeoutMs });
+    return process;
+  }
+
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const process = this.start(argv, { timeoutMs: 60_000, ...options });
+    if (options.stdin !== undefined) process.write(options.stdin);
+    process.end();
+    const result = await process.done;
+    if (result.code !== 0 && !options.allowFailure) throw new GuestError(argv, result, `exit code ${result.code}`);
+    return result;
+  }
+
+  async putFile(path: string, content: string | Buffer, mode = 0o644): Promise<void> {
+    const script = 'mkdir -p "$(dirname "$1")" && cat > "$1.lab-tmp" && chmod "$2" "$1.lab-tmp" && mv -f "$1.lab-tmp" "$1"';
+    await this.exec(['sh', '-c', script, 'sh', path, mode.toString(8)], { stdin: content });
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #take(line: string): void {
+    let message: FromGuest;
+    try {
+      message = JSON.parse(line) as FromGuest;
+    } catch {
+      return; // half a line from before a snapshot
+    }
+    if (message.t === 'hello') {
+      if (message.epoch === this.#epoch) this.#greeted?.();
+      return;
+    }
+    const process = message.id === undefined ? undefined : this.#running.get(message.id);
+    if (!process) return;
+    if (message.t === 'exit') this.#running.delete(process.id);
+    process.take(message);
+  }
+
+  #drop(why: string): void {
+    for (const process of this.#running.values()) process.fail(new Error(`${process.argv.join(' ')}: ${why}`));
+    this.#running.clear();
+  }
+}
