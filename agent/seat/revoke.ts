@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { NodeSpec } from '../core/step.js';
 import { freeze, isFrozen, thaw } from '../kernel/cgroup.js';
 import { type Holder, holders, pidfdGetfd, pidfdOpen, revokeEvdev } from '../kernel/pidfd.js';
@@ -32,7 +33,7 @@ export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefi
       else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
     }
     for (const process of scan.inFlight) {
-      if (process.cgroupPath === undefined || cgroup === undefined || within(process.cgroupPath, cgroup)) {
+      if (cgroup !== undefined && process.cgroup.startsWith(`/${basename(cgroup)}`)) {
         left.push(`${process.command} (pid ${process.pid}) has descriptors in flight on a socket`);
       }
     }
@@ -41,8 +42,6 @@ export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefi
     if (thawAfter) await thaw(cgroup, { timeoutMs: 2000 });
   }
 }
-
-const within = (path: string, cgroup: string): boolean => cgroup.endsWith(`/${path.split('/')[1] ?? ''}`);
 
 function takeBack(holder: Holder, left: string[]): number {
   let pidfd: number | undefined;

@@ -165,7 +165,8 @@ export class Channel {
   }
 
   async putFile(path: string, content: string | Buffer, mode = 0o644): Promise<void> {
-    const script = 'mkdir -p "$(dirname "$1")" && cat > "$1.lab-tmp" && chmod "$2" "$1.lab-tmp" && mv -f "$1.lab-tmp" "$1"';
+    const script =
+      'mkdir -p "$(dirname "$1")" && cat > "$1.lab-tmp" && chmod "$2" "$1.lab-tmp" && mv -f "$1.lab-tmp" "$1"';
     await this.exec(['sh', '-c', script, 'sh', path, mode.toString(8)], { stdin: content });
   }
 

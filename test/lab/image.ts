@@ -109,7 +109,10 @@ async function finishHost(root: string): Promise<void> {
   await put('etc/fstab', '/dev/vda / ext4 defaults,noatime 0 1\n');
   await put('etc/machine-id', 'b0b1b2b3b4b5b6b7b8b9babbbcbdbebf\n');
   await mkdir(join(root, 'etc/systemd/journald.conf.d'), { recursive: true });
-  await put('etc/systemd/journald.conf.d/lab.conf', '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\nRateLimitBurst=0\n');
+  await put(
+    'etc/systemd/journald.conf.d/lab.conf',
+    '[Journal]\nStorage=volatile\nRuntimeMaxUse=64M\nRateLimitBurst=0\n',
+  );
   await mkdir(join(root, 'opt/lab'), { recursive: true });
   await cp(join(guestFiles, 'baked/guest.mjs'), join(root, 'opt/lab/guest.mjs'));
   await cp(join(guestFiles, 'baked/hotseat-lab.service'), join(root, 'etc/systemd/system/hotseat-lab.service'));
@@ -143,7 +146,8 @@ async function mirror(): Promise<string> {
 async function recipeHash(): Promise<string> {
   const hash = createHash('sha256').update(JSON.stringify(recipe));
   const baked = join(guestFiles, 'baked');
-  for (const file of (await readdir(baked)).sort()) hash.update(`\0${file}\0`).update(await readFile(join(baked, file)));
+  for (const file of (await readdir(baked)).sort())
+    hash.update(`\0${file}\0`).update(await readFile(join(baked, file)));
   return hash.digest('hex').slice(0, 16);
 }
 

@@ -5,7 +5,7 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ResultPromise, execa } from 'execa';
+import { execa } from 'execa';
 import { type Accel, accel } from './accel.js';
 import { Channel } from './channel.js';
 import { exists, type Image } from './image.js';
@@ -40,19 +40,20 @@ export interface State {
 
 export class Machine {
   readonly plugged = new Map<string, DeviceArgs>();
+  readonly #mouse = new Map<string, number>();
   readonly #points = new Map<string, DeviceArgs[]>();
-  readonly #qemu: ResultPromise<{ reject: false }>;
-  #kill: () => void;
+  readonly #ended: Promise<unknown>;
+  readonly #kill: () => void;
 
   private constructor(
     readonly dir: string,
     readonly accel: Accel,
-    qemu: ResultPromise<{ reject: false }>,
+    ended: Promise<unknown>,
     readonly qmp: Qmp,
     readonly channel: Channel,
     kill: () => void,
   ) {
-    this.#qemu = qemu;
+    this.#ended = ended;
     this.#kill = kill;
   }
 
@@ -65,7 +66,12 @@ export class Machine {
     await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, disk]);
 
     // Through setpriv, so that QEMU dies with us however we die.
-    const command = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...options(image, how, dir, disk, from !== undefined)];
+    const command = [
+      '--pdeathsig',
+      'KILL',
+      'qemu-system-x86_64',
+      ...options(image, how, dir, disk, from !== undefined),
+    ];
     const qemu = execa('setpriv', command, { reject: false, stdin: 'ignore', stdout: 'ignore', cleanup: true });
     const kill = () => {
       qemu.kill('SIGKILL');
@@ -106,7 +112,11 @@ export class Machine {
     await step('continuing from a saved state', async () => {
       for (const device of from.plugged) await this.plug(device);
       await this.qmp.run('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
-      const arrived = this.qmp.event('MIGRATION', (data) => data.status === 'completed' || data.status === 'failed', 120_000);
+      const arrived = this.qmp.event(
+        'MIGRATION',
+        (data) => data.status === 'completed' || data.status === 'failed',
+        120_000,
+      );
       await this.qmp.run('migrate-incoming', { uri: `exec:cat '${from.memory}'` });
       await arrived;
       await this.qmp.run('cont');
@@ -115,8 +125,24 @@ export class Machine {
   }
 
   async plug(device: DeviceArgs): Promise<void> {
+    const before = new Set(await this.#mice());
     await this.qmp.run('device_add', device);
     this.plugged.set(device.id, device);
+    const index = (await this.#mice()).find((mouse) => !before.has(mouse));
+    if (device.driver === 'usb-mouse' && index !== undefined) this.#mouse.set(device.id, index);
+  }
+
+  /** usb-mouse cannot be bound to a screen: the next movement goes to the one that was chosen last. */
+  async chooseMouse(place: Place): Promise<void> {
+    const mine = [...this.plugged.values()].filter((device) => String(device.port).startsWith(`${hub[place].port}.`));
+    if (mine.some((device) => device.display === gpu[place].id && device.driver !== 'usb-kbd')) return;
+    const index = mine.map((device) => this.#mouse.get(device.id)).find((found) => found !== undefined);
+    if (index === undefined) throw new Error(`no mouse is plugged in at ${place}`);
+    await this.qmp.human(`mouse_set ${index}`);
+  }
+
+  async #mice(): Promise<number[]> {
+    return ((await this.qmp.run('query-mice')) as { index: number }[]).map((mouse) => mouse.index);
   }
 
   async unplug(id: string): Promise<void> {
@@ -125,6 +151,7 @@ export class Machine {
     await this.qmp.run('device_del', { id });
     await deleted;
     this.plugged.delete(id);
+    this.#mouse.delete(id);
   }
 
   /** savevm into this machine's own disk. */
@@ -159,7 +186,11 @@ export class Machine {
     const work = `${dir}.${process.pid}.tmp`;
     await rm(work, { recursive: true, force: true });
     await mkdir(work, { recursive: true });
-    const gone = this.qmp.event('MIGRATION', (data) => data.status === 'completed' || data.status === 'failed', 300_000);
+    const gone = this.qmp.event(
+      'MIGRATION',
+      (data) => data.status === 'completed' || data.status === 'failed',
+      300_000,
+    );
     gone.catch(() => undefined);
     await this.qmp.run('migrate', { uri: `exec:cat > '${join(work, 'memory')}'` });
     await gone;
@@ -167,7 +198,7 @@ export class Machine {
     if (status.status !== 'completed') throw new Error(`saving the machine: ${status['error-desc'] ?? status.status}`);
     const plugged = [...this.plugged.values()];
     await this.qmp.run('quit').catch(() => undefined);
-    await this.#qemu;
+    await this.#ended;
     await rename(join(this.dir, 'disk.qcow2'), join(work, 'disk.qcow2')).catch(() =>
       execa('cp', ['--sparse=always', join(this.dir, 'disk.qcow2'), join(work, 'disk.qcow2')]),
     );
@@ -184,7 +215,7 @@ export class Machine {
     this.channel.close();
     this.qmp.close();
     this.#kill();
-    await this.#qemu;
+    await this.#ended;
     process.off('exit', this.#kill);
     await rm(this.dir, { recursive: true, force: true });
   }
@@ -213,7 +244,7 @@ function options(image: Image, how: Accel, dir: string, disk: string, incoming: 
     ...['-device', 'virtserialport,bus=serial-bus.0,nr=1,chardev=channel,name=org.hotseat.lab'],
     ...['-drive', `file=${disk},if=none,id=disk,format=qcow2,cache=unsafe,discard=unmap`],
     ...['-device', 'virtio-blk-pci,drive=disk,addr=07.0'],
-    ...['-device', 'virtio-rng-pci,addr=08.0'],
+    ...['-device', 'virtio-rng-pci,addr=08.0', '-audiodev', 'none,id=silence'],
     ...(incoming ? ['-incoming', 'defer'] : []),
   ];
 }

@@ -63,6 +63,7 @@ export class Qmp {
         if (event === name && where(data)) end(resolve);
       };
       const timer = setTimeout(() => end(() => reject(new QmpError(`no ${name} within ${timeoutMs} ms`))), timeoutMs);
+      timer.unref();
       const end = (then: () => void) => {
         clearTimeout(timer);
         this.events.off('event', listener);

@@ -128,7 +128,9 @@ function take(message) {
 const buffer = Buffer.alloc(256 * 1024);
 let rest = [];
 for (;;) {
-  const n = await new Promise((resolve) => fs.read(fd, buffer, 0, buffer.length, null, (e, count) => resolve(e ? 0 : count)));
+  const n = await new Promise((resolve) =>
+    fs.read(fd, buffer, 0, buffer.length, null, (e, count) => resolve(e ? 0 : count)),
+  );
   if (n === 0) {
     await pause(50);
     continue;

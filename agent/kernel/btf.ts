@@ -1,0 +1,44 @@
+/** Bytes that follow a type's first twelve, by kind: fixed, and for each member (Documentation/bpf/btf.rst). */
+const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = {
+  1: [4, 0], // INT
+  3: [12, 0], // ARRAY
+  4: [0, 12], // STRUCT
+  5: [0, 12], // UNION
+  6: [0, 8], // ENUM
+  13: [0, 8], // FUNC_PROTO
+  14: [4, 0], // VAR
+  15: [0, 12], // DATASEC
+  17: [4, 0], // DECL_TAG
+  19: [0, 12], // ENUM64
+};
+const structKind = 4;
+
+/**
+ * Offset in bytes of a member of a kernel structure, from the kernel's own description of its types
+ * (`/sys/kernel/btf/vmlinux`); undefined when there is no such structure or member.
+ */
+export function memberOffset(btf: Buffer, structure: string, member: string): number | undefined {
+  if (btf.readUInt16LE(0) !== 0xeb9f) throw new Error('not a BTF file');
+  const header = btf.readUInt32LE(4);
+  const types = header + btf.readUInt32LE(8);
+  const end = types + btf.readUInt32LE(12);
+  const strings = header + btf.readUInt32LE(16);
+  const name = (offset: number) => btf.toString('latin1', strings + offset, btf.indexOf(0, strings + offset));
+  for (let at = types; at < end; ) {
+    const info = btf.readUInt32LE(at + 4);
+    const kind = (info >>> 24) & 0x1f;
+    const count = info & 0xffff;
+    const [fixed, each] = extra[kind] ?? [0, 0];
+    if (kind === structKind && name(btf.readUInt32LE(at)) === structure) {
+      for (let index = 0; index < count; index++) {
+        const field = at + 12 + index * 12;
+        if (name(btf.readUInt32LE(field)) !== member) continue;
+        const bits = btf.readUInt32LE(field + 8);
+        // With the kind flag set, the upper eight bits are the width of a bit field.
+        return (info >>> 31 === 1 ? bits & 0xffffff : bits) / 8;
+      }
+    }
+    at += 12 + fixed + each * count;
+  }
+  return undefined;
+}

@@ -1,0 +1,90 @@
+import type { DeviceNumber } from '../core/device.js';
+import { Assembler, helper } from './bpf-asm.js';
+
+/** Majors that a guarded container can open by grant alone: input, sound, drm (Documentation/admin-guide/devices.txt). */
+export const guardedMajors: readonly number[] = [13, 116, 226];
+
+export const keySize = 16;
+export const valueSize = 8;
+
+/**
+ * A key of the one map of grants. (0, major, minor) holds the generation of a device number; (cgroup, 0, 0) says that
+ * a cgroup is guarded; (cgroup, major, minor) is a grant, in force while its value is the number's generation.
+ */
+export function grantKey(cgroup: bigint, { major, minor }: DeviceNumber): Buffer {
+  const key = Buffer.alloc(keySize);
+  key.writeBigUInt64LE(cgroup, 0);
+  key.writeUInt32LE(major, 8);
+  key.writeUInt32LE(minor, 12);
+  return key;
+}
+
+export function parseKey(key: Buffer): { cgroup: bigint; number: DeviceNumber } {
+  return { cgroup: key.readBigUInt64LE(0), number: { major: key.readUInt32LE(8), minor: key.readUInt32LE(12) } };
+}
+
+const characterDevice = 2; // BPF_DEVCG_DEV_CHAR
+/** How deep below the root a container's cgroup may lie. */
+const deepest = 8;
+
+/** r6 context, r7 major, r8 minor; goes on only for a character device of a guarded major. */
+function onlyGuarded(program: Assembler, majors: readonly number[], otherwise: string): Assembler {
+  program.move(6, 1).load32(2, 6, 0).and(2, 0xffff).ifNotEqual(2, characterDevice, otherwise);
+  program.load32(7, 6, 4).load32(8, 6, 8);
+  for (const major of majors) program.ifEqual(7, major, 'guarded-major');
+  return program.jump(otherwise).label('guarded-major');
+}
+
+/** Looks up the key at r10-16; r0 is the value's address, or 0. */
+const find = (program: Assembler, map: number): Assembler =>
+  program.setMap(1, map).move(2, 10).add(2, -16).call(helper.lookup);
+
+/** Goes on only when (r9, r7, r8) is a grant in force. */
+function onlyGranted(program: Assembler, map: number, otherwise: string): Assembler {
+  program.store64(10, -16, 9).store32(10, -8, 7).store32(10, -4, 8);
+  find(program, map).ifEqual(0, 0, otherwise).load64(9, 0, 0);
+  program.zero64(10, -16);
+  find(program, map).ifEqual(0, 0, otherwise).load64(1, 0, 0);
+  return program.ifSame(1, 9, 'granted').jump(otherwise).label('granted');
+}
+
+/**
+ * What forbids, attached once at the root of the hierarchy, where no container reaches: below a guarded cgroup nothing
+ * of the guarded majors opens without a grant. It stays when the agent is dead.
+ */
+export function guardProgram(map: number, majors: readonly number[]): Buffer {
+  const program = onlyGuarded(new Assembler(), majors, 'allow');
+  for (let level = 1; level <= deepest; level++) {
+    program.set(1, level).call(helper.currentAncestorCgroupId).ifEqual(0, 0, 'allow');
+    program.move(9, 0).store64(10, -16, 9).zero64(10, -8);
+    find(program, map).ifNotEqual(0, 0, 'container');
+  }
+  program.jump('allow').label('container');
+  onlyGranted(program, map, 'deny');
+  return program.label('allow').set(0, 1).exit().label('deny').set(0, 0).exit().build();
+}
+
+/**
+ * What opens: put before the engine's own program on the container's cgroup. It can only say yes, to what is granted to
+ * this very cgroup; everything else falls through to the engine's rules, with the context where they expect it.
+ */
+export function openerPrefix(map: number, cgroup: bigint, majors: readonly number[]): Buffer {
+  const program = onlyGuarded(new Assembler(), majors, 'engine').set64(9, cgroup);
+  onlyGranted(program, map, 'engine').set(0, 1).exit();
+  return program.label('engine').move(1, 6).build();
+}
+
+/**
+ * What withdraws: runs in the kernel when a device disappears, before its minor is free for another, and raises the
+ * number's generation, which voids every grant of it at once; nobody has to be alive for that.
+ * `argument`: offset of the first argument in struct pt_regs; `devt`: offset of `devt` in struct device.
+ */
+export function withdrawProgram(map: number, argument: number, devt: number): Buffer {
+  const program = new Assembler().load64(3, 1, argument).add(3, devt).zero64(10, -24);
+  program.move(1, 10).add(1, -24).set(2, 4).call(helper.probeReadKernel);
+  // dev_t inside the kernel: 12 bits of major above 20 bits of minor (include/linux/kdev_t.h).
+  program.load32(7, 10, -24).move(8, 7).shiftRight(7, 20).and(8, 0xfffff);
+  program.zero64(10, -16).store32(10, -8, 7).store32(10, -4, 8);
+  find(program, map).ifEqual(0, 0, 'done').set(1, 1).atomicAdd64(0, 0, 1);
+  return program.label('done').set(0, 0).exit().build();
+}

@@ -1,0 +1,57 @@
+import koffi from 'koffi';
+import { SysError } from './errors.js';
+
+/** An argument of a system call: a number, a buffer that the kernel reads or writes, or a text passed as C string. */
+export type Argument = number | bigint | Buffer | string;
+
+const word = 'int64_t';
+const call = koffi.load('libc.so.6').func('syscall', word, ['long', word, word, word, word, word, word]);
+
+/** System call numbers of x86_64 and of the generic table that arm64 uses (asm/unistd_64.h, asm-generic/unistd.h). */
+const numbers = {
+  openat2: [437, 437],
+  mkdirat: [258, 34],
+  mknodat: [259, 33],
+  fchownat: [260, 54],
+  renameat2: [316, 276],
+  unlinkat: [263, 35],
+  mount: [165, 40],
+  umount2: [166, 39],
+  open_tree: [428, 428],
+  move_mount: [429, 429],
+  mount_setattr: [442, 442],
+  setns: [308, 268],
+  unshare: [272, 97],
+  socket: [41, 198],
+  sendmsg: [46, 211],
+  pidfd_open: [434, 434],
+  pidfd_getfd: [438, 438],
+  pidfd_send_signal: [424, 424],
+  ioctl: [16, 29],
+  bpf: [321, 280],
+  perf_event_open: [298, 241],
+  setfsuid: [122, 151],
+  setfsgid: [123, 152],
+} as const;
+
+export type Syscall = keyof typeof numbers;
+
+const table = process.arch === 'arm64' ? 1 : 0;
+
+/**
+ * Makes a system call (syscall(2)) and returns its result. `what` names the object in the error.
+ * Buffers and texts stay alive until it returns, because the arguments hold them.
+ * @throws SysError
+ */
+export function syscall(name: Syscall, what: string, ...args: readonly Argument[]): number {
+  const held = args.map((argument) => (typeof argument === 'string' ? Buffer.from(`${argument}\0`) : argument));
+  const words = held.map((argument) => (Buffer.isBuffer(argument) ? address(argument) : argument));
+  while (words.length < 6) words.push(0);
+  const result = Number(call(numbers[name][table], ...words));
+  // `held` is used after the call so that no buffer can be collected during it.
+  if (result === -1 && held.length >= 0) throw new SysError(name, koffi.errno(), what);
+  return result;
+}
+
+/** Where a buffer's bytes are, for structures that hold pointers. The caller keeps the buffer alive. */
+export const address = (buffer: Buffer): bigint => (buffer.length === 0 ? 0n : BigInt(koffi.address(buffer)));

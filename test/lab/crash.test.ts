@@ -1,0 +1,51 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentLog, inputs, startSeats, status } from './agent.js';
+import { seats } from './lab.js';
+
+const lab = await startSeats();
+const xorgLines = async (seat: string) =>
+  Number((await lab.inContainer(seat, ['wc', '-l', '/var/log/Xorg.0.log'])).stdout.trim().split(' ')[0]);
+
+test('kill -9 of the agent while both seats type: no key is lost, and no Xorg notices', async () => {
+  for (const seat of seats) {
+    await lab.plug({ seat, driver: 'usb-kbd', id: `kbd-${seat}` });
+    await inputs(lab, seat, 1);
+  }
+  const before = { left: await xorgLines('left'), right: await xorgLines('right') };
+  const pid = (await status(lab)).pid;
+  const text = (seat: string) => `the quick brown fox types at the ${seat} and loses no key\n`;
+  const typing = Promise.all(seats.map((seat) => lab.type(seat, text(seat), 60)));
+  await lab.sh('sleep 1; systemctl kill -s KILL hotseat');
+  await typing;
+  await lab.until('the agent to be back', async () => (await status(lab).catch(() => ({ pid }))).pid !== pid);
+  for (const seat of seats) {
+    await lab.until(`the sentence at ${seat}`, async () => (await lab.typed(seat)).length > 0);
+    assert.equal(await lab.typed(seat), [text(seat).trim()]);
+    assert.is(await xorgLines(seat), before[seat], `Xorg of ${seat} has new log lines`);
+  }
+});
+
+test('a device plugged while the agent is down is bound after it is back', async () => {
+  await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
+  await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'late' });
+  await lab.settled();
+  await lab.sh('systemctl start hotseat', { timeoutMs: 60_000 });
+  await inputs(lab, 'left', 2);
+});
+
+test('kill -9 of the udev child: a device plugged meanwhile is bound within a second', async () => {
+  const child = await lab.sh('pgrep -f udev/child.js');
+  const since = (await agentLog(lab)).length;
+  await lab.sh(`kill -9 ${child}`);
+  const started = Date.now();
+  await lab.plug({ seat: 'right', driver: 'usb-mouse', id: 'meanwhile' });
+  await lab.until('the mouse to be bound', async () => (await agentLog(lab)).slice(since).some(({ msg, seat }) => msg === 'bound' && seat === 'right'), 20_000);
+  const ms = Date.now() - started;
+  console.log(`killed udev child to bound: ${ms} ms as seen from outside (emulated PC)`);
+  assert.ok(ms < 10_000);
+  assert.is.not(await lab.sh('pgrep -f udev/child.js'), child);
+});
+
+test.after(() => lab.stop());
+test.run();

@@ -1,0 +1,55 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentLog, hotseat, inputs, policyDirectory, startSeats, status } from './agent.js';
+import { inSeat, pause } from './probes.js';
+
+const lab = await startSeats();
+
+/** A seat file that also wants one keyboard by its serial number, wherever it is plugged. */
+async function give(seat: 'left' | 'right', serial: string): Promise<void> {
+  const other = seat === 'left' ? 'right' : 'left';
+  const rule = [
+    '  - label: the keyboard that wanders',
+    `    match: { subsystem: input, ID_SERIAL_SHORT: "${serial}" }`,
+    '',
+  ].join('\n');
+  for (const name of [seat, other]) {
+    const file = `${policyDirectory}/${name}.yaml`;
+    const text = (await lab.sh(`cat ${file}`)).split('\n  - label: the keyboard that wanders')[0] ?? '';
+    await lab.putFile(file, `${text}\n${name === seat ? rule : ''}`);
+  }
+  await lab.guest([...hotseat, 'reload'], { timeoutMs: 60_000 });
+}
+
+test('a policy edit moves a plugged keyboard live: nothing more is read at the old seat, the first key arrives at the new', async () => {
+  // On the host's hub no seat has it by port.
+  await lab.plug({ seat: 'host', driver: 'usb-kbd', id: 'wander', serial: 'WANDER1', display: 'left' });
+  await give('left', 'WANDER1');
+  await inputs(lab, 'left', 1);
+  const node = (await status(lab)).seats
+    .find(({ seat }) => seat === 'left')
+    ?.devices.map((device) => device.node ?? '')
+    .find((name) => name.startsWith('/dev/input/event'));
+  assert.ok(node !== undefined);
+  const holder = await inSeat(lab, 'left', 'holder', node);
+  await lab.type('left', 'one\n');
+  await lab.until('the first line at left', async () => (await lab.typed('left')).includes('one'));
+  await lab.until('the holder to read', async () => holder.stdout.includes('read'), 5000);
+
+  await give('right', 'WANDER1');
+  await inputs(lab, 'right', 1);
+  await inputs(lab, 'left', 0);
+  const before = holder.stdout;
+  await lab.type('left', 'two\n');
+  await lab.until('the second line at right', async () => (await lab.typed('right')).length > 0);
+  await pause(500);
+  assert.equal(await lab.typed('right'), ['two'], 'the first key after the move arrives whole');
+  assert.equal(await lab.typed('left'), ['one']);
+  await holder.done;
+  assert.not.match(holder.stdout.slice(before.length), /read/);
+  assert.match(holder.stdout, /error 19/, 'the open descriptor was taken back (ENODEV)');
+  assert.ok((await agentLog(lab)).some(({ msg }) => msg === 'descriptors taken back' || msg.startsWith('driver unbound')));
+});
+
+test.after(() => lab.stop());
+test.run();

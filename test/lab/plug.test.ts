@@ -1,0 +1,113 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { agentLog, inputs, startSeats, status, xinput } from './agent.js';
+import { seats } from './lab.js';
+import { onHost, pause } from './probes.js';
+
+const lab = await startSeats();
+const keyboard = 'QEMU QEMU USB Keyboard';
+const mouse = 'QEMU QEMU USB Mouse';
+
+test('a keyboard and a mouse plugged at each seat show in the Xorg of that seat only', async () => {
+  for (const seat of seats) {
+    await lab.plug({ seat, driver: 'usb-kbd', id: `kbd-${seat}` });
+    await lab.plug({ seat, driver: 'usb-mouse', id: `mouse-${seat}` });
+  }
+  for (const seat of seats) {
+    await inputs(lab, seat, 2);
+    assert.equal((await xinput(lab, seat)).sort(), [keyboard, mouse]);
+  }
+});
+
+test('kernel names are the same inside, and each seat has its own nodes only', async () => {
+  const names: string[] = [];
+  for (const { seat, devices } of (await status(lab)).seats) {
+    const listed = (await lab.inContainer(seat, ['ls', '/dev/input'])).stdout.trim().split('\n').sort();
+    const told = devices.flatMap(({ node }) => (node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : []));
+    assert.equal(listed, told.sort());
+    for (const name of listed) assert.ok((await lab.sh(`ls /dev/input/${name}`)).length > 0);
+    names.push(...listed);
+  }
+  assert.is(new Set(names).size, names.length, `a node in two seats: ${names.join(' ')}`);
+});
+
+test('what is typed on one head arrives in the terminal of that seat only, and no byte on the host console', async () => {
+  await lab.sh('systemctl stop getty@tty1');
+  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  await lab.type('left', 'hello from the left\n');
+  await lab.type('right', 'and from the right\n');
+  await lab.until('both sentences', async () => (await lab.typed('left')).length + (await lab.typed('right')).length >= 2);
+  await pause(1000);
+  assert.equal(await lab.typed('left'), ['hello from the left']);
+  assert.equal(await lab.typed('right'), ['and from the right']);
+  assert.is(reader.stdout.trim(), 'reading', 'the host console received bytes');
+  reader.kill();
+});
+
+test('the raw reader would have seen keys: it does once the console is given back', async () => {
+  await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
+  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  await lab.type('left', 'x');
+  await lab.until('a byte on the host console', async () => reader.stdout.trim() !== 'reading', 10_000);
+  reader.kill();
+  await lab.sh('systemctl start hotseat', { timeoutMs: 60_000 });
+  await lab.key('left', 'backspace');
+});
+
+test('a getty that starts and resets the console does not open it again', async () => {
+  await lab.sh('systemctl start getty@tty1');
+  await pause(3000);
+  await lab.sh('systemctl stop getty@tty1');
+  const mode = await lab.sh('kbd_mode -C /dev/tty1');
+  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  await lab.type('left', 'secret\n');
+  await pause(1000);
+  assert.is(reader.stdout.trim(), 'reading', `the console listens again: ${mode}`);
+  reader.kill();
+});
+
+test('the pointer moves on its own screen only', async () => {
+  const where = async (seat: string) => (await lab.inContainer(seat, ['xdotool', 'getmouselocation'])).stdout;
+  const before = { left: await where('left'), right: await where('right') };
+  await lab.move('left', 120, 60);
+  await lab.until('the left pointer to move', async () => (await where('left')) !== before.left, 10_000);
+  assert.is(await where('right'), before.right);
+});
+
+test('a power key and Alt-SysRq-R at a seat do nothing to the host', async () => {
+  const boot = await lab.sh('cat /proc/sys/kernel/random/boot_id');
+  await lab.key('left', 'power');
+  await lab.key('left', 'alt', 'sysrq', 'r');
+  await pause(3000);
+  assert.is(await lab.sh('cat /proc/sys/kernel/random/boot_id'), boot);
+  assert.match(await lab.sh('systemctl is-system-running || true'), /running|degraded/);
+  assert.not.match(await lab.sh('journalctl -b -u systemd-logind --no-pager'), /Power key pressed/i);
+  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  await lab.type('left', 'q\n');
+  await pause(500);
+  assert.is(reader.stdout.trim(), 'reading', 'SysRq-R has opened the console');
+  reader.kill();
+});
+
+test('logind agrees: each seat exists on the host and has its devices, seat0 has none of them', async () => {
+  for (const seat of seats) {
+    const shown = await lab.sh(`loginctl seat-status seat-${seat} --no-pager`);
+    assert.match(shown, /QEMU USB Keyboard/);
+    assert.match(shown, /drm:card/);
+  }
+  assert.not.match(await lab.sh('loginctl seat-status seat0 --no-pager'), /QEMU USB (Keyboard|Mouse)/);
+});
+
+test('every binding has one line with rule, seat, container and the time it took', async () => {
+  const bound = (await agentLog(lab)).filter(({ msg, from }) => msg === 'bound' && from === 'udev');
+  assert.ok(bound.length >= 4);
+  for (const { rule, seat, container, ms } of bound) {
+    assert.match(String(rule), /\.yaml:\d+$/);
+    assert.ok(seat !== undefined && container !== undefined && Number(ms) > 0);
+  }
+  const times = bound.map(({ ms }) => Number(ms)).sort((a, b) => a - b);
+  console.log(`udev message to announcement, ms (emulated PC): ${times.map((ms) => ms.toFixed(1)).join(' ')}`);
+});
+
+test.after(() => lab.stop());
+test.run();

@@ -1,0 +1,34 @@
+// What every lab test starts from: this checkout deployed, the agent running, both containers up with their screens.
+
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Lab, startLab } from './lab.js';
+import { checkout } from './paths.js';
+import { startAgent } from './service.js';
+
+export async function preparedLab(): Promise<Lab> {
+  return startLab({ key: await checkoutHash(), prepare });
+}
+
+export async function prepare(lab: Lab): Promise<void> {
+  await lab.deploy();
+  await startAgent(lab);
+  await lab.startContainers();
+  await lab.startScreens();
+}
+
+/** Changes with everything that deploy() brings into the guest. */
+async function checkoutHash(): Promise<string> {
+  const hash = createHash('sha256');
+  for (const root of ['dist/agent', 'dist/test/lab', 'rules', 'policies', 'test/lab/guest', 'package-lock.json']) {
+    const path = join(checkout, root);
+    const below = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => undefined);
+    const files = below?.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)) ?? [path];
+    for (const file of files.sort()) {
+      if (file.endsWith('.map')) continue;
+      hash.update(`\0${file.slice(checkout.length)}\0`).update(await readFile(file).catch(() => ''));
+    }
+  }
+  return hash.digest('hex').slice(0, 12);
+}

@@ -1,0 +1,115 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Assembler } from '../../agent/kernel/bpf-asm.js';
+import * as bpf from '../../agent/kernel/bpf.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { openAt } from '../../agent/kernel/fs.js';
+import { ensureOpener } from '../../agent/kernel/opener.js';
+
+// Memory devices (major 1) stand in for input devices: they exist on every machine, and /dev/null opens when allowed.
+const majors = [1];
+const nul = { major: 1, minor: 3 };
+const zero = { major: 1, minor: 5 };
+const root = cgroupRoot();
+const group = join(root, `hotseat-test-${process.pid}`);
+const below = join(group, 'init.scope');
+
+/** Whether a process in a cgroup can open a device node of its own making. */
+function opens(cgroup: string, { minor }: { minor: number }): boolean {
+  const node = `/tmp/hotseat-node-${process.pid}-${minor}`;
+  rmSync(node, { force: true });
+  execFileSync('mknod', [node, 'c', '1', String(minor)]);
+  const script = `echo $$ > ${cgroup}/cgroup.procs && exec 3<${node}`;
+  const { status } = spawnSync('sh', ['-c', script]);
+  rmSync(node);
+  return status === 0;
+}
+
+let map: DeviceMap;
+test.before(() => {
+  mkdirSync(below, { recursive: true });
+  map = DeviceMap.open({ cgroupRoot: root, majors });
+});
+test.after(() => {
+  map.remove();
+  map.close();
+  rmdirSync(below);
+  rmdirSync(group);
+});
+
+test('a container that is not guarded opens what its engine allows', () => {
+  assert.ok(opens(below, nul));
+});
+
+test('a guarded container opens nothing without a grant, not even in a group of its own', () => {
+  map.guard(cgroupId(group));
+  assert.not.ok(opens(group, nul));
+  assert.not.ok(opens(below, nul));
+  assert.ok(opens(root, nul), 'the host is not affected');
+});
+
+test('a grant opens exactly one number', () => {
+  map.grant(cgroupId(group), nul, map.generation(nul));
+  assert.ok(opens(below, nul));
+  assert.not.ok(opens(below, zero));
+  assert.equal([...(map.inForce().get(cgroupId(group)) ?? [])], ['1:3']);
+});
+
+test('a grant of a former generation is void: the minor was reused', () => {
+  const generation = map.generation(zero);
+  map.grant(cgroupId(group), zero, generation + 1n);
+  assert.not.ok(opens(below, zero));
+  assert.not.ok(map.inForce().get(cgroupId(group))?.has('1:5'));
+});
+
+test('a denied number is closed, and leaves nothing in the map', () => {
+  map.deny(cgroupId(group), zero);
+  map.deny(cgroupId(group), nul);
+  assert.not.ok(opens(below, nul));
+  assert.is(map.read().length, 1, 'the guard entry alone');
+});
+
+test('another agent finds guard and map as they are', () => {
+  map.grant(cgroupId(group), nul, map.generation(nul));
+  const other = DeviceMap.open({ cgroupRoot: root, majors });
+  assert.equal(other.inForce(), map.inForce());
+  other.close();
+  assert.ok(opens(below, nul));
+  const directory = openAt(undefined, root);
+  const names = bpf.attached(directory).ids.map((id) => {
+    const fd = bpf.programById(id);
+    const { name } = bpf.programInfo(fd);
+    closeSync(fd);
+    return name;
+  });
+  closeSync(directory);
+  assert.is(names.filter((name) => name === 'hotseat_guard').length, 1, 'one guard, not two');
+});
+
+test("what the engine's own program denies is opened by grant alone, and its other rules stay in force", () => {
+  const directory = openAt(undefined, group);
+  // An engine that allows /dev/zero (1:5) and nothing else.
+  const engine = new Assembler().load32(2, 1, 8).set(0, 0).ifNotEqual(2, 5, 'end').set(0, 1).label('end').exit().build();
+  const program = bpf.load(bpf.programType.cgroupDevice, 'engine', engine);
+  bpf.attach(directory, program);
+  closeSync(program);
+  assert.not.ok(opens(below, nul), 'granted, but the engine says no');
+  assert.ok(ensureOpener(map, group));
+  assert.ok(opens(below, nul));
+  assert.not.ok(opens(below, zero), 'the engine says yes, but it is not granted');
+  assert.not.ok(ensureOpener(map, group), 'a second time there is nothing to do');
+  assert.is(bpf.attached(directory).ids.length, 1);
+  closeSync(directory);
+});
+
+test('what is purged is gone: cgroups that no longer live', () => {
+  map.purge(new Set());
+  assert.equal(map.read(), []);
+  assert.ok(opens(below, zero), 'no longer guarded: the engine alone decides');
+});
+
+test.run();
