@@ -60,8 +60,9 @@ export async function run(options: Options): Promise<void> {
     policyErrors = [];
     policies.next(loaded.policy);
     await rules.install(loaded.policy, table, house);
-    if (loaded.policy.seats.length > 0 && loaded.policy.console === 'mute') await consoles.mute();
-    else await consoles.restore();
+    const seats = loaded.policy.seats.length > 0;
+    if (seats && loaded.policy.console === 'mute') consoles.mute();
+    else consoles.open(seats);
     log.info({ revision: loaded.policy.revision, seats: loaded.policy.seats.map(({ seat }) => seat) }, 'policy loaded');
     return loaded.policy.revision;
   };

@@ -8,7 +8,7 @@ export const consoles: Verb = {
   options: {},
   run: async ({ words }: Call): Promise<ExitCode> => {
     if (words[0] !== 'restore') throw new Error('consoles takes one word: restore');
-    await restoreConsoles();
+    restoreConsoles();
     return 0;
   },
 };

@@ -20,7 +20,7 @@ function subsystemsOf(rule: Rule): readonly Subsystem[] {
 }
 
 function narrowed(condition: Condition): readonly Subsystem[] | undefined {
-  if (condition.negate) return undefined;
+  if (condition.on === 'attribute' || condition.negate) return undefined;
   switch (condition.on) {
     case 'subsystem':
       return all.filter((subsystem) => condition.patterns.includes(subsystem));
@@ -33,7 +33,6 @@ function narrowed(condition: Condition): readonly Subsystem[] | undefined {
     case 'port':
       return condition.patterns.every((pattern) => /-usb(v\d)?-/.test(pattern)) ? ['input', 'sound'] : undefined;
     case 'property':
-    case 'attribute':
     case 'sysname':
       return undefined;
   }

@@ -11,11 +11,20 @@ export interface Place {
  * `attribute` at the head's own and its ancestors' sysfs attributes (ATTRS), `port` at the physical hub or port,
  * `kind` at what the thing is, `subsystem` and `sysname` at the udev fields.
  */
-export type Condition =
-  | { readonly on: 'subsystem' | 'sysname'; readonly patterns: readonly string[]; readonly negate: boolean }
-  | { readonly on: 'property' | 'attribute'; readonly key: string; readonly patterns: readonly string[]; readonly negate: boolean }
-  | { readonly on: 'port'; readonly patterns: readonly string[]; readonly negate: boolean }
+export type Condition = HeadCondition | AttributeCondition;
+
+/** Looks at the head itself. */
+export type HeadCondition =
+  | { readonly on: 'subsystem' | 'sysname' | 'port'; readonly patterns: readonly string[]; readonly negate: boolean }
+  | { readonly on: 'property'; readonly key: string; readonly patterns: readonly string[]; readonly negate: boolean }
   | { readonly on: 'kind'; readonly patterns: readonly Kind[]; readonly negate: boolean };
+
+/** Looks at the head and its ancestors; all of one rule must hold on one and the same of them, as udev's ATTRS do. */
+export interface AttributeCondition {
+  readonly on: 'attribute';
+  readonly key: string;
+  readonly patterns: readonly string[];
+}
 
 export const kinds = [
   'keyboard', 'mouse', 'touchpad', 'touchscreen', 'tablet', 'joystick', 'switch', 'sound', 'display',

@@ -12,7 +12,12 @@ export async function startAgent(lab: Lab): Promise<boolean> {
   if (there.code !== 0) return false;
   await step('starting the agent', async () => {
     await lab.sh('cp /opt/hotseat/rules/*.service /etc/systemd/system/ && systemctl daemon-reload');
-    await lab.guest(['systemctl', 'start', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+    try {
+      await lab.guest(['systemctl', 'start', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+    } catch (error) {
+      await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { allowFailure: true }); // no restart loop under what follows
+      throw error;
+    }
   });
   return true;
 }

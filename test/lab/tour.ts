@@ -30,13 +30,13 @@ async function attempt(what: string, work: () => Promise<void>): Promise<void> {
 }
 
 let logCursor = '';
-/** What the agent wrote since the last time. */
+/** What the agent wrote since the last time, its last 15 lines. */
 async function agentLog(lab: Lab): Promise<string[]> {
   const since = logCursor ? [`--after-cursor=${logCursor}`] : [];
   const { stdout } = await lab.guest(['journalctl', '-u', HOTSEAT_UNIT, '-o', 'cat', '--show-cursor', '-q', ...since]);
   const lines = stdout.split('\n').filter((line) => line !== '');
   logCursor = lines.at(-1)?.match(/^-- cursor: (.*)$/)?.[1] ?? logCursor;
-  return lines.filter((line) => !line.startsWith('-- cursor: '));
+  return lines.filter((line) => !line.startsWith('-- cursor: ')).slice(-15);
 }
 
 async function pointers(lab: Lab, seat: Seat): Promise<string[]> {
@@ -65,6 +65,10 @@ async function plugAndSee(lab: Lab, seat: Seat, driver: string, id: string): Pro
 }
 
 async function typeAndSee(lab: Lab): Promise<void> {
+  // A login prompt shows no password and clears its screen: only a raw reader sees everything that reaches the console.
+  await lab.guest(['systemctl', 'stop', 'getty@tty1']);
+  const listener = lab.start(['sh', '-c', 'stty -F /dev/tty1 raw -echo && echo listening && exec cat /dev/tty1']);
+  await lab.until('a listener on the console', async () => listener.stdout.startsWith('listening\n'), 10_000);
   for (const seat of seats) {
     await attempt(`typing at ${seat}`, () => step(`typing at ${seat}`, () => lab.type(seat, `${sentences[seat]}\n`)));
     await attempt(`moving the mouse at ${seat}`, () => lab.move(seat, seat === 'left' ? -120 : 120, 60));
@@ -72,7 +76,10 @@ async function typeAndSee(lab: Lab): Promise<void> {
   const arrived = async () =>
     (await Promise.all(seats.map((seat) => lab.typed(seat)))).every((lines) => lines.length > 0);
   await lab.until('a line at each seat', arrived, 10_000).catch(() => undefined);
-  const host = await lab.sh("tr -d '\\0' </dev/vcs1");
+  const leaked = listener.stdout.slice('listening\n'.length);
+  await listener.kill();
+  await lab.guest(['systemctl', 'start', 'getty@tty1']);
+  judge(leaked === '', `${leaked === '' ? 'no' : leaked.length} character(s) reached the host's console`);
   for (const seat of seats) {
     const sentence = sentences[seat];
     judge((await lab.typed(seat)).includes(sentence), `the sentence of ${seat} arrived at ${seat}: ${sentence}`);
@@ -82,7 +89,6 @@ async function typeAndSee(lab: Lab): Promise<void> {
         `the sentence of ${seat} did not arrive at ${other}`,
       );
     }
-    judge(!host.includes(sentence.slice(0, 20)), `the sentence of ${seat} is not on the host's console`);
   }
 }
 

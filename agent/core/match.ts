@@ -1,0 +1,63 @@
+import type { Device } from './device.js';
+import { glob } from './glob.js';
+import { kindTests } from './kind.js';
+import type { HeadCondition, Rule } from './policy.js';
+import { portPatterns } from './port.js';
+
+/**
+ * Holds a rule against the head of a unit: undefined when every condition holds, otherwise the first that does not, in
+ * words. Reads what udevd's own rules read, so that the compiled rules come to the same verdict.
+ */
+export function mismatch(rule: Rule, head: Device): string | undefined {
+  for (const condition of rule.conditions) {
+    if (condition.on !== 'attribute' && holds(condition, head) === condition.negate) return describe(condition, head);
+  }
+  return attributeMismatch(rule, head);
+}
+
+/** udev wants all ATTRS of one rule on one and the same device, the head or an ancestor (udev(7)). */
+function attributeMismatch(rule: Rule, head: Device): string | undefined {
+  const wanted = rule.conditions.filter((condition) => condition.on === 'attribute');
+  if (wanted.length === 0) return undefined;
+  const holders = [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)];
+  const found = holders.some((attributes) =>
+    wanted.every(({ key, patterns }) => {
+      const value = attributes[key];
+      return value !== undefined && patterns.some((pattern) => glob(pattern, value));
+    }),
+  );
+  return found ? undefined : `no ancestor has ${wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ')}`;
+}
+
+function holds(condition: HeadCondition, head: Device): boolean {
+  switch (condition.on) {
+    case 'subsystem':
+      return anyGlob(condition.patterns, head.subsystem);
+    case 'sysname':
+      return anyGlob(condition.patterns, head.sysname);
+    case 'property':
+      return anyGlob(condition.patterns, property(head, condition.key));
+    case 'port':
+      return condition.patterns.some((port) => anyGlob(portPatterns(port), property(head, 'ID_PATH')));
+    case 'kind':
+      return condition.patterns.some((kind) => {
+        const test = kindTests[kind];
+        return test.property === undefined ? head.subsystem === test.subsystem : property(head, test.property) === '1';
+      });
+  }
+}
+
+const anyGlob = (patterns: readonly string[], text: string): boolean => patterns.some((pattern) => glob(pattern, text));
+
+/** ID_SEAT in a policy means what the admin said, never what our own rules made of it (promise 10). */
+export const propertyKey = (key: string): string => (key === 'ID_SEAT' ? 'HOTSEAT_ADMIN_SEAT' : key);
+
+/** A property that is not set is empty, as for udev. */
+const property = (head: Device, key: string): string => head.properties[propertyKey(key)] ?? '';
+
+function describe(condition: HeadCondition, head: Device): string {
+  const wanted = `${condition.negate ? 'not ' : ''}${condition.patterns.join(' or ')}`;
+  const key = condition.on === 'property' ? condition.key : condition.on;
+  const shown = condition.on === 'property' ? property(head, condition.key) : condition.on === 'port' ? property(head, 'ID_PATH') : '';
+  return `${key} is ${shown === '' ? 'another' : JSON.stringify(shown)}, wanted ${wanted}`;
+}

@@ -1,0 +1,41 @@
+import type { Properties } from '../core/step.js';
+import { bloom64, murmur2 } from './murmur.js';
+
+const headerSize = 40;
+/** libudev 247 and eudev read into a buffer of this size, bytes (sd_device_monitor_receive_device). */
+const largest = 8192;
+
+export type Action = 'add' | 'change' | 'remove';
+
+/**
+ * A message as udevd sends it to libudev's listeners (struct monitor_netlink_header, systemd's device-monitor.c):
+ * header, then `KEY=VALUE` strings, each ended by a NUL, and no empty string at the end, which libudev refuses.
+ * `properties` must have DEVPATH, SUBSYSTEM and SEQNUM.
+ * @throws Error when a text could be taken for two, or the message would be too long for older listeners.
+ */
+export function encode(action: Action, properties: Properties, tags: readonly string[]): Buffer {
+  const all: Record<string, string> = { UDEV_DATABASE_VERSION: '1', ...properties, ACTION: action };
+  if (tags.length > 0) {
+    all['TAGS'] = `:${tags.join(':')}:`;
+    all['CURRENT_TAGS'] = all['TAGS'];
+  }
+  const lines = Object.entries(all).map(([key, value]) => {
+    const line = `${key}=${value}`;
+    if (/[\0-\x1f\x7f]/.test(line) || key.includes('=')) throw new Error(`not a udev property: ${JSON.stringify(line)}`);
+    return `${line}\0`;
+  });
+  const body = Buffer.from(lines.join(''));
+  if (headerSize + body.length > largest) throw new Error(`a udev message of ${body.length} bytes reaches nobody`);
+  const bloom = tags.reduce((bits, tag) => bits | bloom64(tag), 0n);
+  const header = Buffer.alloc(headerSize);
+  header.write('libudev\0', 0, 'latin1');
+  header.writeUInt32BE(0xfeedcafe, 8);
+  header.writeUInt32LE(headerSize, 12);
+  header.writeUInt32LE(headerSize, 16);
+  header.writeUInt32LE(body.length, 20);
+  header.writeUInt32BE(murmur2(all['SUBSYSTEM'] ?? ''), 24);
+  header.writeUInt32BE(all['DEVTYPE'] === undefined ? 0 : murmur2(all['DEVTYPE']), 28);
+  header.writeUInt32BE(Number(bloom >> 32n), 32);
+  header.writeUInt32BE(Number(bloom & 0xffffffffn), 36);
+  return Buffer.concat([header, body]);
+}

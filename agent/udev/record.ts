@@ -1,0 +1,40 @@
+import type { Presentation } from '../core/desired.js';
+import { type Device, recordId } from '../core/device.js';
+import { allowedProperties, allowTags } from './allow.js';
+
+/** Properties that libudev takes from sysfs, so that the database has none of them (device_update_db). */
+const fromSysfs = new Set(['DEVNAME', 'DEVPATH', 'SUBSYSTEM', 'DEVTYPE', 'MAJOR', 'MINOR', 'SEQNUM', 'USEC_INITIALIZED']);
+
+/**
+ * A device as a container sees it: its entry in `/run/udev/data` (systemd, sd-device's handle_db_line: `I:` time, `E:`
+ * property, `G:` tag, `Q:` current tag, `V:` version; every line ends in a newline, or the last one is lost), and the
+ * properties of its announcement. Both pass the same allow-list, and both present it as seat0's.
+ */
+export function presentation(device: Device): Presentation {
+  const properties = allowedProperties(identified(device));
+  const tags = allowTags(device.tags);
+  const lines = [
+    ...(properties['USEC_INITIALIZED'] === undefined ? [] : [`I:${properties['USEC_INITIALIZED']}`]),
+    ...Object.entries(properties)
+      .filter(([key]) => !fromSysfs.has(key))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]) => `E:${key}=${value}`),
+    ...tags.map((tag) => `G:${tag}`),
+    ...tags.map((tag) => `Q:${tag}`),
+    'V:1',
+  ];
+  return { record: { id: recordId(device), text: lines.map((line) => `${line}\n`).join(''), tags }, properties };
+}
+
+/** What identifies a device is taken from sysfs, not from what was said about it. */
+function identified(device: Device): Record<string, string> {
+  const { syspath, subsystem, devtype, node, number, properties } = device;
+  return {
+    ...properties,
+    DEVPATH: syspath.slice('/sys'.length),
+    SUBSYSTEM: subsystem,
+    ...(devtype === undefined ? {} : { DEVTYPE: devtype }),
+    ...(node === undefined ? {} : { DEVNAME: node }),
+    ...(number === undefined ? {} : { MAJOR: String(number.major), MINOR: String(number.minor) }),
+  };
+}

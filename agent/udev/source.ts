@@ -1,0 +1,81 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Logger } from 'pino';
+import { type Observable, Subject } from 'rxjs';
+import type { ChildMessage, RawEvent } from './messages.js';
+
+/** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read anew. */
+export type UdevMessage =
+  | { readonly kind: 'event'; readonly event: RawEvent }
+  | { readonly kind: 'resync'; readonly reason: 'start' | 'overrun' | 'child-died' };
+
+/** Waits before the udev process is started again, ms: none at first, longer when it dies again and again. */
+const backoff = [0, 100, 200, 400, 800, 1600, 5000];
+/** It has recovered when it has lived this long, ms. */
+const healthy = 10_000;
+
+/**
+ * node-udev in a supervised child process. A `resync` is said only once a new child listens, so that whatever is
+ * enumerated after it and whatever it hears overlap, and nothing falls between.
+ */
+export class UdevSource {
+  private readonly subject = new Subject<UdevMessage>();
+  readonly messages: Observable<UdevMessage> = this.subject;
+  readonly stats = { overruns: 0, restarts: 0 };
+  private child: ChildProcess | undefined;
+  private stopped = false;
+  private deaths = 0;
+
+  constructor(private readonly deps: { readonly log: Logger }) {}
+
+  /** Pid of the child that listens now. */
+  get pid(): number | undefined {
+    return this.child?.pid;
+  }
+
+  /** Settles when the first child listens and its `resync` has been said. */
+  start(): Promise<void> {
+    return new Promise((resolve) => this.spawn('start', resolve));
+  }
+
+  stop(): void {
+    this.stopped = true;
+    // A signal, because closing its monitor would crash it.
+    this.child?.kill('SIGKILL');
+    this.subject.complete();
+  }
+
+  private spawn(reason: 'start' | 'overrun' | 'child-died', listening?: () => void): void {
+    const born = Date.now();
+    let why: 'overrun' | 'child-died' = 'child-died';
+    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    this.child = child;
+    child.on('message', (message: ChildMessage) => {
+      switch (message.kind) {
+        case 'listening':
+          this.subject.next({ kind: 'resync', reason });
+          listening?.();
+          return;
+        case 'events':
+          for (const event of message.events) this.subject.next({ kind: 'event', event });
+          return;
+        case 'overrun':
+          why = 'overrun';
+          this.stats.overruns += 1;
+          this.deps.log.warn({ drops: message.drops }, 'udev messages were lost; reading everything anew');
+          return;
+      }
+    });
+    child.on('error', (error) => this.deps.log.error({ err: error }, 'udev process'));
+    child.on('exit', (code, signal) => {
+      if (this.stopped) return;
+      this.deaths = why === 'overrun' || Date.now() - born > healthy ? 0 : this.deaths + 1;
+      this.stats.restarts += 1;
+      const wait = backoff[Math.min(Math.max(this.deaths - 1, 0), backoff.length - 1)] ?? 0;
+      if (why === 'child-died') this.deps.log.warn({ code, signal, restartMs: wait }, 'udev process died');
+      setTimeout(() => {
+        if (!this.stopped) this.spawn(why, listening);
+      }, wait);
+    });
+  }
+}
