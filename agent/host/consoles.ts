@@ -1,7 +1,9 @@
-import { type FSWatcher, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { closeSync, type FSWatcher, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { getKeyboardMode, keyboardMode, setKeyboardMode, withConsole } from '../kernel/vt.js';
+import { watchClosings } from '../kernel/closings.js';
+import { isSysError } from '../kernel/errors.js';
+import { getKeyboardMode, keyboardMode, openConsole, setKeyboardMode } from '../kernel/vt.js';
 import { runtime } from '../seat/layout.js';
 import { Remembered } from './remembered.js';
 
@@ -14,12 +16,13 @@ const lookEvery = 30_000;
 /**
  * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
  * foreground console unless that one's keyboard mode is K_OFF (drivers/tty/vt/keyboard.c). A getty or a terminal reset
- * sets the mode anew; agetty also changes owner and mode of the terminal and writes to it, which inotify tells.
- * SysRq is answered in the kernel whatever the mode, so it is switched off as well.
+ * opens the console, sets the mode anew and closes it, which inotify tells. Each console is kept open here, so that
+ * looking at it is no such closing. SysRq is answered in the kernel whatever the mode: it is switched off as well.
  */
 export class Consoles {
   private watchers: FSWatcher[] = [];
   private timer: NodeJS.Timeout | undefined;
+  private readonly held = new Map<number, { fd: number; watcher: FSWatcher }>();
   private wanted: 'mute' | 'open' | undefined;
 
   constructor(private readonly deps: { readonly log: Logger }) {}
@@ -29,12 +32,11 @@ export class Consoles {
     this.look();
     if (this.timer !== undefined) return;
     this.timer = setInterval(() => this.look(), lookEvery).unref();
-    // Allocated consoles come and go in /dev as vcsN; what is written to or done with a terminal stirs its own node.
-    const looked = (_event: string, name: string | null) => {
-      if (name !== null && /^(tty\d+|vcs\d+)$/.test(name)) this.look();
-    };
     this.watchers = [
-      watch('/dev', { persistent: false }, looked),
+      // Allocated consoles come and go in /dev as vcsN.
+      watch('/dev', { persistent: false }, (_event, name) => {
+        if (name?.startsWith('vcs') === true) this.look();
+      }),
       watch('/sys/class/tty/tty0/active', { persistent: false }, () => this.look()),
     ];
   }
@@ -59,11 +61,14 @@ export class Consoles {
     this.timer = undefined;
     for (const watcher of this.watchers) watcher.close();
     this.watchers = [];
+    for (const number of [...this.held.keys()]) this.release(number);
   }
 
   private look(): void {
     try {
-      const muted = allocated().filter(muteOne);
+      const numbers = allocated();
+      for (const number of this.held.keys()) if (!numbers.includes(number)) this.release(number);
+      const muted = numbers.filter((number) => this.muteOne(number));
       if (muted.length > 0) this.deps.log.info({ consoles: muted.map((number) => `tty${number}`) }, 'consoles muted');
       const value = Number(readFileSync(sysrqFile, 'utf8'));
       if (value !== 0) {
@@ -74,6 +79,36 @@ export class Consoles {
       this.deps.log.error({ err: error }, 'consoles could not be muted');
     }
   }
+
+  /** Mutes a console; returns whether it listened until now. */
+  private muteOne(number: number): boolean {
+    try {
+      return mute(number, this.hold(number));
+    } catch (error) {
+      // A hang-up (vhangup(2), as a getty does it) kills every open descriptor of the terminal.
+      if (!isSysError(error, 'EIO', 'ENOTTY')) throw error;
+      this.release(number);
+      return mute(number, this.hold(number));
+    }
+  }
+
+  private hold(number: number): number {
+    const known = this.held.get(number);
+    if (known !== undefined) return known.fd;
+    const fd = openConsole(number);
+    const watcher = watch(`/dev/tty${number}`, { persistent: false }, () => this.look());
+    watchClosings(`/dev/tty${number}`);
+    this.held.set(number, { fd, watcher });
+    return fd;
+  }
+
+  private release(number: number): void {
+    const held = this.held.get(number);
+    if (held === undefined) return;
+    this.held.delete(number);
+    held.watcher.close();
+    closeSync(held.fd);
+  }
 }
 
 /** Gives every console the keyboard mode back that it had, and SysRq its setting. Does nothing when nothing was changed. */
@@ -81,7 +116,12 @@ export function restoreConsoles(log?: Logger): void {
   const known = modes.read();
   for (const [name, mode] of Object.entries(known)) {
     try {
-      withConsole(Number(name), (fd) => setKeyboardMode(fd, mode));
+      const fd = openConsole(Number(name));
+      try {
+        setKeyboardMode(fd, mode);
+      } finally {
+        closeSync(fd);
+      }
     } catch (error) {
       log?.warn({ console: name, err: error }, 'console could not be restored');
     }
@@ -100,12 +140,10 @@ const allocated = (): number[] =>
     return number === undefined ? [] : [Number(number)];
   });
 
-/** Mutes a console; returns whether it listened until now. */
-const muteOne = (number: number): boolean =>
-  withConsole(number, (fd) => {
-    const mode = getKeyboardMode(fd);
-    if (mode === keyboardMode.off) return false;
-    modes.keep(String(number), mode);
-    setKeyboardMode(fd, keyboardMode.off);
-    return true;
-  });
+function mute(number: number, fd: number): boolean {
+  const mode = getKeyboardMode(fd);
+  if (mode === keyboardMode.off) return false;
+  modes.keep(String(number), mode);
+  setKeyboardMode(fd, keyboardMode.off);
+  return true;
+}

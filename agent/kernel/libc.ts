@@ -30,6 +30,7 @@ const numbers = {
   ioctl: [16, 29],
   bpf: [321, 280],
   perf_event_open: [298, 241],
+  inotify_add_watch: [254, 27],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
 } as const;

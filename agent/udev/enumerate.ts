@@ -41,7 +41,7 @@ export function readDevice(syspath: string, subsystem: Subsystem): Device | unde
   const entry = readEntry(recordId({ subsystem, sysname, number }));
   if (entry === undefined) return undefined;
   const devname = uevent.get('DEVNAME');
-  return {
+  return Object.assign(surroundings(syspath), {
     syspath,
     subsystem,
     sysname,
@@ -51,8 +51,7 @@ export function readDevice(syspath: string, subsystem: Subsystem): Device | unde
     properties: { ...Object.fromEntries(uevent), ...entry.properties },
     tags: entry.tags,
     links: entry.links,
-    ...ancestorsAndAttributes(syspath),
-  };
+  });
 }
 
 /** `/run/udev/data/<id>`; undefined while udevd has not initialised the device. */
@@ -82,11 +81,24 @@ function readEntry(id: string): Entry | undefined {
   return entry;
 }
 
-/** What a head is matched by besides its properties. */
-export const ancestorsAndAttributes = (syspath: string): Pick<Device, 'ancestors' | 'attributes'> => ({
-  ancestors: ancestorsOf(syspath),
-  attributes: attributesOf(syspath),
-});
+/**
+ * Ancestors and attributes of a device, read from sysfs when a rule first asks for them: most policies never do, and
+ * it would be the slowest thing on the way of an event.
+ */
+export function surroundings(syspath: string): Pick<Device, 'ancestors' | 'attributes'> {
+  let ancestors: Ancestor[] | undefined;
+  let attributes: Record<string, string> | undefined;
+  return {
+    get ancestors() {
+      ancestors ??= ancestorsOf(syspath);
+      return ancestors;
+    },
+    get attributes() {
+      attributes ??= attributesOf(syspath);
+      return attributes;
+    },
+  };
+}
 
 /** Parents that are devices themselves (they have a `uevent` file), nearest first. */
 function ancestorsOf(syspath: string): Ancestor[] {

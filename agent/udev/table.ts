@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { Device, Subsystem, Unit } from '../core/device.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { ancestorsAndAttributes, enumerate, parseNumber } from './enumerate.js';
+import { enumerate, parseNumber, surroundings } from './enumerate.js';
 import type { RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
 
@@ -42,7 +42,7 @@ export class DeviceTable {
         this.received.delete(unit);
       }
     } else {
-      devices.set(event.syspath, fromEvent(event, subsystem as Subsystem, unit === event.syspath || subsystem === 'drm'));
+      devices.set(event.syspath, fromEvent(event, subsystem as Subsystem));
       this.units_.set(unit, devices);
       this.received.set(unit, BigInt(event.receivedNs));
     }
@@ -64,12 +64,11 @@ export class DeviceTable {
   }
 }
 
-/** A device as udevd's message describes it. Only heads are matched, so only they need their surroundings from sysfs. */
-function fromEvent({ syspath, properties }: RawEvent, subsystem: Subsystem, isHead: boolean): Device {
+/** A device as udevd's message describes it. */
+function fromEvent({ syspath, properties }: RawEvent, subsystem: Subsystem): Device {
   const { ACTION: _action, SEQNUM: _sequence, TAGS, CURRENT_TAGS, DEVLINKS, ...rest } = properties;
   const number = parseNumber(`${rest['MAJOR']}:${rest['MINOR']}`);
-  const surroundings = isHead ? ancestorsAndAttributes(syspath) : { ancestors: [], attributes: {} };
-  return {
+  return Object.assign(surroundings(syspath), {
     syspath,
     subsystem,
     sysname: basename(syspath).replaceAll('!', '/'),
@@ -79,6 +78,5 @@ function fromEvent({ syspath, properties }: RawEvent, subsystem: Subsystem, isHe
     properties: rest,
     tags: (CURRENT_TAGS ?? TAGS ?? '').split(':').filter((tag) => tag !== ''),
     links: (DEVLINKS ?? '').split(' ').filter((link) => link !== ''),
-    ...surroundings,
-  };
+  });
 }

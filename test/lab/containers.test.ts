@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inputs, policyDirectory, startSeats, status, hotseat } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { inputs, policyDirectory, status, HOTSEAT_CLI } from './service.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 
 test('container restart: its devices are back before its Xorg needs them', async () => {
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
@@ -23,7 +24,7 @@ test('a container that is created later, without any preparation, is grafted liv
   await lab.stopContainers(['right']);
   const seatFile = await lab.sh(`cat ${policyDirectory}/right.yaml`);
   await lab.putFile(`${policyDirectory}/right.yaml`, `${seatFile.replace('name: right', 'name: later')}\n`);
-  await lab.guest([...hotseat, 'reload'], { timeoutMs: 60_000 });
+  await lab.guest([...HOTSEAT_CLI, 'reload'], { timeoutMs: 60_000 });
   await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'kbd-later' });
   const plain = config
     .split('\n')

@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { agentLog, inputs, startSeats, status } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { agentLog, inputs, status } from './service.js';
 import { seats } from './lab.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 const xorgLines = async (seat: string) =>
   Number((await lab.inContainer(seat, ['wc', '-l', '/var/log/Xorg.0.log'])).stdout.trim().split(' ')[0]);
 

@@ -1,9 +1,10 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { agentLog, hotseat, inputs, policyDirectory, startSeats, status } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { agentLog, HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
 import { inSeat, pause } from './probes.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 
 /** A seat file that also wants one keyboard by its serial number, wherever it is plugged. */
 async function give(seat: 'left' | 'right', serial: string): Promise<void> {
@@ -18,7 +19,7 @@ async function give(seat: 'left' | 'right', serial: string): Promise<void> {
     const text = (await lab.sh(`cat ${file}`)).split('\n  - label: the keyboard that wanders')[0] ?? '';
     await lab.putFile(file, `${text}\n${name === seat ? rule : ''}`);
   }
-  await lab.guest([...hotseat, 'reload'], { timeoutMs: 60_000 });
+  await lab.guest([...HOTSEAT_CLI, 'reload'], { timeoutMs: 60_000 });
 }
 
 test('a policy edit moves a plugged keyboard live: nothing more is read at the old seat, the first key arrives at the new', async () => {

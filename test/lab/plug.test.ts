@@ -1,10 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { agentLog, inputs, startSeats, status, xinput } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { agentLog, inputs, status, xinput } from './service.js';
 import { seats } from './lab.js';
 import { onHost, pause } from './probes.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 const keyboard = 'QEMU QEMU USB Keyboard';
 const mouse = 'QEMU QEMU USB Mouse';
 

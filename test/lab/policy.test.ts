@@ -1,8 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { hotseat, inputs, policyDirectory, startSeats, status, xinput } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { HOTSEAT_CLI, inputs, policyDirectory, status, xinput } from './service.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 
 /** Four mistakes on four lines. */
 const broken = `seat: left
@@ -21,7 +22,7 @@ test('four mistakes in a seat file: all four are reported with place and remedy,
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
   await inputs(lab, 'left', 1);
   await lab.putFile(`${policyDirectory}/left.yaml`, broken);
-  const { code, stderr } = await lab.guest([...hotseat, 'reload'], { allowFailure: true, timeoutMs: 60_000 });
+  const { code, stderr } = await lab.guest([...HOTSEAT_CLI, 'reload'], { allowFailure: true, timeoutMs: 60_000 });
   console.log(stderr.trim());
   assert.is.not(code, 0);
   for (const line of [2, 5, 7, 10]) assert.match(stderr, new RegExp(`left\\.yaml:${line}:\\d+`));

@@ -103,7 +103,7 @@ async function shots(lab: Lab, heads: readonly Place[]): Promise<void> {
 
 async function tour(lab: Lab): Promise<void> {
   await lab.deploy();
-  await attempt('starting the agent', async () => judge(await startAgent(lab), 'the agent runs'));
+  await attempt('starting the agent', () => startAgent(lab));
   await lab.startContainers();
   await lab.startScreens();
   for (const line of await agentLog(lab)) say(`    agent: ${line}`);

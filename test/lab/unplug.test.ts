@@ -1,10 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { inputs, startSeats, status } from './agent.js';
+import { preparedLab } from './prepared.js';
+import { inputs, status } from './service.js';
 import type { Lab } from './lab.js';
 import { inSeat, pause } from './probes.js';
 
-const lab = await startSeats();
+const lab = await preparedLab();
 
 /** Number of a seat's first event node, as `13:66`. */
 async function eventNumber(machine: Lab, seat: string): Promise<{ name: string; major: string; minor: string }> {
