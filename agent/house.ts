@@ -180,7 +180,7 @@ export class House {
       journal: new Journal(journalRoot(seat), (file, error) => log.error({ file, err: error }, 'journal entry lost')),
       grants,
       namespaces,
-      present: (unit) => table.unit(unit) !== undefined,
+      present: (syspath) => table.has(syspath),
       receivedNs: (unit) => table.receivedNs(unit),
       released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
     });

@@ -44,8 +44,10 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
       steps.push({ step: 'announce', action: 'remove', entry });
     }
   }
-  if (actual.present(unit) && nodes.length > 0) {
-    steps.push({ step: 'revoke', unit, nodes, hard: entries.some((entry) => entry.hard) });
+  const plugged = order.filter((entry) => entry.node !== undefined && actual.present(entry.syspath));
+  if (plugged.length > 0) {
+    const open = plugged.flatMap((entry) => (entry.node === undefined ? [] : [entry.node]));
+    steps.push({ step: 'revoke', unit, nodes: open, hard: plugged.some((entry) => entry.hard) });
   }
   return [...steps, ...order.map((entry): Step => ({ step: 'forget', id: entry.id }))];
 }

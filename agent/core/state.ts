@@ -25,8 +25,8 @@ export interface ActualSeat {
   /** Texts of the records by id. */
   readonly records: ReadonlyMap<string, string>;
   readonly journal: ReadonlyMap<string, JournalEntry>;
-  /** Whether a unit still exists: what is still plugged must be revoked when it leaves a seat. */
-  readonly present: (unit: string) => boolean;
+  /** Whether a device (by syspath) still exists: what is still plugged must be revoked when it leaves a seat. */
+  readonly present: (syspath: string) => boolean;
 }
 
 export const nodeKey = (node: Pick<NodeSpec, 'class' | 'name'>): string => `${node.class}/${node.name}`;

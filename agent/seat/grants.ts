@@ -4,6 +4,11 @@ import { cgroupId } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import { ensureOpener } from '../kernel/opener.js';
 
+/** A device was unplugged before what udevd says of it could be acted upon. */
+export class DeviceGone extends Error {
+  override name = 'DeviceGone';
+}
+
 /** Device permissions of containers: one exact number each, in the kernel's map, in force only while the device lives. */
 export class Grants {
   private inForce: ReadonlyMap<bigint, Set<string>>;
@@ -30,9 +35,7 @@ export class Grants {
    */
   grant(cgroup: string, number: DeviceNumber, syspath: string): void {
     const generation = this.map.generation(number);
-    if (realpathSync(`/sys/dev/char/${numberText(number)}`) !== syspath) {
-      throw new Error(`${numberText(number)} is no longer ${syspath}`);
-    }
+    if (deviceOf(number) !== syspath) throw new DeviceGone(`${numberText(number)} is no longer ${syspath}`);
     this.map.grant(this.id(cgroup), number, generation);
     this.setOf(cgroup).add(numberText(number));
   }
@@ -74,5 +77,14 @@ export class Grants {
     const id = cgroupId(cgroup);
     this.ids.set(cgroup, id);
     return id;
+  }
+}
+
+/** The device that has a number now. */
+function deviceOf(number: DeviceNumber): string | undefined {
+  try {
+    return realpathSync(`/sys/dev/char/${numberText(number)}`);
+  } catch {
+    return undefined;
   }
 }

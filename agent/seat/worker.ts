@@ -7,7 +7,7 @@ import type { Container } from '../engines/engine.js';
 import type { Announcer } from './announcer.js';
 import { Attachment } from './attachment.js';
 import type { SeatDirectory } from './directory.js';
-import type { Grants } from './grants.js';
+import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import type { Graft } from './layout.js';
 import { rebind } from './rebind.js';
@@ -21,8 +21,8 @@ export interface SeatDeps {
   readonly journal: Journal;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
-  /** Whether a unit exists now, by syspath of its head. */
-  readonly present: (unit: string) => boolean;
+  /** Whether a device exists now, by syspath. */
+  readonly present: (syspath: string) => boolean;
   /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
   readonly receivedNs: (unit: string) => bigint | undefined;
   /** Called after something left this seat for good, so that another seat may take it. */
@@ -137,6 +137,11 @@ export class SeatWorker {
   }
 
   private failed(error: Error): void {
+    if (error instanceof DeviceGone) {
+      // The kernel is ahead of udevd; its message about the removal will bring us here again.
+      this.deps.log.debug({ seat: this.seat, err: error }, 'device went meanwhile');
+      return;
+    }
     this.problem = error.message;
     this.backoff = Math.min(this.backoff === 0 ? retry.first : this.backoff * 2, retry.longest);
     this.deps.log.error({ seat: this.seat, err: error, retryMs: this.backoff }, 'seat could not be brought up to date');

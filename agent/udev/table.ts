@@ -21,6 +21,12 @@ export class DeviceTable {
     return devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
   }
 
+  /** Whether a device exists, as far as udevd has said. */
+  has(syspath: string): boolean {
+    for (const devices of this.units_.values()) if (devices.has(syspath)) return true;
+    return false;
+  }
+
   units(): Unit[] {
     return [...this.units_.keys()].flatMap((id) => this.unit(id) ?? []);
   }

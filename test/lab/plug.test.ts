@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
 import { agentLog, inputs, status, xinput } from './service.js';
 import { seats } from './lab.js';
-import { onHost, pause } from './probes.js';
+import { eavesdrop, pause } from './probes.js';
 
 const lab = await preparedLab();
 const keyboard = 'QEMU QEMU USB Keyboard';
@@ -34,7 +34,7 @@ test('kernel names are the same inside, and each seat has its own nodes only', a
 
 test('what is typed on one head arrives in the terminal of that seat only, and no byte on the host console', async () => {
   await lab.sh('systemctl stop getty@tty1');
-  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  const reader = await eavesdrop(lab);
   await lab.type('left', 'hello from the left\n');
   await lab.type('right', 'and from the right\n');
   await lab.until('both sentences', async () => (await lab.typed('left')).length + (await lab.typed('right')).length >= 2);
@@ -47,7 +47,7 @@ test('what is typed on one head arrives in the terminal of that seat only, and n
 
 test('the raw reader would have seen keys: it does once the console is given back', async () => {
   await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
-  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  const reader = await eavesdrop(lab);
   await lab.type('left', 'x');
   await lab.until('a byte on the host console', async () => reader.stdout.trim() !== 'reading', 10_000);
   reader.kill();
@@ -60,7 +60,7 @@ test('a getty that starts and resets the console does not open it again', async 
   await pause(3000);
   await lab.sh('systemctl stop getty@tty1');
   const mode = await lab.sh('kbd_mode -C /dev/tty1');
-  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  const reader = await eavesdrop(lab);
   await lab.type('left', 'secret\n');
   await pause(1000);
   assert.is(reader.stdout.trim(), 'reading', `the console listens again: ${mode}`);
@@ -83,7 +83,7 @@ test('a power key and Alt-SysRq-R at a seat do nothing to the host', async () =>
   assert.is(await lab.sh('cat /proc/sys/kernel/random/boot_id'), boot);
   assert.match(await lab.sh('systemctl is-system-running || true'), /running|degraded/);
   assert.not.match(await lab.sh('journalctl -b -u systemd-logind --no-pager'), /Power key pressed/i);
-  const reader = await onHost(lab, 'raw-reader', '/dev/tty1');
+  const reader = await eavesdrop(lab);
   await lab.type('left', 'q\n');
   await pause(500);
   assert.is(reader.stdout.trim(), 'reading', 'SysRq-R has opened the console');

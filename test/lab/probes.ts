@@ -6,16 +6,15 @@ import type { Process } from './channel.js';
 import type { Lab, Seat } from './lab.js';
 import { guestFiles } from './paths.js';
 
-type Probe = 'raw-reader' | 'holder' | 'intruder';
+type Probe = 'holder' | 'intruder';
 
-/** Starts a probe on the host and waits for its first line, which says that it is at work. */
-export async function onHost(lab: Lab, probe: Probe, ...args: string[]): Promise<Process> {
-  const path = `/root/${probe}.py`;
-  await lab.putFile(path, await readFile(join(guestFiles, 'probes', `${probe}.py`)), 0o755);
-  return begun(lab, lab.start(['python3', path, ...args]));
+/** Reads the host's foreground console raw, as an eavesdropper would: what follows `reading` is what leaked. */
+export function eavesdrop(lab: Lab): Promise<Process> {
+  const script = 'stty -F /dev/tty1 raw -echo && echo reading && exec cat /dev/tty1';
+  return begun(lab, lab.start(['sh', '-c', script]));
 }
 
-/** The same as root of a seat's container. */
+/** Starts a probe as root of a seat's container and waits for its first line, which says that it is at work. */
 export async function inSeat(lab: Lab, seat: Seat, probe: Probe, ...args: string[]): Promise<Process> {
   const text = await readFile(join(guestFiles, 'probes', `${probe}.py`));
   const path = `/root/${probe}.py`;
@@ -24,7 +23,12 @@ export async function inSeat(lab: Lab, seat: Seat, probe: Probe, ...args: string
 }
 
 async function begun(lab: Lab, process: Process): Promise<Process> {
-  await lab.until(`${process.argv.join(' ')} to begin`, async () => process.stdout.includes('\n'), 30_000);
+  const ended = process.done.then(({ stderr }) => {
+    throw new Error(`${process.argv.join(' ')} ended at once: ${stderr}`);
+  });
+  ended.catch(() => undefined);
+  const began = lab.until(`${process.argv.join(' ')} to begin`, async () => process.stdout.includes('\n'), 30_000);
+  await Promise.race([began, ended]);
   return process;
 }
 

@@ -19,7 +19,7 @@ class Model {
 
   view(): ActualSeat {
     const { container, grants, nodes, records, journal } = this;
-    return { container, audience: container, grants, nodes, records, journal, present: (unit) => this.present.has(unit) };
+    return { container, audience: container, grants, nodes, records, journal, present: (syspath) => this.present.has(syspath) };
   }
 
   run(step: Step): void {
@@ -101,7 +101,7 @@ test('an unplugged keyboard goes in the promised order, children first, and is n
 test('a keyboard that changes hands while plugged is revoked before it is forgotten', () => {
   const model = new Model();
   model.container = 'a';
-  model.present.add('/sys/devices/usb/input1');
+  model.present.add('/sys/devices/usb/input1/event65');
   converge(model, seat(keyboard(65, 1)));
   assert.equal(order(converge(model, seat())).slice(-3), ['revoke', 'forget', 'forget']);
 });
