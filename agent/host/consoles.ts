@@ -1,4 +1,4 @@
-import { closeSync, type FSWatcher, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, type FSWatcher, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { watchClosings } from '../kernel/closings.js';
@@ -10,6 +10,8 @@ import { Remembered } from './remembered.js';
 const modes = new Remembered(join(runtime, 'consoles.json'));
 const sysrq = new Remembered(join(runtime, 'sysrq.json'));
 const sysrqFile = '/proc/sys/kernel/sysrq';
+/** The foreground console; kernfs tells inotify when it changes. */
+const activeFile = '/sys/class/tty/tty0/active';
 /** What no watch tells of is looked at this often, ms. */
 const lookEvery = 30_000;
 
@@ -32,13 +34,13 @@ export class Consoles {
     this.look();
     if (this.timer !== undefined) return;
     this.timer = setInterval(() => this.look(), lookEvery).unref();
-    this.watchers = [
-      // Allocated consoles come and go in /dev as vcsN.
-      watch('/dev', { persistent: false }, (_event, name) => {
-        if (name?.startsWith('vcs') === true) this.look();
-      }),
-      watch('/sys/class/tty/tty0/active', { persistent: false }, () => this.look()),
-    ];
+    // Allocated consoles come and go in /dev as vcsN.
+    const dev = watch('/dev', { persistent: false }, (_event, name) => {
+      if (name?.startsWith('vcs') === true) this.look();
+    });
+    this.watchers = [dev];
+    // A kernel without virtual terminals has no such file, and no console to mute.
+    if (existsSync(activeFile)) this.watchers.push(watch(activeFile, { persistent: false }, () => this.look()));
   }
 
   /** Leaves the consoles open although there are seats: the admin's own choice, reported as a leak. */
@@ -51,7 +53,7 @@ export class Consoles {
   /** In words, how keys may reach the host. */
   leaks(): string[] {
     return this.wanted === 'open'
-      ? ['the host\'s consoles are open (host.yaml, console: open): what is typed at any seat also reaches them']
+      ? ["the host's consoles are open (host.yaml, console: open): what is typed at any seat also reaches them"]
       : [];
   }
 
@@ -68,15 +70,29 @@ export class Consoles {
     try {
       const numbers = allocated();
       for (const number of this.held.keys()) if (!numbers.includes(number)) this.release(number);
-      const muted = numbers.filter((number) => this.muteOne(number));
+      const muted = numbers.filter((number) => this.tryMute(number));
       if (muted.length > 0) this.deps.log.info({ consoles: muted.map((number) => `tty${number}`) }, 'consoles muted');
+    } catch (error) {
+      this.deps.log.error({ err: error }, 'consoles could not be looked at');
+    }
+    try {
       const value = Number(readFileSync(sysrqFile, 'utf8'));
       if (value !== 0) {
         sysrq.keep('sysrq', value);
         writeFileSync(sysrqFile, '0');
       }
     } catch (error) {
-      this.deps.log.error({ err: error }, 'consoles could not be muted');
+      this.deps.log.error({ err: error }, 'SysRq could not be switched off');
+    }
+  }
+
+  /** One console that cannot be muted keeps no other from it. */
+  private tryMute(number: number): boolean {
+    try {
+      return this.muteOne(number);
+    } catch (error) {
+      this.deps.log.error({ console: `tty${number}`, err: error }, 'console could not be muted');
+      return false;
     }
   }
 
@@ -96,9 +112,15 @@ export class Consoles {
     const known = this.held.get(number);
     if (known !== undefined) return known.fd;
     const fd = openConsole(number);
-    const watcher = watch(`/dev/tty${number}`, { persistent: false }, () => this.look());
+    try {
+      const watcher = watch(`/dev/tty${number}`, { persistent: false }, () => this.look());
+      this.held.set(number, { fd, watcher });
+    } catch (error) {
+      // No inotify watch is left: the slow timer looks again, and must not find one descriptor more each time.
+      closeSync(fd);
+      throw error;
+    }
     watchClosings(`/dev/tty${number}`);
-    this.held.set(number, { fd, watcher });
     return fd;
   }
 

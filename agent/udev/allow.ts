@@ -1,11 +1,11 @@
 /** What a container may know of a device; everything else of the host's database stays on the host. */
 const allowed: readonly RegExp[] = [
   /^(DEVNAME|DEVPATH|SUBSYSTEM|DEVTYPE|MAJOR|MINOR|USEC_INITIALIZED|SEQNUM|MODALIAS|DRIVER)$/,
-  /^ID_(INPUT|BUS|VENDOR|MODEL|SERIAL|PATH|USB|TYPE|REVISION|INTEGRATION|ID|INSTANCE)(_.*)?$/,
+  /^ID_(INPUT|BUS|VENDOR|MODEL|SERIAL|PATH|USB|TYPE|REVISION|INTEGRATION|ID|INSTANCE)(_[A-Za-z0-9_]*)?$/,
   /^ID_INPUT\.tags$/,
   /^(PRODUCT|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/,
-  /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_.*$/,
-  /^(SOUND|ACP|PULSE|ALSA)_.*$/,
+  /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_[A-Za-z0-9_]*$/,
+  /^(SOUND|ACP|PULSE|ALSA)_[A-Za-z0-9_.]*$/,
   /^(HOTPLUG|CONNECTOR|PROPERTY|LEASE)$/,
 ];
 
@@ -15,16 +15,44 @@ const allowedTags: ReadonlySet<string> = new Set(['seat', 'master-of-seat']);
 /** Longest value that passes, characters; the kernel's own uevents end at 2048 bytes (UEVENT_BUFFER_SIZE). */
 const longest = 1024;
 
+/** All of it together, bytes: with header, tags and sequence number it stays below the 8 KiB of older listeners. */
+const budget = 7168;
+
+/** Without these a message or a record means nothing, so they are never what is left out. */
+const needed: ReadonlySet<string> = new Set([
+  'DEVPATH',
+  'SUBSYSTEM',
+  'DEVNAME',
+  'DEVTYPE',
+  'MAJOR',
+  'MINOR',
+  'ID_INPUT',
+]);
+
 // A device chooses some of these texts: whatever could end a line, start an escape or a second property stays out.
 const hostile = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
 /** The properties that pass into a container. A value with a control character is left out as a whole. */
 export function allowedProperties(properties: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(properties).filter(
-      ([key, value]) => allowed.some((pattern) => pattern.test(key)) && value.length <= longest && !hostile.test(value),
-    ),
+  const passed = Object.entries(properties).filter(
+    ([key, value]) => allowed.some((pattern) => pattern.test(key)) && value.length <= longest && !hostile.test(value),
   );
+  return Object.fromEntries(withinBudget(passed));
 }
+
+/** One device with too much to say must not hold up its seat: what is longest is left out until the rest fits. */
+function withinBudget(entries: [string, string][]): [string, string][] {
+  let size = entries.reduce((sum, entry) => sum + bytes(entry), 0);
+  if (size <= budget) return entries;
+  const dropped = new Set<string>();
+  for (const entry of entries.filter(([key]) => !needed.has(key)).sort((a, b) => bytes(b) - bytes(a))) {
+    if (size <= budget) break;
+    size -= bytes(entry);
+    dropped.add(entry[0]);
+  }
+  return entries.filter(([key]) => !dropped.has(key));
+}
+
+const bytes = ([key, value]: [string, string]): number => Buffer.byteLength(key) + Buffer.byteLength(value) + 2;
 
 export const allowTags = (tags: readonly string[]): string[] => tags.filter((tag) => allowedTags.has(tag)).sort();

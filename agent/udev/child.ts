@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
 import udev from 'udev';
 import { type ChildMessage, type RawEvent, subsystems } from './messages.js';
 
@@ -31,6 +31,7 @@ function flush(): void {
   const events = batch;
   batch = [];
   tell({ kind: 'events', events });
+  stirred();
 }
 
 function tell(message: ChildMessage): void {
@@ -39,8 +40,11 @@ function tell(message: ChildMessage): void {
   });
 }
 
-/** Messages that the kernel could not put into our socket: `Drops` in /proc/net/netlink, found by the socket's inode. */
-function drops(): number {
+/**
+ * Messages that the kernel could not put into our socket: `Drops` in /proc/net/netlink, found by the socket's inode.
+ * Undefined when libudev listens to nobody: it joins no group, without an error, where it finds no udevd at its start.
+ */
+function drops(): number | undefined {
   const own = new Set<string>();
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
@@ -50,30 +54,54 @@ function drops(): number {
       // The descriptor of the listing itself.
     }
   }
-  let sum = 0;
+  let sum: number | undefined;
   for (const line of readFileSync('/proc/self/net/netlink', 'utf8').split('\n').slice(1)) {
     const [, protocol, , groups, , , , , dropped, inode] = line.trim().split(/\s+/);
-    if (protocol === '15' && groups === '00000002' && inode !== undefined && own.has(inode)) sum += Number(dropped);
+    if (protocol === '15' && groups === '00000002' && inode !== undefined && own.has(inode))
+      sum = (sum ?? 0) + Number(dropped);
   }
   return sum;
 }
 
 function check(): void {
-  const dropped = drops();
+  pending = false;
+  const dropped = drops() ?? 0;
+  // While udevd has work nothing need stir, and a deaf socket brings no batch either: look again.
+  if (dropped === 0 && existsSync('/run/udev/queue')) stirred();
   if (dropped === 0) return;
   process.send?.({ kind: 'overrun', drops: dropped } satisfies ChildMessage, () => process.exit(0));
 }
 
-let timer: NodeJS.Timeout | undefined;
+let pending = false;
 function stirred(): void {
-  clearTimeout(timer);
-  timer = setTimeout(check, settleMs);
+  if (pending) return;
+  pending = true;
+  setTimeout(check, settleMs);
+}
+
+let watcher: FSWatcher | undefined;
+/** udevd makes `queue` when it has work and removes it when it has none (systemd, udev-manager.c). */
+function watchQueue(): void {
+  try {
+    watcher ??= watch('/run/udev', stirred).on('error', () => {
+      watcher?.close();
+      watcher = undefined;
+    });
+  } catch {
+    // udevd has never run here; the slow timer tries again.
+  }
 }
 
 process.on('disconnect', () => process.exit(0));
 const monitor = udev.monitor();
 for (const action of ['add', 'change', 'remove'] as const) monitor.on(action, take);
-// udevd makes `queue` when it has work and removes it when it has none (systemd, udev-manager.c).
-watch('/run/udev', stirred);
-setInterval(check, slowMs);
+if (drops() === undefined) {
+  console.error('libudev hears no udevd (no /run/udev/control, and /dev is not devtmpfs)');
+  process.exit(1);
+}
+watchQueue();
+setInterval(() => {
+  watchQueue();
+  stirred();
+}, slowMs);
 tell({ kind: 'listening' });

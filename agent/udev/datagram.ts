@@ -21,7 +21,8 @@ export function encode(action: Action, properties: Properties, tags: readonly st
   }
   const lines = Object.entries(all).map(([key, value]) => {
     const line = `${key}=${value}`;
-    if (/[\0-\x1f\x7f]/.test(line) || key.includes('=')) throw new Error(`not a udev property: ${JSON.stringify(line)}`);
+    if (/\p{Cc}/u.test(line) || key === '' || key.includes('='))
+      throw new Error(`not a udev property: ${JSON.stringify(line)}`);
     return `${line}\0`;
   });
   const body = Buffer.from(lines.join(''));
@@ -38,4 +39,34 @@ export function encode(action: Action, properties: Properties, tags: readonly st
   header.writeUInt32BE(Number(bloom >> 32n), 32);
   header.writeUInt32BE(Number(bloom & 0xffffffffn), 36);
   return Buffer.concat([header, body]);
+}
+
+/** What a listener makes of a message, by the same layout: for tests and for people who look at traffic. */
+export function decode(datagram: Buffer): {
+  readonly properties: Properties;
+  readonly subsystemHash: number;
+  readonly devtypeHash: number;
+  readonly bloom: bigint;
+} {
+  if (datagram.toString('latin1', 0, 8) !== 'libudev\0' || datagram.readUInt32BE(8) !== 0xfeedcafe) {
+    throw new Error('not a message of udevd');
+  }
+  const start = datagram.readUInt32LE(16);
+  const body = datagram.subarray(start, start + datagram.readUInt32LE(20)).toString();
+  if (!body.endsWith('\0')) throw new Error('a udev message that ends within a property');
+  const entries = body
+    .slice(0, -1)
+    .split('\0')
+    .map((line): [string, string] => {
+      const at = line.indexOf('=');
+      // libudev refuses the whole message then, an empty string at the end included.
+      if (at < 1) throw new Error(`not a udev property: ${JSON.stringify(line)}`);
+      return [line.slice(0, at), line.slice(at + 1)];
+    });
+  return {
+    properties: Object.fromEntries(entries),
+    subsystemHash: datagram.readUInt32BE(24),
+    devtypeHash: datagram.readUInt32BE(28),
+    bloom: datagram.readBigUInt64BE(32),
+  };
 }

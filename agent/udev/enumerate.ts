@@ -6,10 +6,59 @@ const classes: readonly Subsystem[] = ['input', 'sound', 'drm'];
 
 /** Attributes of a device and of its ancestors that policies may match: what `udevadm info -a` is used for. */
 const attributeNames = [
-  'name', 'phys', 'uniq', 'idVendor', 'idProduct', 'serial', 'manufacturer', 'product', 'bInterfaceNumber',
-  'bInterfaceClass', 'vendor', 'device', 'class', 'id/vendor', 'id/product', 'id/bustype', 'id', 'number',
+  'name',
+  'phys',
+  'uniq',
+  'idVendor',
+  'idProduct',
+  'serial',
+  'manufacturer',
+  'product',
+  'bInterfaceNumber',
+  'bInterfaceClass',
+  'vendor',
+  'device',
+  'class',
+  'id/vendor',
+  'id/product',
+  'id/bustype',
+  'id',
+  'number',
 ] as const;
 const longestAttribute = 256;
+
+/** Where sysfs and udev's database are; elsewhere in tests. */
+export interface Roots {
+  readonly sys: string;
+  readonly data: string;
+}
+const here: Roots = { sys: '/sys', data: '/run/udev/data' };
+
+/** What the kernel says of a device node in its `uevent` file. */
+const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'MINOR']);
+/**
+ * What it says of others (input_dev_uevent). NAME, PHYS and UNIQ are the device's own words, and a newline in one starts
+ * a line of its own in this file: nothing is taken from it that could name a seat, a node or a kind.
+ */
+const otherKeys: ReadonlySet<string> = new Set([
+  'DEVTYPE',
+  'DRIVER',
+  'MODALIAS',
+  'PRODUCT',
+  'NAME',
+  'PHYS',
+  'UNIQ',
+  'PROP',
+  'EV',
+  'KEY',
+  'REL',
+  'ABS',
+  'MSC',
+  'LED',
+  'SND',
+  'FF',
+  'SW',
+]);
 
 /** An entry of udev's database. */
 interface Entry {
@@ -22,41 +71,49 @@ interface Entry {
  * All devices of the three subsystems that udevd has finished with, read from sysfs and from udev's database
  * (`/run/udev/data`). Starts no process.
  */
-export function enumerate(): Device[] {
+export function enumerate(roots: Roots = here): Device[] {
   return classes.flatMap((subsystem) => {
-    const directory = join('/sys/class', subsystem);
+    const directory = join(roots.sys, 'class', subsystem);
     return listing(directory).flatMap((name) => {
-      const syspath = resolved(join(directory, name));
-      return syspath === undefined ? [] : (readDevice(syspath, subsystem) ?? []);
+      const path = resolved(join(directory, name));
+      if (path === undefined || !path.startsWith(join(roots.sys, 'devices/'))) return [];
+      return readDevice(`/sys${path.slice(roots.sys.length)}`, subsystem, roots) ?? [];
     });
   });
 }
 
 /** One device, undefined when it has gone or udevd has not finished with it. */
-export function readDevice(syspath: string, subsystem: Subsystem): Device | undefined {
-  const uevent = parseLines(text(join(syspath, 'uevent')));
+export function readDevice(syspath: string, subsystem: Subsystem, roots: Roots = here): Device | undefined {
+  const path = located(syspath, roots);
+  const number = parseNumber(text(join(path, 'dev')));
+  const uevent = parseLines(text(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
   if (uevent === undefined) return undefined;
   const sysname = basename(syspath).replaceAll('!', '/');
-  const number = parseNumber(text(join(syspath, 'dev')));
-  const entry = readEntry(recordId({ subsystem, sysname, number }));
+  const entry = readEntry(recordId({ subsystem, sysname, number }), roots);
   if (entry === undefined) return undefined;
   const devname = uevent.get('DEVNAME');
-  return Object.assign(surroundings(syspath), {
+  return Object.assign(surroundings(syspath, roots), {
     syspath,
     subsystem,
     sysname,
     devtype: uevent.get('DEVTYPE'),
     node: devname === undefined ? undefined : `/dev/${devname}`,
     number,
-    properties: { ...Object.fromEntries(uevent), ...entry.properties },
+    properties: {
+      ...Object.fromEntries(uevent),
+      ...entry.properties,
+      ...(devname === undefined ? {} : { DEVNAME: `/dev/${devname}` }),
+    },
     tags: entry.tags,
     links: entry.links,
   });
 }
 
+const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
+
 /** `/run/udev/data/<id>`; undefined while udevd has not initialised the device. */
-function readEntry(id: string): Entry | undefined {
-  const data = text(join('/run/udev/data', id));
+function readEntry(id: string, roots: Roots): Entry | undefined {
+  const data = text(join(roots.data, id));
   if (data === undefined) return undefined;
   const entry: Entry = { properties: {}, tags: [], links: [] };
   for (const line of data.split('\n')) {
@@ -85,29 +142,30 @@ function readEntry(id: string): Entry | undefined {
  * Ancestors and attributes of a device, read from sysfs when a rule first asks for them: most policies never do, and
  * it would be the slowest thing on the way of an event.
  */
-export function surroundings(syspath: string): Pick<Device, 'ancestors' | 'attributes'> {
+export function surroundings(syspath: string, roots: Roots = here): Pick<Device, 'ancestors' | 'attributes'> {
   let ancestors: Ancestor[] | undefined;
   let attributes: Record<string, string> | undefined;
   return {
     get ancestors() {
-      ancestors ??= ancestorsOf(syspath);
+      ancestors ??= ancestorsOf(syspath, roots);
       return ancestors;
     },
     get attributes() {
-      attributes ??= attributesOf(syspath);
+      attributes ??= attributesOf(located(syspath, roots));
       return attributes;
     },
   };
 }
 
 /** Parents that are devices themselves (they have a `uevent` file), nearest first. */
-function ancestorsOf(syspath: string): Ancestor[] {
+function ancestorsOf(syspath: string, roots: Roots): Ancestor[] {
   const found: Ancestor[] = [];
-  for (let path = dirname(syspath); path.startsWith('/sys/devices/'); path = dirname(path)) {
+  for (let parent = dirname(syspath); parent.startsWith('/sys/devices/'); parent = dirname(parent)) {
+    const path = located(parent, roots);
     if (!exists(join(path, 'uevent'))) continue;
     found.push({
-      syspath: path,
-      sysname: basename(path),
+      syspath: parent,
+      sysname: basename(parent),
       subsystem: linkName(join(path, 'subsystem')),
       driver: linkName(join(path, 'driver')),
       attributes: attributesOf(path),
@@ -120,8 +178,13 @@ function attributesOf(path: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of attributeNames) {
     const value = text(join(path, name));
-    // udev cuts trailing white space and replaces what is not printable; so does what rules are matched against.
-    if (value !== undefined) found[name] = value.trimEnd().slice(0, longestAttribute);
+    // udev matches without trailing white space. A control character becomes one that no policy can write, so that a
+    // device gains no match by it that udev would not see.
+    if (value !== undefined)
+      found[name] = value
+        .trimEnd()
+        .slice(0, longestAttribute)
+        .replace(/\p{Cc}/gu, '\ufffd');
   }
   return found;
 }
@@ -131,12 +194,13 @@ export function parseNumber(value: string | undefined): DeviceNumber | undefined
   return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
 }
 
-function parseLines(value: string | undefined): Map<string, string> | undefined {
+function parseLines(value: string | undefined, keys: ReadonlySet<string>): Map<string, string> | undefined {
   if (value === undefined) return undefined;
   const lines = new Map<string, string>();
   for (const line of value.split('\n')) {
     const at = line.indexOf('=');
-    if (at > 0) lines.set(line.slice(0, at), line.slice(at + 1));
+    const key = line.slice(0, at);
+    if (at > 0 && keys.has(key)) lines.set(key, line.slice(at + 1));
   }
   return lines;
 }

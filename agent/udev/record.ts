@@ -3,7 +3,16 @@ import { type Device, recordId } from '../core/device.js';
 import { allowedProperties, allowTags } from './allow.js';
 
 /** Properties that libudev takes from sysfs, so that the database has none of them (device_update_db). */
-const fromSysfs = new Set(['DEVNAME', 'DEVPATH', 'SUBSYSTEM', 'DEVTYPE', 'MAJOR', 'MINOR', 'SEQNUM', 'USEC_INITIALIZED']);
+const fromSysfs = new Set([
+  'DEVNAME',
+  'DEVPATH',
+  'SUBSYSTEM',
+  'DEVTYPE',
+  'MAJOR',
+  'MINOR',
+  'SEQNUM',
+  'USEC_INITIALIZED',
+]);
 
 /**
  * A device as a container sees it: its entry in `/run/udev/data` (systemd, sd-device's handle_db_line: `I:` time, `E:`

@@ -47,12 +47,17 @@ export class UdevSource {
 
   private spawn(reason: 'start' | 'overrun' | 'child-died', listening?: () => void): void {
     const born = Date.now();
+    let heard = false;
     let why: 'overrun' | 'child-died' = 'child-died';
-    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [], { execArgv: [], stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [], {
+      execArgv: [],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    });
     this.child = child;
     child.on('message', (message: ChildMessage) => {
       switch (message.kind) {
         case 'listening':
+          heard = true;
           this.subject.next({ kind: 'resync', reason });
           listening?.();
           return;
@@ -66,16 +71,24 @@ export class UdevSource {
           return;
       }
     });
-    child.on('error', (error) => this.deps.log.error({ err: error }, 'udev process'));
-    child.on('exit', (code, signal) => {
-      if (this.stopped) return;
+    let ended = false;
+    const end = (code: number | null, signal: NodeJS.Signals | null): void => {
+      if (this.stopped || ended) return;
+      ended = true;
       this.deaths = why === 'overrun' || Date.now() - born > healthy ? 0 : this.deaths + 1;
       this.stats.restarts += 1;
       const wait = backoff[Math.min(Math.max(this.deaths - 1, 0), backoff.length - 1)] ?? 0;
       if (why === 'child-died') this.deps.log.warn({ code, signal, restartMs: wait }, 'udev process died');
       setTimeout(() => {
-        if (!this.stopped) this.spawn(why, listening);
+        // Nobody has been told of the start before the first child listens.
+        if (!this.stopped) this.spawn(heard ? why : reason, listening);
       }, wait);
+    };
+    child.on('exit', end);
+    child.on('error', (error) => {
+      this.deps.log.error({ err: error }, 'udev process');
+      // A process that could not be started has no pid and never exits (child_process, event 'error').
+      if (child.pid === undefined) end(null, null);
     });
   }
 }

@@ -116,7 +116,10 @@ export class Channel {
     this.#socket = socket;
     socket.on('error', () => undefined);
     socket.on('close', () => this.#drop('QEMU is gone'));
-    createInterface({ input: socket }).on('line', (line) => this.#take(line));
+    // The socket's own error comes through the interface as well; who waits is told by 'close'.
+    createInterface({ input: socket })
+      .on('error', () => undefined)
+      .on('line', (line) => this.#take(line));
   }
 
   static async connect(path: string): Promise<Channel> {

@@ -47,6 +47,7 @@ test('what is typed on one head arrives in the terminal of that seat only, and n
 
 test('the raw reader would have seen keys: it does once the console is given back', async () => {
   await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
+  await lab.until('the consoles to be given back', async () => /unicode/i.test(await lab.sh('kbd_mode -C /dev/tty1')));
   const reader = await eavesdrop(lab);
   await lab.type('left', 'x');
   await lab.until('a byte on the host console', async () => reader.stdout.trim() !== 'reading', 10_000);
@@ -59,6 +60,7 @@ test('a getty that starts and resets the console does not open it again', async 
   await lab.sh('systemctl start getty@tty1');
   await pause(3000);
   await lab.sh('systemctl stop getty@tty1');
+  await pause(1000);
   const mode = await lab.sh('kbd_mode -C /dev/tty1');
   const reader = await eavesdrop(lab);
   await lab.type('left', 'secret\n');

@@ -25,7 +25,10 @@ export class Qmp {
   private constructor(socket: Socket) {
     this.#socket = socket;
     this.events.setMaxListeners(50);
-    createInterface({ input: socket }).on('line', (line) => this.#take(JSON.parse(line) as Message));
+    // The socket's own error comes through the interface as well; who waits is told by 'close'.
+    createInterface({ input: socket })
+      .on('error', () => undefined)
+      .on('line', (line) => this.#take(JSON.parse(line) as Message));
     socket.on('error', () => undefined);
     socket.on('close', () => {
       for (const { command, reject } of this.#waiting.values()) reject(new QmpError(`${command}: QEMU is gone`));
