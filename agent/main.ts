@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs';
-import { map, merge, of, Subject, startWith, switchMap, timer } from 'rxjs';
 import { pino } from 'pino';
-import { statusOf } from './control/status.js';
-import { ControlServer, RequestError } from './control/server.js';
+import { map, merge, of, Subject, startWith, switchMap, timer } from 'rxjs';
 import type { Request } from './control/messages.js';
+import { ControlServer, RequestError } from './control/server.js';
+import { statusOf } from './control/status.js';
 import type { Policy } from './core/policy.js';
 import { LxcEngine } from './engines/lxc.js';
 import { Consoles } from './host/consoles.js';

@@ -2,8 +2,8 @@ import { concatMap, map, merge, type Observable, tap, timer } from 'rxjs';
 import type { Policy } from './core/policy.js';
 import type { Container } from './engines/engine.js';
 import type { House } from './house.js';
-import type { DeviceTable } from './udev/table.js';
 import type { UdevMessage } from './udev/source.js';
+import type { DeviceTable } from './udev/table.js';
 
 /** Everything that can make a seat change. */
 export interface Sources {
@@ -33,5 +33,11 @@ export function pipeline(sources: Sources, table: DeviceTable, house: House): Ob
   const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
   const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(concatMap(() => house.recheck()));
-  return merge(merge(plugged, ruled, populated).pipe(tap((seats) => void house.serve(seats)), map(() => undefined)), recheck);
+  return merge(
+    merge(plugged, ruled, populated).pipe(
+      tap((seats) => void house.serve(seats)),
+      map(() => undefined),
+    ),
+    recheck,
+  );
 }

@@ -50,7 +50,9 @@ async function runFile(file: string, timeout: number): Promise<Outcome> {
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const failed = Math.max(total - passed, 0);
   const wrong = reason(result.timedOut, result.exitCode, total, failed);
-  console.log(`${wrong === undefined ? 'ok  ' : 'FAIL'} ${basename(file)} ${seconds} s${wrong === undefined ? '' : `: ${wrong}`}`);
+  console.log(
+    `${wrong === undefined ? 'ok  ' : 'FAIL'} ${basename(file)} ${seconds} s${wrong === undefined ? '' : `: ${wrong}`}`,
+  );
   return { passed, failed: wrong !== undefined && failed === 0 ? 1 : failed, skipped };
 }
 

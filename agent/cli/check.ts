@@ -1,5 +1,4 @@
 import { formatDiagnostic } from '../policy/diagnostics.js';
-import { loadDirectory } from '../policy/load.js';
 import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
@@ -10,6 +9,7 @@ export const check: Verb = {
   usage: 'check [DIRECTORY]',
   options: {},
   run: async ({ words }: Call): Promise<ExitCode> => {
+    const { loadDirectory } = await import('../policy/load.js');
     const loaded = loadDirectory(words[0] ?? defaultPolicies);
     if (!loaded.ok) {
       for (const diagnostic of loaded.diagnostics) console.error(printable(formatDiagnostic(diagnostic)));

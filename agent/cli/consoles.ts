@@ -1,4 +1,3 @@
-import { restoreConsoles } from '../host/consoles.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat consoles restore`: the way back in, run by a unit of its own when the agent has stopped for good. */
@@ -8,6 +7,7 @@ export const consoles: Verb = {
   options: {},
   run: async ({ words }: Call): Promise<ExitCode> => {
     if (words[0] !== 'restore') throw new Error('consoles takes one word: restore');
+    const { restoreConsoles } = await import('../host/consoles.js');
     restoreConsoles();
     return 0;
   },

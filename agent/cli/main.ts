@@ -14,7 +14,13 @@ function help(name: string | undefined): string {
     return [`hotseat ${verb.usage}`, '', verb.summary, ...(options.length > 0 ? ['', ...options] : [])].join('\n');
   }
   const list = Object.entries(verbs).map(([key, { summary }]) => `  ${key.padEnd(10)} ${summary}`);
-  return ['hotseat gives a device to the right seat the moment it is plugged in.', '', ...list, '', 'hotseat VERB --help tells more. Exit status: 0 fine, 1 the answer is no, 2 misuse or fault.'].join('\n');
+  return [
+    'hotseat gives a device to the right seat the moment it is plugged in.',
+    '',
+    ...list,
+    '',
+    'hotseat VERB --help tells more. Exit status: 0 fine, 1 the answer is no, 2 misuse or fault.',
+  ].join('\n');
 }
 
 async function main(argv: readonly string[]): Promise<ExitCode> {

@@ -1,4 +1,3 @@
-import { run } from '../main.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
 export const defaultPolicies = '/etc/hotseat/policies';
@@ -13,6 +12,8 @@ export const start: Verb = {
   },
   run: async ({ options }: Call): Promise<ExitCode> => {
     if (process.getuid?.() !== 0) throw new Error('the daemon needs root');
+    // Loaded here, so that no other verb pays for the daemon.
+    const { run } = await import('../main.js');
     await run({
       policies: String(options['policies'] ?? defaultPolicies),
       logLevel: String(options['log-level'] ?? 'info'),

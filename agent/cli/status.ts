@@ -26,7 +26,10 @@ function describe(answer: Status): string {
   for (const error of answer.policyErrors) lines.push(`  refused: ${printable(error)}`);
   for (const seat of answer.seats) lines.push('', ...describeSeat(seat));
   for (const { device, rules } of answer.conflicts) {
-    lines.push('', `conflict: ${printable(device)} is wanted by ${rules.map(printable).join(' and ')}: bound to neither`);
+    lines.push(
+      '',
+      `conflict: ${printable(device)} is wanted by ${rules.map(printable).join(' and ')}: bound to neither`,
+    );
   }
   for (const leak of answer.leaks) lines.push('', `leak: ${printable(leak)}`);
   if (answer.udev.overruns > 0) lines.push('', `udev socket overruns healed: ${answer.udev.overruns}`);
@@ -36,7 +39,9 @@ function describe(answer: Status): string {
 function describeSeat(seat: SeatStatus): string[] {
   const lines = [`${seat.seat}: ${seat.engine} container ${seat.container}, ${seat.state}`];
   for (const { node, name, rule, announced } of seat.devices) {
-    lines.push(`  ${(node ?? '').padEnd(22)} ${printable(name)}  (${printable(rule)})${announced ? '' : ', not announced yet'}`);
+    lines.push(
+      `  ${(node ?? '').padEnd(22)} ${printable(name)}  (${printable(rule)})${announced ? '' : ', not announced yet'}`,
+    );
   }
   if (seat.devices.length === 0) lines.push('  no devices');
   if (seat.problem !== undefined) lines.push(`  problem: ${printable(seat.problem)}`);

@@ -26,7 +26,9 @@ function attributeMismatch(rule: Rule, head: Device): string | undefined {
       return value !== undefined && patterns.some((pattern) => glob(pattern, value));
     }),
   );
-  return found ? undefined : `no ancestor has ${wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ')}`;
+  return found
+    ? undefined
+    : `no ancestor has ${wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ')}`;
 }
 
 function holds(condition: HeadCondition, head: Device): boolean {
@@ -58,6 +60,11 @@ const property = (head: Device, key: string): string => head.properties[property
 function describe(condition: HeadCondition, head: Device): string {
   const wanted = `${condition.negate ? 'not ' : ''}${condition.patterns.join(' or ')}`;
   const key = condition.on === 'property' ? condition.key : condition.on;
-  const shown = condition.on === 'property' ? property(head, condition.key) : condition.on === 'port' ? property(head, 'ID_PATH') : '';
+  const shown =
+    condition.on === 'property'
+      ? property(head, condition.key)
+      : condition.on === 'port'
+        ? property(head, 'ID_PATH')
+        : '';
   return `${key} is ${shown === '' ? 'another' : JSON.stringify(shown)}, wanted ${wanted}`;
 }

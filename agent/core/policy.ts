@@ -27,7 +27,15 @@ export interface AttributeCondition {
 }
 
 export const kinds = [
-  'keyboard', 'mouse', 'touchpad', 'touchscreen', 'tablet', 'joystick', 'switch', 'sound', 'display',
+  'keyboard',
+  'mouse',
+  'touchpad',
+  'touchscreen',
+  'tablet',
+  'joystick',
+  'switch',
+  'sound',
+  'display',
 ] as const;
 export type Kind = (typeof kinds)[number];
 

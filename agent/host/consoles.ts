@@ -14,6 +14,8 @@ const sysrqFile = '/proc/sys/kernel/sysrq';
 const activeFile = '/sys/class/tty/tty0/active';
 /** What no watch tells of is looked at this often, ms. */
 const lookEvery = 30_000;
+/** After a console could not be muted, ms. */
+const lookAgain = 50;
 
 /**
  * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
@@ -86,11 +88,12 @@ export class Consoles {
     }
   }
 
-  /** One console that cannot be muted keeps no other from it. */
+  /** One console that cannot be muted keeps no other from it, and is tried again: a hang-up takes a moment. */
   private tryMute(number: number): boolean {
     try {
       return this.muteOne(number);
     } catch (error) {
+      setTimeout(() => this.timer !== undefined && this.look(), lookAgain).unref();
       this.deps.log.error({ console: `tty${number}`, err: error }, 'console could not be muted');
       return false;
     }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
+import { hostSeat } from '../core/decide.js';
 import type { Policy } from '../core/policy.js';
 import type { House } from '../house.js';
-import { hostSeat } from '../core/decide.js';
 import { compileRules } from '../policy/udev-rules.js';
 import type { DeviceTable } from '../udev/table.js';
 import { installRules, triggerChange } from './udev-rules.js';

@@ -1,4 +1,4 @@
-import { SysError, isSysError } from './errors.js';
+import { isSysError, SysError } from './errors.js';
 import { address, syscall } from './libc.js';
 
 /** Commands of bpf(2), from linux/bpf.h. */
@@ -182,7 +182,10 @@ export function attached(cgroup: number): { ids: number[]; flags: number } {
   });
   bpf('query', 'cgroup', request, ids);
   const count = request.readUInt32LE(24);
-  return { ids: Array.from({ length: count }, (_, index) => ids.readUInt32LE(index * 4)), flags: request.readUInt32LE(12) };
+  return {
+    ids: Array.from({ length: count }, (_, index) => ids.readUInt32LE(index * 4)),
+    flags: request.readUInt32LE(12),
+  };
 }
 
 const byId = (name: 'programById' | 'mapById', id: number): number =>

@@ -13,7 +13,8 @@ export function cgroupRoot(): string {
 /** What the kernel calls a cgroup in `bpf_get_current_ancestor_cgroup_id`: the inode of its directory (kernfs id). */
 export const cgroupId = (path: string): bigint => statSync(path, { bigint: true }).ino;
 
-export const isFrozen = (cgroup: string): boolean => /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
+export const isFrozen = (cgroup: string): boolean =>
+  /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
 /** Stops every process of a cgroup and waits until they have stopped, at most `timeoutMs` (cgroup-v2.rst, cgroup.freeze). */
 export const freeze = (cgroup: string, limit: { timeoutMs: number }): Promise<void> => setFrozen(cgroup, true, limit);

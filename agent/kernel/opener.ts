@@ -39,7 +39,9 @@ export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
 
 function prefix(map: DeviceMap, cgroup: string, directory: number, engine: bpf.ProgramInfo & { fd: number }): void {
   if (engine.mapIds.length > 0 || hasCalls(engine.instructions)) {
-    throw new OpenerError(`the device program "${engine.name}" on ${cgroup} uses maps or functions: it cannot be opened`);
+    throw new OpenerError(
+      `the device program "${engine.name}" on ${cgroup} uses maps or functions: it cannot be opened`,
+    );
   }
   const own = openerPrefix(map.fd, cgroupId(cgroup), map.majors);
   const program = bpf.load(bpf.programType.cgroupDevice, name, Buffer.concat([own, engine.instructions]));
@@ -57,4 +59,3 @@ function hasCalls(instructions: Buffer): boolean {
   }
   return false;
 }
-

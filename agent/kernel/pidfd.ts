@@ -103,4 +103,3 @@ function textOf(path: string): string {
     return '';
   }
 }
-

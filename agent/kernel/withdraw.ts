@@ -21,8 +21,13 @@ const hook = 'devtmpfs_delete_node';
  */
 export function ensureWithdraw(map: DeviceMap): Withdrawal {
   try {
-    if (statfsSync(dirname(dirname(pinned))).type !== bpfFileSystem) throw new Error('/sys/fs/bpf is no bpf file system');
-    const program = bpf.load(bpf.programType.kprobe, 'hotseat_withdraw', withdrawProgram(map.fd, firstArgument(), devtOffset()));
+    if (statfsSync(dirname(dirname(pinned))).type !== bpfFileSystem)
+      throw new Error('/sys/fs/bpf is no bpf file system');
+    const program = bpf.load(
+      bpf.programType.kprobe,
+      'hotseat_withdraw',
+      withdrawProgram(map.fd, firstArgument(), devtOffset()),
+    );
     const event = probe(hook);
     const link = bpf.linkPerfEvent(program, event);
     mkdirSync(dirname(pinned), { recursive: true, mode: 0o700 });

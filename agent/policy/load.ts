@@ -45,7 +45,11 @@ function seatFiles(directory: string, diagnostics: Diagnostic[]): string[] {
     if (!name.endsWith('.yaml') || name.startsWith('.')) return false;
     if (lstatSync(join(directory, name)).isFile()) return true;
     const place = { file: name, line: 1, column: 1 };
-    diagnostics.push({ place, message: 'is no plain file', remedy: 'put the file itself here: links are not followed' });
+    diagnostics.push({
+      place,
+      message: 'is no plain file',
+      remedy: 'put the file itself here: links are not followed',
+    });
     return false;
   });
 }
@@ -60,6 +64,8 @@ function twice(
     const before = first.get(key(one));
     first.set(key(one), before ?? one.seat.file);
     if (before === undefined) return [];
-    return [{ place: one.place, message: `${what} ${key(one)} is in ${before} already`, remedy: `name another ${what}` }];
+    return [
+      { place: one.place, message: `${what} ${key(one)} is in ${before} already`, remedy: `name another ${what}` },
+    ];
   });
 }

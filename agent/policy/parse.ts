@@ -7,10 +7,15 @@ import { type HostFile, hostFile, type MatchFile, matchKeys, propertyName, type 
 /** Largest seat file, characters. */
 const largest = 256 * 1024;
 
-type Parsed<T> = { readonly value: T; readonly place: (path: readonly PropertyKey[]) => Place } | { readonly diagnostics: Diagnostic[] };
+type Parsed<T> =
+  | { readonly value: T; readonly place: (path: readonly PropertyKey[]) => Place }
+  | { readonly diagnostics: Diagnostic[] };
 
 /** A seat file's text as a policy, or everything that is wrong with it at once. `file` is its name for people. */
-export function parseSeat(file: string, text: string): { readonly seat: SeatPolicy; readonly place: Place } | { readonly diagnostics: Diagnostic[] } {
+export function parseSeat(
+  file: string,
+  text: string,
+): { readonly seat: SeatPolicy; readonly place: Place } | { readonly diagnostics: Diagnostic[] } {
   const parsed = parse(file, text, seatFile);
   if ('diagnostics' in parsed) return parsed;
   const { value, place } = parsed;
@@ -37,7 +42,11 @@ function parse<T extends z.ZodType>(file: string, text: string, schema: T): Pars
   };
   if (text.length > largest) {
     const place = { file, line: 1, column: 1 };
-    return { diagnostics: [{ place, message: `the file has ${text.length} characters`, remedy: `split it: at most ${largest}` }] };
+    return {
+      diagnostics: [
+        { place, message: `the file has ${text.length} characters`, remedy: `split it: at most ${largest}` },
+      ],
+    };
   }
   // `failsafe`: every scalar stays the text that was written, so that the id 0012 does not become the number 12.
   const document = parseDocument(text, { schema: 'failsafe', uniqueKeys: true, strict: true, lineCounter: lines });
@@ -62,7 +71,11 @@ function parse<T extends z.ZodType>(file: string, text: string, schema: T): Pars
   try {
     plain = document.toJS({ maxAliasCount: 0 });
   } catch (error) {
-    return { diagnostics: [{ place: place([]), message: (error as Error).message, remedy: 'write it out: aliases are not allowed' }] };
+    return {
+      diagnostics: [
+        { place: place([]), message: (error as Error).message, remedy: 'write it out: aliases are not allowed' },
+      ],
+    };
   }
   const checked = schema.safeParse(plain);
   const diagnostics = [
@@ -79,18 +92,34 @@ type At = (offset: number) => Place;
 function explain(issue: z.core.$ZodIssue, place: Locate, root: Node | null, at: At): Diagnostic[] {
   switch (issue.code) {
     case 'unrecognized_keys':
-      return issue.keys.map((key) => unknownKey(keyPlace(root, [...issue.path, key], at) ?? place(issue.path), key, []));
+      return issue.keys.map((key) =>
+        unknownKey(keyPlace(root, [...issue.path, key], at) ?? place(issue.path), key, []),
+      );
     case 'invalid_value':
-      return [{ place: place(issue.path), message: `${name(issue.path)} is not one of its values`, remedy: `use ${issue.values.map(String).join(', ')}` }];
+      return [
+        {
+          place: place(issue.path),
+          message: `${name(issue.path)} is not one of its values`,
+          remedy: `use ${issue.values.map(String).join(', ')}`,
+        },
+      ];
     case 'invalid_union': {
       const first = issue.errors.flat().find((inner) => inner.code !== 'invalid_type') ?? issue.errors[0]?.[0];
       if (first === undefined) return [{ place: place(issue.path), message: name(issue.path), remedy: issue.message }];
       return explain({ ...first, path: [...issue.path, ...first.path] } as z.core.$ZodIssue, place, root, at);
     }
     case 'invalid_type':
-      return [{ place: place(issue.path), message: `${name(issue.path)} is missing or of the wrong form`, remedy: `it takes ${form(issue.expected)}` }];
+      return [
+        {
+          place: place(issue.path),
+          message: `${name(issue.path)} is missing or of the wrong form`,
+          remedy: `it takes ${form(issue.expected)}`,
+        },
+      ];
     default:
-      return [{ place: place(issue.path), message: `${name(issue.path)} ${issue.message}`, remedy: 'correct the value' }];
+      return [
+        { place: place(issue.path), message: `${name(issue.path)} ${issue.message}`, remedy: 'correct the value' },
+      ];
   }
 }
 
@@ -100,7 +129,9 @@ const name = (path: readonly PropertyKey[]): string => {
 };
 
 const form = (expected: string): string =>
-  ({ object: 'a mapping (key: value)', array: 'a list', string: 'a text', record: 'a mapping (key: value)' })[expected] ?? expected;
+  ({ object: 'a mapping (key: value)', array: 'a list', string: 'a text', record: 'a mapping (key: value)' })[
+    expected
+  ] ?? expected;
 
 /** Keys of a match that are neither ours nor look like a udev property. */
 function unknownProperties(plain: unknown, place: Locate, root: Node | null, at: At): Diagnostic[] {
@@ -108,7 +139,10 @@ function unknownProperties(plain: unknown, place: Locate, root: Node | null, at:
   if (!Array.isArray(devices)) return [];
   return devices.flatMap((device: unknown, index) => {
     const match = (device as { match?: unknown } | null)?.match;
-    return [...strange(match, ['devices', index, 'match']), ...strange((match as { not?: unknown } | null | undefined)?.not, ['devices', index, 'match', 'not'])];
+    return [
+      ...strange(match, ['devices', index, 'match']),
+      ...strange((match as { not?: unknown } | null | undefined)?.not, ['devices', index, 'match', 'not']),
+    ];
   });
 
   function strange(match: unknown, path: readonly PropertyKey[]): Diagnostic[] {
@@ -120,8 +154,14 @@ function unknownProperties(plain: unknown, place: Locate, root: Node | null, at:
 }
 
 function unknownKey(place: Place, key: string, known: readonly string[]): Diagnostic {
-  const near = nearest(key, known.length > 0 ? known : ['seat', 'container', 'devices', 'label', 'match', 'share', 'revoke', 'engine', 'name', 'console']);
-  const remedy = near === undefined ? 'remove it; udev properties are written in upper case' : `did you mean "${near}"?`;
+  const near = nearest(
+    key,
+    known.length > 0
+      ? known
+      : ['seat', 'container', 'devices', 'label', 'match', 'share', 'revoke', 'engine', 'name', 'console'],
+  );
+  const remedy =
+    near === undefined ? 'remove it; udev properties are written in upper case' : `did you mean "${near}"?`;
   return { place, message: `unknown key ${JSON.stringify(key)}`, remedy };
 }
 
@@ -166,8 +206,11 @@ function conditions(match: Omit<MatchFile, 'not' | 'attr'>, negate: boolean): Co
     ...(kind === undefined ? [] : [{ on: 'kind' as const, patterns: list(kind as Kind | Kind[]), negate }]),
     ...(port === undefined ? [] : [{ on: 'port' as const, patterns: list(port), negate }]),
     ...(sysname === undefined ? [] : [{ on: 'sysname' as const, patterns: list(sysname), negate }]),
-    ...Object.entries(properties).map(([key, value]): Condition => ({ on: 'property', key, patterns: list(value as string | string[]), negate })),
+    ...Object.entries(properties).map(
+      ([key, value]): Condition => ({ on: 'property', key, patterns: list(value as string | string[]), negate }),
+    ),
   ];
 }
 
-const list = <T>(value: T | readonly T[]): readonly T[] => (Array.isArray(value) ? (value as readonly T[]) : [value as T]);
+const list = <T>(value: T | readonly T[]): readonly T[] =>
+  Array.isArray(value) ? (value as readonly T[]) : [value as T];

@@ -28,7 +28,9 @@ const negated = z.object(plain).catchall(properties);
 const match = z
   .object({
     ...plain,
-    attr: z.record(z.string().regex(/^[A-Za-z0-9_/]+$/, 'must be the name of a sysfs attribute'), oneOrMore(pattern)).optional(),
+    attr: z
+      .record(z.string().regex(/^[A-Za-z0-9_/]+$/, 'must be the name of a sysfs attribute'), oneOrMore(pattern))
+      .optional(),
     not: negated.optional(),
   })
   .catchall(properties);

@@ -37,7 +37,7 @@ export function compileRules(policy: Policy): string {
     'LABEL="hotseat_child"',
     'IMPORT{parent}="HOTSEAT_SEAT"',
     'LABEL="hotseat_apply"',
-    "# The host steps back: no seat of its own, no access for its users, no power key for logind.",
+    '# The host steps back: no seat of its own, no access for its users, no power key for logind.',
     'ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="uaccess", TAG-="power-switch"',
     'LABEL="hotseat_end"',
   );
@@ -69,7 +69,9 @@ function compileCondition(condition: Condition): string[][] {
     case 'kind': {
       const tokens = condition.patterns.map((kind) => {
         const test = kindTests[kind];
-        return test.property === undefined ? `SUBSYSTEM${operator}"${test.subsystem}"` : env(test.property, operator, '1');
+        return test.property === undefined
+          ? `SUBSYSTEM${operator}"${test.subsystem}"`
+          : env(test.property, operator, '1');
       });
       // "not a or b" is neither: one line. "a or b" is a line for each.
       return condition.negate ? [tokens] : tokens.map((token) => [token]);

@@ -19,7 +19,10 @@ export class Announcer {
   announce(action: 'add' | 'change' | 'remove', entry: JournalEntry): void {
     this.sequence += 1;
     const properties = { ...entry.properties, SEQNUM: String(this.sequence) };
-    sendUevent(this.socket, encode(action, properties, entry.tags), { uid: this.container.uid, gid: this.container.gid });
+    sendUevent(this.socket, encode(action, properties, entry.tags), {
+      uid: this.container.uid,
+      gid: this.container.gid,
+    });
   }
 
   close(): void {

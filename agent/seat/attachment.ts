@@ -40,12 +40,7 @@ export class Attachment {
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
    * missing. `foundGrafted` is called when its own configuration had done that and it was guarded before anything ran.
    */
-  async ensure(
-    now: Container,
-    grafts: readonly Graft[],
-    seatPath: string,
-    foundGrafted: () => void,
-  ): Promise<void> {
+  async ensure(now: Container, grafts: readonly Graft[], seatPath: string, foundGrafted: () => void): Promise<void> {
     this.deps.grants.guard(now.cgroup);
     if (now.state === 'setup' || this.grafted) return;
     const missing = missingGrafts(now.pid, seatPath, grafts);
@@ -77,4 +72,3 @@ export class Attachment {
     }
   }
 }
-

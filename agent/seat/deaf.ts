@@ -10,11 +10,14 @@ export function deafMonitors(init: number, cgroup: string): string[] {
   const ports = new Set<string>();
   for (const line of table.split('\n').slice(1)) {
     const [, protocol, port, groups] = line.trim().split(/\s+/);
-    if (protocol === '15' && groups === '00000000' && port !== undefined && port !== '0' && port !== '1') ports.add(port);
+    if (protocol === '15' && groups === '00000000' && port !== undefined && port !== '0' && port !== '1')
+      ports.add(port);
   }
   if (ports.size === 0) return [];
   return pidsBelow(cgroup).flatMap((pid) => {
     const inside = /^NSpid:.*\s(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
-    return inside !== undefined && ports.has(inside) ? [`${readOptional(`/proc/${pid}/comm`)?.trim()} (pid ${inside})`] : [];
+    return inside !== undefined && ports.has(inside)
+      ? [`${readOptional(`/proc/${pid}/comm`)?.trim()} (pid ${inside})`]
+      : [];
   });
 }

@@ -128,4 +128,3 @@ export class SeatDirectory {
     return openAt(parent, name);
   }
 }
-

@@ -17,4 +17,3 @@ export function rebind(unit: string): string {
   }
   throw new Error(`${unit} hangs on no USB interface: its driver cannot be bound again`);
 }
-

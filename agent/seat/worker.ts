@@ -4,6 +4,7 @@ import { plan } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey } from '../core/state.js';
 import type { JournalEntry, NodeSpec, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
+import type { Namespaces } from '../kernel/namespaces.js';
 import type { Announcer } from './announcer.js';
 import { Attachment } from './attachment.js';
 import type { SeatDirectory } from './directory.js';
@@ -12,7 +13,6 @@ import type { Journal } from './journal.js';
 import type { Graft } from './layout.js';
 import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
-import type { Namespaces } from '../kernel/namespaces.js';
 
 /** What the rest of the house hands to a seat. */
 export interface SeatDeps {

@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
-import { inputs, policyDirectory, status, HOTSEAT_CLI } from './service.js';
+import { HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
 
 const lab = await preparedLab();
 
@@ -14,7 +14,11 @@ test('container restart: its devices are back before its Xorg needs them', async
   await lab.startScreens(['left']);
   await inputs(lab, 'left', 1);
   const log = (await lab.inContainer('left', ['cat', '/var/log/Xorg.0.log'])).stdout;
-  assert.is(log.split('Adding input device QEMU QEMU USB Keyboard').length - 1, 1, 'found at start, not announced again');
+  assert.is(
+    log.split('Adding input device QEMU QEMU USB Keyboard').length - 1,
+    1,
+    'found at start, not announced again',
+  );
   await lab.type('left', 'back again\n');
   await lab.until('the sentence', async () => (await lab.typed('left')).includes('back again'));
 });
@@ -32,10 +36,14 @@ test('a container that is created later, without any preparation, is grafted liv
     .join('\n')
     .replaceAll('left', 'later');
   await lab.putFile('/var/lib/lxc/later/config', `${plain}\n`);
-  await lab.sh('cp -a /var/lib/lxc/right/delta /var/lib/lxc/later/delta && systemctl start lxc@later', { timeoutMs: 120_000 });
+  await lab.sh('cp -a /var/lib/lxc/right/delta /var/lib/lxc/later/delta && systemctl start lxc@later', {
+    timeoutMs: 120_000,
+  });
   await lab.containerUp('later');
   await lab.until('the graft', async () => {
-    const { code } = await lab.inContainer('later', ['sh', '-c', 'test -e /run/udev/control && ls /dev/input/event*'], { allowFailure: true });
+    const { code } = await lab.inContainer('later', ['sh', '-c', 'test -e /run/udev/control && ls /dev/input/event*'], {
+      allowFailure: true,
+    });
     return code === 0;
   });
   await lab.startScreens(['later']);

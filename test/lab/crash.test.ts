@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { seats } from './lab.js';
 import { preparedLab } from './prepared.js';
 import { agentLog, inputs, status } from './service.js';
-import { seats } from './lab.js';
 
 const lab = await preparedLab();
 const xorgLines = async (seat: string) =>
@@ -41,7 +41,11 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
   await lab.sh(`kill -9 ${child}`);
   const started = Date.now();
   await lab.plug({ seat: 'right', driver: 'usb-mouse', id: 'meanwhile' });
-  await lab.until('the mouse to be bound', async () => (await agentLog(lab)).slice(since).some(({ msg, seat }) => msg === 'bound' && seat === 'right'), 20_000);
+  await lab.until(
+    'the mouse to be bound',
+    async () => (await agentLog(lab)).slice(since).some(({ msg, seat }) => msg === 'bound' && seat === 'right'),
+    20_000,
+  );
   const ms = Date.now() - started;
   console.log(`killed udev child to bound: ${ms} ms as seen from outside (emulated PC)`);
   assert.ok(ms < 10_000);

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
-import { agentLog, HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
 import { inSeat, pause } from './probes.js';
+import { agentLog, HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
 
 const lab = await preparedLab();
 
@@ -49,7 +49,9 @@ test('a policy edit moves a plugged keyboard live: nothing more is read at the o
   await holder.done;
   assert.not.match(holder.stdout.slice(before.length), /read/);
   assert.match(holder.stdout, /error 19/, 'the open descriptor was taken back (ENODEV)');
-  assert.ok((await agentLog(lab)).some(({ msg }) => msg === 'descriptors taken back' || msg.startsWith('driver unbound')));
+  assert.ok(
+    (await agentLog(lab)).some(({ msg }) => msg === 'descriptors taken back' || msg.startsWith('driver unbound')),
+  );
 });
 
 test.after(() => lab.stop());

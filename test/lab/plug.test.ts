@@ -1,9 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { preparedLab } from './prepared.js';
-import { agentLog, inputs, status, xinput } from './service.js';
 import { seats } from './lab.js';
+import { preparedLab } from './prepared.js';
 import { eavesdrop, pause } from './probes.js';
+import { agentLog, inputs, status, xinput } from './service.js';
 
 const lab = await preparedLab();
 const keyboard = 'QEMU QEMU USB Keyboard';
@@ -24,7 +24,9 @@ test('kernel names are the same inside, and each seat has its own nodes only', a
   const names: string[] = [];
   for (const { seat, devices } of (await status(lab)).seats) {
     const listed = (await lab.inContainer(seat, ['ls', '/dev/input'])).stdout.trim().split('\n').sort();
-    const told = devices.flatMap(({ node }) => (node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : []));
+    const told = devices.flatMap(({ node }) =>
+      node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : [],
+    );
     assert.equal(listed, told.sort());
     for (const name of listed) assert.ok((await lab.sh(`ls /dev/input/${name}`)).length > 0);
     names.push(...listed);
@@ -37,7 +39,10 @@ test('what is typed on one head arrives in the terminal of that seat only, and n
   const reader = await eavesdrop(lab);
   await lab.type('left', 'hello from the left\n');
   await lab.type('right', 'and from the right\n');
-  await lab.until('both sentences', async () => (await lab.typed('left')).length + (await lab.typed('right')).length >= 2);
+  await lab.until(
+    'both sentences',
+    async () => (await lab.typed('left')).length + (await lab.typed('right')).length >= 2,
+  );
   await pause(1000);
   assert.equal(await lab.typed('left'), ['hello from the left']);
   assert.equal(await lab.typed('right'), ['and from the right']);

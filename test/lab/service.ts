@@ -72,5 +72,9 @@ export async function xinput(lab: Lab, seat: string): Promise<string[]> {
 
 /** Waits until a seat's Xorg has this many real input devices. */
 export function inputs(lab: Lab, seat: string, count: number, timeoutMs = 30_000): Promise<void> {
-  return lab.until(`${count} input devices at ${seat}`, async () => (await xinput(lab, seat)).length === count, timeoutMs);
+  return lab.until(
+    `${count} input devices at ${seat}`,
+    async () => (await xinput(lab, seat)).length === count,
+    timeoutMs,
+  );
 }

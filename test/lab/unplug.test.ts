@@ -1,9 +1,9 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { preparedLab } from './prepared.js';
-import { inputs, status } from './service.js';
 import type { Lab } from './lab.js';
+import { preparedLab } from './prepared.js';
 import { inSeat, pause } from './probes.js';
+import { inputs, status } from './service.js';
 
 const lab = await preparedLab();
 
@@ -35,15 +35,23 @@ for (const agent of ['alive', 'dead'] as const) {
     await lab.plug({ seat: 'left', driver: 'usb-kbd', id: `l-${agent}` });
     await inputs(lab, 'left', 1);
     const { major, minor } = await eventNumber(lab, 'left');
-    await lab.sh("lxc-attach -n left -- sh -c 'cat > /usr/bin/bpftool; chmod 755 /usr/bin/bpftool' < $(command -v bpftool)");
+    await lab.sh(
+      "lxc-attach -n left -- sh -c 'cat > /usr/bin/bpftool; chmod 755 /usr/bin/bpftool' < $(command -v bpftool)",
+    );
     if (agent === 'dead') await lab.sh('systemctl kill -s KILL hotseat; systemctl stop hotseat', { timeoutMs: 60_000 });
     await lab.unplug(`l-${agent}`);
     // The hub takes its time to report it: until then the keyboard is there, and it is left's.
-    await lab.until('the kernel to notice', async () => (await lab.sh(`ls /sys/dev/char/${major}:${minor} || true`)) === '');
+    await lab.until(
+      'the kernel to notice',
+      async () => (await lab.sh(`ls /sys/dev/char/${major}:${minor} || true`)) === '',
+    );
     await lab.inContainer('left', ['touch', '/root/go']);
     const intruder = await inSeat(lab, 'left', 'intruder', major, minor, '/root/go');
     await lab.plug({ seat: 'right', driver: 'usb-kbd', id: `r-${agent}` });
-    await lab.until('the minor to be reused', async () => (await lab.sh(`ls /sys/dev/char/${major}:${minor} || true`)) !== '');
+    await lab.until(
+      'the minor to be reused',
+      async () => (await lab.sh(`ls /sys/dev/char/${major}:${minor} || true`)) !== '',
+    );
     await pause(2000);
     await lab.unplug(`r-${agent}`);
     await lab.plug({ seat: 'right', driver: 'usb-kbd', id: `r2-${agent}` });

@@ -3,8 +3,8 @@ import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Assembler } from '../../agent/kernel/bpf-asm.js';
 import * as bpf from '../../agent/kernel/bpf.js';
+import { Assembler } from '../../agent/kernel/bpf-asm.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { openAt } from '../../agent/kernel/fs.js';
@@ -93,7 +93,14 @@ test('another agent finds guard and map as they are', () => {
 test("what the engine's own program denies is opened by grant alone, and its other rules stay in force", () => {
   const directory = openAt(undefined, group);
   // An engine that allows /dev/zero (1:5) and nothing else.
-  const engine = new Assembler().load32(2, 1, 8).set(0, 0).ifNotEqual(2, 5, 'end').set(0, 1).label('end').exit().build();
+  const engine = new Assembler()
+    .load32(2, 1, 8)
+    .set(0, 0)
+    .ifNotEqual(2, 5, 'end')
+    .set(0, 1)
+    .label('end')
+    .exit()
+    .build();
   const program = bpf.load(bpf.programType.cgroupDevice, 'engine', engine);
   bpf.attach(directory, program);
   closeSync(program);

@@ -19,7 +19,15 @@ class Model {
 
   view(): ActualSeat {
     const { container, grants, nodes, records, journal } = this;
-    return { container, audience: container, grants, nodes, records, journal, present: (syspath) => this.present.has(syspath) };
+    return {
+      container,
+      audience: container,
+      grants,
+      nodes,
+      records,
+      journal,
+      present: (syspath) => this.present.has(syspath),
+    };
   }
 
   run(step: Step): void {
@@ -63,10 +71,29 @@ class Model {
 /** A keyboard: a head and one event node. `life` tells two devices with the same minor apart. */
 function keyboard(minor: number, life: number, rule = 'left.yaml:3'): DesiredDevice[] {
   const unit = `/sys/devices/usb/input${life}`;
-  const node: NodeSpec = { class: 'input', name: `event${minor}`, number: { major: 13, minor }, uid: 0, gid: 0, mode: 0o660 };
+  const node: NodeSpec = {
+    class: 'input',
+    name: `event${minor}`,
+    number: { major: 13, minor },
+    uid: 0,
+    gid: 0,
+    mode: 0o660,
+  };
   const common = { unit, tags: ['seat'], rule, hard: false, knownTo: undefined };
-  const head = { ...common, id: `+input:input${life}`, syspath: unit, node: undefined, properties: { PHYS: `p${life}` } };
-  const event = { ...common, id: `c13:${minor}`, syspath: `${unit}/event${minor}`, node, properties: { MINOR: `${minor}` } };
+  const head = {
+    ...common,
+    id: `+input:input${life}`,
+    syspath: unit,
+    node: undefined,
+    properties: { PHYS: `p${life}` },
+  };
+  const event = {
+    ...common,
+    id: `c13:${minor}`,
+    syspath: `${unit}/event${minor}`,
+    node,
+    properties: { MINOR: `${minor}` },
+  };
   return [head, event].map((entry) => ({ record: { id: entry.id, text: `E:LIFE=${life}\n`, tags: [] }, entry }));
 }
 
@@ -135,7 +162,14 @@ test('strays are removed: grants, nodes and records that nothing accounts for', 
   const model = new Model();
   model.container = 'a';
   model.grants.add('13:99');
-  model.nodes.set('input/x', { class: 'input', name: 'x', number: { major: 13, minor: 99 }, uid: 0, gid: 0, mode: 0o600 });
+  model.nodes.set('input/x', {
+    class: 'input',
+    name: 'x',
+    number: { major: 13, minor: 99 },
+    uid: 0,
+    gid: 0,
+    mode: 0o600,
+  });
   model.records.set('c13:99', '');
   assert.equal(order(converge(model, seat())), ['deny', 'unlink', 'unrecord']);
 });
@@ -162,7 +196,8 @@ test('every history converges to exactly what is wanted, whatever step it was in
           model.container = act.key;
           model.grants.clear();
         }
-        if (act.kind === 'run') for (const step of plan(desired(), model.view()).slice(0, act.crashAfter)) model.run(step);
+        if (act.kind === 'run')
+          for (const step of plan(desired(), model.view()).slice(0, act.crashAfter)) model.run(step);
       }
       converge(model, desired());
       assert.equal(plan(desired(), model.view()), [], 'a second run finds nothing to do');

@@ -33,7 +33,10 @@ test.before.each(() => {
   write(`sys/${head}/event5/uevent`, 'MAJOR=13\nMINOR=69\nDEVNAME=input/event5\n');
   write(`sys/${head}/event5/dev`, '13:69\n');
   write('data/+input:input12', 'E:ID_INPUT=1\nE:ID_SERIAL=a=b\nG:seat\nQ:seat\nV:1\n');
-  write('data/c13:69', 'S:input/by-id/usb-Keyboard\nI:1514605000\nE:ID_INPUT=1\nE:ID_INPUT_KEYBOARD=1\nG:old\nG:seat\nQ:seat\nV:1\n');
+  write(
+    'data/c13:69',
+    'S:input/by-id/usb-Keyboard\nI:1514605000\nE:ID_INPUT=1\nE:ID_INPUT_KEYBOARD=1\nG:old\nG:seat\nQ:seat\nV:1\n',
+  );
   inClass('input', head);
   inClass('input', `${head}/event5`);
 });
@@ -58,7 +61,10 @@ test('a device is what sysfs and the database say', () => {
 
 test('ancestors are told nearest first, with attributes that are short and hold no control characters', () => {
   const device = byName('event5');
-  assert.equal(device?.ancestors.map(({ sysname }) => sysname), ['input12', '1-2']);
+  assert.equal(
+    device?.ancestors.map(({ sysname }) => sysname),
+    ['input12', '1-2'],
+  );
   const parent = device?.ancestors[1];
   assert.is(parent?.syspath, `/sys/${usb}`);
   assert.is(parent?.attributes['idVendor'], '046d');
@@ -75,7 +81,8 @@ test('a device that udevd has not finished with is not there yet', () => {
 });
 
 test('a device cannot choose its seat, its node or its kind by a newline in its name', () => {
-  const name = 'x\nHOTSEAT_ADMIN_SEAT=seat-left\nID_SEAT=seat-left\nID_INPUT_KEYBOARD=1\nDEVNAME=input/event0\nMAJOR=13\nMINOR=64\nID_PATH=pci';
+  const name =
+    'x\nHOTSEAT_ADMIN_SEAT=seat-left\nID_SEAT=seat-left\nID_INPUT_KEYBOARD=1\nDEVNAME=input/event0\nMAJOR=13\nMINOR=64\nID_PATH=pci';
   write(`sys/${head}/uevent`, `PRODUCT=3/46d/c31c/110\nNAME="${name}"\nUNIQ="${name}"\n`);
   const device = byName('input12');
   assert.ok(device);

@@ -1,0 +1,287 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { pino } from 'pino';
+import { filter, firstValueFrom, take, timeout, toArray } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { encode } from '../../agent/udev/datagram.js';
+import { UdevSource } from '../../agent/udev/source.js';
+
+// Real libudev messages, heard by the real node-udev, in a network and mount namespace of this file's own: nothing of
+// the machine's udevd gets in, nothing gets out.
+if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
+  const inner = [
+    '--net',
+    '--mount',
+    '--propagation',
+    'private',
+    process.execPath,
+    '--enable-source-maps',
+    fileURLToPath(import.meta.url),
+  ];
+  const { status } = spawnSync('unshare', inner, {
+    stdio: 'inherit',
+    env: { ...process.env, HOTSEAT_TEST_INNER: '1' },
+  });
+  process.exit(status ?? 1);
+}
+
+/** Multicasts the messages of a file to libudev's group: once, again and again until one is dropped, or slowly for ever. */
+const sender = `
+import socket, struct, sys, time
+mode, path = sys.argv[1:3]
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
+data, messages, at = open(path, 'rb').read(), [], 0
+while at < len(data):
+    n, = struct.unpack_from('<I', data, at); messages.append(data[at+4:at+4+n]); at += 4 + n
+def send(m):
+    try: s.sendto(m, (0, 2))
+    except ConnectionRefusedError: pass
+def dropped():
+    return any(int(l.split()[8]) for l in open('/proc/self/net/netlink').read().splitlines()[1:] if l.split()[1] == '15')
+if mode == 'once':
+    for m in messages: send(m)
+elif mode == 'overrun':
+    while not dropped():
+        for m in messages: send(m)
+elif mode == 'slow':
+    for m in messages: send(m); time.sleep(0.002)
+print(time.monotonic_ns())
+`;
+
+const scratch = mkdtempSync(join(tmpdir(), 'hotseat-udev-source-'));
+const log = pino({ level: 'silent' });
+let serial = 0;
+
+/** A file of messages as udevd sends them for `count` keyboards. */
+function messages(count: number): string {
+  const parts = Array.from({ length: count }, (_, index) => {
+    serial += 1;
+    const properties = {
+      DEVPATH: `/devices/pci0000:00/usb1/1-2/input/input${index}/event${index}`,
+      SUBSYSTEM: 'input',
+      DEVNAME: `/dev/input/event${index}`,
+      MAJOR: '13',
+      MINOR: String(64 + index),
+      SEQNUM: String(serial),
+      USEC_INITIALIZED: '1',
+      ID_INPUT: '1',
+      ID_INPUT_KEY: '1',
+      ID_INPUT_KEYBOARD: '1',
+      ID_SERIAL: 'Keyboard',
+      ID_VENDOR: 'x'.repeat(200),
+    };
+    const datagram = encode('add', properties, ['seat']);
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(datagram.length);
+    return Buffer.concat([size, datagram]);
+  });
+  const file = join(scratch, `${serial}`);
+  writeFileSync(file, Buffer.concat(parts));
+  return file;
+}
+
+/** Settles with the time of the last message sent, CLOCK_MONOTONIC in ns. */
+function send(mode: 'once' | 'overrun' | 'slow', file: string): Promise<bigint> {
+  return new Promise((resolve, reject) => {
+    const python = spawn('python3', ['-c', sender, mode, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let out = '';
+    python.stdout.on('data', (chunk: Buffer) => {
+      out += chunk.toString();
+    });
+    python.on('close', (status) =>
+      status === 0 ? resolve(BigInt(out.trim())) : reject(new Error(`sender: ${status}`)),
+    );
+  });
+}
+
+const events = (source: UdevSource) => source.messages.pipe(filter((message) => message.kind === 'event'));
+const nextResync = (source: UdevSource) =>
+  firstValueFrom(
+    source.messages.pipe(
+      filter((message) => message.kind === 'resync'),
+      timeout(30_000),
+    ),
+  );
+const milliseconds = (from: bigint, to: bigint): number => Number(to - from) / 1e6;
+const now = (): bigint => process.hrtime.bigint();
+
+async function withSource(body: (source: UdevSource) => Promise<void>): Promise<void> {
+  const source = new UdevSource({ log });
+  try {
+    const first = nextResync(source);
+    await source.start();
+    assert.equal(await first, { kind: 'resync', reason: 'start' });
+    await body(source);
+  } finally {
+    source.stop();
+  }
+}
+
+test.before(() => {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  mkdirSync('/run/udev/data', { recursive: true });
+  writeFileSync('/run/udev/control', '');
+});
+test.after(() => rmSync(scratch, { recursive: true }));
+
+test('a thousand messages in one burst all arrive, in order', () =>
+  withSource(async (source) => {
+    const all = firstValueFrom(events(source).pipe(take(1000), toArray(), timeout(20_000)));
+    const sent = send('once', messages(1000));
+    const heard = await all;
+    const end = now();
+    heard.forEach(({ event }, index) => {
+      assert.is(event.syspath, `/sys/devices/pci0000:00/usb1/1-2/input/input${index}/event${index}`);
+      assert.is(event.properties['MINOR'], String(64 + index));
+      assert.is(event.properties['CURRENT_TAGS'], ':seat:');
+      assert.is(event.action, 'add');
+    });
+    console.log(`1000 messages: all here ${milliseconds(await sent, end).toFixed(1)} ms after the last was sent`);
+  }));
+
+test('hardly a wake-up while nothing happens', () =>
+  withSource(async (source) => {
+    await sleep(1500);
+    const switches = (): number =>
+      Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(readFileSync(`/proc/${source.pid}/status`, 'utf8'))?.[1]);
+    const before = switches();
+    await sleep(3000);
+    assert.ok(switches() - before <= 2, `${switches() - before} wake-ups in 3 s`);
+  }));
+
+/** The message that a listener hears again after a loss. */
+async function hearsAgain(source: UdevSource): Promise<void> {
+  const one = firstValueFrom(
+    events(source).pipe(
+      filter(({ event }) => Number(event.properties['SEQNUM']) === serial),
+      timeout(10_000),
+    ),
+  );
+  const file = messages(1);
+  await send('once', file);
+  await one;
+}
+
+for (const queue of [true, false]) {
+  test(`an overrun heals within a second (${queue ? 'udevd has work' : 'nothing else stirs'})`, () =>
+    withSource(async (source) => {
+      const resync = nextResync(source);
+      const file = messages(2000);
+      // As udevd does while it has work.
+      if (queue) writeFileSync('/run/udev/queue', '');
+      const dropped = await send('overrun', file);
+      assert.equal(await resync, { kind: 'resync', reason: 'overrun' });
+      const took = milliseconds(dropped, now());
+      rmSync('/run/udev/queue', { force: true });
+      console.log(`overrun → listening again: ${took.toFixed(0)} ms (promised: 1000)`);
+      assert.ok(took < 10_000);
+      assert.is(source.stats.overruns, 1);
+      await hearsAgain(source);
+    }));
+}
+
+test('a process that could not read for a while and overran is replaced', () =>
+  withSource(async (source) => {
+    const stopped = source.pid ?? 0;
+    process.kill(stopped, 'SIGSTOP');
+    await send('overrun', messages(2000));
+    const resync = nextResync(source);
+    const woken = now();
+    process.kill(stopped, 'SIGCONT');
+    assert.equal(await resync, { kind: 'resync', reason: 'overrun' });
+    console.log(`woken after an overrun → listening again: ${milliseconds(woken, now()).toFixed(0)} ms`);
+    assert.ok(milliseconds(woken, now()) < 10_000);
+    assert.is.not(source.pid, stopped);
+    await hearsAgain(source);
+  }));
+
+test('kill -9: a resync within a second, and nothing sent after it is missed', () =>
+  withSource(async (source) => {
+    const heard = new Set<number>();
+    let resynced: number | undefined;
+    events(source).subscribe(({ event }) => heard.add(Number(event.properties['SEQNUM'])));
+    const first = serial + 1;
+    const file = messages(1000);
+    const last = serial;
+    const sent = send('slow', file);
+    await firstValueFrom(events(source).pipe(take(50), toArray(), timeout(10_000)));
+    const resync = nextResync(source);
+    const killed = now();
+    process.kill(source.pid ?? 0, 'SIGKILL');
+    assert.equal(await resync, { kind: 'resync', reason: 'child-died' });
+    const took = milliseconds(killed, now());
+    console.log(`kill -9 → listening again: ${took.toFixed(0)} ms (promised: 1000)`);
+    assert.ok(took < 10_000);
+    assert.is(source.stats.restarts, 1);
+    await sent;
+    await hearsAgain(source);
+    // One hole, where nobody listened; the first message after it was sent before the resync was said, or at once after.
+    const missing = Array.from({ length: last - first + 1 }, (_, index) => first + index).filter(
+      (number) => !heard.has(number),
+    );
+    resynced = missing.at(-1);
+    assert.ok(resynced !== undefined && resynced < last, 'the sender outlived the hole');
+    assert.is(missing.length, resynced - (missing[0] ?? 0) + 1, 'one hole, and no more');
+  }));
+
+test('dying again and again it comes back each time, more slowly', () =>
+  withSource(async (source) => {
+    const waits: number[] = [];
+    for (let time = 0; time < 4; time += 1) {
+      const resync = nextResync(source);
+      const killed = now();
+      process.kill(source.pid ?? 0, 'SIGKILL');
+      assert.is((await resync).kind, 'resync');
+      waits.push(milliseconds(killed, now()));
+    }
+    console.log(`kill -9 four times: ${waits.map((wait) => wait.toFixed(0)).join(', ')} ms`);
+    assert.is(source.stats.restarts, 4);
+    assert.ok((waits[3] ?? 0) >= 400);
+  }));
+
+test('it ends with its parent', async () => {
+  const child = fileURLToPath(new URL('../../agent/udev/child.js', import.meta.url));
+  const script = `const c = require('child_process').fork(${JSON.stringify(child)}, [], { execArgv: [] }); c.on('message', () => { console.log(c.pid); process.kill(process.pid, 'SIGKILL'); });`;
+  const { stdout } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
+  const pid = Number(stdout.trim());
+  assert.ok(pid > 0);
+  for (let look = 0; look < 100 && alive(pid); look += 1) await sleep(20);
+  assert.not.ok(alive(pid));
+});
+
+function alive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
+
+test('where libudev would listen to nobody it says so and comes to when udevd does', async () => {
+  rmSync('/run/udev/control');
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/dev']);
+  const source = new UdevSource({ log });
+  try {
+    execFileSync('mknod', ['-m', '666', '/dev/null', 'c', '1', '3']);
+    execFileSync('mknod', ['-m', '666', '/dev/urandom', 'c', '1', '9']);
+    const started = source.start().then(() => 'listening');
+    assert.is(await Promise.race([started, sleep(1000, 'deaf')]), 'deaf');
+    assert.ok(source.stats.restarts > 0);
+    const resync = nextResync(source);
+    writeFileSync('/run/udev/control', '');
+    await started;
+    assert.equal(await resync, { kind: 'resync', reason: 'start' });
+    await hearsAgain(source);
+  } finally {
+    source.stop();
+    execFileSync('umount', ['-l', '/dev']);
+    writeFileSync('/run/udev/control', '');
+  }
+});
+
+test.run();

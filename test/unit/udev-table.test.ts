@@ -1,0 +1,80 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { RawEvent } from '../../agent/udev/messages.js';
+import { DeviceTable } from '../../agent/udev/table.js';
+
+const head = '/sys/devices/no-such-bus/usb1/input/input12';
+
+function event(
+  action: string,
+  syspath: string,
+  properties: Record<string, string> = {},
+): { kind: 'event'; event: RawEvent } {
+  return {
+    kind: 'event',
+    event: {
+      action,
+      syspath,
+      receivedNs: '42',
+      properties: { ACTION: action, SEQNUM: '7', SUBSYSTEM: 'input', ...properties },
+    },
+  };
+}
+const node = {
+  DEVNAME: '/dev/input/event5',
+  MAJOR: '13',
+  MINOR: '69',
+  ID_INPUT: '1',
+  TAGS: ':old:seat:',
+  CURRENT_TAGS: ':seat:',
+  DEVLINKS: '/dev/a /dev/b',
+};
+
+test('a unit exists from its head on, and its devices are what the messages said', () => {
+  const table = new DeviceTable();
+  assert.equal([...table.take(event('add', `${head}/event5`, node))], [head]);
+  assert.is(table.unit(head), undefined);
+  table.take(event('add', head));
+  const unit = table.unit(head);
+  assert.is(unit?.id, head);
+  assert.is(table.receivedNs(head), 42n);
+  const device = unit?.nodes[0];
+  assert.is(device?.node, '/dev/input/event5');
+  assert.equal(device?.number, { major: 13, minor: 69 });
+  assert.equal(device?.tags, ['seat']);
+  assert.equal(device?.links, ['/dev/a', '/dev/b']);
+  for (const key of ['ACTION', 'SEQNUM', 'TAGS', 'CURRENT_TAGS', 'DEVLINKS'])
+    assert.is(device?.properties[key], undefined);
+});
+
+test('removal takes out one device after another, and names the unit each time', () => {
+  const table = new DeviceTable();
+  table.take(event('add', head));
+  table.take(event('add', `${head}/event5`, node));
+  assert.equal([...table.take(event('remove', `${head}/event5`))], [head]);
+  assert.is(table.unit(head)?.nodes.length, 0);
+  assert.equal([...table.take(event('remove', head))], [head]);
+  assert.equal(table.units(), []);
+  assert.is(table.receivedNs(head), undefined);
+  assert.equal([...table.take(event('remove', head))], [head], 'a second removal is harmless');
+});
+
+test("what can belong to no seat is nobody's unit", () => {
+  const table = new DeviceTable();
+  assert.is(
+    table.take(
+      event('add', '/sys/devices/virtual/input/mice', { DEVNAME: '/dev/input/mice', MAJOR: '13', MINOR: '63' }),
+    ).size,
+    0,
+  );
+  assert.is(table.take(event('add', '/sys/devices/virtual/mem/null', { SUBSYSTEM: 'mem' })).size, 0);
+});
+
+test('a resync names what has gone meanwhile', () => {
+  const table = new DeviceTable();
+  table.take(event('add', head));
+  assert.ok(table.take({ kind: 'resync', reason: 'overrun' }).has(head));
+  assert.is(table.unit(head), undefined);
+});
+
+test.run();
