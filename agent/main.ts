@@ -97,7 +97,7 @@ export async function run(options: Options): Promise<void> {
   };
   const control = new ControlServer(controlSocket, handle, log);
 
-  await udev.start();
+  await Promise.all([udev.start(), namespaces.start()]);
   await reload().catch(() => undefined);
   await control.listen();
   await notifyReady();

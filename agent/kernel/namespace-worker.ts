@@ -19,6 +19,7 @@ if (port === null) throw new Error('namespace-worker runs as a worker thread onl
 syscall('unshare', 'file-system state of this thread', flags.fs);
 const own = { mount: open('/proc/thread-self/ns/mnt'), network: open('/proc/thread-self/ns/net') };
 
+port.postMessage('ready');
 port.on('message', (request: NamespaceRequest) => {
   try {
     port.postMessage({ id: request.id, result: perform(request) } satisfies NamespaceAnswer);

@@ -47,7 +47,7 @@ test('what is typed on one head arrives in the terminal of that seat only, and n
   assert.equal(await lab.typed('left'), ['hello from the left']);
   assert.equal(await lab.typed('right'), ['and from the right']);
   assert.is(reader.stdout.trim(), 'reading', 'the host console received bytes');
-  reader.kill();
+  await reader.kill();
 });
 
 test('the raw reader would have seen keys: it does once the console is given back', async () => {
@@ -56,7 +56,7 @@ test('the raw reader would have seen keys: it does once the console is given bac
   const reader = await eavesdrop(lab);
   await lab.type('left', 'x');
   await lab.until('a byte on the host console', async () => reader.stdout.trim() !== 'reading', 10_000);
-  reader.kill();
+  await reader.kill();
   await lab.sh('systemctl start hotseat', { timeoutMs: 60_000 });
   await lab.key('left', 'backspace');
 });
@@ -71,7 +71,7 @@ test('a getty that starts and resets the console does not open it again', async 
   await lab.type('left', 'secret\n');
   await pause(1000);
   assert.is(reader.stdout.trim(), 'reading', `the console listens again: ${mode}`);
-  reader.kill();
+  await reader.kill();
 });
 
 test('the pointer moves on its own screen only', async () => {
@@ -94,7 +94,7 @@ test('a power key and Alt-SysRq-R at a seat do nothing to the host', async () =>
   await lab.type('left', 'q\n');
   await pause(500);
   assert.is(reader.stdout.trim(), 'reading', 'SysRq-R has opened the console');
-  reader.kill();
+  await reader.kill();
 });
 
 test('logind agrees: each seat exists on the host and has its devices, seat0 has none of them', async () => {
