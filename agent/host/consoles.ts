@@ -77,6 +77,8 @@ export class Consoles {
     } catch (error) {
       this.deps.log.error({ err: error }, 'consoles could not be looked at');
     }
+    // A kernel built without SysRq answers none.
+    if (!existsSync(sysrqFile)) return;
     try {
       const value = Number(readFileSync(sysrqFile, 'utf8'));
       if (value !== 0) {

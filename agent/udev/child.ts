@@ -1,6 +1,6 @@
 import { existsSync, type FSWatcher, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
 import udev from 'udev';
-import { type ChildMessage, type RawEvent, subsystems } from './messages.js';
+import { type ChildMessage, overrunStatus, type RawEvent, subsystems } from './messages.js';
 
 /*
  * A process of its own around node-udev, because that addon ends the process when a listener throws or a monitor is
@@ -65,11 +65,9 @@ function drops(): number | undefined {
 
 function check(): void {
   pending = false;
-  const dropped = drops() ?? 0;
+  if ((drops() ?? 0) > 0) process.exit(overrunStatus);
   // While udevd has work nothing need stir, and a deaf socket brings no batch either: look again.
-  if (dropped === 0 && existsSync('/run/udev/queue')) stirred();
-  if (dropped === 0) return;
-  process.send?.({ kind: 'overrun', drops: dropped } satisfies ChildMessage, () => process.exit(0));
+  if (existsSync('/run/udev/queue')) stirred();
 }
 
 let pending = false;
@@ -93,6 +91,8 @@ function watchQueue(): void {
 }
 
 process.on('disconnect', () => process.exit(0));
+// The buffer may have overrun while this process was stopped, and a socket that is deaf by then brings no batch.
+process.on('SIGCONT', stirred);
 const monitor = udev.monitor();
 for (const action of ['add', 'change', 'remove'] as const) monitor.on(action, take);
 if (drops() === undefined) {

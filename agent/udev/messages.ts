@@ -1,10 +1,13 @@
 /** What the udev child process tells its parent. */
 export type ChildMessage =
   /** It listens now: what is enumerated from here on misses nothing. */
-  | { readonly kind: 'listening' }
-  | { readonly kind: 'events'; readonly events: readonly RawEvent[] }
-  /** The socket's buffer overran; the child ends after this, because node-udev is deaf from then on. */
-  | { readonly kind: 'overrun'; readonly drops: number };
+  { readonly kind: 'listening' } | { readonly kind: 'events'; readonly events: readonly RawEvent[] };
+
+/**
+ * What the child ends with when its socket's buffer overran, because node-udev is deaf from then on (EX_TEMPFAIL of
+ * sysexits.h). Not a message: that would wait behind all that the parent has not read yet.
+ */
+export const overrunStatus = 75;
 
 /** One of udevd's messages. */
 export interface RawEvent {

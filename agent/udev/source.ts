@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Logger } from 'pino';
 import { type Observable, Subject } from 'rxjs';
-import type { ChildMessage, RawEvent } from './messages.js';
+import { type ChildMessage, overrunStatus, type RawEvent } from './messages.js';
 
 /** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read anew. */
 export type UdevMessage =
@@ -48,13 +48,16 @@ export class UdevSource {
   private spawn(reason: 'start' | 'overrun' | 'child-died', listening?: () => void): void {
     const born = Date.now();
     let heard = false;
-    let why: 'overrun' | 'child-died' = 'child-died';
+    let ended = false;
     const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [], {
       execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.child = child;
     child.on('message', (message: ChildMessage) => {
+      // What a dead child left in the pipe may be read only after its successor's resync: a device that has gone would
+      // come back as a ghost. The resync knows better.
+      if (this.stopped || ended) return;
       switch (message.kind) {
         case 'listening':
           heard = true;
@@ -64,17 +67,16 @@ export class UdevSource {
         case 'events':
           for (const event of message.events) this.subject.next({ kind: 'event', event });
           return;
-        case 'overrun':
-          why = 'overrun';
-          this.stats.overruns += 1;
-          this.deps.log.warn({ drops: message.drops }, 'udev messages were lost; reading everything anew');
-          return;
       }
     });
-    let ended = false;
     const end = (code: number | null, signal: NodeJS.Signals | null): void => {
       if (this.stopped || ended) return;
       ended = true;
+      const why = code === overrunStatus ? 'overrun' : 'child-died';
+      if (why === 'overrun') {
+        this.stats.overruns += 1;
+        this.deps.log.warn('udev messages were lost; reading everything anew');
+      }
       this.deaths = why === 'overrun' || Date.now() - born > healthy ? 0 : this.deaths + 1;
       this.stats.restarts += 1;
       const wait = backoff[Math.min(Math.max(this.deaths - 1, 0), backoff.length - 1)] ?? 0;
