@@ -96,7 +96,9 @@ export class Consoles {
       return this.muteOne(number);
     } catch (error) {
       setTimeout(() => this.timer !== undefined && this.look(), lookAgain).unref();
-      this.deps.log.error({ console: `tty${number}`, err: error }, 'console could not be muted');
+      const facts = { console: `tty${number}`, err: error };
+      if (isSysError(error, 'EIO')) this.deps.log.debug(facts, 'console is being hung up');
+      else this.deps.log.error(facts, 'console could not be muted');
       return false;
     }
   }
