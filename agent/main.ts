@@ -10,7 +10,7 @@ import { Consoles } from './host/consoles.js';
 import { HostRules } from './host/host-rules.js';
 import { notifyReady } from './host/notify.js';
 import { House } from './house.js';
-import { cgroupRoot } from './kernel/cgroup.js';
+import { cgroupId, cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
@@ -42,9 +42,11 @@ export async function run(options: Options): Promise<void> {
 
   const table = new DeviceTable();
   const namespaces = new Namespaces();
-  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces });
   const udev = new UdevSource({ log });
   const lxc = new LxcEngine(cgroupRoot());
+  // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
+  deviceMap.purge(new Set(lxc.list().map((container) => cgroupId(container.cgroup))));
+  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces });
   const consoles = new Consoles({ log });
   const rules = new HostRules(log);
 

@@ -32,7 +32,12 @@ export function pipeline(sources: Sources, table: DeviceTable, house: House): Ob
   const plugged = sources.udev.pipe(map((message) => house.judge(table.take(message))));
   const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
   const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
-  const recheck = timer(recheckEvery, recheckEvery).pipe(concatMap(() => house.recheck()));
+  const recheck = timer(recheckEvery, recheckEvery).pipe(
+    concatMap(() => {
+      house.judge(table.take({ kind: 'resync', reason: 'recheck' }));
+      return house.recheck();
+    }),
+  );
   return merge(
     merge(plugged, ruled, populated).pipe(
       tap((seats) => void house.serve(seats)),

