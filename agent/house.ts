@@ -95,10 +95,6 @@ export class House {
     await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat)?.recheck()));
   }
 
-  containerNames(): string[] {
-    return (this.policy?.seats ?? []).map((seat) => seat.container.name);
-  }
-
   seatOfContainer(name: string): SeatPolicy | undefined {
     return this.policy?.seats.find((seat) => seat.container.name === name);
   }

@@ -1,8 +1,9 @@
 import { mkdirSync } from 'node:fs';
 import { pino } from 'pino';
 import { map, merge, of, Subject, startWith, switchMap, timer } from 'rxjs';
+import { ControlError } from './control/error.js';
 import type { Request } from './control/messages.js';
-import { ControlServer, RequestError } from './control/server.js';
+import { ControlServer } from './control/server.js';
 import { statusOf } from './control/status.js';
 import type { Policy } from './core/policy.js';
 import { LxcEngine } from './engines/lxc.js';
@@ -57,7 +58,7 @@ export async function run(options: Options): Promise<void> {
     if (!loaded.ok) {
       policyErrors = loaded.diagnostics.map(formatDiagnostic);
       for (const error of policyErrors) log.error({ policy: error }, 'policy refused, the last good one stays');
-      throw new RequestError('the policy has errors; the last good one stays active', policyErrors);
+      throw new ControlError('the policy has errors; the last good one stays active', policyErrors);
     }
     policyErrors = [];
     policies.next(loaded.policy);

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import { ControlError } from '../control/client.js';
+import { ControlError } from '../control/error.js';
 import type { ExitCode, Verb } from './verb.js';
 import { verbs } from './verbs.js';
 

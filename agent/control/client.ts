@@ -1,16 +1,6 @@
 import { createConnection } from 'node:net';
+import { ControlError } from './error.js';
 import type { Request, Response } from './messages.js';
-
-/** Why the agent could not be asked, in words with a remedy. */
-export class ControlError extends Error {
-  constructor(
-    message: string,
-    readonly details: readonly string[] = [],
-  ) {
-    super(message);
-    this.name = 'ControlError';
-  }
-}
 
 /** Sends one request to the agent and returns its answer. `timeoutMs` bounds the whole exchange. */
 export function ask(path: string, request: Request, timeoutMs: number): Promise<unknown> {

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
+import { ControlError } from './error.js';
 import { parseRequest, type Request, type Response } from './messages.js';
 
 /** Longest line that a client may send, bytes, and how long it may take to send one, ms. */
@@ -67,21 +68,10 @@ export class ControlServer {
     try {
       reply(socket, { ok: true, result: (await this.handle(request)) ?? null });
     } catch (error) {
-      const details = error instanceof RequestError ? error.details : [];
+      const details = error instanceof ControlError ? error.details : [];
       this.log.debug({ err: error, verb: request.verb }, 'request failed');
       reply(socket, { ok: false, error: (error as Error).message, details });
     }
-  }
-}
-
-/** A request that could not be done, with the lines that tell why. */
-export class RequestError extends Error {
-  constructor(
-    message: string,
-    readonly details: readonly string[] = [],
-  ) {
-    super(message);
-    this.name = 'RequestError';
   }
 }
 

@@ -55,6 +55,18 @@ export interface Unit {
 
 export const numberText = (n: DeviceNumber): string => `${n.major}:${n.minor}`;
 
+/** Reads `13:69`, as sysfs' `dev` files and `numberText` write it; undefined for anything else. */
+export function parseNumber(text: string): DeviceNumber | undefined {
+  const [, major, minor] = /^(\d+):(\d+)\s*$/.exec(text) ?? [];
+  return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
+}
+
+/** The number in a `dev_t` as stat(2) gives it: major and minor are interleaved (makedev(3)). */
+export const numberOf = (rdev: bigint): DeviceNumber => ({
+  major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
+  minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+});
+
 /** Name of a device in the udev database: `c13:69` or `+input:input12` (sd_device_get_device_id). */
 export const recordId = (device: Pick<Device, 'number' | 'subsystem' | 'sysname'>): string =>
   device.number === undefined ? `+${device.subsystem}:${device.sysname}` : `c${numberText(device.number)}`;

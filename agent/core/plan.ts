@@ -1,4 +1,4 @@
-import { type DeviceNumber, numberText } from './device.js';
+import { type DeviceNumber, numberText, parseNumber } from './device.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 import type { JournalEntry, NodeSpec, Step } from './step.js';
 
@@ -64,7 +64,8 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
   }
   const steps: Step[] = [];
   for (const grant of actual.grants) {
-    if (!numbers.has(grant)) steps.push({ step: 'deny', number: parseNumber(grant) });
+    const number = parseNumber(grant);
+    if (number !== undefined && !numbers.has(grant)) steps.push({ step: 'deny', number });
   }
   for (const [key, node] of actual.nodes) {
     if (!keys.has(key)) steps.push({ step: 'unlink', class: node.class, name: node.name });
@@ -134,9 +135,4 @@ function sameEntry(a: JournalEntry, b: JournalEntry): boolean {
     keys.length === Object.keys(b.properties).length &&
     keys.every((key) => a.properties[key] === b.properties[key])
   );
-}
-
-function parseNumber(text: string): DeviceNumber {
-  const [major, minor] = text.split(':');
-  return { major: Number(major), minor: Number(minor) };
 }

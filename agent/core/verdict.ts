@@ -1,4 +1,4 @@
-import type { Rule, SeatPolicy } from './policy.js';
+import type { Rule } from './policy.js';
 
 /** A rule of a seat that wants a unit. */
 export interface Claim {
@@ -21,5 +21,3 @@ export type Verdict =
   | { readonly kind: 'seat'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] }
   | { readonly kind: 'host'; readonly trace: readonly TraceLine[] }
   | { readonly kind: 'conflict'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] };
-
-export type { SeatPolicy };

@@ -1,8 +1,9 @@
 import { type FSWatcher, readdirSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { Subject } from 'rxjs';
+import { readOptional } from '../kernel/read.js';
 import type { Container, Engine } from './engine.js';
-import { findInit, isSetUp, mappedRoot, readOptional, startTime } from './process.js';
+import { findInit, isSetUp, mappedRoot, startTime } from './process.js';
 
 /** LXC's default `lxc.cgroup.dir` pattern for a container's own processes (lxc.container.conf(5)). */
 const prefix = 'lxc.payload.';

@@ -1,14 +1,6 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-
-/** Reads a file of procfs, sysfs or cgroupfs; undefined when the process or group has gone meanwhile. */
-export function readOptional(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
-}
+import { readOptional } from '../kernel/read.js';
 
 /** Pids of a cgroup and of all groups below it (cgroup.procs, cgroups(7)). */
 export function pidsBelow(cgroup: string): number[] {

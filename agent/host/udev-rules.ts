@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
+import { readOptional } from '../kernel/read.js';
 
 /** Sorts after `72-seat-*.rules`, which `loginctl attach` writes, and before `73-seat-late.rules`. */
 export const rulesFile = '/run/udev/rules.d/72-zz-hotseat.rules';
@@ -10,7 +11,7 @@ let reloadOwed = false;
 
 /** Puts rules where udevd reads them and has it do so; nothing happens when they are there already. */
 export async function installRules(text: string): Promise<boolean> {
-  if (current() === text && !reloadOwed) return false;
+  if (readOptional(rulesFile) === text && !reloadOwed) return false;
   mkdirSync(dirname(rulesFile), { recursive: true, mode: 0o755 });
   writeFileSync(`${rulesFile}.new`, text, { mode: 0o644 });
   renameSync(`${rulesFile}.new`, rulesFile);
@@ -20,7 +21,7 @@ export async function installRules(text: string): Promise<boolean> {
 
 /** Takes the rules away again; nothing happens when there are none. */
 export async function removeRules(): Promise<boolean> {
-  if (current() === undefined && !reloadOwed) return false;
+  if (readOptional(rulesFile) === undefined && !reloadOwed) return false;
   rmSync(rulesFile, { force: true });
   await reload();
   return true;
@@ -39,13 +40,5 @@ export function triggerChange(syspath: string): void {
     writeFileSync(join(syspath, 'uevent'), 'change', { flag: 'r+' });
   } catch (error) {
     if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
-}
-
-function current(): string | undefined {
-  try {
-    return readFileSync(rulesFile, 'utf8');
-  } catch {
-    return undefined;
   }
 }

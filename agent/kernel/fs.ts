@@ -1,4 +1,5 @@
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readdirSync, writeSync } from 'node:fs';
+import { numberOf } from '../core/device.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
 
@@ -166,7 +167,6 @@ export function statAt(directory: number, name: string): EntryStat | undefined {
   }
   try {
     const stat = fstatSync(file, { bigint: true });
-    const { rdev } = stat;
     return {
       type: stat.isCharacterDevice()
         ? 'character'
@@ -177,8 +177,7 @@ export function statAt(directory: number, name: string): EntryStat | undefined {
             : stat.isSymbolicLink()
               ? 'link'
               : 'other',
-      major: Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn)),
-      minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)),
+      ...numberOf(stat.rdev),
       uid: Number(stat.uid),
       gid: Number(stat.gid),
       mode: Number(stat.mode),

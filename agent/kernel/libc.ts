@@ -16,7 +16,6 @@ const numbers = {
   renameat2: [316, 276],
   unlinkat: [263, 35],
   mount: [165, 40],
-  umount2: [166, 39],
   open_tree: [428, 428],
   move_mount: [429, 429],
   mount_setattr: [442, 442],

@@ -43,10 +43,6 @@ export function mountTmpfs(target: string, limits: { size: string; inodes: numbe
   syscall('mount', target, 'none', target, 'none', flag.private, 0);
 }
 
-export const unmount = (target: string): void => {
-  syscall('umount2', target, target, 2 /* MNT_DETACH */);
-};
-
 /** A detached copy of the mount at a host path (open_tree(2)); close it when it has been moved. */
 export const openTree = (path: string): number => syscall('open_tree', path, here, path, clone);
 

@@ -1,7 +1,8 @@
-import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
-import type { DeviceNumber } from '../core/device.js';
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { type DeviceNumber, numberOf, numberText } from '../core/device.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
+import { readOptional } from './read.js';
 
 /** A descriptor of a device that some process has open. */
 export interface Holder {
@@ -35,7 +36,7 @@ export function revokeEvdev(fd: number): void {
 
 /** Everybody on this machine who has one of the devices open, and everybody who may be about to. */
 export function holders(numbers: readonly DeviceNumber[]): { holders: Holder[]; inFlight: InFlight[] } {
-  const wanted = new Map(numbers.map((number) => [deviceId(number), number]));
+  const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const found: Holder[] = [];
   const inFlight: InFlight[] = [];
   for (const name of readdirSync('/proc')) {
@@ -55,8 +56,6 @@ export function holders(numbers: readonly DeviceNumber[]): { holders: Holder[]; 
   }
   return { holders: found, inFlight };
 }
-
-const deviceId = ({ major, minor }: DeviceNumber): string => `${major}:${minor}`;
 
 function descriptors(pid: number): number[] {
   try {
@@ -78,9 +77,7 @@ function rdevOf(pid: number, fd: number): string {
   try {
     const stat = statSync(`/proc/${pid}/fd/${fd}`, { bigint: true });
     if (!stat.isCharacterDevice()) return '';
-    const { rdev } = stat;
-    const major = Number(((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn));
-    return deviceId({ major, minor: Number((rdev & 0xffn) | ((rdev >> 12n) & 0xffffff00n)) });
+    return numberText(numberOf(stat.rdev));
   } catch {
     return '';
   }
@@ -88,18 +85,10 @@ function rdevOf(pid: number, fd: number): string {
 
 /** `scm_fds:` of a unix socket counts descriptors in messages that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
 function hasQueuedDescriptors(pid: number, fd: number): boolean {
-  const info = textOf(`/proc/${pid}/fdinfo/${fd}`);
+  const info = readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '';
   const count = /^scm_fds:\s*(\d+)/m.exec(info)?.[1];
   return count !== undefined && count !== '0';
 }
 
-const commandOf = (pid: number): string => textOf(`/proc/${pid}/comm`).trim();
-const cgroupOf = (pid: number): string => /^0::(.*)$/m.exec(textOf(`/proc/${pid}/cgroup`))?.[1] ?? '';
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
-}
+const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
+const cgroupOf = (pid: number): string => /^0::(.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '';

@@ -1,4 +1,5 @@
-import { pidsBelow, readOptional } from '../engines/process.js';
+import { pidsBelow } from '../engines/process.js';
+import { readOptional } from '../kernel/read.js';
 
 /**
  * Names of processes in a container whose udev monitor hears nothing: libudev looks for `/run/udev/control` once, when

@@ -1,5 +1,5 @@
 import { realpathSync } from 'node:fs';
-import { type DeviceNumber, numberText } from '../core/device.js';
+import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import { ensureOpener } from '../kernel/opener.js';
@@ -50,8 +50,8 @@ export class Grants {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
     for (const text of this.inForce.get(id) ?? []) {
-      const [major, minor] = text.split(':');
-      this.map.deny(id, { major: Number(major), minor: Number(minor) });
+      const number = parseNumber(text);
+      if (number !== undefined) this.map.deny(id, number);
     }
     this.map.unguard(id);
     this.ids.delete(cgroup);

@@ -153,9 +153,7 @@ export class SeatWorker {
     await this.attachContainer();
     const steps = plan(this.desired, this.actual());
     const started = process.hrtime.bigint();
-    for (const step of steps) {
-      await this.execute(step);
-    }
+    for (const step of steps) await this.execute(step);
     this.logBindings(steps, started);
     if (steps.some((step) => step.step === 'forget')) this.deps.released();
   }

@@ -1,6 +1,7 @@
-import { lstatSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Ancestor, type Device, type DeviceNumber, recordId, type Subsystem } from '../core/device.js';
+import { type Ancestor, type Device, parseNumber, recordId, type Subsystem } from '../core/device.js';
+import { readOptional } from '../kernel/read.js';
 
 const classes: readonly Subsystem[] = ['input', 'sound', 'drm'];
 
@@ -85,8 +86,8 @@ export function enumerate(roots: Roots = here): Device[] {
 /** One device, undefined when it has gone or udevd has not finished with it. */
 export function readDevice(syspath: string, subsystem: Subsystem, roots: Roots = here): Device | undefined {
   const path = located(syspath, roots);
-  const number = parseNumber(text(join(path, 'dev')));
-  const uevent = parseLines(text(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
+  const number = parseNumber(readOptional(join(path, 'dev')) ?? '');
+  const uevent = parseLines(readOptional(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
   if (uevent === undefined) return undefined;
   const sysname = basename(syspath).replaceAll('!', '/');
   const entry = readEntry(recordId({ subsystem, sysname, number }), roots);
@@ -113,7 +114,7 @@ const located = (syspath: string, roots: Roots): string => join(roots.sys, syspa
 
 /** `/run/udev/data/<id>`; undefined while udevd has not initialised the device. */
 function readEntry(id: string, roots: Roots): Entry | undefined {
-  const data = text(join(roots.data, id));
+  const data = readOptional(join(roots.data, id));
   if (data === undefined) return undefined;
   const entry: Entry = { properties: {}, tags: [], links: [] };
   for (const line of data.split('\n')) {
@@ -177,7 +178,7 @@ function ancestorsOf(syspath: string, roots: Roots): Ancestor[] {
 function attributesOf(path: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of attributeNames) {
-    const value = text(join(path, name));
+    const value = readOptional(join(path, name));
     // udev matches without trailing white space. A control character becomes one that no policy can write, so that a
     // device gains no match by it that udev would not see.
     if (value !== undefined)
@@ -189,11 +190,6 @@ function attributesOf(path: string): Record<string, string> {
   return found;
 }
 
-export function parseNumber(value: string | undefined): DeviceNumber | undefined {
-  const [, major, minor] = /^(\d+):(\d+)\s*$/.exec(value ?? '') ?? [];
-  return major === undefined || minor === undefined ? undefined : { major: Number(major), minor: Number(minor) };
-}
-
 function parseLines(value: string | undefined, keys: ReadonlySet<string>): Map<string, string> | undefined {
   if (value === undefined) return undefined;
   const lines = new Map<string, string>();
@@ -203,14 +199,6 @@ function parseLines(value: string | undefined, keys: ReadonlySet<string>): Map<s
     if (at > 0 && keys.has(key)) lines.set(key, line.slice(at + 1));
   }
   return lines;
-}
-
-function text(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return undefined;
-  }
 }
 
 function exists(path: string): boolean {

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
-import type { Device, Subsystem, Unit } from '../core/device.js';
+import { type Device, parseNumber, type Subsystem, type Unit } from '../core/device.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { enumerate, parseNumber, surroundings } from './enumerate.js';
+import { enumerate, surroundings } from './enumerate.js';
 import type { RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
 

@@ -5,8 +5,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { type Lab, type Place, places, type Seat, seats, startLab } from './lab.js';
 import { out } from './paths.js';
+import { eavesdrop } from './probes.js';
 import { say, step } from './progress.js';
-import { HOTSEAT_CLI, HOTSEAT_UNIT, startAgent } from './service.js';
+import { HOTSEAT_CLI, HOTSEAT_UNIT, startAgent, xinput } from './service.js';
 
 const sentences: Record<Seat, string> = {
   left: 'The quick brown fox sits on the LEFT, and nobody else reads this.',
@@ -39,23 +40,18 @@ async function agentLog(lab: Lab): Promise<string[]> {
   return lines.filter((line) => !line.startsWith('-- cursor: ')).slice(-15);
 }
 
-async function pointers(lab: Lab, seat: Seat): Promise<string[]> {
-  const { stdout } = await lab.inContainer(seat, ['xinput', 'list', '--name-only'], { allowFailure: true });
-  return stdout.split('\n').filter((name) => name.includes('USB'));
-}
-
 async function plugAndSee(lab: Lab, seat: Seat, driver: string, id: string): Promise<void> {
-  const before = Object.fromEntries(await Promise.all(seats.map(async (s) => [s, await pointers(lab, s)] as const)));
+  const before = Object.fromEntries(await Promise.all(seats.map(async (s) => [s, await xinput(lab, s)] as const)));
   const start = Date.now();
   const device = await lab.plug({ seat, driver, id });
   say(`plugged ${driver} ${id} into port ${device.port}: the hub of ${seat}`);
   try {
-    const seen = async () => (await pointers(lab, seat)).length > (before[seat]?.length ?? 0);
+    const seen = async () => (await xinput(lab, seat)).length > (before[seat]?.length ?? 0);
     await lab.until(`${id} in the xinput list of ${seat}`, seen, 15_000);
     judge(true, `${id} is in the xinput list of ${seat}, ${((Date.now() - start) / 1000).toFixed(1)} s after the plug`);
     for (const other of seats) {
       if (other === seat) continue;
-      const same = (await pointers(lab, other)).length === before[other]?.length;
+      const same = (await xinput(lab, other)).length === before[other]?.length;
       judge(same, `${id} is ${same ? 'not ' : ''}in the xinput list of ${other}`);
     }
   } catch (error) {
@@ -67,8 +63,7 @@ async function plugAndSee(lab: Lab, seat: Seat, driver: string, id: string): Pro
 async function typeAndSee(lab: Lab): Promise<void> {
   // A login prompt shows no password and clears its screen: only a raw reader sees everything that reaches the console.
   await lab.guest(['systemctl', 'stop', 'getty@tty1']);
-  const listener = lab.start(['sh', '-c', 'stty -F /dev/tty1 raw -echo && echo listening && exec cat /dev/tty1']);
-  await lab.until('a listener on the console', async () => listener.stdout.startsWith('listening\n'), 10_000);
+  const listener = await eavesdrop(lab);
   for (const seat of seats) {
     await attempt(`typing at ${seat}`, () => step(`typing at ${seat}`, () => lab.type(seat, `${sentences[seat]}\n`)));
     await attempt(`moving the mouse at ${seat}`, () => lab.move(seat, seat === 'left' ? -120 : 120, 60));
@@ -76,7 +71,7 @@ async function typeAndSee(lab: Lab): Promise<void> {
   const arrived = async () =>
     (await Promise.all(seats.map((seat) => lab.typed(seat)))).every((lines) => lines.length > 0);
   await lab.until('a line at each seat', arrived, 10_000).catch(() => undefined);
-  const leaked = listener.stdout.slice('listening\n'.length);
+  const leaked = listener.stdout.slice('reading\n'.length);
   await listener.kill();
   await lab.guest(['systemctl', 'start', 'getty@tty1']);
   judge(leaked === '', `${leaked === '' ? 'no' : leaked.length} character(s) reached the host's console`);
@@ -153,7 +148,7 @@ async function command(lab: Lab, line: string): Promise<string> {
       return 'unplugged';
     case 'list': {
       const plugged = [...lab.machine.plugged.values()].map(({ id, driver, port }) => `${id}  ${driver}  port ${port}`);
-      const inside = await Promise.all(seats.map(async (seat) => `${seat}: ${(await pointers(lab, seat)).join(', ')}`));
+      const inside = await Promise.all(seats.map(async (seat) => `${seat}: ${(await xinput(lab, seat)).join(', ')}`));
       return [...plugged, ...inside].join('\n');
     }
     case 'type':

@@ -1,28 +1,14 @@
-import { execFileSync, spawnSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { installRules, removeRules, rulesFile, triggerChange } from '../../agent/host/udev-rules.js';
+import { unshared } from './unshared.js';
 
 // In a mount namespace with a /run of its own, and with a udevadm that writes down what it was asked for.
-if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
-  const inner = [
-    '--mount',
-    '--propagation',
-    'private',
-    process.execPath,
-    '--enable-source-maps',
-    fileURLToPath(import.meta.url),
-  ];
-  const { status } = spawnSync('unshare', inner, {
-    stdio: 'inherit',
-    env: { ...process.env, HOTSEAT_TEST_INNER: '1' },
-  });
-  process.exit(status ?? 1);
-}
+unshared(import.meta.url);
 
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-udev-rules-'));
 const asked = (): string[] =>

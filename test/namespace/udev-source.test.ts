@@ -11,25 +11,11 @@ import * as assert from 'uvu/assert';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { encode } from '../../agent/udev/datagram.js';
 import { UdevSource } from '../../agent/udev/source.js';
+import { unshared } from './unshared.js';
 
 // Real libudev messages, heard by the real node-udev, in a network and mount namespace of this file's own: nothing of
 // the machine's udevd gets in, nothing gets out.
-if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
-  const inner = [
-    '--net',
-    '--mount',
-    '--propagation',
-    'private',
-    process.execPath,
-    '--enable-source-maps',
-    fileURLToPath(import.meta.url),
-  ];
-  const { status } = spawnSync('unshare', inner, {
-    stdio: 'inherit',
-    env: { ...process.env, HOTSEAT_TEST_INNER: '1' },
-  });
-  process.exit(status ?? 1);
-}
+unshared(import.meta.url, '--net');
 
 /** Multicasts the messages of a file to libudev's group: once, again and again until one is dropped, or slowly for ever. */
 const sender = `
