@@ -5,15 +5,15 @@ import { preparedLab } from './prepared.js';
 import { agentLog, inputs, status } from './service.js';
 
 const lab = await preparedLab();
-const xorgLines = async (seat: string) =>
-  Number((await lab.inContainer(seat, ['wc', '-l', '/var/log/Xorg.0.log'])).stdout.trim().split(' ')[0]);
+const xorgLog = async (seat: string): Promise<string[]> =>
+  (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout.split('\n');
 
 test('kill -9 of the agent while both seats type: no key is lost, and no Xorg notices', async () => {
   for (const seat of seats) {
     await lab.plug({ seat, driver: 'usb-kbd', id: `kbd-${seat}` });
     await inputs(lab, seat, 1);
   }
-  const before = { left: await xorgLines('left'), right: await xorgLines('right') };
+  const before = { left: await xorgLog('left'), right: await xorgLog('right') };
   const pid = (await status(lab)).pid;
   const text = (seat: string) => `the quick brown fox types at the ${seat} and loses no key\n`;
   const typing = Promise.all(seats.map((seat) => lab.type(seat, text(seat), 60)));
@@ -23,7 +23,7 @@ test('kill -9 of the agent while both seats type: no key is lost, and no Xorg no
   for (const seat of seats) {
     await lab.until(`the sentence at ${seat}`, async () => (await lab.typed(seat)).length > 0);
     assert.equal(await lab.typed(seat), [text(seat).trim()]);
-    assert.is(await xorgLines(seat), before[seat], `Xorg of ${seat} has new log lines`);
+    assert.equal((await xorgLog(seat)).slice(before[seat].length - 1), [''], `Xorg of ${seat} has new log lines`);
   }
 });
 
