@@ -1,20 +1,26 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import type { Audit, Deed } from './core/audit.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
 import { desiredSeat, type Grantee } from './core/desired.js';
-import type { Unit } from './core/device.js';
-import type { Policy, SeatPolicy } from './core/policy.js';
+import { type NodeClass, nodeClass, type Unit } from './core/device.js';
+import type { Measure, Tell } from './core/happening.js';
+import { lentTo } from './core/loan.js';
+import { type ContainerRef, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import type { Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
+import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
 import { SeatDirectory } from './seat/directory.js';
 import type { Grants } from './seat/grants.js';
 import { Journal } from './seat/journal.js';
 import { graftsOf, journalRoot, runtime } from './seat/layout.js';
 import { SeatWorker } from './seat/worker.js';
+import { newsOf } from './udev/allow.js';
 import { presentation } from './udev/record.js';
+import type { UdevMessage } from './udev/source.js';
 import type { DeviceTable } from './udev/table.js';
 
 export interface HouseDeps {
@@ -22,13 +28,13 @@ export interface HouseDeps {
   readonly table: DeviceTable;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
+  readonly tell: Tell;
+  readonly audit: Audit;
+  readonly measure: Measure;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
 const young = 25_000;
-
-/** An X server that runs as root opens these; owners by name follow each container's own /etc/group later. */
-const nodeMode = 0o660;
 
 /**
  * What is known between two triggers: the policy, a verdict for each unit, the containers, and one worker a seat.
@@ -40,12 +46,18 @@ export class House {
   private readonly verdicts = new Map<string, Verdict>();
   private readonly workers = new Map<string, SeatWorker>();
   private readonly youngUntil = new Map<string, number>();
+  /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
+  private readonly changed = new Map<string, bigint>();
   private containers: readonly Container[] = [];
+  /** What comes along with inputs instead of being judged. */
+  readonly hidraws: Hidraws;
 
-  constructor(private readonly deps: HouseDeps) {}
+  constructor(private readonly deps: HouseDeps) {
+    this.hidraws = new Hidraws(deps, (unit) => this.verdicts.get(unit));
+  }
 
   /** Judges units anew, after udev said something about them. */
-  judge(units: Iterable<string>): Set<string> {
+  judge(units: ReadonlySet<string>): Set<string> {
     const touched = new Set<string>();
     for (const id of units) {
       for (const seat of this.seatsOf(id)) touched.add(seat);
@@ -55,7 +67,16 @@ export class House {
       for (const seat of this.seatsOf(id)) touched.add(seat);
       for (const [seat, worker] of this.workers) if (worker.holds(id)) touched.add(seat);
     }
+    for (const seat of this.hidraws.place(units)) touched.add(seat);
     return touched;
+  }
+
+  /** Hands on the news of the moment in a message, such as a monitor that came, to whoever has the device. */
+  tell(message: UdevMessage): void {
+    if (message.kind !== 'event' || message.event.action !== 'change') return;
+    const news = newsOf(message.event.properties);
+    if (Object.keys(news).length === 0) return;
+    for (const worker of this.workers.values()) worker.tell(message.event.syspath, news);
   }
 
   /** Takes a new policy as a whole. Seats that it no longer names are emptied. */
@@ -66,19 +87,22 @@ export class House {
     for (const seat of leftovers()) this.worker(seat);
     this.verdicts.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
+    for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
+    this.hidraws.placeAll();
     return new Set(this.workers.keys());
   }
 
   /** Takes in which containers run now. */
   populate(containers: readonly Container[]): Set<string> {
-    const before = new Map(this.containers.map((container) => [container.name, container]));
+    const before = new Map(this.containers.map((container) => [reference(container), container]));
     this.containers = containers;
     const touched = new Set<string>();
     for (const { seat, container } of this.policy?.seats ?? []) {
-      const was = before.get(container.name);
+      const was = before.get(reference(container));
       const is = this.containerOf(seat);
       if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, Date.now() + young);
       if (is === undefined ? was === undefined : Date.now() > (this.youngUntil.get(seat) ?? 0)) continue;
+      this.changed.set(seat, process.hrtime.bigint());
       this.worker(seat).expectChanges();
       touched.add(seat);
     }
@@ -108,8 +132,26 @@ export class House {
     return this.verdicts;
   }
 
+  /** Seats that a unit is in, or may still be in. */
+  holders(unit: string): string[] {
+    return [...this.workers].flatMap(([seat, worker]) => (worker.holds(unit) ? [seat] : []));
+  }
+
   get revision(): string {
     return this.policy?.revision ?? 'none';
+  }
+
+  /** What keeps seats, also those that the policy no longer names, from what they shall have. */
+  problems(): string[] {
+    return [...this.workers].flatMap(([seat, worker]) => {
+      const { problem } = worker.report();
+      return problem === undefined ? [] : [`${seat}: ${problem}`];
+    });
+  }
+
+  /** Seats that are being brought up to date, and for how long now, ms. */
+  busy(): { readonly seat: string; readonly ms: number }[] {
+    return [...this.workers].flatMap(([seat, { busyMs }]) => (busyMs === undefined ? [] : [{ seat, ms: busyMs }]));
   }
 
   async close(): Promise<void> {
@@ -122,8 +164,9 @@ export class House {
     const before = this.verdicts.get(unit.id);
     this.verdicts.set(unit.id, verdict);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
-      const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${rule.place.file}:${rule.place.line})`);
+      const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
       this.deps.log.warn({ device: unit.id, rules }, 'two seats want one device: bound to neither');
+      this.deps.tell({ kind: 'conflict', device: unit.id, rules });
     }
   }
 
@@ -137,10 +180,10 @@ export class House {
     const policy = this.policy?.seats.find((other) => other.seat === seat);
     const container = this.containerOf(seat);
     if (worker === undefined) return undefined;
-    const ownership = { uid: container?.uid ?? 0, gid: container?.gid ?? 0, mode: nodeMode };
+    const grantees = this.grantees(seat);
     worker.want(
-      desiredSeat(this.grantees(seat), ownership, presentation),
-      policy === undefined ? [] : graftsOf(classesOf(policy)),
+      (accounts) => desiredSeat(grantees, accounts, presentation),
+      policy === undefined ? [] : graftsOf(this.classes(policy)),
     );
     worker.serve(container);
     return worker;
@@ -155,35 +198,64 @@ export class House {
       const unit = claim === undefined ? undefined : this.deps.table.unit(id);
       if (claim === undefined || unit === undefined) continue;
       const mine = verdict.claims.map((other) => other.seat);
-      const held = [...this.workers].some(([other, worker]) => !mine.includes(other) && worker.holds(id));
-      if (!held) grantees.push({ unit, claim });
+      if (!this.isHeld(id, mine)) grantees.push({ unit, claim });
     }
-    return grantees.sort((a, b) => (a.unit.id < b.unit.id ? -1 : 1));
+    grantees.sort((a, b) => (a.unit.id < b.unit.id ? -1 : 1));
+    // Last: where one cannot be mounted in the container, everything else is there already.
+    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => !this.isHeld(unit.id, [seat]))];
+  }
+
+  /** Whether a device is, or can still be read, in another seat than these. */
+  private isHeld(id: string, seats: readonly string[]): boolean {
+    return [...this.workers].some(([other, worker]) => !seats.includes(other) && worker.holds(id));
+  }
+
+  /** What the seat's rules are about, and what was given to it by hand. */
+  private classes(seat: SeatPolicy): Set<NodeClass> {
+    const lent = this.policy === undefined ? [] : lentTo(this.policy, seat);
+    return new Set([...classesOf(seat), ...lent.map(nodeClass)]);
   }
 
   private containerOf(seat: string): Container | undefined {
     const wanted = this.policy?.seats.find((policy) => policy.seat === seat)?.container;
-    return this.containers.find(({ engine, name }) => engine === wanted?.engine && name === wanted.name);
+    return wanted && this.containers.find((container) => reference(container) === reference(wanted));
+  }
+
+  /** The label of the rule by which a seat gets a unit; what leaves it may have none any more. */
+  private labelOf(seat: string, { what, device }: Deed): string | undefined {
+    const verdict = what === 'bind' && device !== undefined ? this.verdicts.get(device) : undefined;
+    return verdict?.kind === 'seat' ? verdict.claims.find((claim) => claim.seat === seat)?.rule.label : undefined;
+  }
+
+  /** When a message was received, unless what is done now is due to something that came after it. */
+  private due(seat: string, received: bigint | undefined): bigint | undefined {
+    return received !== undefined && received > (this.changed.get(seat) ?? 0n) ? received : undefined;
   }
 
   private worker(seat: string): SeatWorker {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
-    const { log, table, grants, namespaces } = this.deps;
+    const { log, table, grants, namespaces, tell, audit, measure } = this.deps;
     const worker = new SeatWorker(seat, {
       log,
       directory: new SeatDirectory(seat),
       journal: new Journal(journalRoot(seat), (file, error) => log.error({ file, err: error }, 'journal entry lost')),
       grants,
       namespaces,
+      tell,
+      audit: (deed) => audit({ ...deed, rule: this.labelOf(seat, deed) }),
+      measure,
       present: (syspath) => table.has(syspath),
-      receivedNs: (unit) => table.receivedNs(unit),
+      receivedNs: (unit) => this.due(seat, table.receivedNs(unit)),
       released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
     });
     this.workers.set(seat, worker);
     return worker;
   }
 }
+
+/** Engines do not share their names, and neither do users: only all of it together is one container. */
+const reference = ({ engine, name, user }: ContainerRef): string => `${engine} ${user ?? ''} ${name}`;
 
 /** Seats that a former policy had: their directories are still there. */
 function leftovers(): string[] {

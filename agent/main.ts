@@ -1,41 +1,53 @@
-import { mkdirSync } from 'node:fs';
 import { pino } from 'pino';
-import { map, merge, of, Subject, startWith, switchMap, timer } from 'rxjs';
-import { ControlError } from './control/error.js';
-import type { Request } from './control/messages.js';
+import { exhaustMap, map, merge, of, startWith, switchMap, timer } from 'rxjs';
+import { Counts } from './control/metrics.js';
+import { permitted } from './control/permission.js';
+import { answerer } from './control/requests.js';
 import { ControlServer } from './control/server.js';
-import { statusOf } from './control/status.js';
-import type { Policy } from './core/policy.js';
-import { LxcEngine } from './engines/lxc.js';
+import { Trail, trailFile } from './control/trail.js';
+import type { Tell } from './core/happening.js';
+import { Engines } from './engines/all.js';
+import { processKey } from './engines/process.js';
 import { Consoles } from './host/consoles.js';
+import { groupOnHost } from './host/groups.js';
 import { HostRules } from './host/host-rules.js';
-import { notifyReady } from './host/notify.js';
+import { logStream } from './host/journal.js';
+import { notify, type State } from './host/notify.js';
+import { keepWatch } from './host/watchdog.js';
 import { House } from './house.js';
+import { Keeper } from './keeper.js';
 import { cgroupId, cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
+import { Lender } from './lender.js';
 import { pipeline } from './pipeline.js';
-import { formatDiagnostic } from './policy/diagnostics.js';
-import { loadDirectory } from './policy/load.js';
+import { LoanBook, loanFile } from './policy/loan-book.js';
+import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
-import { controlSocket, runtime } from './seat/layout.js';
+import { controlSocket, makeRuntime } from './seat/layout.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
 
-export interface Options {
-  /** Directory with the seat files. */
-  readonly policies: string;
+export interface Options extends PolicyPlace {
   readonly logLevel: string;
 }
 
 /** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
 const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
 
+/** A ref may have moved with nobody telling: looked at this often, ms. */
+const refCheck = 5000;
+
 /** The daemon: wires the rooms, nothing else. Settles when it has been told to stop. */
 export async function run(options: Options): Promise<void> {
-  const log = pino({ name: 'hotseat', level: options.logLevel }, pino.destination({ dest: 1, sync: true }));
-  mkdirSync(runtime, { recursive: true, mode: 0o755 });
+  let keeper: Keeper | undefined;
+  const revision = (): string => keeper?.revision ?? 'none';
+  const mixin = (): { revision: string } => ({ revision: revision() });
+  const log = pino({ name: 'hotseat', level: options.logLevel, mixin }, logStream(1, process.env));
+  makeRuntime();
+  const trail = new Trail({ file: trailFile, log, revision, group: groupOnHost(permitted.all) });
+  const ended = trail.open({ what: 'run', process: processKey(process.pid) });
 
   const deviceMap = DeviceMap.open({ cgroupRoot: cgroupRoot() });
   const withdraw = ensureWithdraw(deviceMap);
@@ -44,80 +56,74 @@ export async function run(options: Options): Promise<void> {
   const table = new DeviceTable();
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
-  const lxc = new LxcEngine(cgroupRoot());
+  const engines = new Engines(cgroupRoot(), (engine, problem) =>
+    log.error({ engine, problem }, 'a container is not known'),
+  );
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
-  deviceMap.purge(new Set(lxc.list().map((container) => cgroupId(container.cgroup))));
-  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces });
+  deviceMap.purge(new Set(engines.list().map((container) => cgroupId(container.cgroup))));
+  let control: ControlServer | undefined;
+  const tell: Tell = (happening) => control?.tell(happening);
+  const counts = new Counts();
+  const { measure } = counts;
+  const audit = trail.open;
+  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces, tell, audit, measure });
   const consoles = new Consoles({ log });
   const rules = new HostRules(log);
+  const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));
+  keeper = new Keeper({ log, place: options, table, house, rules, consoles, tell, audit, book });
+  const lender = new Lender({ log, book, table, house, keeper, audit });
 
-  const policies = new Subject<Policy>();
-  let policyErrors: readonly string[] = [];
-  const reload = async (): Promise<string> => {
-    const loaded = loadDirectory(options.policies);
-    if (!loaded.ok) {
-      policyErrors = loaded.diagnostics.map(formatDiagnostic);
-      for (const error of policyErrors) log.error({ policy: error }, 'policy refused, the last good one stays');
-      throw new ControlError('the policy has errors; the last good one stays active', policyErrors);
-    }
-    policyErrors = [];
-    policies.next(loaded.policy);
-    await rules.install(loaded.policy, table, house);
-    const seats = loaded.policy.seats.length > 0;
-    if (seats && loaded.policy.console === 'mute') consoles.mute();
-    else consoles.open(seats);
-    log.info({ revision: loaded.policy.revision, seats: loaded.policy.seats.map(({ seat }) => seat) }, 'policy loaded');
-    return loaded.policy.revision;
-  };
+  // Without a word to systemd everything works as well.
+  const say = (state: State) =>
+    void notify(state).catch((error: unknown) => log.warn({ err: error }, 'systemd was not told'));
+  keeper.policies.subscribe(({ revision, seats }) =>
+    say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
+  );
 
-  const looks = lxc.changes.pipe(
+  const looks = engines.changes.pipe(
     startWith(undefined),
     switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
-    map(() => lxc.list()),
+    map(() => engines.list()),
   );
-  const flow = pipeline({ udev: udev.messages, policies, containers: looks }, table, house).subscribe({
+  const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers: looks }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);
     },
   });
 
-  const wait = async (name: string, timeoutMs: number): Promise<void> => {
-    const policy = house.seatOfContainer(name);
-    if (policy === undefined) return;
-    house.populate(lxc.list());
-    await Promise.race([house.serve([policy.seat]), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
-  };
-  const handle = async (request: Request): Promise<unknown> => {
-    switch (request.verb) {
-      case 'status':
-        return statusOf(house, table, { policyErrors, udev: udev.stats, leaks: consoles.leaks() });
-      case 'reload':
-        return { revision: await reload() };
-      case 'wait':
-        return wait(request.container, request.timeoutMs);
-    }
-  };
-  const control = new ControlServer(controlSocket, handle, log);
+  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts };
+  control = new ControlServer(controlSocket, answerer(rooms), log);
 
   await Promise.all([udev.start(), namespaces.start()]);
-  await reload().catch(() => undefined);
+  await lender.begin();
+  await keeper.begin();
   await control.listen();
-  await notifyReady();
-  log.info({ pid: process.pid, policies: options.policies }, 'ready');
+  await notify('READY=1');
+  const stopWatch = keepWatch(log, () => ({ udevSilentMs: udev.silentMs, busy: house.busy() }));
+  log.info({ policies: options.policies }, 'ready');
 
-  const hangup = () => void reload().catch(() => undefined);
+  const hangup = () => void keeper.reload(false).catch(() => undefined);
   process.on('SIGHUP', hangup);
+  const following = timer(refCheck, refCheck)
+    .pipe(exhaustMap(() => keeper.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
+    .subscribe();
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
     process.once('SIGINT', resolve);
   });
   log.info('stopping; every binding stays');
+  say('STOPPING=1');
+  stopWatch();
+  following.unsubscribe();
   flow.unsubscribe();
+  lender.close();
   control.close();
   udev.stop();
-  lxc.close();
+  engines.close();
   consoles.close();
   await house.close();
   namespaces.close();
+  ended({ end: 'done' });
+  trail.close();
 }

@@ -29,7 +29,10 @@ const recheckEvery = 30_000;
  * so that start, hot-plug, container restart, agent restart, policy reload and lost events are one code path.
  */
 export function pipeline(sources: Sources, table: DeviceTable, house: House): Observable<void> {
-  const plugged = sources.udev.pipe(map((message) => house.judge(table.take(message))));
+  const plugged = sources.udev.pipe(
+    tap((message) => house.tell(message)),
+    map((message) => house.judge(table.take(message))),
+  );
   const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
   const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(

@@ -1,4 +1,4 @@
-// Makes a fresh Debian 12 or 13 ready: packages, dependencies, build. `node test/setup.mjs [--lab]`, no dependencies.
+// Makes a fresh Debian 12 or 13 ready: packages, dependencies, build. `node test/setup.mjs [--lab] [--deb]`, no dependencies.
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
@@ -25,6 +25,7 @@ function run(name, command, args, env = {}) {
 
 // 1. Debian packages
 const wanted = ['g++', 'make', 'python3', 'libudev-dev', 'git'];
+if (process.argv.includes('--deb')) wanted.push('lintian');
 if (lab) wanted.push('qemu-system-x86', 'qemu-utils', 'mmdebstrap', 'e2fsprogs', 'debian-archive-keyring');
 // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own placeholders
 const query = spawnSync('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\\n', ...wanted], {

@@ -1,4 +1,6 @@
 import { formatDiagnostic } from '../policy/diagnostics.js';
+import { json } from './answer.js';
+import { good, type Line, render, showsColours } from './line.js';
 import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
@@ -6,17 +8,28 @@ import type { Call, ExitCode, Verb } from './verb.js';
 /** `hotseat check`: needs no running agent. */
 export const check: Verb = {
   summary: 'say everything that is wrong with the seat files in a directory',
-  usage: 'check [DIRECTORY]',
-  options: {},
-  run: async ({ words }: Call): Promise<ExitCode> => {
+  usage: 'check [DIRECTORY] [--json]',
+  options: json,
+  examples: [
+    { line: 'check', help: 'the files that the agent would read' },
+    { line: 'check ./policies', help: 'a work tree, before it is committed' },
+  ],
+  run: async ({ options, words }: Call): Promise<ExitCode> => {
     const { loadDirectory } = await import('../policy/load.js');
     const loaded = loadDirectory(words[0] ?? defaultPolicies);
+    if (options['json'] === true) {
+      const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat) } : loaded;
+      console.log(JSON.stringify(answer, undefined, 2));
+      return loaded.ok ? 0 : 1;
+    }
     if (!loaded.ok) {
       for (const diagnostic of loaded.diagnostics) console.error(printable(formatDiagnostic(diagnostic)));
       return 1;
     }
     const seats = loaded.policy.seats.map(({ seat }) => seat);
-    console.log(seats.length === 0 ? 'no seats: everything stays on the host' : `fine: ${seats.join(', ')}`);
+    const line: Line =
+      seats.length === 0 ? 'no seats: everything stays on the host' : [good('fine'), `: ${seats.join(', ')}`];
+    console.log(render(line, showsColours(process.stdout)));
     return 0;
   },
 };

@@ -5,6 +5,8 @@ export const consoles: Verb = {
   summary: "give the host's text consoles their keyboard mode back",
   usage: 'consoles restore',
   options: {},
+  choices: ['restore'],
+  examples: [{ line: 'consoles restore', help: 'what systemd runs once the agent has been stopped' }],
   run: async ({ words }: Call): Promise<ExitCode> => {
     if (words[0] !== 'restore') throw new Error('consoles takes one word: restore');
     const { restoreConsoles } = await import('../host/consoles.js');

@@ -1,17 +1,19 @@
 import { ask } from '../control/client.js';
 import type { SeatStatus, Status } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
-import { printable } from './printable.js';
+import { json, print } from './answer.js';
+import { bad, good, type Line, soon, type Toned } from './line.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat status`: exits 1 when anything needs the admin. */
 export const status: Verb = {
   summary: 'what is bound where, and what is wrong',
   usage: 'status [--json]',
-  options: { json: { type: 'boolean', help: 'for machines' } },
-  run: async ({ options }: Call): Promise<ExitCode> => {
+  options: json,
+  examples: [{ line: 'status', help: 'exits with 1 when anything needs the admin' }],
+  run: async (call: Call): Promise<ExitCode> => {
     const answer = (await ask(controlSocket, { verb: 'status' }, 10_000)) as Status;
-    console.log(options['json'] === true ? JSON.stringify(answer, undefined, 2) : describe(answer));
+    print(call, answer, describe);
     return healthy(answer) ? 0 : 1;
   },
 };
@@ -21,30 +23,37 @@ const healthy = (answer: Status): boolean =>
   answer.conflicts.length === 0 &&
   answer.seats.every((seat) => seat.problem === undefined && seat.deaf.length === 0);
 
-function describe(answer: Status): string {
-  const lines = [`policy ${answer.revision}`];
-  for (const error of answer.policyErrors) lines.push(`  refused: ${printable(error)}`);
+function describe(answer: Status): Line[] {
+  const lines: Line[] = [`policy ${answer.revision}`];
+  if (answer.trialEnds !== undefined) lines.push(`  on trial until ${answer.trialEnds}: hotseat confirm keeps it`);
+  for (const error of answer.policyErrors) lines.push(['  ', bad('refused'), `: ${error}`]);
   for (const seat of answer.seats) lines.push('', ...describeSeat(seat));
   for (const { device, rules } of answer.conflicts) {
-    lines.push(
-      '',
-      `conflict: ${printable(device)} is wanted by ${rules.map(printable).join(' and ')}: bound to neither`,
-    );
+    lines.push('', [bad('conflict'), `: ${device} is wanted by ${rules.join(' and ')}: bound to neither`]);
   }
-  for (const leak of answer.leaks) lines.push('', `leak: ${printable(leak)}`);
+  for (const { device, reason } of answer.withheld) lines.push('', `${device} does not come along: ${reason}`);
+  for (const { name, port, seat, until } of answer.attached) {
+    const end = until === undefined ? 'hotseat detach or a boot' : until;
+    lines.push('', `attached by hand: ${name}${port === '' ? '' : ` (${port})`} to ${seat}, until ${end}`);
+  }
+  for (const leak of answer.leaks) lines.push('', [bad('leak'), `: ${leak}`]);
   if (answer.udev.overruns > 0) lines.push('', `udev socket overruns healed: ${answer.udev.overruns}`);
-  return lines.join('\n');
-}
-
-function describeSeat(seat: SeatStatus): string[] {
-  const lines = [`${seat.seat}: ${seat.engine} container ${seat.container}, ${seat.state}`];
-  for (const { node, name, rule, announced } of seat.devices) {
-    lines.push(
-      `  ${(node ?? '').padEnd(22)} ${printable(name)}  (${printable(rule)})${announced ? '' : ', not announced yet'}`,
-    );
-  }
-  if (seat.devices.length === 0) lines.push('  no devices');
-  if (seat.problem !== undefined) lines.push(`  problem: ${printable(seat.problem)}`);
-  for (const process of seat.deaf) lines.push(`  deaf, restart it: ${printable(process)}`);
   return lines;
 }
+
+function describeSeat(seat: SeatStatus): Line[] {
+  const why = seat.reason === undefined ? '' : `: ${seat.reason}`;
+  const lines: Line[] = [[`${seat.seat}: ${seat.engine} container ${seat.container}, `, stateWord(seat.state), why]];
+  for (const { node, name, rule, announced } of seat.devices) {
+    const known = announced ? [] : [', ', soon('not announced yet')];
+    lines.push([`  ${(node ?? '').padEnd(22)} ${name}  (${rule})`, ...known]);
+  }
+  if (seat.devices.length === 0) lines.push('  no devices');
+  if (seat.udev === 'own') lines.push('  udev: its own, which is told of devices as by the kernel');
+  if (seat.udev === 'coming') lines.push(['  ', soon('udev: waiting for its own to start')]);
+  if (seat.problem !== undefined) lines.push(['  ', bad('problem'), `: ${seat.problem}`]);
+  for (const process of seat.deaf) lines.push(['  ', bad('deaf, restart it'), `: ${process}`]);
+  return lines;
+}
+
+export const stateWord = (state: SeatStatus['state']): Toned => (state === 'running' ? good(state) : soon(state));

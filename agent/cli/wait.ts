@@ -10,6 +10,7 @@ export const wait: Verb = {
   summary: 'for a container start hook: wait until its devices are granted',
   usage: 'wait [CONTAINER] [--timeout MS]  (CONTAINER: $LXC_NAME)',
   options: { timeout: { type: 'string', help: 'longest wait, ms (10000)' } },
+  examples: [{ line: 'wait left --timeout 5000', help: 'before the container left is started by hand' }],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const container = process.env['LXC_NAME'] ?? words[0];
     const timeoutMs = Number(options['timeout'] ?? 10_000);

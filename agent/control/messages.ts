@@ -1,9 +1,42 @@
+import type { Happening } from '../core/happening.js';
+
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
   | { readonly verb: 'status' }
-  | { readonly verb: 'reload' }
+  /** `force`: even if the host loses its last keyboard, or a bound device comes into conflict. */
+  | {
+      readonly verb: 'reload';
+      readonly force: boolean;
+      /** Goes back to the policy before it unless `confirm` comes within this time. */
+      readonly confirmMs?: number | undefined;
+    }
+  | { readonly verb: 'confirm' }
+  /** Answered with what happens from then on, a line each, as long as the client listens. */
+  | { readonly verb: 'watch' }
+  | { readonly verb: 'devices' }
+  | { readonly verb: 'metrics' }
+  /** Gives a device to a seat by hand; `force`: even if the host loses its last keyboard. */
+  | {
+      readonly verb: 'attach';
+      readonly device: string;
+      readonly seat: string;
+      readonly forMs?: number | undefined;
+      readonly force: boolean;
+    }
+  | { readonly verb: 'detach'; readonly device: string }
+  | { readonly verb: 'explain'; readonly device: string }
+  /** A unit as a fixture; `unmask` leaves serial numbers and addresses in it. */
+  | { readonly verb: 'record'; readonly device: string; readonly unmask: boolean }
+  /** What the policy as it is now, or another revision of its repository, would change. */
+  | { readonly verb: 'plan'; readonly revision: string | undefined }
   /** Answered when everything that the named container shall have is granted to it, or the time is over. */
   | { readonly verb: 'wait'; readonly container: string; readonly timeoutMs: number };
+
+/** What is answered once. */
+export type Answerable = Exclude<Request, { readonly verb: 'watch' }>;
+
+/** What a client that watches is told: what happened, and when (ISO 8601, UTC). */
+export type Happened = Happening & { readonly time: string };
 
 export type Response =
   | { readonly ok: true; readonly result: unknown }
@@ -22,21 +55,93 @@ export interface SeatStatus {
   readonly container: string;
   readonly engine: string;
   readonly state: 'waiting' | 'setup' | 'running' | 'frozen';
+  /** Why it waits, while it does. */
+  readonly reason: string | undefined;
   readonly problem: string | undefined;
   readonly deaf: readonly string[];
+  /**
+   * Who is udev in the container: `ours`, the agent; `own`, a udevd that it runs itself and that is told of devices as the
+   * kernel would; `coming`, one that it is about to start. Absent while that is not known.
+   */
+  readonly udev: 'ours' | 'own' | 'coming' | undefined;
   readonly devices: readonly DeviceStatus[];
 }
 
 export interface Status {
   readonly revision: string;
   readonly policyErrors: readonly string[];
+  /** When the policy that is on trial goes unless it is confirmed (ISO 8601); absent when none is. */
+  readonly trialEnds: string | undefined;
   readonly seats: readonly SeatStatus[];
   readonly conflicts: readonly { readonly device: string; readonly rules: readonly string[] }[];
+  /** Raw nodes of HID devices that a rule asks for and no seat gets, and why. */
+  readonly withheld: readonly { readonly device: string; readonly reason: string }[];
   /** Ways in which what is typed at a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
-  readonly udev: { readonly overruns: number; readonly restarts: number };
+  readonly udev: { readonly events: number; readonly overruns: number; readonly restarts: number };
+  /** What was given to seats by hand, whether it is plugged now or not. */
+  readonly attached: readonly AttachedStatus[];
   readonly pid: number;
 }
+
+/** A device that was given to a seat by hand. */
+export interface AttachedStatus {
+  readonly name: string;
+  /** ID_PATH of its port; empty when it hangs on none. */
+  readonly port: string;
+  readonly seat: string;
+  /** When it ends by itself (ISO 8601); absent when it does not. */
+  readonly until: string | undefined;
+  /** Host uid of who did it. */
+  readonly by: number;
+}
+
+/** The answer to `attach` and `detach`: the device, and whose it is now. */
+export interface Attached extends AttachedStatus {
+  readonly owner: string;
+  /** What keeps it from being where it shall be. */
+  readonly problem: string | undefined;
+}
+
+/** A device and whose it is. */
+export interface DeviceInfo {
+  readonly device: string;
+  readonly name: string;
+  readonly nodes: readonly string[];
+  readonly port: string;
+  readonly kinds: readonly string[];
+  readonly owner: string;
+  /** The rules that won, or that are in conflict. */
+  readonly rules: readonly string[];
+}
+
+/** A rule held against a device; `failed` says why it did not win. */
+export interface RuleResult {
+  readonly seat: string;
+  readonly label: string;
+  readonly place: string;
+  readonly failed: string | undefined;
+}
+
+export interface Explanation extends DeviceInfo {
+  readonly trace: readonly RuleResult[];
+  /** The raw node of its HID device, when a rule asks for that and no seat gets it, and why. */
+  readonly withheld: Status['withheld'];
+}
+
+export interface Plan {
+  readonly revision: string;
+  readonly changes: readonly {
+    readonly device: string;
+    readonly name: string;
+    readonly from: string;
+    readonly to: string;
+  }[];
+  readonly dangers: readonly string[];
+}
+
+/** What `--for` can say at most, ms: 9999 hours. */
+const longestLoan = 9999 * 3_600_000;
 
 /** Parses one line of a client; a text says what is wrong with it. */
 export function parseRequest(line: string): Request | string {
@@ -47,11 +152,39 @@ export function parseRequest(line: string): Request | string {
     return 'not JSON: send one JSON object a line';
   }
   if (typeof value !== 'object' || value === null || !('verb' in value)) return 'no "verb" in the request';
-  const { verb, container, timeoutMs } = value as Record<string, unknown>;
+  const { verb, container, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask } = value as Record<
+    string,
+    unknown
+  >;
   switch (verb) {
     case 'status':
-    case 'reload':
+    case 'devices':
+    case 'confirm':
+    case 'watch':
+    case 'metrics':
       return { verb };
+    case 'reload':
+      if (confirmMs === undefined) return { verb, force: force === true };
+      if (typeof confirmMs !== 'number' || !(confirmMs >= 1000 && confirmMs <= 86_400_000)) {
+        return '"reload" takes "confirmMs", 1000 to 86400000';
+      }
+      return { verb, force: force === true, confirmMs };
+    case 'attach':
+      if (typeof device !== 'string' || typeof seat !== 'string') return '"attach" needs a "device" and a "seat"';
+      if (forMs === undefined) return { verb, device, seat, force: force === true };
+      if (typeof forMs !== 'number' || !(forMs >= 1000 && forMs <= longestLoan)) {
+        return `"attach" takes "forMs", 1000 to ${longestLoan}`;
+      }
+      return { verb, device, seat, forMs, force: force === true };
+    case 'detach':
+      return typeof device === 'string' ? { verb, device } : '"detach" needs a "device"';
+    case 'explain':
+      return typeof device === 'string' ? { verb, device } : '"explain" needs a "device"';
+    case 'record':
+      return typeof device === 'string' ? { verb, device, unmask: unmask === true } : '"record" needs a "device"';
+    case 'plan':
+      if (revision !== undefined && typeof revision !== 'string') return '"plan" takes a "revision" as text';
+      return { verb, revision };
     case 'wait':
       if (typeof container !== 'string') return '"wait" needs a "container" name';
       if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0 && timeoutMs <= 600_000)) {
@@ -59,6 +192,6 @@ export function parseRequest(line: string): Request | string {
       }
       return { verb, container, timeoutMs };
     default:
-      return `unknown verb ${JSON.stringify(verb)}: status, reload or wait`;
+      return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, record, plan, metrics or wait`;
   }
 }

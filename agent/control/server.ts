@@ -2,22 +2,34 @@ import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import type { Logger } from 'pino';
+import type { Asker } from '../core/audit.js';
+import type { Happening } from '../core/happening.js';
+import { groupOnHost } from '../host/groups.js';
+import { type Peer, peerOf } from '../kernel/peer.js';
 import { ControlError } from './error.js';
-import { parseRequest, type Request, type Response } from './messages.js';
-
-/** Longest line that a client may send, bytes, and how long it may take to send one, ms. */
-const limits = { line: 64 * 1024, idleMs: 30_000 };
+import { type Answerable, type Happened, parseRequest, type Response } from './messages.js';
+import { isForAdmins, refusal } from './permission.js';
 
 /**
- * The unix socket that `hotseat status` and the others talk to. Owner and group may connect (0660); a client that sends
- * too much, nonsense or nothing is answered and dropped, and disturbs nobody.
+ * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes;
+ * and how many connections one user has who is not root.
+ */
+const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, perUser: 32 };
+
+/**
+ * The unix socket that `hotseat status` and the others talk to. Everybody on the host may connect; who may ask for what
+ * is decided by who the kernel says it is. A client that sends too much, nonsense or nothing is answered and dropped,
+ * and disturbs nobody.
  */
 export class ControlServer {
   private readonly server: Server;
+  private readonly watchers = new Set<Socket>();
+  /** Open connections by uid. */
+  private readonly connections = new Map<number, number>();
 
   constructor(
     private readonly path: string,
-    private readonly handle: (request: Request) => Promise<unknown>,
+    private readonly handle: (request: Answerable, by: Asker) => Promise<unknown>,
     private readonly log: Logger,
   ) {
     this.server = createServer((socket) => this.serve(socket));
@@ -29,22 +41,40 @@ export class ControlServer {
     return new Promise((resolve, reject) => {
       this.server.once('error', reject);
       this.server.listen(this.path, () => {
-        chmodSync(this.path, 0o660);
+        chmodSync(this.path, 0o666);
         resolve();
       });
     });
   }
 
+  /** Tells all who watch. One that does not read is dropped, with the reason if it ever reads it, and delays nobody. */
+  readonly tell = (happening: Happening): void => {
+    if (this.watchers.size === 0) return;
+    const happened: Happened = { time: new Date().toISOString(), ...happening };
+    for (const socket of this.watchers) {
+      if (socket.writableLength <= limits.unread) reply(socket, { ok: true, result: happened });
+      else {
+        this.watchers.delete(socket);
+        reply(socket, { ok: false, error: 'dropped: it did not read what it was told' });
+        socket.destroySoon();
+        setTimeout(() => socket.destroy(), limits.idleMs).unref();
+      }
+    }
+  };
+
   close(): void {
+    for (const socket of this.watchers) socket.end();
     this.server.close();
     rmSync(this.path, { force: true });
   }
 
   private serve(socket: Socket): void {
+    const peer = this.admit(socket);
+    if (peer === undefined) return;
     let buffered = '';
     socket.setEncoding('utf8');
     socket.setTimeout(limits.idleMs, () => socket.destroy());
-    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.watchers.delete(socket));
     socket.on('data', (chunk: string) => {
       buffered += chunk;
       if (buffered.length > limits.line) {
@@ -54,25 +84,73 @@ export class ControlServer {
       }
       const lines = buffered.split('\n');
       buffered = lines.pop() ?? '';
-      for (const line of lines) void this.answer(socket, line);
+      for (const line of lines) void this.answer(socket, peer, line);
     });
   }
 
-  private async answer(socket: Socket, line: string): Promise<void> {
+  /** Who it is, counted until the connection ends; undefined, and dropped, when that cannot be told or there are too many. */
+  private admit(socket: Socket): Peer | undefined {
+    socket.on('error', () => socket.destroy());
+    let peer: Peer;
+    try {
+      peer = peerOf(descriptorOf(socket));
+    } catch (error) {
+      this.log.error({ err: error }, 'a client of the control socket could not be identified');
+      socket.destroy();
+      return undefined;
+    }
+    const { uid } = peer;
+    const count = (this.connections.get(uid) ?? 0) + 1;
+    if (uid !== 0 && count > limits.perUser) {
+      reply(socket, { ok: false, error: `a user has at most ${limits.perUser} connections` });
+      socket.destroySoon();
+      return undefined;
+    }
+    this.connections.set(uid, count);
+    socket.on('close', () => {
+      const left = (this.connections.get(uid) ?? 1) - 1;
+      if (left > 0) this.connections.set(uid, left);
+      else this.connections.delete(uid);
+    });
+    return peer;
+  }
+
+  private async answer(socket: Socket, peer: Peer, line: string): Promise<void> {
     const request = parseRequest(line);
     if (typeof request === 'string') {
       reply(socket, { ok: false, error: request });
       return;
     }
+    const refused = refusal(request.verb, peer, groupOnHost);
+    const by = { uid: peer.uid, pid: peer.pid };
+    const facts = { verb: request.verb, ...by };
+    if (refused === undefined) this.log[isForAdmins(request.verb) ? 'info' : 'debug'](facts, 'asked');
+    else {
+      this.log.warn(facts, 'refused');
+      reply(socket, { ok: false, error: refused.message, details: refused.details });
+      return;
+    }
+    if (request.verb === 'watch') {
+      socket.setTimeout(0);
+      this.watchers.add(socket);
+      return;
+    }
     if (request.verb === 'wait') socket.setTimeout(0);
     try {
-      reply(socket, { ok: true, result: (await this.handle(request)) ?? null });
+      reply(socket, { ok: true, result: (await this.handle(request, by)) ?? null });
     } catch (error) {
       const details = error instanceof ControlError ? error.details : [];
       this.log.debug({ err: error, verb: request.verb }, 'request failed');
       reply(socket, { ok: false, error: (error as Error).message, details });
     }
   }
+}
+
+/** Node has no other way to a socket's descriptor than its handle (lib/net.js). */
+function descriptorOf(socket: Socket): number {
+  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } | null };
+  if (handle?.fd === undefined || handle.fd < 0) throw new Error('the connection has no descriptor any more');
+  return handle.fd;
 }
 
 function reply(socket: Socket, response: Response): void {

@@ -1,13 +1,19 @@
-import { nodeKey } from '../core/state.js';
+import { nameOf } from '../core/name.js';
+import { type Loan, lineOf } from '../core/policy.js';
+import { nodePath } from '../core/state.js';
+import type { Engines } from '../engines/all.js';
 import type { House } from '../house.js';
 import type { DeviceTable } from '../udev/table.js';
-import type { SeatStatus, Status } from './messages.js';
+import type { AttachedStatus, SeatStatus, Status } from './messages.js';
 
 /** What the daemon knows besides the house. */
 interface Facts {
   readonly policyErrors: readonly string[];
-  readonly udev: { readonly overruns: number; readonly restarts: number };
+  readonly trialEnds: Date | undefined;
+  readonly udev: Status['udev'];
+  readonly loans: readonly Loan[];
   readonly leaks: readonly string[];
+  readonly engines: Pick<Engines, 'absence'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -19,13 +25,15 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
       container: policy.container.name,
       engine: policy.container.engine,
       state: report.container?.state ?? 'waiting',
+      reason: report.container === undefined ? facts.engines.absence(policy.container) : undefined,
       problem: report.problem,
       deaf: report.deaf,
+      udev: report.udev,
       devices: report.entries
         .filter((entry) => entry.node !== undefined)
         .map((entry) => ({
-          node: entry.node === undefined ? undefined : `/dev/${nodeKey(entry.node)}`,
-          name: deviceName(table, entry.unit),
+          node: entry.node === undefined ? undefined : nodePath(entry.node),
+          name: nameOf(table.unit(entry.unit) ?? table.unit(table.readAt(entry.unit)[0] ?? '')),
           rule: entry.rule,
           announced: report.container !== undefined && entry.knownTo === report.container.key,
         })),
@@ -33,21 +41,25 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   });
   const conflicts = [...house.judged].flatMap(([device, verdict]) =>
     verdict.kind === 'conflict'
-      ? [{ device, rules: verdict.claims.map(({ seat, rule }) => `${seat} ${rule.place.file}:${rule.place.line}`) }]
+      ? [{ device, rules: verdict.claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`) }]
       : [],
   );
   return {
     revision: house.revision,
     policyErrors: facts.policyErrors,
+    trialEnds: facts.trialEnds?.toISOString(),
     seats,
     conflicts,
+    withheld: house.hidraws.withheld(),
     leaks: facts.leaks,
     udev: facts.udev,
+    attached: facts.loans.map(attachedOf),
     pid: process.pid,
   };
 }
 
-function deviceName(table: DeviceTable, unit: string): string {
-  const head = table.unit(unit)?.head;
-  return head?.attributes['name'] ?? head?.properties['ID_MODEL'] ?? head?.sysname ?? 'gone';
-}
+/** A loan as it is told of. */
+export const attachedOf = ({ name, thing, seat, until, by }: Loan): AttachedStatus => ({
+  ...{ name, port: thing.path, seat, by },
+  until: until === undefined ? undefined : new Date(until).toISOString(),
+});

@@ -12,7 +12,9 @@ export function classesOf(seat: SeatPolicy): ReadonlySet<NodeClass> {
   return new Set(seat.rules.flatMap((rule) => subsystemsOf(rule).map(nodeClass)));
 }
 
-function subsystemsOf(rule: Rule): readonly Subsystem[] {
+/** The subsystems that a rule can want anything of. */
+export function subsystemsOf(rule: Rule): readonly Subsystem[] {
+  if (rule.byName) return ['sound'];
   return rule.conditions.reduce<readonly Subsystem[]>((left, condition) => {
     const allowed = narrowed(condition);
     return allowed === undefined ? left : left.filter((subsystem) => allowed.includes(subsystem));

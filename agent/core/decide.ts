@@ -1,6 +1,9 @@
-import type { Unit } from './device.js';
-import { mismatch } from './match.js';
-import type { Policy } from './policy.js';
+import type { Device, Unit } from './device.js';
+import { literalPart } from './glob.js';
+import { lent } from './loan.js';
+import { matches, mismatch, property } from './match.js';
+import type { Condition, Policy, Rule } from './policy.js';
+import { canonicalPort, portsAbove } from './port.js';
 import type { Claim, TraceLine, Verdict } from './verdict.js';
 
 /** A policy, ready to judge one unit after the other. */
@@ -8,27 +11,146 @@ export type Decider = (unit: Unit) => Verdict;
 
 /**
  * Judges by a policy: in each seat the first rule that matches claims the unit. One claim wins; several win together
- * only if every one says `share`; otherwise it is a conflict, never a race. Pure.
+ * only if every one says `share`; otherwise it is a conflict, never a race. What was given to a seat by hand is that
+ * seat's alone, whatever the rules say. Pure.
+ *
+ * Rules are looked up by what they ask for, so that the time for one unit does not grow with their number. Why the
+ * others did not match is worked out when somebody asks for the trace.
  */
 export function decider(policy: Policy): Decider {
+  const index = new RuleIndex(policy);
+  const loans = lent(policy);
   return ({ head }) => {
-    const trace: TraceLine[] = [];
     const claims: Claim[] = [];
-    for (const { seat, rules } of policy.seats) {
-      for (const rule of rules) {
-        const failed = mismatch(rule, head);
-        trace.push({ seat, rule, failed });
-        if (failed === undefined) {
-          claims.push({ seat, rule });
-          break;
-        }
-      }
+    let claimed = -1;
+    for (const { seat, rule } of index.candidates(head)) {
+      if (seat === claimed || !matches(rule, head)) continue;
+      claimed = seat;
+      claims.push({ seat: policy.seats[seat]?.seat ?? '', rule });
     }
-    if (claims.length === 0) return { kind: 'host', trace };
-    if (claims.length === 1 || claims.every(({ rule }) => rule.share)) return { kind: 'seat', claims, trace };
-    return { kind: 'conflict', claims, trace };
+    const loan = loans.find(({ rule }) => matches(rule, head));
+    let trace: readonly TraceLine[] | undefined;
+    const lazy = {
+      get trace() {
+        trace ??= explain(policy, loans, head);
+        return trace;
+      },
+    };
+    if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asHard(loan, claims)] } as const);
+    if (claims.length === 0) return Object.assign(lazy, { kind: 'host' as const });
+    const kind = claims.length === 1 || claims.every(({ rule }) => rule.share) ? 'seat' : 'conflict';
+    return Object.assign(lazy, { kind, claims } as const);
   };
 }
+
+/** A device that policy takes from a seat the hard way is taken so from whom it was lent to as well. */
+const asHard = (loan: Claim, claims: readonly Claim[]): Claim =>
+  claims.some(({ rule }) => rule.revoke === 'hard') ? { ...loan, rule: { ...loan.rule, revoke: 'hard' } } : loan;
+
+/** Every loan, then every rule, seat by seat, with what failed. */
+const explain = (policy: Policy, loans: readonly Claim[], head: Device): TraceLine[] =>
+  [...loans, ...policy.seats.flatMap(({ seat, rules }) => rules.map((rule) => ({ seat, rule })))].map((claim) => ({
+    ...claim,
+    failed: mismatch(claim.rule, head),
+  }));
+
+interface Entry {
+  /** Seat by seat, rule by rule: the order in which rules are tried. */
+  readonly order: number;
+  readonly seat: number;
+  readonly rule: Rule;
+}
+
+type Shelf = Map<string, Entry[]>;
+
+/** Finds the few rules that can match a head at all; whether they do is for `matches` to say. */
+class RuleIndex {
+  private readonly ports: Shelf = new Map();
+  private readonly properties = new Map<string, { exact: Shelf; prefixes: Map<number, Shelf> }>();
+  private readonly attributes = new Map<string, Shelf>();
+  /** Rules that ask for nothing one could look up: a kind, a subsystem, `*something`, `not`. */
+  private readonly rest: Entry[] = [];
+
+  constructor(policy: Policy) {
+    let order = 0;
+    for (const [seat, { rules }] of policy.seats.entries()) {
+      for (const rule of rules) this.add({ order: order++, seat, rule });
+    }
+  }
+
+  candidates(head: Device): Entry[] {
+    const found = [...this.rest];
+    const take = (shelf: Shelf | undefined, key: string) => {
+      const entries = shelf?.get(key);
+      if (entries !== undefined) found.push(...entries);
+    };
+    if (this.ports.size > 0) for (const port of portsAbove(property(head, 'ID_PATH'))) take(this.ports, port);
+    for (const [key, { exact, prefixes }] of this.properties) {
+      const value = key === sysname ? head.sysname : property(head, key);
+      take(exact, value);
+      for (const [length, shelf] of prefixes) if (value.length >= length) take(shelf, value.slice(0, length));
+    }
+    if (this.attributes.size > 0) {
+      const holders = [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)];
+      for (const [key, shelf] of this.attributes) {
+        for (const holder of holders) if (Object.hasOwn(holder, key)) take(shelf, holder[key] ?? '');
+      }
+    }
+    return found.length > 1 ? found.sort((a, b) => a.order - b.order) : found;
+  }
+
+  private add(entry: Entry): void {
+    const { conditions } = entry.rule;
+    // What is cheapest to look up first: attributes have to be read from sysfs.
+    const best =
+      conditions.find((condition) => condition.on === 'port' && !condition.negate) ??
+      conditions.find((condition) => keyed(condition) && condition.patterns.every((text) => literalPart(text).exact)) ??
+      conditions.find(
+        (condition) => keyed(condition) && condition.patterns.every((text) => literalPart(text).prefix !== ''),
+      ) ??
+      conditions.find(
+        (condition) => condition.on === 'attribute' && condition.patterns.every((text) => literalPart(text).exact),
+      );
+    switch (best?.on) {
+      case 'port':
+        for (const port of best.patterns) put(this.ports, canonicalPort(port), entry);
+        break;
+      case 'attribute':
+        for (const value of best.patterns) put(of(this.attributes, best.key, newShelf), value, entry);
+        break;
+      case 'property':
+      case 'sysname': {
+        const key = best.on === 'property' ? best.key : sysname;
+        const { exact, prefixes } = of(this.properties, key, () => ({ exact: newShelf(), prefixes: new Map() }));
+        for (const text of best.patterns) {
+          const literal = literalPart(text);
+          put(literal.exact ? exact : of(prefixes, literal.prefix.length, newShelf), literal.prefix, entry);
+        }
+        break;
+      }
+      default:
+        this.rest.push(entry);
+    }
+  }
+}
+
+/** Stands for the kernel name among properties; no property has such a name. */
+const sysname = '';
+
+const keyed = (condition: Condition): boolean =>
+  (condition.on === 'property' || condition.on === 'sysname') && !condition.negate;
+
+const newShelf = (): Shelf => new Map();
+
+function of<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  const known = map.get(key);
+  if (known !== undefined) return known;
+  const made = make();
+  map.set(key, made);
+  return made;
+}
+
+const put = (shelf: Shelf, key: string, entry: Entry): void => void of(shelf, key, (): Entry[] => []).push(entry);
 
 /** The seat that logind on the host shall see; undefined for what stays the host's own. */
 export function hostSeat(verdict: Verdict): string | undefined {

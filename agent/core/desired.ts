@@ -1,6 +1,8 @@
-import { type Device, nodeClass, type Unit } from './device.js';
-import type { DesiredDevice, DesiredSeat } from './state.js';
-import type { NodeSpec, Properties, RecordSpec } from './step.js';
+import { type Accounts, accessOf, type Unknown } from './access.js';
+import { type Device, nodeClass, type SeatSubsystem, type Unit } from './device.js';
+import { lineOf, type Rule } from './policy.js';
+import { type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
+import type { LinkSpec, NodeSpec, Properties, RecordSpec } from './step.js';
 import type { Claim } from './verdict.js';
 
 /** How a device is shown inside a container: its database entry and the properties of its announcement. */
@@ -15,30 +17,36 @@ export interface Grantee {
   readonly claim: Claim;
 }
 
-/** Host ids of the container's root, and the mode of nodes (octal bits). */
-export interface Ownership {
-  readonly uid: number;
-  readonly gid: number;
-  readonly mode: number;
-}
-
 /**
- * What a seat shall look like: every node and every head of the units given to it.
+ * What a seat shall look like: every node and every head of the units given to it, owned as its container has accounts.
  * `present` renders one device for the container; it belongs to the udev room, because it knows the formats.
  */
 export function desiredSeat(
   grantees: readonly Grantee[],
-  ownership: Ownership,
+  accounts: Accounts,
   present: (device: Device) => Presentation,
 ): DesiredSeat {
-  return { devices: grantees.flatMap(({ unit, claim }) => unitDevices(unit, claim, ownership, present)) };
+  const unknown: Unknown[] = [];
+  const devices = grantees.flatMap(({ unit, claim }) => unitDevices(unit, claim, accounts, present, unknown));
+  return { devices: withoutRivals(devices), unknown };
+}
+
+/** Where two devices of a seat have the same stable name, the first has it, so that every look at them gives the same. */
+function withoutRivals(devices: readonly DesiredDevice[]): DesiredDevice[] {
+  const taken = new Set<string>();
+  return devices.map((device) => {
+    const links = device.links.filter((link) => !taken.has(nodeKey(link)));
+    for (const link of links) taken.add(nodeKey(link));
+    return { ...device, links };
+  });
 }
 
 function unitDevices(
   unit: Unit,
   { rule }: Claim,
-  ownership: Ownership,
+  accounts: Accounts,
   present: (device: Device) => Presentation,
+  unknown: Unknown[],
 ): DesiredDevice[] {
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
@@ -47,14 +55,15 @@ function unitDevices(
     const { record, properties } = present(device);
     return {
       record,
+      links: linksOf(unit.subsystem, device),
       entry: {
         id: record.id,
         syspath: device.syspath,
         unit: unit.id,
-        node: nodeSpec(unit, device, ownership),
+        node: nodeSpec(unit, device, rule, accounts, unknown),
         tags: record.tags,
         properties,
-        rule: `${rule.place.file}:${rule.place.line}`,
+        rule: lineOf(rule.place),
         hard: rule.revoke === 'hard',
         knownTo: undefined,
       },
@@ -62,7 +71,27 @@ function unitDevices(
   });
 }
 
-function nodeSpec(unit: Unit, device: Device, ownership: Ownership): NodeSpec | undefined {
-  if (device.number === undefined) return undefined;
-  return { class: nodeClass(unit.subsystem), name: device.sysname, number: device.number, ...ownership };
+/** The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). */
+const stable = /^(by-id|by-path)\/[A-Za-z0-9#+.:=@_-]{1,200}$/;
+
+/** Links of a device that its seat gets too: those below its class directory, by a name that can be no way out of it. */
+function linksOf(subsystem: SeatSubsystem, { number, sysname, links }: Device): LinkSpec[] {
+  if (number === undefined || subsystem === 'hidraw') return [];
+  const below = `/dev/${nodeClass(subsystem)}/`;
+  return links.flatMap((link) => {
+    const name = link.startsWith(below) ? link.slice(below.length) : '';
+    return stable.test(name) ? [{ class: nodeClass(subsystem), name, node: sysname }] : [];
+  });
+}
+
+function nodeSpec(
+  { subsystem }: Unit,
+  { number, sysname }: Device,
+  rule: Rule,
+  accounts: Accounts,
+  unknown: Unknown[],
+): NodeSpec | undefined {
+  if (number === undefined) return undefined;
+  const ownership = accessOf(rule, subsystem, sysname, accounts, (name) => unknown.push(name));
+  return { class: nodeClass(subsystem), name: sysname, number, ...ownership };
 }

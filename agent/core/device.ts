@@ -1,14 +1,24 @@
-/** Subsystems whose character devices a seat can own (promise 12). */
+/** Subsystems whose devices a policy judges (promise 12). */
 export type Subsystem = 'input' | 'sound' | 'drm';
 
-/** Directory below `/dev` that a class of nodes lives in. */
-export type NodeClass = 'input' | 'snd' | 'dri';
+/** Those whose character devices a seat can own: `hidraw` comes along with the inputs of its HID device. */
+export type SeatSubsystem = Subsystem | 'hidraw';
+
+/** Directory below `/dev` that a class of nodes lives in; `hidraw` nodes lie in `/dev` itself. */
+export type NodeClass = 'input' | 'snd' | 'dri' | 'hidraw';
 
 /** A character device number. Minors are taken from sysfs `dev`, never computed (evdev minors are 64+N for the first 32 only). */
 export interface DeviceNumber {
   readonly major: number;
   readonly minor: number;
 }
+
+/** Nodes that belong to no card: whoever opens them meets the programs of other seats there (promise 12). */
+export const jointNodes = ['snd/seq', 'snd/timer'] as const;
+
+/** Whether a device is one of them; they are their own heads. */
+export const isJoint = ({ subsystem, sysname }: Pick<Device, 'subsystem' | 'sysname'>): boolean =>
+  subsystem === 'sound' && jointNodes.some((node) => node === `snd/${sysname}`);
 
 /** One ancestor of a device, nearest first: what udev rules match with KERNELS, SUBSYSTEMS, DRIVERS and ATTRS. */
 export interface Ancestor {
@@ -47,7 +57,7 @@ export interface Device {
 export interface Unit {
   /** Syspath of the head: the identity of the unit. */
   readonly id: string;
-  readonly subsystem: Subsystem;
+  readonly subsystem: SeatSubsystem;
   readonly head: Device;
   /** Devices with a node, in announcement order (sound: control last). */
   readonly nodes: readonly Device[];
@@ -71,10 +81,21 @@ export const numberOf = (rdev: bigint): DeviceNumber => ({
 export const recordId = (device: Pick<Device, 'number' | 'subsystem' | 'sysname'>): string =>
   device.number === undefined ? `+${device.subsystem}:${device.sysname}` : `c${numberText(device.number)}`;
 
-export const nodeClass = (subsystem: Subsystem): NodeClass => {
+/** The kernel's majors of these nodes (Documentation/admin-guide/devices.txt): anything else is not one of them. */
+export const majors: Readonly<Record<Subsystem, number>> = { input: 13, sound: 116, drm: 226 };
+
+/** Attributes of a device and of its ancestors that policies may match: what `udevadm info -a` is used for. */
+export const attributeNames: readonly string[] = [
+  ...['name', 'phys', 'uniq', 'idVendor', 'idProduct', 'serial', 'manufacturer', 'product'],
+  ...['bInterfaceNumber', 'bInterfaceClass', 'vendor', 'device', 'class'],
+  ...['id/vendor', 'id/product', 'id/bustype', 'id', 'number'],
+];
+
+export const nodeClass = (subsystem: SeatSubsystem): NodeClass => {
   switch (subsystem) {
     case 'input':
-      return 'input';
+    case 'hidraw':
+      return subsystem;
     case 'sound':
       return 'snd';
     case 'drm':

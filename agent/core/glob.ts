@@ -4,6 +4,20 @@
  * exponential, because only the last `*` is ever gone back to.
  */
 export function glob(pattern: string, text: string): boolean {
+  // udevd has no locale: to its fnmatch a character is a byte, and `?` is half an umlaut.
+  return ascii.test(pattern) && ascii.test(text) ? match(pattern, text) : match(bytes(pattern), bytes(text));
+}
+
+const ascii = /^[\0-\x7f]*$/;
+const bytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
+
+/** What stands before the first wildcard; the whole pattern when `exact`. For looking rules up instead of trying them. */
+export function literalPart(pattern: string): { readonly prefix: string; readonly exact: boolean } {
+  const at = pattern.search(/[*?[]/);
+  return at < 0 ? { prefix: pattern, exact: true } : { prefix: pattern.slice(0, at), exact: false };
+}
+
+function match(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;
   let star = -1;

@@ -1,19 +1,27 @@
-import type { Device } from './device.js';
+import { type Device, isJoint } from './device.js';
 import { glob } from './glob.js';
 import { kindTests } from './kind.js';
-import type { HeadCondition, Rule } from './policy.js';
-import { portPatterns } from './port.js';
+import type { HeadCondition, Kind, Rule } from './policy.js';
+import { portCovers } from './port.js';
 
 /**
  * Holds a rule against the head of a unit: undefined when every condition holds, otherwise the first that does not, in
  * words. Reads what udevd's own rules read, so that the compiled rules come to the same verdict.
  */
 export function mismatch(rule: Rule, head: Device): string | undefined {
+  if (rule.byName !== isJoint(head))
+    return rule.byName ? 'names a node that joins seats' : 'joins seats: `extra` alone gives it';
   for (const condition of rule.conditions) {
     if (condition.on !== 'attribute' && holds(condition, head) === condition.negate) return describe(condition, head);
   }
   return attributeMismatch(rule, head);
 }
+
+/** Whether a rule wants the unit with this head; `mismatch` says the same in words, at the price of making them. */
+export const matches = (rule: Rule, head: Device): boolean =>
+  rule.byName === isJoint(head) &&
+  rule.conditions.every((condition) => condition.on === 'attribute' || holds(condition, head) !== condition.negate) &&
+  attributeMismatch(rule, head) === undefined;
 
 /** udev wants all ATTRS of one rule on one and the same device, the head or an ancestor (udev(7)). */
 function attributeMismatch(rule: Rule, head: Device): string | undefined {
@@ -22,8 +30,8 @@ function attributeMismatch(rule: Rule, head: Device): string | undefined {
   const holders = [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)];
   const found = holders.some((attributes) =>
     wanted.every(({ key, patterns }) => {
-      const value = attributes[key];
-      return value !== undefined && patterns.some((pattern) => glob(pattern, value));
+      const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined;
+      return value !== undefined && anyGlob(patterns, value);
     }),
   );
   return found
@@ -40,13 +48,16 @@ function holds(condition: HeadCondition, head: Device): boolean {
     case 'property':
       return anyGlob(condition.patterns, property(head, condition.key));
     case 'port':
-      return condition.patterns.some((port) => anyGlob(portPatterns(port), property(head, 'ID_PATH')));
+      return condition.patterns.some((port) => portCovers(port, property(head, 'ID_PATH')));
     case 'kind':
-      return condition.patterns.some((kind) => {
-        const test = kindTests[kind];
-        return test.property === undefined ? head.subsystem === test.subsystem : property(head, test.property) === '1';
-      });
+      return condition.patterns.some((kind) => isKind(kind, head));
   }
+}
+
+/** Whether a head is a thing of this kind. */
+export function isKind(kind: Kind, head: Device): boolean {
+  const test = kindTests[kind];
+  return test.property === undefined ? head.subsystem === test.subsystem : property(head, test.property) === '1';
 }
 
 const anyGlob = (patterns: readonly string[], text: string): boolean => patterns.some((pattern) => glob(pattern, text));
@@ -55,7 +66,7 @@ const anyGlob = (patterns: readonly string[], text: string): boolean => patterns
 export const propertyKey = (key: string): string => (key === 'ID_SEAT' ? 'HOTSEAT_ADMIN_SEAT' : key);
 
 /** A property that is not set is empty, as for udev. */
-const property = (head: Device, key: string): string => head.properties[propertyKey(key)] ?? '';
+export const property = (head: Device, key: string): string => head.properties[propertyKey(key)] ?? '';
 
 function describe(condition: HeadCondition, head: Device): string {
   const wanted = `${condition.negate ? 'not ' : ''}${condition.patterns.join(' or ')}`;

@@ -1,18 +1,31 @@
 import { type DeviceNumber, numberText, parseNumber } from './device.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
-import type { JournalEntry, NodeSpec, Step } from './step.js';
+import type { JournalEntry, LinkSpec, NodeSpec, Step } from './step.js';
+
+/** What belongs together of a plan: all that one unit's leaving or coming takes, or what nothing accounts for. */
+export interface Part {
+  readonly what: 'leave' | 'stray' | 'come';
+  /** Syspath of the unit; empty for strays. */
+  readonly unit: string;
+  readonly steps: readonly Step[];
+}
 
 /**
  * The difference between what a seat shall have and what it has, in the order of promise 2:
  * everything that leaves goes first (deny, node, record, announcement, revocation), unit by unit;
  * then what comes (grant, node, record, announcement). Pure: no I/O, no clock.
  */
-export function plan(desired: DesiredSeat, actual: ActualSeat): Step[] {
+export function parts(desired: DesiredSeat, actual: ActualSeat): Part[] {
   const wanted = new Map(desired.devices.map((device) => [device.entry.id, device]));
-  return [...departures(wanted, actual), ...strays(wanted, actual), ...arrivals(desired, actual)];
+  const stray: Part = { what: 'stray', unit: '', steps: strays(wanted, actual) };
+  return [...departures(wanted, actual), stray, ...arrivals(desired, actual)].filter(({ steps }) => steps.length > 0);
 }
 
-function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Step[] {
+/** All its steps, one after the other. */
+export const plan = (desired: DesiredSeat, actual: ActualSeat): Step[] =>
+  parts(desired, actual).flatMap(({ steps }) => steps);
+
+function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Part[] {
   const leaving = new Map<string, JournalEntry[]>();
   for (const entry of actual.journal.values()) {
     if (wanted.get(entry.id)?.entry.syspath === entry.syspath) continue;
@@ -20,21 +33,45 @@ function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSe
     if (unit === undefined) leaving.set(entry.unit, [entry]);
     else unit.push(entry);
   }
-  return [...leaving].flatMap(([unit, entries]) => departure(unit, entries, actual));
+  return [...leaving]
+    .filter(([unit]) => !actual.blocked.has(unit))
+    .map(([unit, entries]) => ({ what: 'leave', unit, steps: departure(unit, entries, actual) }));
+}
+
+/** Graphics cards that shall leave a seat while they are still plugged: they do only when nobody holds them (promise 1). */
+export function leavingCards(
+  desired: DesiredSeat,
+  journal: ReadonlyMap<string, JournalEntry>,
+  present: (syspath: string) => boolean,
+): Map<string, NodeSpec[]> {
+  const wanted = new Set(desired.devices.map(({ entry }) => entry.syspath));
+  const leaving = new Map<string, NodeSpec[]>();
+  for (const { unit, node, syspath } of journal.values()) {
+    if (node?.class !== 'dri' || wanted.has(syspath) || !present(syspath)) continue;
+    leaving.set(unit, [...(leaving.get(unit) ?? []), node]);
+  }
+  return leaving;
 }
 
 function departure(unit: string, entries: readonly JournalEntry[], actual: ActualSeat): Step[] {
-  // Children go before their head, as udevd announces it on a real removal.
-  const order = [...entries].reverse();
+  const order = [...entries].reverse().sort((a, b) => departureRank(a) - departureRank(b));
   const nodes = order.flatMap((entry) => (entry.node === undefined ? [] : [entry.node]));
   const steps: Step[] = [];
   for (const { number } of nodes) {
     if (actual.grants.has(numberText(number))) steps.push({ step: 'deny', number });
   }
+  for (const { node, placeholder } of order) {
+    if (node?.class === 'hidraw' && actual.shown?.has(node.name)) {
+      steps.push({ step: 'hide', name: node.name, placeholder });
+    }
+  }
   for (const node of nodes) {
     if (sameNumber(actual.nodes.get(nodeKey(node))?.number, node.number)) {
       steps.push({ step: 'unlink', class: node.class, name: node.name });
     }
+  }
+  for (const link of actual.links.values()) {
+    if (nodes.some((node) => leadsTo(link, node))) steps.push({ step: 'unlink', class: link.class, name: link.name });
   }
   for (const entry of order) {
     if (actual.records.has(entry.id)) steps.push({ step: 'unrecord', id: entry.id, tags: entry.tags });
@@ -52,6 +89,15 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
   return [...steps, ...order.map((entry): Step => ({ step: 'forget', id: entry.id }))];
 }
 
+/**
+ * Children go before their head, as udevd announces it on a real removal; but a sound server has to let a card go before
+ * its nodes do, and looks at the control node to see whether it still may use the others.
+ */
+function departureRank({ id, node }: JournalEntry): number {
+  if (node === undefined) return id.startsWith('+sound:') ? 0 : 3;
+  return node.name.startsWith('controlC') ? 1 : 2;
+}
+
 /** Things in the seat that no journal entry and no wish accounts for: a lost journal, or a hostile container's doing. */
 function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Step[] {
   const numbers = new Set<string>();
@@ -62,13 +108,25 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
     numbers.add(numberText(node.number));
     keys.add(nodeKey(node));
   }
+  const leaving = (link: LinkSpec): boolean =>
+    [...actual.journal.values()].some(
+      ({ id, syspath, node }) => node !== undefined && leadsTo(link, node) && wanted.get(id)?.entry.syspath !== syspath,
+    );
   const steps: Step[] = [];
-  for (const grant of actual.grants) {
+  for (const grant of actual.grants.keys()) {
     const number = parseNumber(grant);
     if (number !== undefined && !numbers.has(grant)) steps.push({ step: 'deny', number });
   }
+  for (const name of actual.shown ?? []) {
+    if (!keys.has(nodeKey({ class: 'hidraw', name }))) steps.push({ step: 'hide', name, placeholder: undefined });
+  }
   for (const [key, node] of actual.nodes) {
     if (!keys.has(key)) steps.push({ step: 'unlink', class: node.class, name: node.name });
+  }
+  const links = new Set([...wanted.values()].flatMap((device) => device.links.map(nodeKey)));
+  for (const [key, link] of actual.links) {
+    // One that leads to a node on its way out goes with it.
+    if (!links.has(key) && !leaving(link)) steps.push({ step: 'unlink', class: link.class, name: link.name });
   }
   for (const id of actual.records.keys()) {
     if (!wanted.has(id) && !actual.journal.has(id)) steps.push({ step: 'unrecord', id, tags: [] });
@@ -76,48 +134,62 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
   return steps;
 }
 
-function arrivals(desired: DesiredSeat, actual: ActualSeat): Step[] {
+function arrivals(desired: DesiredSeat, actual: ActualSeat): Part[] {
   const units = new Map<string, DesiredDevice[]>();
   for (const device of desired.devices) {
     const unit = units.get(device.entry.unit);
     if (unit === undefined) units.set(device.entry.unit, [device]);
     else unit.push(device);
   }
-  return [...units.values()].flatMap((unit) => arrival(unit, actual));
+  return [...units].map(([unit, devices]) => ({ what: 'come', unit, steps: arrival(devices, actual) }));
 }
 
 function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
   const intents: Step[] = [];
   const grants: Step[] = [];
   const nodes: Step[] = [];
+  const linkings: Step[] = [];
   const records: Step[] = [];
   const announcements: Step[] = [];
-  for (const { record, entry } of unit) {
+  for (const { record, entry, links } of unit) {
     const past = actual.journal.get(entry.id);
     const before = past?.syspath === entry.syspath ? past : undefined;
-    const current: JournalEntry = { ...entry, knownTo: before?.knownTo };
+    const current: JournalEntry = { ...entry, knownTo: before?.knownTo, placeholder: before?.placeholder };
     if (before === undefined || !sameEntry(before, current)) intents.push({ step: 'intend', entry: current });
     if (entry.node !== undefined) {
       const { number } = entry.node;
       // A grant under this number that belonged to the former holder of the minor is gone by now: departures came first.
-      if (actual.container !== undefined && (before === undefined || !actual.grants.has(numberText(number)))) {
+      if (actual.container !== undefined && (before === undefined || actual.grants.get(numberText(number)) !== true)) {
         grants.push({ step: 'grant', number, syspath: entry.syspath });
       }
-      if (before === undefined || !sameNode(actual.nodes.get(nodeKey(entry.node)), entry.node)) {
-        nodes.push({ step: 'node', node: entry.node });
+      const isNew = before === undefined || !sameNode(actual.nodes.get(nodeKey(entry.node)), entry.node);
+      if (isNew) nodes.push({ step: 'node', node: entry.node });
+      // What is mounted is one inode: another node under the same name is not it.
+      if (
+        entry.node.class === 'hidraw' &&
+        actual.shown !== undefined &&
+        (isNew || !actual.shown.has(entry.node.name))
+      ) {
+        nodes.push({ step: 'show', id: entry.id, node: entry.node });
       }
+    }
+    for (const link of links) {
+      const there = actual.links.get(nodeKey(link));
+      if (before === undefined || there?.node !== link.node) linkings.push({ step: 'link', link });
     }
     if (before === undefined || actual.records.get(entry.id) !== record.text) records.push({ step: 'record', record });
     if (actual.audience !== undefined && current.knownTo !== actual.audience) {
       announcements.push({ step: 'announce', action: announcedAs(entry), entry: current });
     }
   }
-  return [...intents, ...grants, ...nodes, ...records, ...announcements];
+  return [...intents, ...grants, ...nodes, ...linkings, ...records, ...announcements];
 }
 
 /** PulseAudio ignores `add` and loads a card on `change` (module-udev-detect.c); PipeWire takes both alike. */
 const announcedAs = (entry: JournalEntry): 'add' | 'change' =>
   entry.node === undefined && entry.properties['SOUND_INITIALIZED'] === '1' ? 'change' : 'add';
+
+const leadsTo = (link: LinkSpec, node: NodeSpec): boolean => link.class === node.class && link.node === node.name;
 
 const sameNumber = (a: DeviceNumber | undefined, b: DeviceNumber): boolean =>
   a !== undefined && a.major === b.major && a.minor === b.minor;

@@ -1,9 +1,14 @@
-/** Where a rule stands, for people: 1-based line and column. */
+import type { SeatSubsystem } from './device.js';
+
+/** Where a rule stands, for people: 1-based line and column; 0 where it is in no file (a loan's). */
 export interface Place {
   readonly file: string;
   readonly line: number;
   readonly column: number;
 }
+
+/** A place as rules are named in logs and answers: `left.yaml:5`, `hotseat attach`. */
+export const lineOf = ({ file, line }: Place): string => (line === 0 ? file : `${file}:${line}`);
 
 /**
  * One condition of a match. All conditions of a rule must hold; `patterns` are alternatives (or).
@@ -45,16 +50,67 @@ export interface Rule {
   readonly conditions: readonly Condition[];
   /** More than one seat may have the device (speakers). */
   readonly share: boolean;
+  /** Who may open its nodes inside, in the container's own names; what is missing is as usual there. */
+  readonly access: {
+    readonly owner?: string | undefined;
+    readonly group?: string | undefined;
+    /** Permission bits. */
+    readonly mode?: number | undefined;
+  };
+  /** The raw node of the HID device comes along, if every input of that device is this seat's alone. */
+  readonly hidraw: boolean;
+  /** Made from a seat's `extra`: the only kind of rule that gets what joins seats (`snd/seq`, `snd/timer`). */
+  readonly byName: boolean;
   /** `hard`: on a move the driver is always unbound and bound again, whatever was found open. */
   readonly revoke: 'auto' | 'hard';
+}
+
+/** Engines whose containers can be seats, as seat files name them. */
+export const engineNames = ['lxc', 'incus', 'podman', 'docker', 'nspawn'] as const;
+export type EngineName = (typeof engineNames)[number];
+
+/** Which container a seat is. */
+export interface ContainerRef {
+  readonly engine: EngineName;
+  readonly name: string;
+  /** Login name of whose engine runs it, when that is not root's. */
+  readonly user?: string | undefined;
 }
 
 export interface SeatPolicy {
   /** `left`; on the host it is logind's `seat-left`. */
   readonly seat: string;
-  readonly container: { readonly engine: 'lxc'; readonly name: string };
+  readonly container: ContainerRef;
   readonly rules: readonly Rule[];
   readonly file: string;
+}
+
+/**
+ * What a device is known by when it comes back: its subsystem, the path of its port and its serial number, as udev says
+ * them. One that hangs on nothing (Bluetooth, uinput) is known by what it says of itself.
+ */
+export interface Thing {
+  readonly subsystem: SeatSubsystem;
+  /** ID_PATH, of the port and the interface. */
+  readonly path: string;
+  /** ID_SERIAL. */
+  readonly serial: string;
+  /** Where there is no path, and for `snd/seq` and `snd/timer`. */
+  readonly sysname: string | undefined;
+  readonly name: string | undefined;
+  readonly uniq: string | undefined;
+}
+
+/** A device that was given to a seat by hand, whatever the policy says of it, until it is taken back. */
+export interface Loan {
+  readonly seat: string;
+  readonly thing: Thing;
+  /** What people call the device, for when it is not plugged. */
+  readonly name: string;
+  /** When it ends by itself: ms since 1970, by the clock on the wall. */
+  readonly until: number | undefined;
+  /** Host uid of who did it. */
+  readonly by: number;
 }
 
 /** All seat files at one revision. */
@@ -64,6 +120,8 @@ export interface Policy {
   readonly seats: readonly SeatPolicy[];
   /** What the host does with its text consoles while a policy with seats is loaded (`host.yaml`). */
   readonly console: 'mute' | 'open';
+  /** What was given to seats by hand, which comes before every rule; the newest first. */
+  readonly loans?: readonly Loan[];
 }
 
 /** One thing wrong with a policy; the whole list is reported at once. */

@@ -1,8 +1,11 @@
-import type { JournalEntry, NodeSpec, RecordSpec } from './step.js';
+import type { Unknown } from './access.js';
+import type { JournalEntry, LinkSpec, NodeSpec, RecordSpec } from './step.js';
 
 /** One device that a seat shall have: the head of a unit (no node) or one of its nodes. */
 export interface DesiredDevice {
   readonly record: RecordSpec;
+  /** Its stable names. */
+  readonly links: readonly LinkSpec[];
   /** What the journal keeps of it; `knownTo` is never set here. */
   readonly entry: JournalEntry;
 }
@@ -10,6 +13,8 @@ export interface DesiredDevice {
 /** What a seat shall look like, in announcement order (head first, sound control last). */
 export interface DesiredSeat {
   readonly devices: readonly DesiredDevice[];
+  /** Names in the policy that the container does not have. */
+  readonly unknown: readonly Unknown[];
 }
 
 /** What a seat does look like, read from the seat directory, the device map, the container and the journal. */
@@ -18,15 +23,28 @@ export interface ActualSeat {
   readonly container: string | undefined;
   /** The same key once its udev directory is grafted: only then can anybody inside be told anything. */
   readonly audience: string | undefined;
-  /** Numbers with a grant in force, as `13:69`. */
-  readonly grants: ReadonlySet<string>;
+  /** Granted numbers, as `13:69`, and whether the grant is in force; one that is void still has to be denied. */
+  readonly grants: ReadonlyMap<string, boolean>;
   /** Nodes by `class/name`. */
   readonly nodes: ReadonlyMap<string, NodeSpec>;
+  /** Links by `class/name`, with the node that they lead to. */
+  readonly links: ReadonlyMap<string, LinkSpec>;
   /** Texts of the records by id. */
   readonly records: ReadonlyMap<string, string>;
   readonly journal: ReadonlyMap<string, JournalEntry>;
+  /**
+   * Names of the nodes of class `hidraw` that are shown in the container now: they lie in no grafted directory, so that
+   * each is mounted by itself. Undefined while nothing can be mounted there.
+   */
+  readonly shown: ReadonlySet<string> | undefined;
   /** Whether a device (by syspath) still exists: what is still plugged must be revoked when it leaves a seat. */
   readonly present: (syspath: string) => boolean;
+  /** Units that cannot leave now, because somebody holds them who cannot be made to let go: graphics cards. */
+  readonly blocked: ReadonlySet<string>;
 }
 
 export const nodeKey = (node: Pick<NodeSpec, 'class' | 'name'>): string => `${node.class}/${node.name}`;
+
+/** Where a node is found in a container, as on the host. */
+export const nodePath = (node: Pick<NodeSpec, 'class' | 'name'>): string =>
+  node.class === 'hidraw' ? `/dev/${node.name}` : `/dev/${nodeKey(node)}`;

@@ -11,6 +11,15 @@ export interface NodeSpec {
   readonly mode: number;
 }
 
+/** A stable name of a node, as udev's own rules give it: `by-path/pci-…-event-kbd`, a link to `../event3`. */
+export interface LinkSpec {
+  readonly class: NodeClass;
+  /** Below the class directory, one directory deep. */
+  readonly name: string;
+  /** Kernel name of the node that it leads to. */
+  readonly node: string;
+}
+
 /** An entry of the udev database that the container sees. */
 export interface RecordSpec {
   /** `c13:69` or `+input:input12`. */
@@ -22,6 +31,12 @@ export interface RecordSpec {
 
 /** udev properties of one device, as they are announced. */
 export type Properties = Readonly<Record<string, string>>;
+
+/** The empty file in a container that a node was mounted on, as stat(2) tells it from any other: ours to remove. */
+export interface Placeholder {
+  readonly device: string;
+  readonly inode: string;
+}
 
 /** Everything a later removal needs, kept on disk because sysfs has forgotten the device by then. */
 export interface JournalEntry {
@@ -38,6 +53,8 @@ export interface JournalEntry {
   readonly hard: boolean;
   /** Key of the container that knows of it: announced there, or found there by a container that started later. */
   readonly knownTo: string | undefined;
+  /** What was made in the container for a node that lies in no grafted directory. */
+  readonly placeholder?: Placeholder | undefined;
 }
 
 /**
@@ -49,9 +66,13 @@ export type Step =
   | { readonly step: 'intend'; readonly entry: JournalEntry }
   | { readonly step: 'grant'; readonly number: DeviceNumber; readonly syspath: string }
   | { readonly step: 'node'; readonly node: NodeSpec }
+  /** Shows a node in the container that lies in no grafted directory; `id` is its journal entry. */
+  | { readonly step: 'show'; readonly id: string; readonly node: NodeSpec }
+  | { readonly step: 'link'; readonly link: LinkSpec }
   | { readonly step: 'record'; readonly record: RecordSpec }
   | { readonly step: 'announce'; readonly action: 'add' | 'change' | 'remove'; readonly entry: JournalEntry }
   | { readonly step: 'deny'; readonly number: DeviceNumber }
+  | { readonly step: 'hide'; readonly name: string; readonly placeholder: Placeholder | undefined }
   | { readonly step: 'unlink'; readonly class: NodeClass; readonly name: string }
   | { readonly step: 'unrecord'; readonly id: string; readonly tags: readonly string[] }
   | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeSpec[]; readonly hard: boolean }

@@ -1,9 +1,12 @@
 import type { Observable } from 'rxjs';
+import type { EngineName } from '../core/policy.js';
 
 /** A running container, facts only. Everything is read from the host's side; nothing inside it is trusted. */
 export interface Container {
-  readonly engine: 'lxc';
+  readonly engine: EngineName;
   readonly name: string;
+  /** Whose engine runs it, by login name: an ordinary user's (rootless), or undefined for root's. */
+  readonly user: string | undefined;
   /** Pid of its init, in the host's pid namespace. */
   readonly pid: number;
   /** `pid:starttime`: another init, another key (proc_pid_stat(5), field 22). */
@@ -15,12 +18,18 @@ export interface Container {
   readonly gid: number;
   /** `setup` until the engine has handed over to the container's own init: nothing may be grafted before. */
   readonly state: 'setup' | 'running' | 'frozen';
+  /** Whether its init has a root of its own by now, so that what is read there is the container's. */
+  readonly rooted: boolean;
+  /** Whether the engine is done with its device programs: one that replaces its own must not find ours in its place. */
+  readonly openable: boolean;
 }
 
 /** One container engine. `changes` emits whenever `list` may answer differently; it never polls. */
 export interface Engine {
-  readonly name: 'lxc';
+  readonly name: EngineName;
   readonly changes: Observable<void>;
+  /** What kept the last `list` from being complete, in words. */
+  readonly problem: string | undefined;
   list(): Container[];
   close(): void;
 }

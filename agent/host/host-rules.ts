@@ -4,7 +4,7 @@ import type { Policy } from '../core/policy.js';
 import type { House } from '../house.js';
 import { compileRules } from '../policy/udev-rules.js';
 import type { DeviceTable } from '../udev/table.js';
-import { installRules, triggerChange } from './udev-rules.js';
+import { installRules, triggerChange, usbDevices } from './udev-rules.js';
 
 /** Keeps the host's own udev in agreement with the policy: logind and the host's display server never take a seat's device. */
 export class HostRules {
@@ -12,10 +12,11 @@ export class HostRules {
 
   /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */
   async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
-    await installRules(compileRules(policy));
+    if (await installRules(compileRules(policy))) for (const syspath of usbDevices()) triggerChange(syspath);
     const stale = table.units().filter((unit) => {
       const verdict = house.judged.get(unit.id);
-      return verdict !== undefined && (unit.head.properties['ID_SEAT'] ?? 'seat0') !== (hostSeat(verdict) ?? 'seat0');
+      const { ID_SEAT: now = 'seat0', HOTSEAT_ADMIN_SEAT: admins = 'seat0' } = unit.head.properties;
+      return verdict !== undefined && now !== (hostSeat(verdict) ?? admins);
     });
     for (const unit of stale) {
       for (const device of new Set([unit.head, ...unit.nodes])) triggerChange(device.syspath);

@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { execa } from 'execa';
-import { readOptional } from '../kernel/read.js';
+import { namesIn, readOptional, resolvedPath } from '../kernel/read.js';
 
 /** Sorts after `72-seat-*.rules`, which `loginctl attach` writes, and before `73-seat-late.rules`. */
 export const rulesFile = '/run/udev/rules.d/72-zz-hotseat.rules';
@@ -19,12 +19,16 @@ export async function installRules(text: string): Promise<boolean> {
   return true;
 }
 
-/** Takes the rules away again; nothing happens when there are none. */
-export async function removeRules(): Promise<boolean> {
-  if (readOptional(rulesFile) === undefined && !reloadOwed) return false;
+/** Takes the rules away and has udevd see every device without them, parents before their children. */
+export async function removeRules(): Promise<void> {
   rmSync(rulesFile, { force: true });
   await reload();
-  return true;
+  // Whatever is below a seat's device has inherited its seat, HID devices and lights too (73-seat-late.rules): what is
+  // left out hands it on to its children again.
+  const all = ['usb', 'input', 'sound', 'drm'].map((subsystem) => `--subsystem-match=${subsystem}`);
+  for (const which of ['--property-match=ID_SEAT=seat-*', ...all]) {
+    await execa('udevadm', ['trigger', which, '--action=change', '--settle'], { timeout: 60_000 });
+  }
 }
 
 async function reload(): Promise<void> {
@@ -42,3 +46,11 @@ export function triggerChange(syspath: string): void {
     if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }
+
+const usb = '/sys/bus/usb/devices';
+
+/** Syspaths of all USB hubs, devices and interfaces, parents before their children; none on a kernel without USB. */
+export const usbDevices = (): string[] =>
+  namesIn(usb)
+    .flatMap((name) => resolvedPath(join(usb, name)) ?? [])
+    .sort((a, b) => a.length - b.length);

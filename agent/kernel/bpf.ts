@@ -7,7 +7,6 @@ const command = {
   lookup: 1,
   update: 2,
   delete: 3,
-  nextKey: 4,
   load: 5,
   pin: 6,
   get: 7,
@@ -17,6 +16,7 @@ const command = {
   mapById: 14,
   info: 15,
   query: 16,
+  lookupBatch: 24,
   linkCreate: 28,
 } as const;
 
@@ -50,6 +50,7 @@ function attributes(size: number, fill: (buffer: Buffer) => void): Buffer {
   return buffer;
 }
 
+/** A hash map; it lives as long as a descriptor or a program that uses it (BPF_MAP_CREATE). */
 export function createHash(name: string, keySize: number, valueSize: number, entries: number): number {
   const request = attributes(72, (a) => {
     [hashMap, keySize, valueSize, entries].forEach((value, index) => {
@@ -75,6 +76,7 @@ export function lookup(map: number, key: Buffer, valueSize: number): Buffer | un
   return present(() => bpf('lookup', 'map', element(map, key, value, 0n), key, value)) ? value : undefined;
 }
 
+/** Writes the value under a key (BPF_MAP_UPDATE_ELEM). */
 export const update = (map: number, key: Buffer, value: Buffer): void => {
   bpf('update', 'map', element(map, key, value, 0n), key, value);
 };
@@ -95,17 +97,29 @@ export const remove = (map: number, key: Buffer): void => {
   present(() => bpf('delete', 'map', element(map, key, undefined, 0n), key));
 };
 
-/** All keys. A key that is removed meanwhile makes the kernel start over: keys may come twice, none is missed. */
-export function keys(map: number, keySize: number): Buffer[] {
-  const found: Buffer[] = [];
-  let last = Buffer.alloc(0);
-  for (;;) {
-    const next = Buffer.alloc(keySize);
-    const from = last;
-    if (!present(() => bpf('nextKey', 'map', element(map, from, next, 0n), from, next))) return found;
-    found.push(next);
-    last = next;
-  }
+/**
+ * All keys and values of a hash in one call (BPF_MAP_LOOKUP_BATCH, 5.6 and newer), `count` of them one behind another.
+ * `entries` is what the map can hold: with room for all there is no second batch, and the kernel ends with ENOENT and
+ * the count of what it wrote.
+ */
+export function elements(
+  map: number,
+  keySize: number,
+  valueSize: number,
+  entries: number,
+): { count: number; keys: Buffer; values: Buffer } {
+  const keys = Buffer.alloc(entries * keySize);
+  const values = Buffer.alloc(entries * valueSize);
+  const position = Buffer.alloc(4);
+  const request = attributes(56, (a) => {
+    a.writeBigUInt64LE(address(position), 8);
+    a.writeBigUInt64LE(address(keys), 16);
+    a.writeBigUInt64LE(address(values), 24);
+    a.writeUInt32LE(entries, 32);
+    a.writeUInt32LE(map, 36);
+  });
+  present(() => bpf('lookupBatch', 'map', request, position, keys, values));
+  return { count: request.readUInt32LE(32), keys, values };
 }
 
 function present(action: () => void): boolean {
@@ -150,18 +164,26 @@ export function load(type: number, name: string, instructions: Buffer): number {
   }
 }
 
-/** Attaches a device program to a cgroup, beside others; or in the place of one that is there. */
-export function attach(cgroup: number, program: number, replace?: number): void {
+/** Attaches a device program to a cgroup, beside others; or in the place of one that is there, in one instant. */
+export const attach = (cgroup: number, program: number, replace?: number): void =>
+  attachWith(cgroup, program, attachFlag.multi | (replace === undefined ? 0 : attachFlag.replace), replace);
+
+/**
+ * Takes the place of the only program of a cgroup where it was attached without BPF_F_ALLOW_MULTI: there the same
+ * flags are what replaces it, and BPF_F_REPLACE is refused (kernel/bpf/cgroup.c, __cgroup_bpf_attach).
+ */
+export const attachAlone = (cgroup: number, program: number, flags: number): void => attachWith(cgroup, program, flags);
+
+function attachWith(cgroup: number, program: number, flags: number, replace = 0): void {
   const request = attributes(20, (a) => {
-    a.writeUInt32LE(cgroup, 0);
-    a.writeUInt32LE(program, 4);
-    a.writeUInt32LE(attachType.cgroupDevice, 8);
-    a.writeUInt32LE(attachFlag.multi | (replace === undefined ? 0 : attachFlag.replace), 12);
-    a.writeUInt32LE(replace ?? 0, 16);
+    [cgroup, program, attachType.cgroupDevice, flags, replace].forEach((value, index) => {
+      a.writeUInt32LE(value, index * 4);
+    });
   });
   bpf('attach', 'device program', request);
 }
 
+/** Takes a device program off a cgroup. */
 export function detach(cgroup: number, program: number): void {
   const request = attributes(20, (a) => {
     a.writeUInt32LE(cgroup, 0);
@@ -171,8 +193,8 @@ export function detach(cgroup: number, program: number): void {
   bpf('detach', 'device program', request);
 }
 
-/** Ids of the device programs attached to this very cgroup. */
-export function attached(cgroup: number): { ids: number[]; flags: number } {
+/** Ids of the device programs attached to this very cgroup, and with which flags (BPF_PROG_QUERY). */
+export function attached(cgroup: number): { ids: number[]; multi: boolean; flags: number } {
   const ids = Buffer.alloc(4 * 64);
   const request = attributes(64, (a) => {
     a.writeUInt32LE(cgroup, 0);
@@ -181,10 +203,12 @@ export function attached(cgroup: number): { ids: number[]; flags: number } {
     a.writeUInt32LE(64, 24);
   });
   bpf('query', 'cgroup', request, ids);
+  const flags = request.readUInt32LE(12);
   const count = request.readUInt32LE(24);
   return {
     ids: Array.from({ length: count }, (_, index) => ids.readUInt32LE(index * 4)),
-    flags: request.readUInt32LE(12),
+    multi: (flags & attachFlag.multi) !== 0,
+    flags,
   };
 }
 
@@ -195,7 +219,9 @@ const byId = (name: 'programById' | 'mapById', id: number): number =>
     attributes(12, (a) => a.writeUInt32LE(id, 0)),
   );
 
+/** A descriptor of a loaded program; the caller closes it. */
 export const programById = (id: number): number => byId('programById', id);
+/** A descriptor of a map; the caller closes it. */
 export const mapById = (id: number): number => byId('mapById', id);
 
 function info(fd: number, buffer: Buffer, ...held: readonly Buffer[]): Buffer {
@@ -231,6 +257,7 @@ export function programInfo(fd: number): ProgramInfo {
 /** Name of a map (struct bpf_map_info). */
 export const mapName = (fd: number): string => text(info(fd, Buffer.alloc(88)).subarray(24, 40));
 
+/** Id of a map: what programs that use it name it by. */
 export const mapId = (fd: number): number => info(fd, Buffer.alloc(88)).readUInt32LE(4);
 
 const text = (bytes: Buffer): string => bytes.toString('latin1').split('\0')[0] ?? '';

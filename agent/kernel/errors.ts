@@ -1,6 +1,11 @@
 import koffi from 'koffi';
 
-const names = new Map<number, string>(Object.entries(koffi.os.errno).map(([name, value]) => [value as number, name]));
+/** Three errors have two names each; the one that man pages use, and that comes first (EAGAIN, not EWOULDBLOCK), counts. */
+const names = new Map<number, string>(
+  Object.entries(koffi.os.errno)
+    .reverse()
+    .map(([name, value]) => [value as number, name]),
+);
 
 /** A system call that failed: `code` is errno's name (`ENOENT`), `what` says what it was about. */
 export class SysError extends Error {
@@ -18,5 +23,6 @@ export class SysError extends Error {
   }
 }
 
+/** A SysError with one of these codes. */
 export const isSysError = (error: unknown, ...codes: string[]): error is SysError =>
   error instanceof SysError && codes.includes(error.code);

@@ -1,4 +1,16 @@
-import { closeSync, constants, fchmodSync, fchownSync, fstatSync, readdirSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fstatSync,
+  opendirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { numberOf } from '../core/device.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
@@ -54,33 +66,61 @@ export const openRoot = (pid: number): number =>
 export const openInRoot = (root: number, path: string): number =>
   openat2(root, path, constants.O_DIRECTORY, resolve.inRoot | resolve.noSymlinks | resolve.noMagicLinks);
 
-/** Makes a directory; one that is there already is left as it is. */
+/** A descriptor of an entry itself, whatever it is, that nothing can be done with but to look at it and to mount on it. */
+export const openEntry = (directory: number, name: string): number =>
+  openat2(directory, name, pathOnly | constants.O_NOFOLLOW, resolve.beneath | resolve.noMagicLinks);
+
+/** Makes a directory with exactly this mode, whatever the umask; one that is there already is left as it is. */
 export function mkdirAt(directory: number, name: string, mode: number): void {
   try {
-    syscall('mkdirat', name, directory, name, mode);
+    unmasked(() => syscall('mkdirat', name, directory, name, mode));
   } catch (error) {
     if (!isSysError(error, 'EEXIST')) throw error;
   }
 }
 
+/** Host ids of a container's root user. */
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
 /**
- * Makes the missing directories of a path below a foreign root, as the root user there: in a file system that a user
- * namespace mounted, an unmapped owner is EOVERFLOW, so the file system ids change for this call (setfsuid(2)).
+ * Makes something as the root user of a container: in a file system that a user namespace mounted, an unmapped owner is
+ * EOVERFLOW, so the file system ids change meanwhile (setfsuid(2)).
  */
-export function mkdirInRoot(root: number, path: string, mode: number, owner: { uid: number; gid: number }): void {
+export function asOwner(owner: Owner, make: () => void): void {
+  syscall('setfsgid', 'mapped root', owner.gid);
+  syscall('setfsuid', 'mapped root', owner.uid);
+  try {
+    make();
+  } finally {
+    syscall('setfsuid', 'root', 0);
+    syscall('setfsgid', 'root', 0);
+  }
+}
+
+/** Makes the missing directories of a path below a foreign root, as the root user there. */
+export function mkdirInRoot(root: number, path: string, mode: number, owner: Owner): void {
   const parts = path.split('/');
   parts.forEach((name, depth) => {
     const parent = depth === 0 ? undefined : openInRoot(root, parts.slice(0, depth).join('/'));
-    syscall('setfsgid', 'mapped root', owner.gid);
-    syscall('setfsuid', 'mapped root', owner.uid);
     try {
-      mkdirAt(parent ?? root, name, mode);
+      asOwner(owner, () => mkdirAt(parent ?? root, name, mode));
     } finally {
-      syscall('setfsuid', 'root', 0);
-      syscall('setfsgid', 'root', 0);
       if (parent !== undefined) closeSync(parent);
     }
   });
+}
+
+/** Runs without the umask; by system call, because Node refuses `process.umask` to threads. */
+function unmasked(make: () => void): void {
+  const mask = syscall('umask', 'none', 0);
+  try {
+    make();
+  } finally {
+    syscall('umask', 'the former one', mask);
+  }
 }
 
 let counter = 0;
@@ -98,18 +138,34 @@ export function makeNode(directory: number, name: string, { major, minor, uid, g
     (BigInt(minor) & 0xffn) |
     ((BigInt(minor) & ~0xffn) << 12n) |
     ((BigInt(major) & ~0xfffn) << 32n);
-  const mask = process.umask(0);
-  try {
-    syscall('mknodat', name, directory, draft, constants.S_IFCHR | mode, device);
-  } finally {
-    process.umask(mask);
-  }
+  unmasked(() => syscall('mknodat', name, directory, draft, constants.S_IFCHR | mode, device));
   try {
     syscall('fchownat', name, directory, draft, uid, gid, noFollow);
     syscall('renameat2', name, directory, draft, directory, name, 0);
   } catch (error) {
     unlinkAt(directory, draft);
     throw error;
+  }
+}
+
+/** Makes a symbolic link in one instant, in the place of whatever had its name. */
+export function makeLink(directory: number, name: string, target: string): void {
+  const draft = temporary();
+  syscall('symlinkat', name, target, directory, draft);
+  try {
+    syscall('renameat2', name, directory, draft, directory, name, 0);
+  } catch (error) {
+    unlinkAt(directory, draft);
+    throw error;
+  }
+}
+
+/** Where a symbolic link leads, unresolved; undefined for anything else. */
+export function readLinkAt(directory: number, name: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${directory}/${name}`);
+  } catch {
+    return undefined;
   }
 }
 
@@ -125,7 +181,8 @@ export function writeFileAt(directory: number, name: string, text: string, mode:
   try {
     fchownSync(file, 0, 0);
     fchmodSync(file, mode);
-    writeSync(file, text);
+    // Not writeSync: on a full tmpfs write(2) may take a part only and call that a success.
+    writeFileSync(file, text);
     syscall('renameat2', name, directory, draft, directory, name, 0);
   } catch (error) {
     unlinkAt(directory, draft);
@@ -141,7 +198,7 @@ export function unlinkAt(directory: number, name: string): void {
     syscall('unlinkat', name, directory, name, 0);
   } catch (error) {
     if (isSysError(error, 'ENOENT')) return;
-    if (!isSysError(error, 'EISDIR', 'EPERM')) throw error;
+    if (!isSysError(error, 'EISDIR')) throw error;
     const inner = openAt(directory, name);
     try {
       for (const entry of listDirectory(inner)) unlinkAt(inner, entry);
@@ -149,6 +206,79 @@ export function unlinkAt(directory: number, name: string): void {
       closeSync(inner);
     }
     syscall('unlinkat', name, directory, name, removeDirectory);
+  }
+}
+
+/**
+ * The text of a plain file below a foreign root, following no link; undefined when there is none. What is no plain file,
+ * or longer than `limit` bytes, is refused: nothing here waits for a reader or a writer.
+ */
+export function readInRoot(root: number, path: string, limit: number): string | undefined {
+  let file: number;
+  try {
+    const how = resolve.inRoot | resolve.noSymlinks | resolve.noMagicLinks;
+    file = openat2(root, path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW, how);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined;
+    throw error;
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile() || stat.size > limit) throw new Error(`/${path} is no plain file of at most ${limit} bytes`);
+    return readFileSync(file, 'utf8').slice(0, limit);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Names in a directory below a foreign root, following no link, at most `limit` of them; undefined when there is none. */
+export function listInRoot(root: number, path: string, limit: number): string[] | undefined {
+  let directory: number;
+  try {
+    directory = openInRoot(root, path);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return undefined;
+    throw error;
+  }
+  const names: string[] = [];
+  const entries = opendirSync(`/proc/self/fd/${directory}/`);
+  try {
+    for (let entry = entries.readSync(); entry !== null && names.length < limit; entry = entries.readSync()) {
+      names.push(entry.name);
+    }
+    return names;
+  } finally {
+    entries.closeSync();
+    closeSync(directory);
+  }
+}
+
+/** What is at a path: a link to /dev/null is how systemd masks a unit (systemctl(1)). */
+export type Found = 'missing' | 'masked' | 'there';
+
+/** Whether there is anything at a path below a foreign root; a link in its last part is something, and is not followed. */
+export function findInRoot(root: number, path: string): Found {
+  let directory: number;
+  try {
+    directory = openInRoot(root, dirname(path));
+  } catch (error) {
+    if (isSysError(error, 'ENOENT', 'ENOTDIR', 'ELOOP')) return 'missing';
+    throw error;
+  }
+  try {
+    if (statAt(directory, basename(path)) === undefined) return 'missing';
+    return readLinkAt(directory, basename(path)) === '/dev/null' ? 'masked' : 'there';
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Removes a directory if nothing is in it. */
+export function removeEmpty(directory: number, name: string): void {
+  try {
+    syscall('unlinkat', name, directory, name, removeDirectory);
+  } catch (error) {
+    if (!isSysError(error, 'ENOTEMPTY', 'ENOENT')) throw error;
   }
 }
 
@@ -160,7 +290,7 @@ export function statAt(directory: number, name: string): EntryStat | undefined {
   let file: number;
   try {
     // fstat(2) of an O_PATH descriptor: the entry itself, opened without any of its effects.
-    file = openat2(directory, name, pathOnly | constants.O_NOFOLLOW, resolve.beneath);
+    file = openEntry(directory, name);
   } catch (error) {
     if (isSysError(error, 'ENOENT')) return undefined;
     throw error;

@@ -1,9 +1,6 @@
 import type { DeviceNumber } from '../core/device.js';
 import { Assembler, helper } from './bpf-asm.js';
 
-/** Majors that a guarded container can open by grant alone: input, sound, drm (Documentation/admin-guide/devices.txt). */
-export const guardedMajors: readonly number[] = [13, 116, 226];
-
 export const keySize = 16;
 export const valueSize = 8;
 
@@ -24,8 +21,8 @@ export function parseKey(key: Buffer): { cgroup: bigint; number: DeviceNumber } 
 }
 
 const characterDevice = 2; // BPF_DEVCG_DEV_CHAR
-/** How deep below the root a container's cgroup may lie. */
-const deepest = 8;
+/** How deep below the root a container's cgroup may lie: rootless engines below a systemd user session need 6. */
+export const deepest = 16;
 
 /** r6 context, r7 major, r8 minor; goes on only for a character device of a guarded major. */
 function onlyGuarded(program: Assembler, majors: readonly number[], otherwise: string): Assembler {
@@ -38,6 +35,16 @@ function onlyGuarded(program: Assembler, majors: readonly number[], otherwise: s
 /** Looks up the key at r10-16; r0 is the value's address, or 0. */
 const find = (program: Assembler, map: number): Assembler =>
   program.setMap(1, map).move(2, 10).add(2, -16).call(helper.lookup);
+
+/** Goes on only below a guarded cgroup, the topmost one if there are several; its id is in r9 then. */
+function onlyInContainer(program: Assembler, map: number, otherwise: string): Assembler {
+  for (let level = 1; level <= deepest; level++) {
+    program.set(1, level).call(helper.currentAncestorCgroupId).ifEqual(0, 0, otherwise);
+    program.move(9, 0).store64(10, -16, 9).zero64(10, -8);
+    find(program, map).ifNotEqual(0, 0, 'container');
+  }
+  return program.jump(otherwise).label('container');
+}
 
 /** Goes on only when (r9, r7, r8) is a grant in force. */
 function onlyGranted(program: Assembler, map: number, otherwise: string): Assembler {
@@ -54,24 +61,24 @@ function onlyGranted(program: Assembler, map: number, otherwise: string): Assemb
  */
 export function guardProgram(map: number, majors: readonly number[]): Buffer {
   const program = onlyGuarded(new Assembler(), majors, 'allow');
-  for (let level = 1; level <= deepest; level++) {
-    program.set(1, level).call(helper.currentAncestorCgroupId).ifEqual(0, 0, 'allow');
-    program.move(9, 0).store64(10, -16, 9).zero64(10, -8);
-    find(program, map).ifNotEqual(0, 0, 'container');
-  }
-  program.jump('allow').label('container');
+  onlyInContainer(program, map, 'allow');
   onlyGranted(program, map, 'deny');
   return program.label('allow').set(0, 1).exit().label('deny').set(0, 0).exit().build();
 }
 
+/** Last instruction of an opener's prefix, which is nowhere else in it: behind it the engine's own program begins. */
+export const openerEnd: Buffer = new Assembler().move(1, 6).build();
+
 /**
- * What opens: put before the engine's own program on the container's cgroup. It can only say yes, to what is granted to
- * this very cgroup; everything else falls through to the engine's rules, with the context where they expect it.
+ * What opens: put before the program that an engine has on the container's cgroup, or systemd on a slice above it. It can
+ * only say yes, to a container and what is granted to it; everything else falls through to the rules behind it, with the
+ * context where they expect it.
  */
-export function openerPrefix(map: number, cgroup: bigint, majors: readonly number[]): Buffer {
-  const program = onlyGuarded(new Assembler(), majors, 'engine').set64(9, cgroup);
+export function openerPrefix(map: number, majors: readonly number[]): Buffer {
+  const program = onlyGuarded(new Assembler(), majors, 'engine');
+  onlyInContainer(program, map, 'engine');
   onlyGranted(program, map, 'engine').set(0, 1).exit();
-  return program.label('engine').move(1, 6).build();
+  return Buffer.concat([program.label('engine').build(), openerEnd]);
 }
 
 /**

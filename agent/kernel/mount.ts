@@ -4,6 +4,7 @@ import { syscall } from './libc.js';
 const flag = { nosuid: 0x2, noexec: 0x8, private: 1 << 18 }; // mount(2)
 const attribute = { readOnly: 0x1n, nosuid: 0x2n, noexec: 0x8n }; // mount_setattr(2)
 const emptyPath = 0x1000; // AT_EMPTY_PATH
+const noFollow = 0x100; // AT_SYMLINK_NOFOLLOW
 const clone = 0x1 | 0o2000000; // OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC
 const here = -100;
 
@@ -14,6 +15,8 @@ export interface MountPoint {
   /** Which directory of the file system is mounted. */
   readonly root: string;
   readonly target: string;
+  /** Whether nothing below can be written to through this mount. */
+  readonly readOnly: boolean;
 }
 
 /** Mounts of a process, in mount order; none when it is gone. */
@@ -25,10 +28,11 @@ export function mountPoints(pid: number | 'self'): MountPoint[] {
     return [];
   }
   return text.split('\n').flatMap((line) => {
-    const [, , device, root, target] = line.split(' ');
-    return device === undefined || root === undefined || target === undefined
-      ? []
-      : [{ device, root: unescapeOctal(root), target: unescapeOctal(target) }];
+    const [, , device, root, target, options] = line.split(' ');
+    if (device === undefined || root === undefined || target === undefined || options === undefined) return [];
+    // Options of the mount, and at the end of the line those of the file system.
+    const readOnly = [options, line.slice(line.lastIndexOf(' ') + 1)].some((list) => list.split(',').includes('ro'));
+    return [{ device, root: unescapeOctal(root), target: unescapeOctal(target), readOnly }];
   });
 }
 
@@ -43,8 +47,22 @@ export function mountTmpfs(target: string, limits: { size: string; inodes: numbe
   syscall('mount', target, 'none', target, 'none', flag.private, 0);
 }
 
-/** A detached copy of the mount at a host path (open_tree(2)); close it when it has been moved. */
-export const openTree = (path: string): number => syscall('open_tree', path, here, path, clone);
+/** Takes what is mounted on top of a path away, at once; who still has it open keeps it until then (umount(2)). */
+export const unmount = (target: string): void => {
+  syscall('umount2', target, target, 0x2 | 0x8 /* MNT_DETACH | UMOUNT_NOFOLLOW */);
+};
+
+/** As `unmount`, of a name in a directory: umount(2) takes no descriptor, so that the caller's thread goes there. */
+export function unmountAt(directory: number, name: string): void {
+  syscall('fchdir', name, directory);
+  unmount(name);
+}
+
+/**
+ * A detached copy of the mount at a host path, or at a name in a directory (open_tree(2)); close it when it has been moved.
+ */
+export const openTree = (path: string, directory: number = here): number =>
+  syscall('open_tree', path, directory, path, clone | noFollow);
 
 /** Makes a detached mount read-only. Device nodes in it still open for writing: special files are exempt. */
 export function setReadOnly(tree: number): void {
@@ -53,7 +71,7 @@ export function setReadOnly(tree: number): void {
   syscall('mount_setattr', 'graft', tree, '', emptyPath, settings, 32);
 }
 
-/** Attaches a detached mount on a directory, both given as descriptors, in the caller's mount namespace. */
+/** Attaches a detached mount on a directory or a file, both given as descriptors, in the caller's mount namespace. */
 export const moveMount = (tree: number, target: number): void => {
   syscall('move_mount', 'graft', tree, '', target, '', 0x4 | 0x40 /* F_EMPTY_PATH | T_EMPTY_PATH */);
 };

@@ -1,61 +1,132 @@
 import { closeSync } from 'node:fs';
+import { relative } from 'node:path';
 import * as bpf from './bpf.js';
-import { cgroupId } from './cgroup.js';
 import type { DeviceMap } from './device-map.js';
 import { openAt } from './fs.js';
-import { openerPrefix } from './grant-program.js';
+import { deepest, openerEnd, openerPrefix } from './grant-program.js';
 
 const name = 'hotseat_opener';
-const pseudoCall = { opcode: 0x85, source: 1 }; // BPF_CALL with BPF_PSEUDO_CALL
+const call = 0x85; // BPF_CALL
 
-/** The engine's device program cannot be prefixed: it uses maps or functions of its own. */
+/** The engine's device program cannot be prefixed: it uses maps or functions of its own, or the cgroup lies too deep. */
 export class OpenerError extends Error {
   override name = 'OpenerError';
 }
 
+type Program = bpf.ProgramInfo & { readonly fd: number };
+
+/** Ids of openers that were found to be what this version would attach, by the map's list of majors. */
+const good = new WeakMap<readonly number[], Set<number>>();
+
 /**
  * Opens the door that an engine's own device program keeps shut, for what is granted, and for nothing else: the program
- * on the container's cgroup is replaced by our prefix with its own instructions behind it. Idempotent, and what repairs
- * it when an engine has attached its own again. Returns whether anything was changed; no program means no shut door.
+ * on a cgroup is replaced by our prefix with its own instructions behind it. Idempotent, and what repairs it when an engine
+ * has attached its own again, when the opener looks into a map of the past, or when another version of the agent made it.
+ * Returns whether anything was changed; no program means no shut door.
  */
 export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
+  checkDepth(map, cgroup);
+  const known = good.get(map.majors) ?? new Set<number>();
+  good.set(map.majors, known);
   const directory = openAt(undefined, cgroup);
   try {
-    const programs = bpf.attached(directory).ids.map((id) => {
+    const { ids, multi, flags } = bpf.attached(directory);
+    const replace = (program: number, former: number): void => {
+      if (multi) bpf.attach(directory, program, former);
+      else bpf.attachAlone(directory, program, flags);
+    };
+    let changed = false;
+    for (const id of ids) {
+      if (known.has(id)) continue;
       const fd = bpf.programById(id);
-      return { fd, ...bpf.programInfo(fd) };
-    });
-    try {
-      const shut = programs.filter((program) => program.name !== name);
-      for (const program of shut) prefix(map, cgroup, directory, program);
-      return shut.length > 0;
-    } finally {
-      for (const { fd } of programs) closeSync(fd);
+      try {
+        if (ensurePrefix(map, cgroup, { fd, ...bpf.programInfo(fd) }, replace)) changed = true;
+        else known.add(id);
+      } finally {
+        closeSync(fd);
+      }
     }
+    return changed;
   } finally {
     closeSync(directory);
   }
 }
 
-function prefix(map: DeviceMap, cgroup: string, directory: number, engine: bpf.ProgramInfo & { fd: number }): void {
-  if (engine.mapIds.length > 0 || hasCalls(engine.instructions)) {
-    throw new OpenerError(
-      `the device program "${engine.name}" on ${cgroup} uses maps or functions: it cannot be opened`,
-    );
-  }
-  const own = openerPrefix(map.fd, cgroupId(cgroup), map.majors);
-  const program = bpf.load(bpf.programType.cgroupDevice, name, Buffer.concat([own, engine.instructions]));
+/** Gives a cgroup's engine its own programs back, without our prefix. Returns how many it had. */
+export function removeOpeners(cgroup: string): number {
+  const directory = openAt(undefined, cgroup);
   try {
-    bpf.attach(directory, program, engine.fd);
+    const { ids, multi, flags } = bpf.attached(directory);
+    let removed = 0;
+    for (const id of ids) {
+      const fd = bpf.programById(id);
+      try {
+        const former = { fd, ...bpf.programInfo(fd) };
+        if (former.name !== name) continue;
+        const program = bpf.load(bpf.programType.cgroupDevice, 'engine', behindPrefix(cgroup, former));
+        try {
+          if (multi) bpf.attach(directory, program, fd);
+          else bpf.attachAlone(directory, program, flags);
+        } finally {
+          closeSync(program);
+        }
+        removed += 1;
+      } finally {
+        closeSync(fd);
+      }
+    }
+    return removed;
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** Deeper than the guard looks, a cgroup could be told to be guarded and would not be. */
+function checkDepth(map: DeviceMap, cgroup: string): void {
+  const depth = relative(map.root, cgroup).split('/').length;
+  if (depth > deepest) throw new OpenerError(`${cgroup} lies ${depth} levels deep, and the guard sees ${deepest}`);
+}
+
+function ensurePrefix(
+  map: DeviceMap,
+  cgroup: string,
+  former: Program,
+  replace: (program: number, former: number) => void,
+): boolean {
+  const engine = former.name === name ? behindPrefix(cgroup, former) : plain(cgroup, former);
+  const own = openerPrefix(map.fd, map.majors);
+  const program = bpf.load(bpf.programType.cgroupDevice, name, Buffer.concat([own, engine]));
+  try {
+    // The tag is a hash of all instructions but for the map's descriptor; together with the map it says "the same".
+    const same = former.mapIds.includes(bpf.mapId(map.fd)) && former.tag === bpf.programInfo(program).tag;
+    if (!same) replace(program, former.fd);
+    return !same;
   } finally {
     closeSync(program);
   }
 }
 
-function hasCalls(instructions: Buffer): boolean {
-  for (let at = 0; at < instructions.length; at += 8) {
-    const source = (instructions[at + 1] ?? 0) >> 4;
-    if (instructions[at] === pseudoCall.opcode && source === pseudoCall.source) return true;
+/** The engine's instructions, if they can be loaded again: a call is dumped as an address, a map as an id. */
+function plain(cgroup: string, program: Program): Buffer {
+  if (program.mapIds.length > 0 || hasCalls(program.instructions)) {
+    throw new OpenerError(
+      `the device program "${program.name}" on ${cgroup} uses maps or functions: it cannot be opened`,
+    );
   }
+  return program.instructions;
+}
+
+/** What follows a prefix of ours. The prefix comes back changed (its lookups inlined), the engine's part as it went in. */
+function behindPrefix(cgroup: string, program: Program): Buffer {
+  for (let at = 0; at < program.instructions.length; at += 8) {
+    if (!program.instructions.subarray(at, at + 8).equals(openerEnd)) continue;
+    const engine = program.instructions.subarray(at + 8);
+    if (!hasCalls(engine)) return engine;
+  }
+  throw new OpenerError(`the device program "${name}" on ${cgroup} is not one of ours`);
+}
+
+function hasCalls(instructions: Buffer): boolean {
+  for (let at = 0; at < instructions.length; at += 8) if (instructions[at] === call) return true;
   return false;
 }

@@ -1,34 +1,50 @@
-import { readdirSync, readlinkSync, statSync } from 'node:fs';
-import { type DeviceNumber, numberOf, numberText } from '../core/device.js';
+import { constants, readdirSync, readlinkSync } from 'node:fs';
+import { type DeviceNumber, numberText } from '../core/device.js';
+import { cgroupOf } from './cgroup.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
-import { readOptional } from './read.js';
+import { namesIn, readOptional } from './read.js';
 
 /** A descriptor of a device that some process has open. */
 export interface Holder {
+  /** The process; or the one thread of it that keeps descriptors of its own. */
   readonly pid: number;
   readonly fd: number;
   readonly command: string;
   readonly number: DeviceNumber;
 }
 
-/** A process with descriptors queued in an unread message of one of its sockets: they are in nobody's table. */
+/**
+ * A process that may have open files which are in nobody's table of descriptors: queued in an unread message of one of
+ * its sockets, or registered with an io_uring.
+ */
 export interface InFlight {
   readonly pid: number;
   readonly command: string;
-  /** Its cgroup below the cgroup2 mount, `/lxc.payload.left/...`. */
+  /** Its cgroup, absolute path; empty when it is in none. */
   readonly cgroup: string;
 }
 
-export const pidfdOpen = (pid: number): number => syscall('pidfd_open', `pid ${pid}`, pid, 0);
+/** A descriptor of a process, or of a single thread (PIDFD_THREAD, 6.9 and newer; pidfd_open(2)). */
+export function pidfdOpen(pid: number): number {
+  try {
+    return syscall('pidfd_open', `pid ${pid}`, pid, 0);
+  } catch (error) {
+    if (!isSysError(error, 'EINVAL', 'ENOENT')) throw error;
+    return syscall('pidfd_open', `thread ${pid}`, pid, 0o200 /* PIDFD_THREAD */);
+  }
+}
 
 /** A copy of another process's descriptor: the same open file (pidfd_getfd(2)). */
 export const pidfdGetfd = (pidfd: number, fd: number): number => syscall('pidfd_getfd', `fd ${fd}`, pidfd, fd, 0);
 
-/** Makes an open evdev file dead for whoever holds it (EVIOCREVOKE, linux/input.h). One that is dead already is fine. */
-export function revokeEvdev(fd: number): void {
+/** Ioctls that make an open file dead for whoever holds it: linux/input.h, and linux/hidraw.h of 6.12 and newer. */
+const revocations = { EVIOCREVOKE: 0x40044591, HIDIOCREVOKE: 0x4004480d } as const;
+
+/** Makes an open file of a device dead, by the ioctl that such devices have. One that is dead already is fine. */
+export function revokeFile(fd: number, by: keyof typeof revocations): void {
   try {
-    syscall('ioctl', 'EVIOCREVOKE', fd, 0x40044591, 0);
+    syscall('ioctl', by, fd, revocations[by], 0);
   } catch (error) {
     if (!isSysError(error, 'ENODEV')) throw error;
   }
@@ -39,31 +55,24 @@ export function holders(numbers: readonly DeviceNumber[]): { holders: Holder[]; 
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const found: Holder[] = [];
   const inFlight: InFlight[] = [];
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    if (!Number.isInteger(pid) || pid === process.pid) continue;
+  for (const pid of tables()) {
     let queued = false;
     for (const fd of descriptors(pid)) {
       const link = linkOf(pid, fd);
       if (link === undefined) continue;
-      if (link.startsWith('socket:')) queued ||= hasQueuedDescriptors(pid, fd);
+      if (link.startsWith('socket:')) queued ||= counts(pid, fd, queuedOnSocket);
+      else if (link === 'anon_inode:[io_uring]') queued ||= counts(pid, fd, registeredWithRing);
       else if (link.startsWith('/')) {
         const number = wanted.get(rdevOf(pid, fd));
         if (number !== undefined) found.push({ pid, fd, command: commandOf(pid), number });
       }
     }
-    if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup: cgroupOf(pid) });
+    if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup: cgroupOf(pid) ?? '' });
   }
   return { holders: found, inFlight };
 }
 
-function descriptors(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).map(Number);
-  } catch {
-    return [];
-  }
-}
+const descriptors = (pid: number): number[] => namesIn(`/proc/${pid}/fd`).map(Number);
 
 function linkOf(pid: number, fd: number): string | undefined {
   try {
@@ -73,22 +82,51 @@ function linkOf(pid: number, fd: number): string | undefined {
   }
 }
 
+/**
+ * Which device a descriptor is of. Never by plain stat: a file of a FUSE mount would be asked of its server, which may
+ * be frozen with the container that we look into, and we would wait for it for ever (AT_STATX_DONT_SYNC, statx(2)).
+ */
 function rdevOf(pid: number, fd: number): string {
+  const found = Buffer.alloc(256);
+  const path = `/proc/${pid}/fd/${fd}`;
   try {
-    const stat = statSync(`/proc/${pid}/fd/${fd}`, { bigint: true });
-    if (!stat.isCharacterDevice()) return '';
-    return numberText(numberOf(stat.rdev));
+    syscall('statx', path, -100, path, 0x4000 /* AT_STATX_DONT_SYNC */, 0, found);
   } catch {
     return '';
   }
+  const isCharacterDevice = (found.readUInt16LE(28) & constants.S_IFMT) === constants.S_IFCHR;
+  return isCharacterDevice ? numberText({ major: found.readUInt32LE(128), minor: found.readUInt32LE(132) }) : '';
 }
 
-/** `scm_fds:` of a unix socket counts descriptors in messages that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
-function hasQueuedDescriptors(pid: number, fd: number): boolean {
-  const info = readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '';
-  const count = /^scm_fds:\s*(\d+)/m.exec(info)?.[1];
+/** Descriptors in messages of a unix socket that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
+const queuedOnSocket = /^scm_fds:\s*(\d+)/m;
+/** Files that an io_uring holds by itself (io_uring/fdinfo.c). */
+const registeredWithRing = /^UserFiles:\s*(\d+)/m;
+
+function counts(pid: number, fd: number, counter: RegExp): boolean {
+  const count = counter.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1];
   return count !== undefined && count !== '0';
 }
 
+/** Every table of descriptors on this machine but our own: one a process, and one for each thread that left it. */
+function* tables(): Iterable<number> {
+  for (const name of readdirSync('/proc')) {
+    const pid = Number(name);
+    if (!Number.isInteger(pid) || pid === process.pid) continue;
+    yield pid;
+    for (const thread of threadsOf(pid)) if (thread !== pid && !sharesTable(pid, thread)) yield thread;
+  }
+}
+
+const threadsOf = (pid: number): number[] => namesIn(`/proc/${pid}/task`).map(Number);
+
+/** unshare(CLONE_FILES) gives a thread descriptors that the process's own /proc/pid/fd does not show (kcmp(2), KCMP_FILES). */
+function sharesTable(pid: number, thread: number): boolean {
+  try {
+    return syscall('kcmp', `threads of ${pid}`, pid, thread, 2, 0, 0) === 0;
+  } catch {
+    return false;
+  }
+}
+
 const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
-const cgroupOf = (pid: number): string => /^0::(.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1] ?? '';

@@ -1,9 +1,48 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
 
 /** Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile. */
 export function readOptional(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names in a directory of procfs, sysfs or cgroupfs; none when it has gone meanwhile. */
+export function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Names of the directories in it: of a cgroup, those of the groups below. */
+export function directoriesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch {
+    return [];
+  }
+}
+
+/** Where a link of sysfs leads in the end; undefined when what it is about has gone meanwhile. */
+export function resolvedPath(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The last part of what a link of sysfs names, such as a device's `subsystem`; undefined when there is none. */
+export function linkName(path: string): string | undefined {
+  try {
+    return basename(readlinkSync(path));
   } catch {
     return undefined;
   }

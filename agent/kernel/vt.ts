@@ -10,12 +10,14 @@ const request = { getMode: 0x4b44, setMode: 0x4b45 }; // KDGKBMODE, KDSKBMODE
 export const openConsole = (number: number): number =>
   openSync(`/dev/tty${number}`, constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
 
+/** Keyboard mode of a console (KDGKBMODE, ioctl_console(2)). */
 export function getKeyboardMode(fd: number): number {
   const mode = Buffer.alloc(4);
   syscall('ioctl', 'KDGKBMODE', fd, request.getMode, mode);
   return mode.readInt32LE(0);
 }
 
+/** Sets the keyboard mode of a console (KDSKBMODE, ioctl_console(2)). */
 export const setKeyboardMode = (fd: number, mode: number): void => {
   syscall('ioctl', 'KDSKBMODE', fd, request.setMode, mode);
 };

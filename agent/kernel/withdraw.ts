@@ -1,9 +1,9 @@
-import { closeSync, existsSync, mkdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import { closeSync, mkdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as bpf from './bpf.js';
 import { memberOffset } from './btf.js';
 import type { DeviceMap } from './device-map.js';
-import { withdrawProgram } from './grant-program.js';
+import { keySize, valueSize, withdrawProgram } from './grant-program.js';
 import { address, syscall } from './libc.js';
 
 /** Whether the kernel itself withdraws grants; otherwise why not. */
@@ -14,33 +14,65 @@ const bpfFileSystem = 0xcafe4a11; // BPF_FS_MAGIC (linux/magic.h)
 /** Called by device_del for every device that has a number, before its subsystem frees the minor (drivers/base/core.c). */
 const hook = 'devtmpfs_delete_node';
 
+/** Why this kernel cannot withdraw grants by itself; undefined when it can. Tried with a map of its own, and undone. */
+export function withdrawalRefusal(): string | undefined {
+  const open: number[] = [];
+  try {
+    requireBpfFileSystem();
+    open.push(probe(hook));
+    const fd = bpf.createHash('hotseat_doctor', keySize, valueSize, 1);
+    open.push(fd);
+    open.push(loadWithdraw({ fd }));
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    for (const fd of open) closeSync(fd);
+  }
+}
+
 /**
  * Has the kernel void all grants of a device number the moment its device is deleted, whether the agent is alive or not.
  * The program hangs on a kernel function by a pinned link, so that it outlives the agent; it is made anew at each start,
  * the old one being let go only afterwards.
  */
 export function ensureWithdraw(map: DeviceMap): Withdrawal {
+  const open: number[] = [];
+  const keep = (fd: number): number => {
+    open.push(fd);
+    return fd;
+  };
   try {
-    if (statfsSync(dirname(dirname(pinned))).type !== bpfFileSystem)
-      throw new Error('/sys/fs/bpf is no bpf file system');
-    const program = bpf.load(
-      bpf.programType.kprobe,
-      'hotseat_withdraw',
-      withdrawProgram(map.fd, firstArgument(), devtOffset()),
-    );
-    const event = probe(hook);
-    const link = bpf.linkPerfEvent(program, event);
+    requireBpfFileSystem();
+    const event = keep(probe(hook));
+    const program = keep(loadWithdraw(map));
+    const link = keep(bpf.linkPerfEvent(program, event));
     mkdirSync(dirname(pinned), { recursive: true, mode: 0o700 });
-    if (existsSync(pinned)) rmSync(pinned);
+    // The new one runs already: a device that goes between these two lines raises its generation twice, never not at all.
+    rmSync(pinned, { force: true });
     bpf.pin(link, pinned);
-    for (const fd of [link, event, program]) closeSync(fd);
     return { active: true };
   } catch (error) {
     return { active: false, reason: (error as Error).message };
+  } finally {
+    for (const fd of open) closeSync(fd);
   }
 }
 
-function devtOffset(): number {
+/** Where the link is kept. */
+function requireBpfFileSystem(): void {
+  if (statfsSync(dirname(dirname(pinned))).type !== bpfFileSystem) throw new Error('/sys/fs/bpf is no bpf file system');
+}
+
+/** Lets the program go: for an uninstallation, never for a stop. */
+export const removeWithdraw = (): void => rmSync(dirname(pinned), { recursive: true, force: true });
+
+/** The program alone, not attached to anything yet; the caller closes it. */
+export const loadWithdraw = (map: Pick<DeviceMap, 'fd'>): number =>
+  bpf.load(bpf.programType.kprobe, 'hotseat_withdraw', withdrawProgram(map.fd, firstArgument(), devtOffset()));
+
+/** Where struct device keeps its number, in this very kernel. */
+export function devtOffset(): number {
   const offset = memberOffset(readFileSync('/sys/kernel/btf/vmlinux'), 'device', 'devt');
   if (offset === undefined) throw new Error('the kernel does not say where struct device keeps its number');
   return offset;
@@ -58,9 +90,17 @@ function firstArgument(): number {
   }
 }
 
+function probeType(): number {
+  try {
+    return Number(readFileSync('/sys/bus/event_source/devices/kprobe/type', 'utf8'));
+  } catch {
+    throw new Error('the kernel has no probes (CONFIG_KPROBE_EVENTS)');
+  }
+}
+
 /** A perf event at the entry of a kernel function (perf_event_open(2), kprobe PMU). */
 function probe(symbol: string): number {
-  const type = Number(readFileSync('/sys/bus/event_source/devices/kprobe/type', 'utf8'));
+  const type = probeType();
   const name = Buffer.from(`${symbol}\0`);
   const attributes = Buffer.alloc(128);
   attributes.writeUInt32LE(type, 0);

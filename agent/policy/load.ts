@@ -1,57 +1,84 @@
-import { lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { glob } from '../core/glob.js';
 import type { Diagnostic, Place, Policy, SeatPolicy } from '../core/policy.js';
+import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
 import { parseHost, parseSeat } from './parse.js';
-
-export type Loaded =
-  | { readonly ok: true; readonly policy: Policy }
-  | { readonly ok: false; readonly diagnostics: readonly Diagnostic[] };
 
 const hostName = 'host.yaml';
 
 /** All seat files of a directory as one policy, or everything that is wrong with any of them. Links are not followed. */
-export function loadDirectory(directory: string): Loaded {
+export function loadDirectory(directory: string, host = hostname()): Loaded {
+  const diagnostics: Diagnostic[] = [];
+  const texts = seatFiles(directory, diagnostics).flatMap((name): Text[] => {
+    const text = readPlain(directory, name, diagnostics);
+    return text === undefined ? [] : [{ name, text }];
+  });
+  const loaded = compose(texts, 'unversioned', host);
+  if (diagnostics.length === 0) return loaded;
+  return { ok: false, diagnostics: [...diagnostics, ...(loaded.ok ? [] : loaded.diagnostics)] };
+}
+
+/** Seat files as one policy for the named host, wherever they were read. Files for other hosts are checked, too. */
+export function compose(texts: readonly Text[], revision: string, host: string): Loaded {
   const diagnostics: Diagnostic[] = [];
   const found: { seat: SeatPolicy; place: Place }[] = [];
   let console: Policy['console'] = 'mute';
-  for (const name of seatFiles(directory, diagnostics)) {
-    const text = readFileSync(join(directory, name), 'utf8');
+  for (const { name, text } of texts) {
     if (name === hostName) {
-      const host = parseHost(name, text);
-      if ('diagnostics' in host) diagnostics.push(...host.diagnostics);
-      else console = host.console ?? console;
+      const hostFile = parseHost(name, text);
+      if ('diagnostics' in hostFile) diagnostics.push(...hostFile.diagnostics);
+      else console = hostFile.console ?? console;
       continue;
     }
     const parsed = parseSeat(name, text);
     if ('diagnostics' in parsed) diagnostics.push(...parsed.diagnostics);
-    else found.push(parsed);
+    else if (parsed.hosts.some((pattern) => glob(pattern, host))) found.push(parsed);
   }
   diagnostics.push(...twice(found, 'seat', ({ seat }) => seat.seat));
   diagnostics.push(...twice(found, 'container', ({ seat }) => `${seat.container.engine} ${seat.container.name}`));
   if (diagnostics.length > 0) return { ok: false, diagnostics };
-  return { ok: true, policy: { revision: 'unversioned', seats: found.map(({ seat }) => seat), console } };
+  return { ok: true, policy: { revision, seats: found.map(({ seat }) => seat), console }, texts };
 }
 
-function seatFiles(directory: string, diagnostics: Diagnostic[]): string[] {
+/** Names of the files of a directory that can be seat files, or test files, sorted. */
+export function seatFiles(directory: string, diagnostics: Diagnostic[]): string[] {
   let names: string[];
   try {
     names = readdirSync(directory).sort();
   } catch (error) {
-    const place = { file: directory, line: 1, column: 1 };
-    diagnostics.push({ place, message: (error as Error).message, remedy: 'make the directory, or name another' });
+    diagnostics.push(problem(directory, (error as Error).message, 'make the directory, or name another'));
     return [];
   }
   return names.filter((name) => {
-    if (!name.endsWith('.yaml') || name.startsWith('.')) return false;
-    if (lstatSync(join(directory, name)).isFile()) return true;
-    const place = { file: name, line: 1, column: 1 };
-    diagnostics.push({
-      place,
-      message: 'is no plain file',
-      remedy: 'put the file itself here: links are not followed',
-    });
-    return false;
+    const fit = seatFileName(name);
+    if (typeof fit === 'object') diagnostics.push(fit);
+    return typeof fit === 'string';
   });
+}
+
+/** A file's text; links are not followed, and what is no plain file is neither waited for nor read. */
+export function readPlain(directory: string, name: string, diagnostics: Diagnostic[]): string | undefined {
+  const refuse = (message: string, remedy: string): undefined => {
+    diagnostics.push(problem(name, message, remedy));
+  };
+  let fd: number | undefined;
+  try {
+    fd = openSync(join(directory, name), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) return refuse('is no plain file', 'put the file itself here');
+    const text = stat.size > largest ? tooLarge(name, stat.size) : textOf(name, readFileSync(fd));
+    if (typeof text === 'string') return text;
+    diagnostics.push(text);
+    return undefined;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? '';
+    if (code === 'ELOOP') return refuse('is a link', 'put the file itself here: links are not followed');
+    return refuse(`cannot be read (${code})`, 'mend what the system says');
+  } finally {
+    if (fd !== undefined) closeSync(fd);
+  }
 }
 
 function twice(

@@ -1,9 +1,9 @@
-/** The known word that a misspelt one is closest to, if any is close enough to be meant (Levenshtein distance of 2). */
+/** The known word that a misspelt one is closest to, if any is close enough to be meant (Levenshtein distance). */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const ranked = known
     .map((candidate) => ({ candidate, far: distance(word, candidate) }))
     .sort((a, b) => a.far - b.far);
-  return ranked[0] !== undefined && ranked[0].far <= 2 ? ranked[0].candidate : undefined;
+  return ranked[0] !== undefined && ranked[0].far <= (word.length < 4 ? 1 : 2) ? ranked[0].candidate : undefined;
 }
 
 function distance(a: string, b: string): number {

@@ -1,68 +1,173 @@
 import { z } from 'zod';
-import { kinds } from '../core/policy.js';
+import { attributeNames, jointNodes } from '../core/device.js';
+import { engineNames, kinds } from '../core/policy.js';
 
 /** A value that becomes part of a udev rule: printable, and without what would end it or split it (udev(7)). */
 const safe = /^[^"|\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
 const unsafe = 'must be printable and without ", | and \\: write alternatives as a list';
 
-const pattern = z.string().regex(safe, unsafe).max(200);
-const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1)]);
+const pattern = z
+  .string()
+  .regex(safe, unsafe)
+  // `[[:alpha:]]` and its like are fnmatch's, not ours: better refused than read in two ways.
+  .regex(/^(?!.*\[[.:=])/s, 'must not use classes of characters such as [[:alpha:]]: write [a-z]')
+  // udevd cuts the white space from the end of an attribute, but not if the pattern ends in some (udev-rules.c).
+  .regex(/(^|\S)$/, 'must not end in white space: end it with * or without')
+  .max(200);
+
+/** One of something, or a list of alternatives. */
+export const oneOrMore = <T extends z.ZodType>(item: T) => z.union([item, z.array(item).min(1).max(32)]);
+export const list = <T>(value: T | readonly T[]): readonly T[] =>
+  Array.isArray(value) ? (value as readonly T[]) : [value as T];
 
 const port = z
   .string()
-  .regex(/^[a-z]+-[A-Za-z0-9:._-]+$/, 'must be an ID_PATH up to the port, such as pci-0000:00:14.0-usb-0:2');
+  .regex(/^[a-z]+-[A-Za-z0-9:._-]+$/, 'must be an ID_PATH up to the port, such as pci-0000:00:14.0-usb-0:2')
+  .max(200);
 
 /** Conditions that may be negated. Upper-case keys are udev properties and are checked apart. */
 const plain = {
-  subsystem: oneOrMore(z.enum(['input', 'sound', 'drm'])).optional(),
-  sysname: oneOrMore(pattern).optional(),
-  kind: oneOrMore(z.enum(kinds)).optional(),
-  port: oneOrMore(port).optional(),
+  subsystem: oneOrMore(z.enum(['input', 'sound', 'drm']))
+    .optional()
+    .describe('What the kernel calls it: `input`, `sound` or `drm`.'),
+  kind: oneOrMore(z.enum(kinds)).optional().describe('What the thing is.'),
+  port: oneOrMore(port)
+    .optional()
+    .describe(
+      'Where it is plugged: the `ID_PATH` of a port, which covers what is plugged there and all below a hub there. Port 2 is not port 21.',
+    ),
+  sysname: oneOrMore(pattern).optional().describe("The kernel's name, such as `card1`, by glob."),
 };
 
 /** Names of udev properties as systemd writes them. */
-export const propertyName = /^[A-Z][A-Z0-9_]*$/;
+export const propertyName = /^[A-Z][A-Z0-9_]{0,63}$/;
 
-const properties = oneOrMore(pattern);
+/** Properties that cannot be matched: our rules, which run at 72, and the agent would not read the same. */
+export const unfitProperties: readonly { readonly names: RegExp; readonly why: string }[] = [
+  { names: /^HOTSEAT_/, why: 'is what Hotseat itself writes: use ID_SEAT for what the admin said' },
+  {
+    names: /^(ACTION|SEQNUM|USEC_INITIALIZED|DEVLINKS|TAGS|CURRENT_TAGS|UDEV_DATABASE_VERSION)$/,
+    why: 'differs from event to event: use a property of the device',
+  },
+  {
+    // A card and its render node have different ones, and what is enumerated has not all of those that an event has.
+    names: /^(DEVNAME|DEVPATH|MAJOR|MINOR|SUBSYSTEM)$/,
+    why: 'is of a node, and a device may have several: use subsystem, sysname or ID_PATH',
+  },
+  {
+    names: /^SOUND_|_FROM_DATABASE$|^ID_ID$/,
+    why: 'is set by udev only after the seat is decided: use ID_VENDOR_ID, ID_MODEL_ID, ID_SERIAL or ID_PATH',
+  },
+];
+
+export const unfitProperty = (name: string): string | undefined =>
+  unfitProperties.find(({ names }) => names.test(name))?.why;
+
+const properties = oneOrMore(pattern).describe(
+  'A udev property, by its name in upper case, by glob; one that is not set is empty. `ID_SEAT` is what `loginctl attach` said.',
+);
 const negated = z.object(plain).catchall(properties);
 const match = z
   .object({
     ...plain,
     attr: z
-      .record(z.string().regex(/^[A-Za-z0-9_/]+$/, 'must be the name of a sysfs attribute'), oneOrMore(pattern))
-      .optional(),
-    not: negated.optional(),
+      .record(z.string(), oneOrMore(pattern))
+      .superRefine((given, context) => {
+        for (const key of Object.keys(given)) {
+          // udevd knows every attribute, the agent reads these: any other would be read in two ways.
+          if (attributeNames.includes(key)) continue;
+          const message = `is no attribute that can be matched: use ${attributeNames.join(', ')}`;
+          context.addIssue({ code: 'custom', path: [key], message });
+        }
+      })
+      .meta({ propertyNames: { enum: [...attributeNames] } })
+      .optional()
+      .describe('Attributes in sysfs, by glob, all of them of one device: of this one or of one that it hangs on.'),
+    not: negated.optional().describe('Conditions of which none must hold: all of these keys but `attr` and `not`.'),
   })
   .catchall(properties);
 
 const boolean = z.enum(['true', 'false']);
 
+/** An account of the container's own, by its name or number. */
+const account = z.string().regex(/^([a-z_][a-z0-9_-]{0,31}|\d{1,10})$/, 'must be the name or number of an account');
+
 const rule = z.strictObject({
-  label: z.string().regex(safe, unsafe).min(1).max(120),
-  match,
-  share: boolean.optional(),
-  revoke: z.enum(['auto', 'hard']).optional(),
+  label: z.string().regex(safe, unsafe).min(1).max(120).describe('What people call it: in logs, answers and tests.'),
+  match: match.describe('What a device must be; all conditions must hold, and a list means or.'),
+  share: boolean
+    .optional()
+    .describe('Whether several seats may have it, such as loudspeakers; every one of their rules must say so.'),
+  hidraw: boolean
+    .optional()
+    .describe(
+      'Whether its `/dev/hidrawN` comes along, for programs that speak with a game controller themselves. It hears every input of its device, so that it does only if all of them are of this one seat.',
+    ),
+  owner: account.optional().describe("Who owns its nodes inside: a user of the container's own, root without it."),
+  group: account
+    .optional()
+    .describe(
+      'Their group inside; without it `input`, `audio`, `video` or `render`, as far as the container has them.',
+    ),
+  mode: z
+    .string()
+    .regex(/^0[0-7]{3}$/, 'must be four octal digits, such as 0660')
+    .optional()
+    .describe('Their permissions, in octal; 0660 without it.'),
+  revoke: z
+    .enum(['auto', 'hard'])
+    .optional()
+    .describe('`hard` has the driver bound anew whenever the device changes hands, whatever was found open (`auto`).'),
 });
 
 /** Names that may stand in a path and, behind `seat-`, as logind's seat (sd-login, seat_name_is_valid). */
 const seatName = z
   .string()
   .regex(/^[a-z][a-z0-9-]{0,30}$/, 'must be 1 to 31 of a-z, 0-9 and -, beginning with a letter')
-  .refine((name) => name !== 'hotseat' && !name.startsWith('seat'), 'is a name that logind or Hotseat uses itself');
+  .regex(/^(?!hotseat$|seat)/, 'is a name that logind or Hotseat uses itself: take another');
 
 const containerName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be the name of a container');
 
-export const seatFile = z.strictObject({
-  seat: seatName,
-  container: z.strictObject({ engine: z.enum(['lxc']), name: containerName }),
-  devices: z.array(rule),
+/** As useradd(8) takes them. */
+const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'must be a login name');
+
+const container = z.strictObject({
+  engine: z.enum(engineNames).describe('What runs the container.'),
+  name: containerName.describe('Its name; in an Incus project other than the default one, `project_name`.'),
+  user: userName.optional().describe("The login name of whose engine runs it, when that is not root's."),
 });
 
-export const hostFile = z.strictObject({ console: z.enum(['mute', 'open']).optional() });
+export const seatFile = z
+  .strictObject({
+    seat: seatName.describe("The seat's name; on the host it is logind's `seat-NAME`."),
+    hosts: oneOrMore(pattern)
+      .optional()
+      .describe('Host names of the PCs that have this seat, by glob; every PC without it.'),
+    container: container.describe('The container that is this seat.'),
+    extra: oneOrMore(z.enum(jointNodes))
+      .optional()
+      .describe(
+        "Nodes that are no card's and that join seats: their programs meet there. `snd/timer` is what a sound server in a virtual machine wakes up by.",
+      ),
+    devices: z.array(rule).describe('What the seat gets. The first rule that matches a device is the one that counts.'),
+  })
+  .describe('A seat file, such as `left.yaml`: one seat, its container, and what it gets.');
+
+export const hostFile = z
+  .strictObject({
+    console: z
+      .enum(['mute', 'open'])
+      .optional()
+      .describe(
+        "`mute`: the host's text consoles hear no keyboard while there are seats; `open` is reported as a leak.",
+      ),
+  })
+  .describe('`host.yaml`: what the host itself does.');
 
 export type SeatFile = z.infer<typeof seatFile>;
 export type MatchFile = z.infer<typeof match>;
 export type HostFile = z.infer<typeof hostFile>;
 
-/** Keys of a match that are not udev properties. */
-export const matchKeys: readonly string[] = [...Object.keys(plain), 'attr', 'not'];
+/** Keys of a match that are not udev properties, and those of them that `not` takes. */
+export const negatableKeys: readonly string[] = Object.keys(plain);
+export const matchKeys: readonly string[] = [...negatableKeys, 'attr', 'not'];

@@ -1,5 +1,8 @@
+import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
+import { glob } from '../core/glob.js';
 import { kindTests } from '../core/kind.js';
+import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
 import { portPatterns } from '../core/port.js';
@@ -7,33 +10,39 @@ import { portPatterns } from '../core/port.js';
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (what `loginctl attach` was told) and before
  * `73-seat-late` (which makes children inherit and grants `uaccess`). They set properties and take tags away; they run
- * nothing. Names that begin with a dot live for one event only and reach no database (udev(7)).
+ * no program. Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
+ * well, and what hangs on them inherits: whoever installs the rules has udevd look at all USB devices again.
  */
 export function compileRules(policy: Policy): string {
   const lines = [
     '# Made by Hotseat from its seat files; changes here are overwritten.',
     'ACTION=="remove", GOTO="hotseat_end"',
-    'SUBSYSTEM!="input|sound|drm", GOTO="hotseat_end"',
+    'SUBSYSTEM!="input|sound|drm", GOTO="hotseat_other"',
     'SUBSYSTEM=="input", KERNEL!="input[0-9]*", GOTO="hotseat_child"',
     'SUBSYSTEM=="sound", KERNEL!="card[0-9]*", GOTO="hotseat_child"',
     'SUBSYSTEM=="drm", KERNEL=="card*-*", GOTO="hotseat_child"',
-    '# What the admin said, here or further up, is kept before ours takes its place.',
-    'ENV{ID_SEAT}=="", IMPORT{parent}="ID_SEAT"',
+    '# What the admin said, here or further up, is kept before ours takes its place; what we said further up is not that.',
+    'IMPORT{parent}="HOTSEAT_SEAT"',
+    'ENV{HOTSEAT_SEAT}=="?*", ENV{.HOTSEAT_UPSTREAM}="1"',
+    'ENV{HOTSEAT_SEAT}=="?*", ENV{HOTSEAT_SEAT}=""',
+    'IMPORT{parent}="HOTSEAT_ADMIN_SEAT"',
+    'ENV{ID_SEAT}=="", ENV{.HOTSEAT_UPSTREAM}=="", IMPORT{parent}="ID_SEAT"',
     'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
+    ...soundIdentity(policy),
   ];
   for (const { seat, rules } of policy.seats) {
     lines.push(`# ${seat}`);
-    for (const rule of rules) lines.push(...compileRule(seat, rule));
-  }
-  lines.push('# One seat wants it, or several.');
-  for (const { seat } of policy.seats) {
-    const wants = `${env(mark(seat), '==', '1')}, `;
-    lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ${env('.HOTSEAT_HOST_SEAT', '=', sharedSeat)}`);
-    lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '')}, ${env('.HOTSEAT_HOST_SEAT', '=', `seat-${seat}`)}`);
+    // What joins seats is nobody's on the host either.
+    for (const rule of rules) if (!rule.byName) lines.push(...compileRule(seat, rule));
   }
   lines.push(
-    `${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ENV{HOTSEAT_SEAT}="$env{.HOTSEAT_HOST_SEAT}"`,
+    ...compileLoans(policy),
+    ...resolve(policy),
+    '# Nobody wants it: the seat of what it hangs on is not its own.',
+    'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{HOTSEAT_ADMIN_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_ADMIN_SEAT}"',
+    'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{.HOTSEAT_UPSTREAM}=="1", ENV{ID_SEAT}="seat0"',
     'GOTO="hotseat_apply"',
+    ...compileHubs(policy),
     'LABEL="hotseat_child"',
     'IMPORT{parent}="HOTSEAT_SEAT"',
     'LABEL="hotseat_apply"',
@@ -44,13 +53,87 @@ export function compileRules(policy: Policy): string {
   return `${lines.join('\n')}\n`;
 }
 
+/** One seat wants it, or several: the marks of the seats become the seat on the host. */
+function resolve(policy: Policy): string[] {
+  const lines = ['# One seat wants it, or several.'];
+  for (const { seat } of policy.seats) {
+    const wants = `${env(mark(seat), '==', '1')}, `;
+    lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ${env('.HOTSEAT_HOST_SEAT', '=', sharedSeat)}`);
+    lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '')}, ${env('.HOTSEAT_HOST_SEAT', '=', `seat-${seat}`)}`);
+  }
+  return [...lines, `${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ENV{HOTSEAT_SEAT}="$env{.HOTSEAT_HOST_SEAT}"`];
+}
+
+/**
+ * A sound card learns what it is from `78-sound-card`, after us, and only on `change`. A policy that names sound cards by
+ * it has the same builtin and the same attributes read here.
+ */
+function soundIdentity(policy: Policy): string[] {
+  const rules = [...policy.seats.flatMap((seat) => seat.rules), ...lent(policy).map(({ rule }) => rule)];
+  const asked = rules.some(asksSoundIdentity);
+  if (!asked) return [];
+  return [
+    '# What 78-sound-card will say of a card, said before the seat is decided.',
+    'SUBSYSTEM=="sound", SUBSYSTEMS=="usb", IMPORT{builtin}="usb_id"',
+    'SUBSYSTEM=="sound", ENV{ID_BUS}=="", SUBSYSTEMS=="pci", ENV{ID_BUS}="pci", ENV{ID_VENDOR_ID}="$attr{vendor}", ENV{ID_MODEL_ID}="$attr{device}"',
+  ];
+}
+
+/** A rule that names no subsystem can want a sound card, too. */
+const asksSoundIdentity = (rule: Rule): boolean =>
+  subsystemsOf(rule).includes('sound') &&
+  rule.conditions.some((condition) => condition.on === 'property' && !/^ID_(SEAT|PATH|INPUT)/.test(condition.key));
+
+/**
+ * Hubs at or below a port that a rule names and asks nothing else of: such a rule wants all that hangs there. Everything
+ * that is not an input, a sound card or a graphics card takes over what stands above it.
+ */
+function compileHubs(policy: Policy): string[] {
+  const hub = 'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{bDeviceClass}=="09"';
+  const wanted = policy.seats.flatMap(({ seat, rules }) =>
+    rules.flatMap(({ conditions }) => {
+      const [only, ...others] = conditions;
+      if (only?.on !== 'port' || only.negate || others.length > 0) return [];
+      return compileCondition(only).map((tokens) => [hub, ...tokens, env(mark(seat), '=', '1')].join(', '));
+    }),
+  );
+  return [
+    'LABEL="hotseat_other"',
+    'IMPORT{parent}="HOTSEAT_ADMIN_SEAT"',
+    'IMPORT{parent}="HOTSEAT_SEAT"',
+    'ENV{ID_SEAT}=="", ENV{HOTSEAT_SEAT}=="", IMPORT{parent}="ID_SEAT"',
+    'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
+    ...wanted,
+    ...resolve(policy),
+    'GOTO="hotseat_apply"',
+  ];
+}
+
+/** What was given to a seat by hand: the first that matches sets the mark of that seat and takes those of all others. */
+function compileLoans(policy: Policy): string[] {
+  const unmarked = (seat: string) =>
+    policy.seats.map((other) => env(mark(other.seat), '=', other.seat === seat ? '1' : ''));
+  const lines = lent(policy)
+    .filter(({ rule }) => !rule.byName)
+    .flatMap(({ seat, rule }) =>
+      alternativesOf(rule).map((tokens) =>
+        [env('.HOTSEAT_LENT', '==', ''), ...tokens, env('.HOTSEAT_LENT', '=', '1'), ...unmarked(seat)].join(', '),
+      ),
+    );
+  return lines.length === 0 ? [] : ['# By hand, whatever the seat files say.', ...lines];
+}
+
 /** Several lines where alternatives look at different keys: the first line that matches sets the mark. */
-function compileRule(seat: string, rule: Rule): string[] {
+const compileRule = (seat: string, rule: Rule): string[] =>
+  alternativesOf(rule).map((tokens) => [...tokens, env(mark(seat), '=', '1')].join(', '));
+
+function alternativesOf(rule: Rule): string[][] {
   const alternatives = rule.conditions.reduce<string[][]>(
     (lines, condition) => lines.flatMap((line) => compileCondition(condition).map((tokens) => [...line, ...tokens])),
     [[]],
   );
-  return alternatives.map((tokens) => [...tokens, env(mark(seat), '=', '1')].join(', '));
+  // udevd warns of a line with one expression twice (`kind: sound` beside `subsystem: sound`).
+  return alternatives.map((tokens) => [...new Set(tokens)]);
 }
 
 /** Alternatives of one condition, each a list of tokens that must all hold. */
@@ -61,7 +144,7 @@ function compileCondition(condition: Condition): string[][] {
     case 'subsystem':
       return [[`SUBSYSTEM${operator}${value(condition.patterns)}`]];
     case 'sysname':
-      return [[`KERNEL${operator}${value(condition.patterns)}`]];
+      return compileSysname(condition.patterns, condition.negate);
     case 'property':
       return [[`ENV{${propertyKey(condition.key)}}${operator}${value(condition.patterns)}`]];
     case 'port':
@@ -77,6 +160,19 @@ function compileCondition(condition: Condition): string[][] {
       return condition.negate ? [tokens] : tokens.map((token) => [token]);
     }
   }
+}
+
+/** More graphics cards than this are not told from each other by their kernel names. */
+const cards = Array.from({ length: 16 }, (_, index) => `card${index}`);
+
+/** The name is the head's; a render node is judged by the card beside it, which udev can only ask for by its full name. */
+function compileSysname(patterns: readonly string[], negate: boolean): string[][] {
+  const render = 'KERNEL=="renderD*"';
+  const named = cards.filter((card) => patterns.some((pattern) => glob(pattern, card)));
+  const beside = (operator: string) => named.map((card) => `TEST${operator}"device/drm/${card}"`);
+  const own = `KERNEL${negate ? '!=' : '=='}${value(patterns)}, KERNEL!="renderD*"`;
+  if (negate) return [[own], [render, ...beside('!=')]];
+  return [[own], ...beside('==').map((test) => [render, test])];
 }
 
 const env = (key: string, operator: string, text: string): string => `ENV{${key}}${operator}${value([text])}`;

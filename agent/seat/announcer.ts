@@ -1,12 +1,14 @@
 import { closeSync } from 'node:fs';
 import type { JournalEntry } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
-import { sendUevent } from '../kernel/netlink.js';
+import { injectUevent, sendUevent } from '../kernel/netlink.js';
 import { encode } from '../udev/datagram.js';
+import { encodeKernel } from '../udev/kernel-uevent.js';
 
 /**
- * Speaks as udevd to everybody who listens in one container's network namespace. The socket was made in there and is
- * kept; its messages carry the host id of the container's root, which reads as root inside (libudev checks that).
+ * Speaks in one container's network namespace: as udevd to everybody who listens to one, or, where the container runs a
+ * udevd of its own, as the kernel to that. The socket was made in there and is kept; its messages carry the host id of the
+ * container's root, which reads as root inside (libudev checks that).
  */
 export class Announcer {
   private sequence = 0;
@@ -14,15 +16,18 @@ export class Announcer {
   constructor(
     private readonly socket: number,
     private readonly container: Container,
+    readonly as: 'udevd' | 'kernel',
   ) {}
 
   announce(action: 'add' | 'change' | 'remove', entry: JournalEntry): void {
+    const { uid, gid } = this.container;
+    if (this.as === 'kernel') {
+      injectUevent(this.socket, encodeKernel(action, entry.properties), { uid, gid });
+      return;
+    }
     this.sequence += 1;
     const properties = { ...entry.properties, SEQNUM: String(this.sequence) };
-    sendUevent(this.socket, encode(action, properties, entry.tags), {
-      uid: this.container.uid,
-      gid: this.container.gid,
-    });
+    sendUevent(this.socket, encode(action, properties, entry.tags), { uid, gid });
   }
 
   close(): void {

@@ -1,11 +1,16 @@
 import type { Logger } from 'pino';
+import type { Accounts, Unknown } from '../core/access.js';
 import type { Container } from '../engines/engine.js';
+import { sharesNetwork } from '../engines/process.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import { accountsOf, noAccounts } from './accounts.js';
 import { Announcer } from './announcer.js';
 import { deafMonitors } from './deaf.js';
 import { graft, missingGrafts } from './graft.js';
 import type { Grants } from './grants.js';
-import type { Graft } from './layout.js';
+import { type Graft, udevTarget } from './layout.js';
+import { runsUdevd, type UdevWay, willRunUdevd } from './own-udev.js';
+import { ShownNodes } from './shown.js';
 
 /** What an attachment needs of its seat. */
 interface Deps {
@@ -14,20 +19,43 @@ interface Deps {
   readonly namespaces: Namespaces;
 }
 
+/** How long a container that will run a udevd of its own is given to start it, ms. */
+const patience = 60_000;
+
+/** What becomes of what its listeners have been told: they have read it all by themselves, or there are others now. */
+export interface Audience {
+  knowsAll(): void;
+  knowsNothing(): void;
+}
+
 /** Our hold on one run of one container: its guard, its grafts, and the socket that speaks into it. */
 export class Attachment {
   announcer: Announcer | undefined;
+  /** Who is udev in there, once that was looked at. */
+  udev: UdevWay | undefined;
+  /** Why nothing is announced, in words, when it cannot be. */
+  mute: string | undefined;
   /** Processes inside that opened a udev monitor before there was a udev to listen to: deaf for good. */
   deaf: readonly string[] = [];
+  /** Its users and groups, once it has a root of its own to read them from. */
+  accounts: Accounts = noAccounts;
+  /** Its nodes that lie in no grafted directory. */
+  readonly shown: ShownNodes;
   private grafted = false;
+  /** What was grafted when that was last looked at: another policy may want more. */
+  private targets = '';
+  private complained = '';
   /** Seen before its init ran: all grants were there before anything inside could want them. */
   private readonly early: boolean;
+  private readonly since = Date.now();
 
   constructor(
     readonly container: Container,
     private readonly seat: string,
+    private readonly seatPath: string,
     private readonly deps: Deps,
   ) {
+    this.shown = new ShownNodes(container, deps.namespaces, seatPath);
     this.early = container.state === 'setup';
   }
 
@@ -38,32 +66,73 @@ export class Attachment {
 
   /**
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
-   * missing. `foundGrafted` is called when its own configuration had done that and it was guarded before anything ran.
+   * missing. The audience knows all when its own configuration had done that and it was guarded before anything ran.
    */
-  async ensure(now: Container, grafts: readonly Graft[], seatPath: string, foundGrafted: () => void): Promise<void> {
+  async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     this.deps.grants.guard(now.cgroup);
+    if (now.openable) this.deps.grants.open(now.pid);
+    const targets = grafts.map(({ target }) => target).join();
+    if (targets !== this.targets) this.grafted = false;
+    if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now.pid);
     if (now.state === 'setup' || this.grafted) return;
-    const missing = missingGrafts(now.pid, seatPath, grafts);
-    if (missing.length > 0) await this.repair(now, missing, seatPath);
-    if (this.announcer === undefined) {
-      const socket = await this.deps.namespaces.openUeventSocket(now.pid);
-      this.announcer = new Announcer(socket, now);
-      if (missing.length === 0 && this.early) foundGrafted();
+    this.udev = await this.findUdev(now, grafts);
+    const missing = missingGrafts(now.pid, this.seatPath, this.udev === 'ours' ? grafts : grafts.filter(isDevices));
+    if (missing.length > 0) await this.repair(now, missing);
+    this.shown.look();
+    if (sharesNetwork(now.pid)) {
+      this.mute =
+        "shares the host's network namespace, where an announcement would reach the host: give it a network of its own";
+    } else if (this.udev !== 'coming') {
+      await this.speak(now, this.udev === 'own' ? 'kernel' : 'udevd', missing.length === 0, audience);
     }
     this.deaf = deafMonitors(now.pid, now.cgroup);
     for (const process of this.deaf) {
       this.deps.log.warn({ seat: this.seat, container: now.name, process }, 'deaf, restart it');
     }
-    this.grafted = true;
+    this.grafted = this.udev !== 'coming';
+    this.targets = targets;
+  }
+
+  /** Names that a policy gives nodes to and that do not exist in here: said once, root has them meanwhile. */
+  complain(unknown: readonly Unknown[]): void {
+    const names = [...new Set(unknown.map(({ what, name }) => `${what} ${name}`))].sort();
+    if (names.join() === this.complained) return;
+    this.complained = names.join();
+    const { seat, container } = this;
+    if (names.length > 0)
+      this.deps.log.warn({ seat, container: container.name, names }, 'not in the container: root instead');
   }
 
   close(): void {
     this.announcer?.close();
   }
 
-  private async repair(container: Container, missing: readonly Graft[], seatPath: string): Promise<void> {
+  private async speak(now: Container, as: Announcer['as'], foundGrafted: boolean, audience: Audience): Promise<void> {
+    if (this.announcer?.as === as) return;
+    const former = this.announcer;
+    this.announcer = new Announcer(await this.deps.namespaces.openUeventSocket(now.pid), now, as);
+    former?.close();
+    if (former !== undefined) audience.knowsNothing();
+    else if (as === 'udevd' && foundGrafted && this.early) audience.knowsAll();
+  }
+
+  /** A udevd that runs is the container's own; one that will run is waited for, unless our database is there already. */
+  private async findUdev(now: Container, grafts: readonly Graft[]): Promise<UdevWay> {
+    const { namespaces, log } = this.deps;
+    const ours = grafts.filter((graft) => !isDevices(graft));
+    const grafted = missingGrafts(now.pid, this.seatPath, ours).length < ours.length;
+    if (this.udev === 'own' || runsUdevd(now)) {
+      if (grafted) await namespaces.unmount(now.pid, [`/${udevTarget}`]);
+      if (this.udev !== 'own') log.info({ seat: this.seat, container: now.name }, 'runs a udevd of its own');
+      return 'own';
+    }
+    if (grafted || Date.now() > this.since + patience) return 'ours';
+    return (await willRunUdevd(namespaces, now)) ? 'coming' : 'ours';
+  }
+
+  private async repair(container: Container, missing: readonly Graft[]): Promise<void> {
     const started = process.hrtime.bigint();
-    const reports = await graft(this.deps.namespaces, container, seatPath, missing);
+    const reports = await graft(this.deps.namespaces, container, this.seatPath, missing);
     const ms = Number((process.hrtime.bigint() - started) / 1000n) / 1000;
     for (const { target, covers } of reports) {
       const facts = { seat: this.seat, container: container.name, target, ms };
@@ -72,3 +141,5 @@ export class Attachment {
     }
   }
 }
+
+const isDevices = ({ target }: Graft): boolean => target !== udevTarget;

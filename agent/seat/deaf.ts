@@ -1,5 +1,6 @@
 import { pidsBelow } from '../engines/process.js';
 import { readOptional } from '../kernel/read.js';
+import { isUdevd } from './own-udev.js';
 
 /**
  * Names of processes in a container whose udev monitor hears nothing: libudev looks for `/run/udev/control` once, when
@@ -17,8 +18,8 @@ export function deafMonitors(init: number, cgroup: string): string[] {
   if (ports.size === 0) return [];
   return pidsBelow(cgroup).flatMap((pid) => {
     const inside = /^NSpid:.*\s(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
-    return inside !== undefined && ports.has(inside)
-      ? [`${readOptional(`/proc/${pid}/comm`)?.trim()} (pid ${inside})`]
-      : [];
+    const command = (readOptional(`/proc/${pid}/comm`) ?? '').trim();
+    // What a udevd sends with listens to nothing either.
+    return inside !== undefined && ports.has(inside) && !isUdevd(command) ? [`${command} (pid ${inside})`] : [];
   });
 }

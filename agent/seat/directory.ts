@@ -2,16 +2,37 @@ import { closeSync, constants, existsSync, mkdirSync, readFileSync } from 'node:
 import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 import { nodeKey } from '../core/state.js';
-import type { NodeSpec, RecordSpec } from '../core/step.js';
-import { listDirectory, makeNode, mkdirAt, openAt, statAt, unlinkAt, writeFileAt } from '../kernel/fs.js';
-import { mountPoints, mountTmpfs } from '../kernel/mount.js';
+import type { LinkSpec, NodeSpec, RecordSpec } from '../core/step.js';
+import {
+  listDirectory,
+  makeLink,
+  makeNode,
+  mkdirAt,
+  openAt,
+  readLinkAt,
+  removeEmpty,
+  statAt,
+  unlinkAt,
+  writeFileAt,
+} from '../kernel/fs.js';
+import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../kernel/mount.js';
 import { nodeClasses, seatRoot } from './layout.js';
+
+/** What a seat directory holds. */
+export interface Contents {
+  readonly nodes: Map<string, NodeSpec>;
+  readonly links: Map<string, LinkSpec>;
+  readonly records: Map<string, string>;
+}
+
+/** Directories of stable names, beside the nodes that they lead to. */
+const linkDirectories: readonly string[] = ['by-id', 'by-path'];
 
 /** A record is a few hundred bytes; anything larger in there is not ours. */
 const largestRecord = 64 * 1024;
 
 /**
- * The host-owned tree of one seat: `dev/{input,snd,dri}` and `udev/{control,data,tags}` on a tmpfs of its own, limited
+ * The host-owned tree of one seat: `dev/{input,snd,dri,hidraw}` and `udev/{control,data,tags}` on a tmpfs of its own, limited
  * and without `nodev`. A privileged container can remount its view read-write and put things in: every write here goes
  * through descriptors opened before, with O_EXCL and O_NOFOLLOW, and what is read back is checked, never believed.
  */
@@ -43,8 +64,23 @@ export class SeatDirectory {
     makeNode(this.classFd(node.class), node.name, { major, minor, uid: node.uid, gid: node.gid, mode: node.mode });
   }
 
-  removeNode(name: NodeClass, node: string): void {
-    unlinkAt(this.classFd(name), node);
+  /** A node as a detached mount of its own, read-only; the caller closes it. */
+  openNode({ class: name, name: node }: NodeSpec): number {
+    const tree = openTree(node, this.classFd(name));
+    setReadOnly(tree);
+    return tree;
+  }
+
+  /** Leads one directory up to the node, which is beside the directory that the link is in. */
+  makeLink({ class: name, name: path, node }: LinkSpec): void {
+    this.within(name, path, (directory, link) => makeLink(directory, link, `../${node}`));
+  }
+
+  /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
+  removeNode(name: NodeClass, path: string): void {
+    this.within(name, path, unlinkAt);
+    const [directory, link] = path.split('/');
+    if (directory !== undefined && link !== undefined) removeEmpty(this.classFd(name), directory);
   }
 
   writeRecord(record: RecordSpec): void {
@@ -71,13 +107,18 @@ export class SeatDirectory {
     }
   }
 
-  /** What is in there now. Anything that is neither a character device nor a small plain file is removed at sight. */
-  read(): { nodes: Map<string, NodeSpec>; records: Map<string, string> } {
+  /** What is in there now. Anything that is no character device, no link of ours and no small plain file is removed at sight. */
+  read(): Contents {
     const nodes = new Map<string, NodeSpec>();
+    const links = new Map<string, LinkSpec>();
     for (const [name, fd] of this.classes) {
       for (const entry of listDirectory(fd)) {
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
+        if (stat.type === 'directory' && linkDirectories.includes(entry)) {
+          for (const link of this.readLinks(name, entry)) links.set(nodeKey(link), link);
+          continue;
+        }
         if (stat.type !== 'character' || entry.startsWith('.')) {
           unlinkAt(fd, entry);
           continue;
@@ -99,7 +140,36 @@ export class SeatDirectory {
       if (text === undefined || entry.startsWith('.')) unlinkAt(this.data, entry);
       else records.set(entry, text);
     }
-    return { nodes, records };
+    return { nodes, links, records };
+  }
+
+  private readLinks(name: NodeClass, directory: string): LinkSpec[] {
+    const fd = openAt(this.classFd(name), directory);
+    try {
+      return listDirectory(fd).flatMap((entry) => {
+        const node = /^\.\.\/([A-Za-z]\w*)$/.exec(readLinkAt(fd, entry) ?? '')?.[1];
+        if (node !== undefined) return [{ class: name, name: `${directory}/${entry}`, node }];
+        unlinkAt(fd, entry);
+        return [];
+      });
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Does something in the directory that a path of one or two parts leads to; a missing one is made. */
+  private within(name: NodeClass, path: string, action: (directory: number, entry: string) => void): void {
+    const [first = '', second] = path.split('/');
+    if (second === undefined) {
+      action(this.classFd(name), first);
+      return;
+    }
+    const fd = this.directory(this.classFd(name), first);
+    try {
+      action(fd, second);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   close(): void {

@@ -1,6 +1,5 @@
 import { closeSync } from 'node:fs';
 import { join } from 'node:path';
-import { listDirectory, mkdirInRoot, openInRoot, openRoot } from '../kernel/fs.js';
 import { mountPoints, openTree, setReadOnly } from '../kernel/mount.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { Graft } from './layout.js';
@@ -23,32 +22,35 @@ export function missingGrafts(pid: number, seatPath: string, grafts: readonly Gr
   });
 }
 
+/** Where any of these seat directories is on top in a container: its grafts, whoever made them. The last one first. */
+export function graftsIn(pid: number, seatPaths: readonly string[]): string[] {
+  const devices = mountPoints('self').flatMap(({ target, device }) => (seatPaths.includes(target) ? [device] : []));
+  return mountPoints(pid)
+    .filter(({ device, target }) => devices.includes(device) && !seatPaths.includes(target))
+    .map(({ target }) => target)
+    .reverse();
+}
+
 /**
  * Puts seat directories into the mount namespace of a running container, read-only. Targets are resolved below the
  * container's root without following any link (openat2(2)); the only thing ever made inside is a missing directory.
  */
 export async function graft(
   namespaces: Namespaces,
-  container: { readonly pid: number; readonly uid: number; readonly gid: number },
+  { pid, uid, gid }: { readonly pid: number; readonly uid: number; readonly gid: number },
   seatPath: string,
   grafts: readonly Graft[],
 ): Promise<GraftReport[]> {
-  const root = openRoot(container.pid);
-  const open: number[] = [root];
+  const open: number[] = [];
   try {
-    const reports: GraftReport[] = [];
     const mounts = grafts.map(({ source, target }) => {
-      mkdirInRoot(root, target, 0o755, container);
-      const targetFd = openInRoot(root, target);
-      open.push(targetFd);
-      reports.push({ target: `/${target}`, covers: listDirectory(targetFd) });
       const tree = openTree(join(seatPath, source));
       open.push(tree);
       setReadOnly(tree);
-      return { tree, target: targetFd };
+      return { tree, target };
     });
-    await namespaces.moveMounts(container.pid, mounts);
-    return reports;
+    const covered = await namespaces.graft({ pid, owner: { uid, gid }, mounts });
+    return mounts.map(({ target }, index) => ({ target: `/${target}`, covers: covered[index] ?? [] }));
   } finally {
     for (const fd of open) closeSync(fd);
   }

@@ -1,8 +1,8 @@
-import { realpathSync } from 'node:fs';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
-import { cgroupId } from '../kernel/cgroup.js';
+import { cgroupId, cgroupOf, cgroupsBelow } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import { ensureOpener } from '../kernel/opener.js';
+import { resolvedPath } from '../kernel/read.js';
 
 /** A device was unplugged before what udevd says of it could be acted upon. */
 export class DeviceGone extends Error {
@@ -11,22 +11,37 @@ export class DeviceGone extends Error {
 
 /** Device permissions of containers: one exact number each, in the kernel's map, in force only while the device lives. */
 export class Grants {
-  private inForce: ReadonlyMap<bigint, Set<string>>;
+  private held: Map<bigint, Map<string, boolean>>;
   private readonly ids = new Map<string, bigint>();
 
   constructor(private readonly map: DeviceMap) {
-    this.inForce = map.inForce();
+    this.held = map.grants();
   }
 
   /** From now on the container can open only what it is granted, whatever its engine allows. Idempotent. */
   guard(cgroup: string): void {
     this.map.guard(this.id(cgroup));
-    ensureOpener(this.map, cgroup);
   }
 
-  /** Numbers that the container may open now. */
-  of(cgroup: string): ReadonlySet<string> {
-    return this.inForce.get(this.id(cgroup)) ?? new Set();
+  /**
+   * What is granted, the programs of others let through from now on. Idempotent. Every program from the root of the
+   * hierarchy down to where init is has a say: engines attach theirs to the container's cgroup or below it (crun to
+   * `…/container`), systemd those of its slices' DeviceAllow= above it.
+   */
+  open(init: number): void {
+    const lowest = cgroupOf(init);
+    if (lowest === undefined) throw new Error(`process ${init} has gone, or is in no cgroup2 group`);
+    for (const at of cgroupsBelow(this.map.root, lowest)) ensureOpener(this.map, at);
+  }
+
+  /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */
+  cover(major: number): void {
+    this.map.cover(major);
+  }
+
+  /** Numbers that were granted to the container, and whether it may open them now: not when the device has gone. */
+  of(cgroup: string): ReadonlyMap<string, boolean> {
+    return this.held.get(this.id(cgroup)) ?? new Map();
   }
 
   /**
@@ -34,22 +49,26 @@ export class Grants {
    * still that device's: if it is unplugged at any time after, the kernel raises the generation and the grant is void.
    */
   grant(cgroup: string, number: DeviceNumber, syspath: string): void {
+    const id = this.id(cgroup);
     const generation = this.map.generation(number);
-    if (deviceOf(number) !== syspath) throw new DeviceGone(`${numberText(number)} is no longer ${syspath}`);
-    this.map.grant(this.id(cgroup), number, generation);
-    this.setOf(cgroup).add(numberText(number));
+    if (deviceOf(number) !== syspath) {
+      this.map.deny(id, number); // and with it the generation, if nobody else refers to it
+      throw new DeviceGone(`${numberText(number)} is no longer ${syspath}`);
+    }
+    this.map.grant(id, number, generation);
+    this.held.set(id, (this.held.get(id) ?? new Map<string, boolean>()).set(numberText(number), true));
   }
 
   deny(cgroup: string, number: DeviceNumber): void {
     this.map.deny(this.id(cgroup), number);
-    this.setOf(cgroup).delete(numberText(number));
+    this.held.get(this.id(cgroup))?.delete(numberText(number));
   }
 
   /** Forgets a container that has gone, with all its grants. */
   drop(cgroup: string): void {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
-    for (const text of this.inForce.get(id) ?? []) {
+    for (const text of this.held.get(id)?.keys() ?? []) {
       const number = parseNumber(text);
       if (number !== undefined) this.map.deny(id, number);
     }
@@ -59,16 +78,7 @@ export class Grants {
   }
 
   reread(): void {
-    this.inForce = this.map.inForce();
-  }
-
-  private setOf(cgroup: string): Set<string> {
-    const id = this.id(cgroup);
-    const known = this.inForce.get(id);
-    if (known !== undefined) return known;
-    const fresh = new Set<string>();
-    this.inForce = new Map([...this.inForce, [id, fresh]]);
-    return fresh;
+    this.held = this.map.grants();
   }
 
   private id(cgroup: string): bigint {
@@ -81,10 +91,4 @@ export class Grants {
 }
 
 /** The device that has a number now. */
-function deviceOf(number: DeviceNumber): string | undefined {
-  try {
-    return realpathSync(`/sys/dev/char/${numberText(number)}`);
-  } catch {
-    return undefined;
-  }
-}
+const deviceOf = (number: DeviceNumber): string | undefined => resolvedPath(`/sys/dev/char/${numberText(number)}`);

@@ -1,3 +1,4 @@
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 
@@ -6,12 +7,27 @@ export const runtime = '/run/hotseat';
 
 export const controlSocket = join(runtime, 'control.sock');
 
+const seats = join(runtime, 'seats');
+const journals = join(runtime, 'journal');
+
+/**
+ * Makes what all seats need at run time. Everybody may come as far as the socket. The rest is root's: a node in a seat
+ * has a group of the container's, and that number may be anybody's on the host.
+ */
+export function makeRuntime(): void {
+  for (const path of [seats, journals]) {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chmodSync(path, 0o700);
+  }
+  chmodSync(runtime, 0o755);
+}
+
 /** Host path of a seat's own tmpfs. */
-export const seatRoot = (seat: string): string => join(runtime, 'seats', seat);
+export const seatRoot = (seat: string): string => join(seats, seat);
 
-export const journalRoot = (seat: string): string => join(runtime, 'journal', seat);
+export const journalRoot = (seat: string): string => join(journals, seat);
 
-export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri'];
+export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri', 'hidraw'];
 
 /** A directory of the seat and where it appears in the container, both relative. */
 export interface Graft {
@@ -19,8 +35,11 @@ export interface Graft {
   readonly target: string;
 }
 
+/** Where the udev database is that consumers read. */
+export const udevTarget = 'run/udev';
+
 /** The grafts of a seat: its node classes, and the udev database that its consumers read. */
 export const graftsOf = (classes: Iterable<NodeClass>): Graft[] => [
   ...[...classes].map((name) => ({ source: `dev/${name}`, target: `dev/${name}` })),
-  { source: 'udev', target: 'run/udev' },
+  { source: 'udev', target: udevTarget },
 ];

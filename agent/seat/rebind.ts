@@ -1,19 +1,37 @@
 import { existsSync, realpathSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import type { NodeClass } from '../core/device.js';
+import { hidDevicesAbove } from '../core/hid.js';
 
 /**
- * Unbinds the driver of the USB interface that a unit hangs on and binds it again: every descriptor of every node dies
- * in the kernel, and the device comes back under a new name. For nodes that have no revoke ioctl.
- * Returns the interface (`1-2:1.0`). Throws when the unit is on no USB interface; nothing is done then.
+ * Makes every descriptor of every node of a unit die in the kernel, for nodes that have no revoke ioctl; the device comes
+ * back under a new name. An input's USB interface has its driver unbound and bound again. A sound card spans several
+ * interfaces, and its driver refuses to come back to one of them alone (sound/usb/card.c, usb_audio_probe): the whole USB
+ * device is deauthorized and authorized. What is on no USB device but on a HID device, such as a Bluetooth keyboard, has
+ * the HID driver bound again. Returns which (`1-2:1.0`, `1-2` or `0005:1209:0002.0001`).
+ * Throws when the unit is on neither; nothing is done then.
  */
-export function rebind(unit: string): string {
+export function rebind(unit: string, kind: NodeClass): string {
+  const [mark, again] =
+    kind === 'snd' ? (['authorized', reauthorize] as const) : (['bInterfaceNumber', bindAnew] as const);
   for (let path = unit; path.startsWith('/sys/devices/'); path = dirname(path)) {
-    if (!existsSync(join(path, 'bInterfaceNumber'))) continue;
-    const driver = realpathSync(join(path, 'driver'));
-    const name = basename(path);
-    writeFileSync(join(driver, 'unbind'), name);
-    writeFileSync(join(driver, 'bind'), name);
-    return name;
+    if (!existsSync(join(path, mark)) || (kind === 'snd' && !existsSync(join(path, 'idVendor')))) continue;
+    again(path);
+    return basename(path);
   }
-  throw new Error(`${unit} hangs on no USB interface: its driver cannot be bound again`);
+  const hid = hidDevicesAbove(unit)[0];
+  if (hid === undefined) throw new Error(`${unit} is on no USB or HID device: its driver cannot be bound again`);
+  bindAnew(hid);
+  return basename(hid);
+}
+
+function bindAnew(path: string): void {
+  const driver = realpathSync(join(path, 'driver'));
+  writeFileSync(join(driver, 'unbind'), basename(path));
+  writeFileSync(join(driver, 'bind'), basename(path));
+}
+
+function reauthorize(path: string): void {
+  writeFileSync(join(path, 'authorized'), '0');
+  writeFileSync(join(path, 'authorized'), '1');
 }

@@ -1,8 +1,7 @@
 import { closeSync } from 'node:fs';
-import { basename } from 'node:path';
 import type { NodeSpec } from '../core/step.js';
 import { freeze, isFrozen, thaw } from '../kernel/cgroup.js';
-import { type Holder, holders, pidfdGetfd, pidfdOpen, revokeEvdev } from '../kernel/pidfd.js';
+import { type Holder, holders, pidfdGetfd, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 
 /** What a revocation achieved: how many descriptors were taken back, and why it may not be all of them. */
 export interface Revocation {
@@ -14,8 +13,8 @@ export interface Revocation {
 /**
  * Takes back every open descriptor of the given nodes, in the container and on the host alike.
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
- * Only evdev has a revoke ioctl (EVIOCREVOKE, drivers/input/evdev.c); whoever holds another node, or has descriptors
- * in flight on a socket (`scm_fds` in fdinfo), is named in `left`.
+ * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
+ * revoke ioctl; whoever holds another node, or has descriptors in flight on a socket (`scm_fds` in fdinfo), is named in `left`.
  */
 export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefined): Promise<Revocation> {
   const thawAfter = cgroup !== undefined && !isFrozen(cgroup);
@@ -29,11 +28,12 @@ export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefi
         ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
       );
       if (node === undefined) continue;
-      if (node.class === 'input' && node.name.startsWith('event')) revoked += takeBack(holder, left);
+      const by = revocationOf(node);
+      if (by !== undefined) revoked += takeBack(holder, by, left);
       else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
     }
     for (const process of scan.inFlight) {
-      if (cgroup !== undefined && process.cgroup.startsWith(`/${basename(cgroup)}`)) {
+      if (cgroup !== undefined && (process.cgroup === cgroup || process.cgroup.startsWith(`${cgroup}/`))) {
         left.push(`${process.command} (pid ${process.pid}) has descriptors in flight on a socket`);
       }
     }
@@ -43,13 +43,18 @@ export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefi
   }
 }
 
-function takeBack(holder: Holder, left: string[]): number {
+function revocationOf({ class: kind, name }: NodeSpec): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {
+  if (kind === 'hidraw') return 'HIDIOCREVOKE';
+  return kind === 'input' && name.startsWith('event') ? 'EVIOCREVOKE' : undefined;
+}
+
+function takeBack(holder: Holder, by: 'EVIOCREVOKE' | 'HIDIOCREVOKE', left: string[]): number {
   let pidfd: number | undefined;
   let copy: number | undefined;
   try {
     pidfd = pidfdOpen(holder.pid);
     copy = pidfdGetfd(pidfd, holder.fd);
-    revokeEvdev(copy);
+    revokeFile(copy, by);
     return 1;
   } catch (error) {
     left.push(`${holder.command} (pid ${holder.pid}): ${(error as Error).message}`);

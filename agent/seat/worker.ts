@@ -1,16 +1,24 @@
 import type { Logger } from 'pino';
+import type { Accounts } from '../core/access.js';
+import { type Audit, onRecord } from '../core/audit.js';
 import { numberText } from '../core/device.js';
-import { plan } from '../core/plan.js';
-import { type ActualSeat, type DesiredSeat, nodeKey } from '../core/state.js';
-import type { JournalEntry, NodeSpec, Step } from '../core/step.js';
+import type { Measure, Tell } from '../core/happening.js';
+import { hidDeviceOf, overhears } from '../core/hid.js';
+import { leavingCards, type Part, parts } from '../core/plan.js';
+import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
+import type { JournalEntry, NodeSpec, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import { holders } from '../kernel/pidfd.js';
+import { noAccounts } from './accounts.js';
 import type { Announcer } from './announcer.js';
 import { Attachment } from './attachment.js';
-import type { SeatDirectory } from './directory.js';
+import { deedOf, factsOf, numbersGiven } from './deeds.js';
+import type { Contents, SeatDirectory } from './directory.js';
 import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import type { Graft } from './layout.js';
+import type { UdevWay } from './own-udev.js';
 import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
 
@@ -21,6 +29,9 @@ export interface SeatDeps {
   readonly journal: Journal;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
+  readonly tell: Tell;
+  readonly audit: Audit;
+  readonly measure: Measure;
   /** Whether a device exists now, by syspath. */
   readonly present: (syspath: string) => boolean;
   /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
@@ -28,6 +39,9 @@ export interface SeatDeps {
   /** Called after something left this seat for good, so that another seat may take it. */
   readonly released: () => void;
 }
+
+/** Whether a graphics card was let go is looked at this often while one is wanted elsewhere, ms. */
+const lookAgain = 1000;
 
 /** Back-off after a failed run, ms: first, and the longest. */
 const retry = { first: 200, longest: 30_000 };
@@ -37,16 +51,21 @@ const retry = { first: 200, longest: 30_000 };
  * other. Level-triggered: `trigger` says only that something may have changed; runs never overlap.
  */
 export class SeatWorker {
-  private desired: DesiredSeat = { devices: [] };
+  private desired: (accounts: Accounts) => DesiredSeat = () => ({ devices: [], unknown: [] });
   private grafts: readonly Graft[] = [];
   private container: Container | undefined;
   private attachment: Attachment | undefined;
-  private seen: { nodes: Map<string, NodeSpec>; records: Map<string, string> };
+  private seen: Contents;
   private running: Promise<void> | undefined;
+  /** When the run that is under way began, monotonic ms. */
+  private began: number | undefined;
   private again = false;
   private backoff = 0;
   private retryTimer: NodeJS.Timeout | undefined;
   private problem: string | undefined;
+  /** What cannot leave and who holds it, in words. */
+  private blocked: string | undefined;
+  private blockedTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
   constructor(
@@ -56,8 +75,8 @@ export class SeatWorker {
     this.seen = deps.directory.read();
   }
 
-  /** What the seat shall look like; takes effect with the next trigger. */
-  want(desired: DesiredSeat, grafts: readonly Graft[]): void {
+  /** What the seat shall look like, given its container's accounts; takes effect with the next trigger. */
+  want(desired: (accounts: Accounts) => DesiredSeat, grafts: readonly Graft[]): void {
     this.desired = desired;
     this.grafts = grafts;
   }
@@ -76,6 +95,7 @@ export class SeatWorker {
     }
     this.running = this.runAll().finally(() => {
       this.running = undefined;
+      this.began = undefined;
     });
     return this.running;
   }
@@ -93,10 +113,28 @@ export class SeatWorker {
     return this.trigger();
   }
 
-  /** Whether any device of a unit is, or may still be, in this seat: another seat has to wait for it. */
+  /** Passes on what is no change of a device itself, if the seat has it: a monitor came or went. */
+  tell(syspath: string, news: Properties): void {
+    for (const entry of this.deps.journal.entries.values()) {
+      if (entry.syspath !== syspath || entry.node === undefined || !this.seen.nodes.has(nodeKey(entry.node))) continue;
+      if (entry.knownTo === undefined || entry.knownTo !== this.attachment?.container.key) continue;
+      this.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
+    }
+  }
+
+  /** Whether any device of a unit is, or may still be read, in this seat: another seat has to wait for it. */
   holds(unit: string): boolean {
-    for (const entry of this.deps.journal.entries.values()) if (entry.unit === unit) return true;
+    const isRaw = hidDeviceOf(unit) !== undefined;
+    for (const entry of this.deps.journal.entries.values()) {
+      if (entry.unit === unit) return true;
+      if ((isRaw || entry.node?.class === 'hidraw') && overhears(entry.unit, unit)) return true;
+    }
     return false;
+  }
+
+  /** For how long the run that is under way has taken until now, ms; undefined while none is. */
+  get busyMs(): number | undefined {
+    return this.began === undefined ? undefined : performance.now() - this.began;
   }
 
   /** For status: what is bound, what is wrong. */
@@ -104,12 +142,15 @@ export class SeatWorker {
     container: Container | undefined;
     problem: string | undefined;
     deaf: readonly string[];
+    /** Who is udev in the container; undefined while that is not known. */
+    udev: UdevWay | undefined;
     entries: readonly JournalEntry[];
   } {
     return {
       container: this.container,
-      problem: this.problem,
+      problem: this.problem ?? this.blocked ?? this.attachment?.mute,
       deaf: this.attachment?.deaf ?? [],
+      udev: this.attachment?.udev,
       entries: [...this.deps.journal.entries.values()],
     };
   }
@@ -118,6 +159,7 @@ export class SeatWorker {
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.blockedTimer);
     await this.running;
     this.attachment?.close();
     this.deps.directory.close();
@@ -126,6 +168,7 @@ export class SeatWorker {
   private async runAll(): Promise<void> {
     do {
       this.again = false;
+      this.began = performance.now();
       try {
         await this.run();
         this.problem = undefined;
@@ -151,39 +194,91 @@ export class SeatWorker {
 
   private async run(): Promise<void> {
     await this.attachContainer();
-    const steps = plan(this.desired, this.actual());
+    const desired = this.desired(this.attachment?.accounts ?? noAccounts);
+    this.attachment?.complain(desired.unknown);
+    const blocked = this.findBlocked(desired);
+    const planning = process.hrtime.bigint();
+    const todo = parts(desired, { ...this.actual(), blocked });
     const started = process.hrtime.bigint();
-    for (const step of steps) await this.execute(step);
-    this.logBindings(steps, started);
-    if (steps.some((step) => step.step === 'forget')) this.deps.released();
+    this.deps.measure('plan', Number(started - planning) / 1e9);
+    for (const part of todo) await this.perform(part);
+    this.logBindings(todo, started);
+    if (todo.some(({ what }) => what === 'leave')) this.deps.released();
+  }
+
+  /** What gives or takes is on record before it begins, and how it ended behind it. */
+  private async perform(part: Part): Promise<void> {
+    const deed = deedOf(part, this.deps.journal.entries.values());
+    const close = deed && this.deps.audit({ ...deed, ...this.place() });
+    try {
+      for (const step of part.steps) await this.execute(step);
+      close?.({ end: 'done' });
+    } catch (error) {
+      close?.({ end: error instanceof DeviceGone ? 'gone' : 'failed', error: (error as Error).message });
+      throw error;
+    }
+  }
+
+  private place(): { seat: string; container: string | undefined } {
+    return { seat: this.seat, container: this.attachment?.container.name };
   }
 
   /** Follows the container: another init means other namespaces, another cgroup, other listeners. */
   private async attachContainer(): Promise<void> {
     const { container } = this;
     if (this.attachment !== undefined && this.attachment.container.key !== container?.key) {
-      this.deps.log.info({ seat: this.seat, container: this.attachment.container.name }, 'container is gone');
+      const { name } = this.attachment.container;
+      this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
+      this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
       this.deps.grants.drop(this.attachment.container.cgroup);
       this.attachment.close();
       this.attachment = undefined;
     }
     if (container === undefined) return;
-    this.attachment ??= new Attachment(container, this.seat, this.deps);
-    await this.attachment.ensure(container, this.grafts, this.deps.directory.path, () => this.nowKnown(container.key));
+    if (this.attachment === undefined) {
+      this.attachment = new Attachment(container, this.seat, this.deps.directory.path, this.deps);
+      this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
+    }
+    await this.attachment.ensure(container, this.grafts, {
+      knowsAll: () => this.nowKnown(container.key),
+      knowsNothing: () => this.nowKnown(undefined),
+    });
   }
 
   /** A container that started on top of its grafts has read everything from there; it needs no announcements. */
-  private nowKnown(key: string): void {
-    for (const entry of this.deps.journal.entries.values()) this.deps.journal.put({ ...entry, knownTo: key });
+  private nowKnown(key: string | undefined): void {
+    for (const entry of this.deps.journal.entries.values()) {
+      // What lies in no grafted directory was not there yet.
+      if (key === undefined || entry.node?.class !== 'hidraw') this.deps.journal.put({ ...entry, knownTo: key });
+    }
   }
 
-  private actual(): ActualSeat {
+  /** A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. */
+  private findBlocked(desired: DesiredSeat): ReadonlySet<string> {
+    const blocked = new Map<string, string>();
+    for (const [unit, nodes] of leavingCards(desired, this.deps.journal.entries, this.deps.present)) {
+      const [holder] = holders(nodes.map(({ number }) => number)).holders;
+      if (holder === undefined) continue;
+      const names = nodes.map(nodePath).join(' and ');
+      blocked.set(unit, `${names} cannot leave: held by ${holder.command} (pid ${holder.pid})`);
+    }
+    const said = [...blocked.values()].join('; ');
+    if (said !== '' && said !== this.blocked) this.deps.log.warn({ seat: this.seat, blocked: said }, 'blocked');
+    this.blocked = said === '' ? undefined : said;
+    clearTimeout(this.blockedTimer);
+    if (blocked.size > 0) this.blockedTimer = setTimeout(() => void this.trigger(), lookAgain).unref();
+    return new Set(blocked.keys());
+  }
+
+  private actual(): Omit<ActualSeat, 'blocked'> {
     const cgroup = this.attachment?.container.cgroup;
     return {
       container: this.attachment?.container.key,
       audience: this.attachment?.announcer === undefined ? undefined : this.attachment.container.key,
-      grants: cgroup === undefined ? new Set() : this.deps.grants.of(cgroup),
+      grants: cgroup === undefined ? new Map() : this.deps.grants.of(cgroup),
       nodes: this.seen.nodes,
+      shown: this.attachment?.shown.now,
+      links: this.seen.links,
       records: this.seen.records,
       journal: this.deps.journal.entries,
       present: this.deps.present,
@@ -206,9 +301,20 @@ export class SeatWorker {
         directory.makeNode(step.node);
         this.seen.nodes.set(nodeKey(step.node), step.node);
         return;
+      case 'show':
+        await this.show(step.id, step.node);
+        return;
+      case 'hide':
+        await this.attachment?.shown.hide(step.name, step.placeholder);
+        return;
       case 'unlink':
         directory.removeNode(step.class, step.name);
         this.seen.nodes.delete(nodeKey(step));
+        this.seen.links.delete(nodeKey(step));
+        return;
+      case 'link':
+        directory.makeLink(step.link);
+        this.seen.links.set(nodeKey(step.link), step.link);
         return;
       case 'record':
         directory.writeRecord(step.record);
@@ -220,12 +326,14 @@ export class SeatWorker {
         return;
       case 'announce':
         this.announcer().announce(step.action, step.entry);
-        if (step.action !== 'remove') journal.put({ ...step.entry, knownTo: this.attachment?.container.key });
+        // As it is by now: showing a node has left a note in it.
+        if (step.action !== 'remove') this.note(step.entry.id, { knownTo: this.attachment?.container.key });
         return;
       case 'revoke':
         await this.revoke(step);
         return;
       case 'forget':
+        this.tellOf('unbound', journal.entries.get(step.id));
         journal.delete(step.id);
         return;
       default:
@@ -233,41 +341,79 @@ export class SeatWorker {
     }
   }
 
+  /** Shows a node that lies in no grafted directory. */
+  private async show(id: string, node: NodeSpec): Promise<void> {
+    const former = this.deps.journal.entries.get(id)?.placeholder;
+    const bind = await this.attachment?.shown.show(node, this.deps.directory.openNode(node), former);
+    this.note(id, { placeholder: bind?.placeholder });
+    if (bind?.covers === undefined) return;
+    const facts = { seat: this.seat, container: this.attachment?.container.name, device: nodePath(node) };
+    this.deps.log.warn({ ...facts, covers: bind.covers }, 'shown over what stood there');
+  }
+
+  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'placeholder'>>): void {
+    const entry = this.deps.journal.entries.get(id);
+    if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
+  }
+
   private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
-    const { log } = this.deps;
-    const { revoked, left } = await revoke(step.nodes, this.attachment?.container.cgroup);
-    const facts = { seat: this.seat, unit: step.unit, revoked };
-    if (left.length === 0 && !step.hard) {
-      log.info(facts, 'descriptors taken back');
-      return;
+    const { log, audit, journal } = this.deps;
+    const entries = [...journal.entries.values()].filter(({ unit }) => unit === step.unit);
+    await onRecord(
+      audit,
+      { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
+      async () => {
+        const { revoked, left } = await revoke(step.nodes, this.attachment?.container.cgroup);
+        const facts = { seat: this.seat, unit: step.unit, revoked };
+        if (left.length === 0 && !step.hard) {
+          log.info(facts, 'descriptors taken back');
+          return { revoked };
+        }
+        const usb = this.bindAnew(step, left);
+        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
+        return { revoked, left, anew: usb };
+      },
+      (outcome) => outcome,
+    );
+  }
+
+  private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
+    try {
+      return rebind(unit, nodes[0]?.class ?? 'input');
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new Error(left.length === 0 ? why : `${left.join(', ')}: it moves when they let it go (${why})`);
     }
-    const usb = rebind(step.unit);
-    log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
   }
 
   /** One line for each node that was given or granted now; what merely changed its description is no binding. */
-  private logBindings(steps: readonly Step[], started: bigint): void {
-    const numbers = new Set(
-      steps.flatMap((step) =>
-        step.step === 'grant' ? [numberText(step.number)] : step.step === 'node' ? [numberText(step.node.number)] : [],
-      ),
-    );
+  private logBindings(done: readonly Part[], started: bigint): void {
+    const numbers = numbersGiven(done);
+    if (numbers.size === 0) return;
     for (const entry of this.deps.journal.entries.values()) {
       if (entry.node === undefined || !numbers.has(numberText(entry.node.number))) continue;
       const received = this.deps.receivedNs(entry.unit);
+      const ms = milliseconds(received ?? started);
+      if (received !== undefined) this.deps.measure('announce', ms / 1000);
       this.deps.log.info(
         {
-          seat: this.seat,
-          container: this.attachment?.container.name,
-          device: `/dev/${nodeKey(entry.node)}`,
+          ...this.place(),
+          device: nodePath(entry.node),
           number: numberText(entry.node.number),
           rule: entry.rule,
-          ms: milliseconds(received ?? started),
+          ms,
           from: received === undefined ? 'reconciliation' : 'udev',
         },
         'bound',
       );
+      this.tellOf('bound', entry);
     }
+  }
+
+  private tellOf(kind: 'bound' | 'unbound', entry: JournalEntry | undefined): void {
+    if (entry?.node === undefined) return;
+    const container = this.attachment?.container.name;
+    this.deps.tell({ kind, seat: this.seat, container, device: nodePath(entry.node), rule: entry.rule });
   }
 
   private cgroup(): string {

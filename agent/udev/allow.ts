@@ -6,7 +6,6 @@ const allowed: readonly RegExp[] = [
   /^(PRODUCT|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/,
   /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_[A-Za-z0-9_]*$/,
   /^(SOUND|ACP|PULSE|ALSA)_[A-Za-z0-9_.]*$/,
-  /^(HOTPLUG|CONNECTOR|PROPERTY|LEASE)$/,
 ];
 
 /** Tags that make sense inside, where everything is seat0. */
@@ -54,5 +53,17 @@ function withinBudget(entries: [string, string][]): [string, string][] {
 }
 
 const bytes = ([key, value]: [string, string]): number => Buffer.byteLength(key) + Buffer.byteLength(value) + 2;
+
+/** What one event says and no device keeps: which connector of a graphics card changed (drm_sysfs.c). */
+const passing = ['HOTPLUG', 'CONNECTOR', 'PROPERTY', 'LEASE'];
+
+/** The part of an event that is news of the moment, for whoever has the device; empty for nearly every event. */
+export const newsOf = (properties: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(
+    passing.flatMap((key) => {
+      const value = properties[key];
+      return value !== undefined && /^\d{1,10}$/.test(value) ? [[key, value]] : [];
+    }),
+  );
 
 export const allowTags = (tags: readonly string[]): string[] => tags.filter((tag) => allowedTags.has(tag)).sort();

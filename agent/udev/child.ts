@@ -1,6 +1,6 @@
 import { existsSync, type FSWatcher, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
 import udev from 'udev';
-import { type ChildMessage, overrunStatus, type RawEvent, subsystems } from './messages.js';
+import { type ChildMessage, isOurs, overrunStatus, type RawEvent } from './messages.js';
 
 /*
  * A process of its own around node-udev, because that addon ends the process when a listener throws or a monitor is
@@ -18,7 +18,7 @@ function take(device: Readonly<Record<string, unknown>>): void {
     const { syspath, ...rest } = device;
     const properties = rest as Record<string, string>;
     const subsystem = properties['SUBSYSTEM'];
-    if (typeof syspath !== 'string' || subsystem === undefined || !subsystems.includes(subsystem)) return;
+    if (typeof syspath !== 'string' || subsystem === undefined || !isOurs(subsystem)) return;
     if (batch.length === 0) setImmediate(flush);
     const receivedNs = String(process.hrtime.bigint());
     batch.push({ action: properties['ACTION'] ?? '', syspath, properties, receivedNs });
@@ -91,6 +91,7 @@ function watchQueue(): void {
 }
 
 process.on('disconnect', () => process.exit(0));
+process.on('message', () => tell({ kind: 'here' }));
 // The buffer may have overrun while this process was stopped, and a socket that is deaf by then brings no batch.
 process.on('SIGCONT', stirred);
 const monitor = udev.monitor();

@@ -1,31 +1,17 @@
-import { lstatSync, readdirSync, readlinkSync, realpathSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { type Ancestor, type Device, parseNumber, recordId, type Subsystem } from '../core/device.js';
-import { readOptional } from '../kernel/read.js';
+import {
+  type Ancestor,
+  attributeNames,
+  type Device,
+  parseNumber,
+  recordId,
+  type SeatSubsystem,
+} from '../core/device.js';
+import { linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
+import { subsystems } from './messages.js';
+import { inputKeys } from './uevent-keys.js';
 
-const classes: readonly Subsystem[] = ['input', 'sound', 'drm'];
-
-/** Attributes of a device and of its ancestors that policies may match: what `udevadm info -a` is used for. */
-const attributeNames = [
-  'name',
-  'phys',
-  'uniq',
-  'idVendor',
-  'idProduct',
-  'serial',
-  'manufacturer',
-  'product',
-  'bInterfaceNumber',
-  'bInterfaceClass',
-  'vendor',
-  'device',
-  'class',
-  'id/vendor',
-  'id/product',
-  'id/bustype',
-  'id',
-  'number',
-] as const;
 const longestAttribute = 256;
 
 /** Where sysfs and udev's database are; elsewhere in tests. */
@@ -41,25 +27,7 @@ const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'M
  * What it says of others (input_dev_uevent). NAME, PHYS and UNIQ are the device's own words, and a newline in one starts
  * a line of its own in this file: nothing is taken from it that could name a seat, a node or a kind.
  */
-const otherKeys: ReadonlySet<string> = new Set([
-  'DEVTYPE',
-  'DRIVER',
-  'MODALIAS',
-  'PRODUCT',
-  'NAME',
-  'PHYS',
-  'UNIQ',
-  'PROP',
-  'EV',
-  'KEY',
-  'REL',
-  'ABS',
-  'MSC',
-  'LED',
-  'SND',
-  'FF',
-  'SW',
-]);
+const otherKeys: ReadonlySet<string> = new Set(['DEVTYPE', 'DRIVER', ...inputKeys]);
 
 /** An entry of udev's database. */
 interface Entry {
@@ -69,14 +37,14 @@ interface Entry {
 }
 
 /**
- * All devices of the three subsystems that udevd has finished with, read from sysfs and from udev's database
+ * All devices of our subsystems that udevd has finished with, read from sysfs and from udev's database
  * (`/run/udev/data`). Starts no process.
  */
 export function enumerate(roots: Roots = here): Device[] {
-  return classes.flatMap((subsystem) => {
+  return subsystems.flatMap((subsystem) => {
     const directory = join(roots.sys, 'class', subsystem);
-    return listing(directory).flatMap((name) => {
-      const path = resolved(join(directory, name));
+    return namesIn(directory).flatMap((name) => {
+      const path = resolvedPath(join(directory, name));
       if (path === undefined || !path.startsWith(join(roots.sys, 'devices/'))) return [];
       return readDevice(`/sys${path.slice(roots.sys.length)}`, subsystem, roots) ?? [];
     });
@@ -84,7 +52,7 @@ export function enumerate(roots: Roots = here): Device[] {
 }
 
 /** One device, undefined when it has gone or udevd has not finished with it. */
-export function readDevice(syspath: string, subsystem: Subsystem, roots: Roots = here): Device | undefined {
+export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roots = here): Device | undefined {
   const path = located(syspath, roots);
   const number = parseNumber(readOptional(join(path, 'dev')) ?? '');
   const uevent = parseLines(readOptional(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
@@ -109,6 +77,9 @@ export function readDevice(syspath: string, subsystem: Subsystem, roots: Roots =
     links: entry.links,
   });
 }
+
+/** Names of the inputs that a HID device has now, whether udevd has finished with them or not. */
+export const inputsOf = (hid: string, roots: Roots = here): string[] => namesIn(join(located(hid, roots), 'input'));
 
 const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
 
@@ -207,29 +178,5 @@ function exists(path: string): boolean {
     return true;
   } catch {
     return false;
-  }
-}
-
-function linkName(path: string): string | undefined {
-  try {
-    return basename(readlinkSync(path));
-  } catch {
-    return undefined;
-  }
-}
-
-function listing(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-function resolved(path: string): string | undefined {
-  try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
   }
 }

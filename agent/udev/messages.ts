@@ -1,7 +1,12 @@
+import type { SeatSubsystem } from '../core/device.js';
+
 /** What the udev child process tells its parent. */
 export type ChildMessage =
   /** It listens now: what is enumerated from here on misses nothing. */
-  { readonly kind: 'listening' } | { readonly kind: 'events'; readonly events: readonly RawEvent[] };
+  | { readonly kind: 'listening' }
+  | { readonly kind: 'events'; readonly events: readonly RawEvent[] }
+  /** Answers the parent's question, whatever that was: it is alive. */
+  | { readonly kind: 'here' };
 
 /**
  * What the child ends with when its socket's buffer overran, because node-udev is deaf from then on (EX_TEMPFAIL of
@@ -18,4 +23,6 @@ export interface RawEvent {
   readonly receivedNs: string;
 }
 
-export const subsystems: readonly string[] = ['input', 'sound', 'drm'];
+export const subsystems: readonly SeatSubsystem[] = ['input', 'sound', 'drm', 'hidraw'];
+
+export const isOurs = (subsystem: string): subsystem is SeatSubsystem => subsystems.some((ours) => ours === subsystem);

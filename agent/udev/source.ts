@@ -13,6 +13,8 @@ export type UdevMessage =
 const backoff = [0, 100, 200, 400, 800, 1600, 5000];
 /** It has recovered when it has lived this long, ms. */
 const healthy = 10_000;
+/** It is asked this often whether it is still there, and replaced when it has not answered by the next time, ms. */
+const askEvery = 30_000;
 
 /**
  * node-udev in a supervised child process. A `resync` is said only once a new child listens, so that whatever is
@@ -21,28 +23,54 @@ const healthy = 10_000;
 export class UdevSource {
   private readonly subject = new Subject<UdevMessage>();
   readonly messages: Observable<UdevMessage> = this.subject;
-  readonly stats = { overruns: 0, restarts: 0 };
+  readonly stats = { events: 0, overruns: 0, restarts: 0 };
   private child: ChildProcess | undefined;
   private stopped = false;
   private deaths = 0;
+  private heardAt = performance.now();
+  /** `asked`: it owes an answer. One that starts is not asked yet: loading it takes seconds on a busy machine. */
+  private state: 'starting' | 'listening' | 'asked' = 'starting';
+  private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly deps: { readonly log: Logger }) {}
+  /** `askEvery`: how often the process is asked whether it is still there, ms. */
+  constructor(private readonly deps: { readonly log: Logger; readonly askEvery?: number }) {}
 
   /** Pid of the child that listens now. */
   get pid(): number | undefined {
     return this.child?.pid;
   }
 
+  /** Since a udev process has last been heard of, ms; it is heard of at least every 30 s. */
+  get silentMs(): number {
+    return performance.now() - this.heardAt;
+  }
+
   /** Settles when the first child listens and its `resync` has been said. */
   start(): Promise<void> {
+    this.timer = setInterval(() => this.askWhetherAlive(), this.deps.askEvery ?? askEvery).unref();
     return new Promise((resolve) => this.spawn('start', resolve));
   }
 
   stop(): void {
     this.stopped = true;
+    clearInterval(this.timer);
     // A signal, because closing its monitor would crash it.
     this.child?.kill('SIGKILL');
     this.subject.complete();
+  }
+
+  /** A process that hangs is like one that died: its end is heard of, and another takes its place. */
+  private askWhetherAlive(): void {
+    const { child } = this;
+    if (child?.connected !== true || this.state === 'starting') return;
+    if (this.state === 'asked') {
+      this.deps.log.warn({ pid: child.pid }, 'udev process does not answer');
+      child.kill('SIGKILL');
+      return;
+    }
+    this.state = 'asked';
+    // One that ends just now is heard of by its end.
+    child.send('still there?', () => undefined);
   }
 
   private spawn(reason: 'start' | 'overrun' | 'child-died', listening?: () => void): void {
@@ -54,18 +82,25 @@ export class UdevSource {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });
     this.child = child;
+    this.state = 'starting';
     child.on('message', (message: ChildMessage) => {
       // What a dead child left in the pipe may be read only after its successor's resync: a device that has gone would
       // come back as a ghost. The resync knows better.
       if (this.stopped || ended) return;
+      this.heardAt = performance.now();
       switch (message.kind) {
         case 'listening':
           heard = true;
+          this.state = 'listening';
           this.subject.next({ kind: 'resync', reason });
           listening?.();
           return;
         case 'events':
+          this.stats.events += message.events.length;
           for (const event of message.events) this.subject.next({ kind: 'event', event });
+          return;
+        case 'here':
+          this.state = 'listening';
           return;
       }
     });

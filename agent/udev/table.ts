@@ -1,16 +1,21 @@
 import { basename } from 'node:path';
-import { type Device, parseNumber, type Subsystem, type Unit } from '../core/device.js';
+import { type Device, parseNumber, type Unit } from '../core/device.js';
+import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { enumerate, surroundings } from './enumerate.js';
-import type { RawEvent } from './messages.js';
+import { enumerate, inputsOf, surroundings } from './enumerate.js';
+import { isOurs, type RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
 
 /** Every device that udevd has finished with, by unit. Facts only: it knows no policy. */
 export class DeviceTable {
   private units_ = new Map<string, Map<string, Device>>();
   private readonly received = new Map<string, bigint>();
+  /** Raw nodes of HID devices, by syspath: they belong to no unit, but to all inputs of their device. */
+  private raw = new Map<string, Device>();
+  /** By HID device, its raw node and the units that are part of it. */
+  private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
 
-  /** Takes in a message; returns the units that it may have changed. */
+  /** Takes in a message; returns the units, and the raw nodes, that it may have changed. */
   take(message: UdevMessage): Set<string> {
     return message.kind === 'event' ? this.takeEvent(message.event) : this.readAll();
   }
@@ -23,6 +28,7 @@ export class DeviceTable {
 
   /** Whether a device exists, as far as udevd has said. */
   has(syspath: string): boolean {
+    if (this.raw.has(syspath)) return true;
     for (const devices of this.units_.values()) if (devices.has(syspath)) return true;
     return false;
   }
@@ -36,47 +42,133 @@ export class DeviceTable {
     return this.received.get(id);
   }
 
+  /** The raw node of a HID device as a unit of its own, which no policy judges; undefined when it does not exist. */
+  rawUnit(id: string): Unit | undefined {
+    const device = this.raw.get(id);
+    return device && { id, subsystem: 'hidraw', head: device, nodes: [device] };
+  }
+
+  /** Every raw node that there is, by syspath. */
+  raws(): Iterable<string> {
+    return this.raw.keys();
+  }
+
+  /** The raw nodes at which something of these units is read; of raw nodes, they themselves, although they may have gone. */
+  rawOf(ids: Iterable<string>): Set<string> {
+    const found = new Set<string>();
+    for (const id of ids) {
+      if (hidDeviceOf(id) !== undefined) found.add(id);
+      else for (const hid of hidDevicesAbove(id)) addDefined(found, this.hids.get(hid)?.raw);
+    }
+    return found;
+  }
+
+  /** Units that are read at a raw node. */
+  readAt(raw: string): string[] {
+    return [...(this.hids.get(hidDeviceOf(raw) ?? '')?.units ?? [])];
+  }
+
+  /** Names of inputs that are read at a raw node and of which udevd has said nothing yet; asks sysfs. */
+  unheardAt(raw: string): string[] {
+    const known = new Set(this.readAt(raw).map((id) => basename(id)));
+    return inputsOf(hidDeviceOf(raw) ?? raw).filter((name) => !known.has(name));
+  }
+
   private takeEvent(event: RawEvent): Set<string> {
     const subsystem = event.properties['SUBSYSTEM'] ?? '';
-    const unit = unitOf(subsystem, event.syspath);
-    if (unit === undefined) return new Set();
-    const devices = this.units_.get(unit) ?? new Map<string, Device>();
-    if (event.action === 'remove') {
-      devices.delete(event.syspath);
-      if (devices.size === 0) {
-        this.units_.delete(unit);
-        this.received.delete(unit);
+    if (!isOurs(subsystem)) return new Set();
+    const { syspath } = event;
+    if (subsystem === 'hidraw') {
+      if (event.action === 'remove') this.removeRaw(syspath);
+      else {
+        this.addRaw(fromEvent(event));
+        this.received.set(syspath, BigInt(event.receivedNs));
       }
+      return new Set([syspath]);
+    }
+    const unit = unitOf(subsystem, syspath);
+    if (unit === undefined) return new Set();
+    if (event.action === 'remove') {
+      const devices = this.units_.get(unit);
+      devices?.delete(syspath);
+      if (devices?.size === 0) this.removeUnit(unit);
     } else {
-      devices.set(event.syspath, fromEvent(event, subsystem as Subsystem));
-      this.units_.set(unit, devices);
+      this.add(unit, fromEvent(event));
       this.received.set(unit, BigInt(event.receivedNs));
     }
     return new Set([unit]);
   }
 
   private readAll(): Set<string> {
-    const before = this.units_;
+    const before = [...this.units_.keys(), ...this.raw.keys()];
     this.units_ = new Map();
+    this.raw = new Map();
+    this.hids = new Map();
     this.received.clear();
     for (const device of enumerate()) {
       const unit = unitOf(device.subsystem, device.syspath);
-      if (unit === undefined) continue;
-      const devices = this.units_.get(unit);
-      if (devices === undefined) this.units_.set(unit, new Map([[device.syspath, device]]));
-      else devices.set(device.syspath, device);
+      if (device.subsystem === 'hidraw') this.addRaw(device);
+      else if (unit !== undefined) this.add(unit, device);
     }
-    return new Set([...before.keys(), ...this.units_.keys()]);
+    return new Set([...before, ...this.units_.keys(), ...this.raw.keys()]);
+  }
+
+  private add(unit: string, device: Device): void {
+    const devices = this.units_.get(unit);
+    if (devices === undefined) {
+      this.units_.set(unit, new Map([[device.syspath, device]]));
+      for (const hid of hidDevicesAbove(unit)) this.hid(hid).units.add(unit);
+    } else devices.set(device.syspath, device);
+  }
+
+  private removeUnit(unit: string): void {
+    this.units_.delete(unit);
+    this.received.delete(unit);
+    for (const hid of hidDevicesAbove(unit)) {
+      this.hids.get(hid)?.units.delete(unit);
+      this.forget(hid);
+    }
+  }
+
+  private addRaw(device: Device): void {
+    const hid = hidDeviceOf(device.syspath);
+    if (hid === undefined) return;
+    this.raw.set(device.syspath, device);
+    this.hid(hid).raw = device.syspath;
+  }
+
+  private removeRaw(syspath: string): void {
+    this.raw.delete(syspath);
+    this.received.delete(syspath);
+    const hid = hidDeviceOf(syspath) ?? '';
+    const known = this.hids.get(hid);
+    if (known?.raw === syspath) known.raw = undefined;
+    this.forget(hid);
+  }
+
+  private hid(hid: string): { raw: string | undefined; readonly units: Set<string> } {
+    const known = this.hids.get(hid) ?? { raw: undefined, units: new Set<string>() };
+    this.hids.set(hid, known);
+    return known;
+  }
+
+  private forget(hid: string): void {
+    const known = this.hids.get(hid);
+    if (known?.raw === undefined && known?.units.size === 0) this.hids.delete(hid);
   }
 }
 
+function addDefined<T>(set: Set<T>, value: T | undefined): void {
+  if (value !== undefined) set.add(value);
+}
+
 /** A device as udevd's message describes it. */
-function fromEvent({ syspath, properties }: RawEvent, subsystem: Subsystem): Device {
+function fromEvent({ syspath, properties }: RawEvent): Device {
   const { ACTION: _action, SEQNUM: _sequence, TAGS, CURRENT_TAGS, DEVLINKS, ...rest } = properties;
   const number = parseNumber(`${rest['MAJOR']}:${rest['MINOR']}`);
   return Object.assign(surroundings(syspath), {
     syspath,
-    subsystem,
+    subsystem: rest['SUBSYSTEM'] ?? '',
     sysname: basename(syspath).replaceAll('!', '/'),
     devtype: rest['DEVTYPE'],
     node: rest['DEVNAME'],

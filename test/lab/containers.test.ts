@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
-import { HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
+import { HOTSEAT_CLI, inputs, policyDirectory, reload, seatStatus } from './service.js';
 
 const lab = await preparedLab();
 
@@ -9,7 +9,7 @@ test('container restart: its devices are back before its Xorg needs them', async
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
   await inputs(lab, 'left', 1);
   await lab.stopContainers(['left']);
-  assert.is((await status(lab)).seats.find(({ seat }) => seat === 'left')?.state, 'waiting');
+  assert.is((await seatStatus(lab, 'left'))?.state, 'waiting');
   await lab.startContainers(['left']);
   await lab.startScreens(['left']);
   await inputs(lab, 'left', 1);
@@ -28,7 +28,7 @@ test('a container that is created later, without any preparation, is grafted liv
   await lab.stopContainers(['right']);
   const seatFile = await lab.sh(`cat ${policyDirectory}/right.yaml`);
   await lab.putFile(`${policyDirectory}/right.yaml`, `${seatFile.replace('name: right', 'name: later')}\n`);
-  await lab.guest([...HOTSEAT_CLI, 'reload'], { timeoutMs: 60_000 });
+  await reload(lab);
   await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'kbd-later' });
   const plain = config
     .split('\n')
@@ -50,6 +50,37 @@ test('a container that is created later, without any preparation, is grafted liv
   await inputs(lab, 'later', 1);
   await lab.type('right', 'later\n');
   await lab.until('the sentence', async () => (await lab.typed('later')).includes('later'));
+});
+
+test('a frozen container gets what was plugged meanwhile when it is thawed', async () => {
+  await lab.sh('lxc-freeze -n left');
+  await lab.until('the agent to see it', async () => (await seatStatus(lab, 'left'))?.state === 'frozen');
+  await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'frozen-mouse' });
+  await lab.settled();
+  await lab.sh('lxc-unfreeze -n left');
+  await inputs(lab, 'left', 2);
+  assert.is((await seatStatus(lab, 'left'))?.state, 'running');
+});
+
+test('what made its udev monitor before there was a udev to hear is reported deaf, until it is restarted', async () => {
+  await lab.stopContainers(['later']);
+  const right = await lab.sh(`cat ${policyDirectory}/right.yaml`);
+  await lab.sh(`rm ${policyDirectory}/right.yaml`);
+  await reload(lab);
+  await lab.sh('systemctl start lxc@later', { timeoutMs: 120_000 });
+  await lab.containerUp('later');
+  const monitor = ['systemd-run', '--unit=monitor', 'udevadm', 'monitor', '--udev'];
+  await lab.inContainer('later', monitor);
+  await lab.putFile(`${policyDirectory}/right.yaml`, `${right}\n`);
+  // Forced, because the keyboard at the right hub has become the host's only one.
+  await reload(lab, '--force');
+  const deaf = async () => (await seatStatus(lab, 'right'))?.deaf.join() ?? '';
+  await lab.until('status to name it', async () => /udevadm \(pid \d+\)/.test(await deaf()));
+  const { stdout } = await lab.guest([...HOTSEAT_CLI, 'status'], { allowFailure: true, timeoutMs: 60_000 });
+  assert.match(stdout, /deaf, restart it: udevadm/);
+  await lab.inContainer('later', ['systemctl', 'restart', 'monitor']);
+  // Looked at again every 30 s.
+  await lab.until('the report to end', async () => (await deaf()) === '', 120_000);
 });
 
 test.after(() => lab.stop());

@@ -52,5 +52,21 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
   assert.is.not(await lab.sh('pgrep -f udev/child.js'), child);
 });
 
+test('an agent that has failed for good gives the consoles back; its seats keep what they have', async () => {
+  const mode = () => lab.sh('kbd_mode -C /dev/tty1; cat /proc/sys/kernel/sysrq');
+  assert.not.match(await mode(), /unicode/i);
+  await lab.sh(`mkdir -p /run/systemd/system/hotseat.service.d
+    printf '[Service]\\nRestart=no\\n' > /run/systemd/system/hotseat.service.d/once.conf
+    systemctl daemon-reload; systemctl kill -s KILL hotseat`);
+  await lab.until(
+    'the unit to have failed',
+    async () => (await lab.sh('systemctl is-failed hotseat || true')) === 'failed',
+  );
+  await lab.until('the consoles to be given back', async () => /unicode/i.test(await mode()));
+  assert.is.not((await mode()).split('\n')[1], '0', 'SysRq is as it was');
+  await lab.type('left', 'nobody is at home\n');
+  await lab.until('the sentence', async () => (await lab.typed('left')).includes('nobody is at home'));
+});
+
 test.after(() => lab.stop());
 test.run();

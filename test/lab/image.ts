@@ -42,26 +42,28 @@ export async function image(): Promise<Image> {
 
 async function build(work: string): Promise<void> {
   const host = join(work, 'host');
-  const seat = join(work, 'seat');
+  const seats = Object.entries(recipe.seatSuites).map(([name, suite]) => ({ name, suite, root: join(work, name) }));
   await mkdir(work, { recursive: true });
   const uri = await mirror();
-  await step(`packages from ${uri} (two file systems at once)`, (note) =>
+  await step(`packages from ${uri} (${seats.length + 1} file systems at once)`, (note) =>
     Promise.all([
-      debootstrap(host, uri, recipe.host, (line) => note(`host: ${line}`), [
+      debootstrap(host, recipe.suite, uri, recipe.host, (line) => note(`host: ${line}`), [
         `--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" "$1/usr/share/initramfs-tools/modules.d"`,
         `--essential-hook=echo MODULES=list > "$1/etc/initramfs-tools/conf.d/lab"`,
         `--essential-hook=printf '%s\\n' ${recipe.initrdModules.join(' ')} > "$1/usr/share/initramfs-tools/modules.d/lab"`,
       ]),
-      debootstrap(seat, uri, recipe.seat, () => undefined, []),
+      ...seats.map(({ root, suite }) => debootstrap(root, suite, uri, recipe.seat, () => undefined, [])),
     ]),
   );
   await step('finishing touches', async () => {
     await finishHost(host);
-    await mask(seat, recipe.seatMasks);
-    await writeFile(join(seat, 'etc/hostname'), 'seat\n');
-    await writeFile(join(seat, 'etc/machine-id'), '');
     await mkdir(join(host, 'srv'), { recursive: true });
-    await rename(seat, join(host, 'srv/seat'));
+    for (const { name, root } of seats) {
+      await mask(root, recipe.seatMasks);
+      await writeFile(join(root, 'etc/hostname'), 'seat\n');
+      await writeFile(join(root, 'etc/machine-id'), '');
+      await rename(root, join(host, 'srv', name));
+    }
     const boot = await readdir(join(host, 'boot'));
     for (const [prefix, name] of [
       ['vmlinuz-', 'vmlinuz'],
@@ -80,6 +82,7 @@ async function build(work: string): Promise<void> {
 
 async function debootstrap(
   dir: string,
+  suite: string,
   uri: string,
   packages: readonly string[],
   note: (line: string) => void,
@@ -92,7 +95,7 @@ async function debootstrap(
       '--keyring=/usr/share/keyrings/debian-archive-keyring.gpg',
       ...hooks,
       `--include=${packages.join(',')}`,
-      recipe.suite,
+      suite,
       dir,
       uri,
     ],
@@ -120,6 +123,12 @@ async function finishHost(root: string): Promise<void> {
   await mkdir(wants, { recursive: true });
   await symlink('../hotseat-lab.service', join(wants, 'hotseat-lab.service'));
   await mask(root, recipe.hostMasks);
+  // Enabled by their packages: they start when a test asks for them.
+  for (const wanted of ['multi-user.target.wants', 'sockets.target.wants']) {
+    const dir = join(root, 'etc/systemd/system', wanted);
+    for (const unit of await readdir(dir))
+      if (recipe.idle.some((name) => unit.startsWith(name))) await rm(join(dir, unit));
+  }
 }
 
 async function mask(root: string, units: readonly string[]): Promise<void> {

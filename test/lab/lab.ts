@@ -9,6 +9,7 @@ import { exists, image } from './image.js';
 import { keystrokes } from './keymap.js';
 import { type DeviceArgs, gpu, hub, loadState, Machine, type Place, screen } from './machine.js';
 import { step } from './progress.js';
+import { setMonitor } from './vnc.js';
 
 export type { ExecOptions, ExecResult } from './channel.js';
 export { type Place, places } from './machine.js';
@@ -41,7 +42,7 @@ export interface Prepared {
 /** A booted machine: from the image, from the kept booted state, or from a kept preparation on top of it. */
 export async function startLab(prepared?: Prepared): Promise<Lab> {
   const built = await image();
-  const how = await accel();
+  const how = await accel(built.kernel);
   const booted = join(built.dir, `booted-${how}`);
   if (!(await exists(booted))) {
     const machine = await Machine.start(built);
@@ -144,6 +145,11 @@ export class Lab {
   async click(head: Place, button: 'left' | 'middle' | 'right' = 'left'): Promise<void> {
     await this.machine.chooseMouse(head);
     for (const down of [true, false]) await this.#event(head, { type: 'btn', data: { button, down } }, 25);
+  }
+
+  /** Plugs a monitor of this size into this screen's card, or pulls it. */
+  monitor(head: Place, size: { width: number; height: number } | undefined): Promise<void> {
+    return setMonitor(join(this.machine.dir, `vnc-${head}`), size);
   }
 
   /** The picture that a person at this screen sees, as PNG. */

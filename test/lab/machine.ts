@@ -59,7 +59,7 @@ export class Machine {
 
   /** Boots `image`, or continues `from` a state. The disk that is written is private to this machine. */
   static async start(image: Image, from?: State): Promise<Machine> {
-    const how = await accel();
+    const how = await accel(image.kernel);
     const dir = await mkdtemp(join(tmpdir(), 'hotseat-lab-'));
     const disk = join(dir, 'disk.qcow2');
     const backing = from ? ['-F', 'qcow2', '-b', from.disk] : ['-F', 'raw', '-b', image.disk];
@@ -237,6 +237,7 @@ function options(image: Image, how: Accel, dir: string, disk: string, incoming: 
     ...['-chardev', `file,id=serial,path=${dir}/serial.log`, '-serial', 'chardev:serial'],
     ...['-qmp', `unix:${dir}/qmp,server=on,wait=off`],
     ...places.flatMap((place) => ['-device', `virtio-gpu-pci,id=${gpu[place].id},${slot(gpu[place].pci)},${head}`]),
+    ...places.flatMap((place) => ['-vnc', `unix:${dir}/vnc-${place},display=${gpu[place].id}`]),
     ...['-device', 'qemu-xhci,id=xhci,addr=05.0,p2=8,p3=8'],
     ...places.flatMap((place) => ['-device', `usb-hub,id=${hub[place].id},bus=xhci.0,port=${hub[place].port}`]),
     ...['-device', 'virtio-serial-pci,id=serial-bus,addr=06.0'],

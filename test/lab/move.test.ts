@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
 import { inSeat, pause } from './probes.js';
-import { agentLog, HOTSEAT_CLI, inputs, policyDirectory, status } from './service.js';
+import { agentLog, inputs, policyDirectory, reload, seatStatus } from './service.js';
 
 const lab = await preparedLab();
 
@@ -19,7 +19,17 @@ async function give(seat: 'left' | 'right', serial: string): Promise<void> {
     const text = (await lab.sh(`cat ${file}`)).split('\n  - label: the keyboard that wanders')[0] ?? '';
     await lab.putFile(file, `${text}\n${name === seat ? rule : ''}`);
   }
-  await lab.guest([...HOTSEAT_CLI, 'reload'], { timeoutMs: 60_000 });
+  // Forced, because it is the host's only keyboard.
+  await reload(lab, '--force');
+}
+
+/** The event node of the left seat's keyboard. */
+async function eventNode(): Promise<string> {
+  const node = (await seatStatus(lab, 'left'))?.devices
+    .map((device) => device.node ?? '')
+    .find((name) => name.startsWith('/dev/input/event'));
+  assert.ok(node !== undefined);
+  return node;
 }
 
 test('a policy edit moves a plugged keyboard live: nothing more is read at the old seat, the first key arrives at the new', async () => {
@@ -27,11 +37,7 @@ test('a policy edit moves a plugged keyboard live: nothing more is read at the o
   await lab.plug({ seat: 'host', driver: 'usb-kbd', id: 'wander', serial: 'WANDER1', display: 'left' });
   await give('left', 'WANDER1');
   await inputs(lab, 'left', 1);
-  const node = (await status(lab)).seats
-    .find(({ seat }) => seat === 'left')
-    ?.devices.map((device) => device.node ?? '')
-    .find((name) => name.startsWith('/dev/input/event'));
-  assert.ok(node !== undefined);
+  const node = await eventNode();
   const holder = await inSeat(lab, 'left', 'holder', node);
   await lab.type('left', 'one\n');
   await lab.until('the first line at left', async () => (await lab.typed('left')).includes('one'));
@@ -53,6 +59,24 @@ test('a policy edit moves a plugged keyboard live: nothing more is read at the o
     (await agentLog(lab)).some(({ msg }) => msg === 'descriptors taken back' || msg.startsWith('driver unbound')),
   );
 });
+
+for (const how of ['socket', 'thread'] as const) {
+  test(`a descriptor that is hidden in a ${how} reads nothing after a move either`, async () => {
+    await give('left', 'WANDER1');
+    await inputs(lab, 'left', 1);
+    await inputs(lab, 'right', 0);
+    const since = (await agentLog(lab)).length;
+    const holder = await inSeat(lab, 'left', 'holder', await eventNode(), how);
+    await give('right', 'WANDER1');
+    await inputs(lab, 'right', 1);
+    await lab.type('left', `after ${how}\n`);
+    await lab.until('the line at right', async () => (await lab.typed('right')).includes(`after ${how}`));
+    await holder.done;
+    assert.is(holder.stdout.trim(), 'hidden\nerror 19');
+    const rebound = (await agentLog(lab)).slice(since).some(({ msg }) => msg.startsWith('driver unbound'));
+    assert.is(rebound, how === 'socket', 'what cannot be revoked has its driver bound again, and only that');
+  });
+}
 
 test.after(() => lab.stop());
 test.run();

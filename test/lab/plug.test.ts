@@ -23,7 +23,10 @@ test('a keyboard and a mouse plugged at each seat show in the Xorg of that seat 
 test('kernel names are the same inside, and each seat has its own nodes only', async () => {
   const names: string[] = [];
   for (const { seat, devices } of (await status(lab)).seats) {
-    const listed = (await lab.inContainer(seat, ['ls', '/dev/input'])).stdout.trim().split('\n').sort();
+    const listed = (await lab.inContainer(seat, ['find', '/dev/input', '-type', 'c', '-printf', '%f\\n'])).stdout
+      .trim()
+      .split('\n')
+      .sort();
     const told = devices.flatMap(({ node }) =>
       node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : [],
     );
@@ -102,6 +105,7 @@ test('logind agrees: each seat exists on the host and has its devices, seat0 has
     const shown = await lab.sh(`loginctl seat-status seat-${seat} --no-pager`);
     assert.match(shown, /QEMU USB Keyboard/);
     assert.match(shown, /drm:card/);
+    assert.match(shown, /usb:1-\d/, 'the hub as well');
   }
   assert.not.match(await lab.sh('loginctl seat-status seat0 --no-pager'), /QEMU USB (Keyboard|Mouse)/);
 });

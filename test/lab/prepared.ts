@@ -4,11 +4,30 @@ import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Lab, startLab } from './lab.js';
-import { checkout } from './paths.js';
+import { checkout, guestFiles } from './paths.js';
 import { startAgent } from './service.js';
 
 export async function preparedLab(): Promise<Lab> {
   return startLab({ key: await checkoutHash(), prepare });
+}
+
+/** The agent running, and what is needed to run containers in every engine; none of them runs yet. */
+export async function preparedEngines(): Promise<Lab> {
+  return startLab({
+    key: `engines-${await checkoutHash()}`,
+    prepare: async (lab) => {
+      await lab.deploy();
+      await putEngineFiles(lab);
+      await startAgent(lab);
+    },
+  });
+}
+
+/** What `engine-variants.ts` needs in the guest. */
+export async function putEngineFiles(lab: Lab): Promise<void> {
+  for (const file of await readdir(join(guestFiles, 'engines'))) {
+    await lab.putFile(`/opt/engines/${file}`, await readFile(join(guestFiles, 'engines', file)), 0o755);
+  }
 }
 
 export async function prepare(lab: Lab): Promise<void> {

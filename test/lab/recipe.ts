@@ -15,18 +15,26 @@ const quietMasks = [
 ];
 
 export const recipe = {
-  version: 1,
+  version: 4,
+  /** Debian's release of the PC itself, and of what runs at each seat: they need not be the same. */
   suite: 'trixie',
+  seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
   options: ['--mode=root', '--variant=minbase', ...slim],
   /** The PC itself. */
   host: [
     'linux-image-amd64 initramfs-tools systemd systemd-sysv udev dbus libpam-systemd kbd lxc nodejs',
     'iproute2 procps kmod bpftool python3-minimal evtest git strace',
+    // The other engines; none of them runs until a test starts it.
+    'systemd-container podman crun conmon uidmap dbus-user-session incus-base docker.io docker-cli',
   ].flatMap((line) => line.split(' ')),
-  /** What runs at a seat: the read-only lower layer of both containers. */
+  /** What runs at a seat: the read-only lower layers of the containers. */
   seat: [
     'systemd systemd-sysv udev dbus xserver-xorg-core xserver-xorg-input-libinput xinput xterm',
-    'x11-utils x11-xserver-utils xdotool xfonts-base python3-minimal procps evtest alsa-utils kmod iproute2',
+    'x11-utils x11-xserver-utils xdotool xfonts-base python3 procps evtest alsa-utils kmod iproute2',
+    // A consumer of each kind: sound servers, a music player, a wlroots compositor, SDL.
+    'pulseaudio pulseaudio-utils pipewire wireplumber mpd mpc cage wlr-randr libsdl2-2.0-0 libasound2-plugins',
+    // A display manager, and what makes a session of a login.
+    'lightdm libpam-systemd',
   ].flatMap((line) => line.split(' ')),
   hostMasks: [
     ...quietMasks,
@@ -34,8 +42,11 @@ export const recipe = {
     'lxc-net.service',
     'lxc-monitord.service',
     'lxc.service',
+    ...['machines.target', 'podman-auto-update.timer', 'podman-restart.service', 'podman.socket'],
     'serial-getty@ttyS0.service',
   ],
+  /** Units of engines that are not started with the PC. */
+  idle: ['docker', 'containerd', 'incus', 'lxcfs', 'podman', 'netavark'],
   seatMasks: [
     ...quietMasks,
     'systemd-udevd.service',
@@ -47,6 +58,7 @@ export const recipe = {
     'console-getty.service',
     'container-getty@.service',
     'systemd-logind.service',
+    'lightdm.service',
   ],
   initrdModules: ['virtio_pci', 'virtio_blk', 'ext4'],
   diskSize: '8G',

@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Status } from '../../agent/control/messages.js';
+import type { SeatStatus, Status } from '../../agent/control/messages.js';
 import { type Lab, seats } from './lab.js';
 import { checkout } from './paths.js';
 import { step } from './progress.js';
@@ -14,7 +14,7 @@ export const policyDirectory = '/etc/hotseat/policies';
 
 const checkoutFile = (...path: string[]) => readFile(join(checkout, ...path), 'utf8');
 
-/** Installs the deployed agent as the README tells an admin to: policies, the containers' snippet, units; starts it. */
+/** Installs the deployed agent as the README tells an admin to: policies, the containers' snippet, `hotseat install`. */
 export async function startAgent(lab: Lab): Promise<void> {
   await step('starting the agent', async () => {
     for (const file of await readdir(join(checkout, 'policies'))) {
@@ -22,13 +22,15 @@ export async function startAgent(lab: Lab): Promise<void> {
     }
     const snippet = await checkoutFile('rules', 'lxc-seat.conf');
     for (const seat of seats) {
-      await lab.putFile(`/var/lib/lxc/${seat}/hotseat.conf`, snippet.replaceAll('SEAT', seat));
+      const text = snippet.replaceAll('SEAT', seat).replaceAll('/usr/bin/hotseat', '/usr/local/bin/hotseat');
+      await lab.putFile(`/var/lib/lxc/${seat}/hotseat.conf`, text);
       // The agent gives the card; the lab's stand-in for it would mount a node below the graft.
       await lab.putFile(`/var/lib/lxc/${seat}/card.conf`, '');
     }
-    await lab.sh('cp /opt/hotseat/rules/*.service /etc/systemd/system/ && systemctl daemon-reload');
+    // A plain directory, so that tests change seat files without committing them.
+    await lab.putFile('/etc/default/hotseat', '');
     try {
-      await lab.guest(['systemctl', 'enable', '--now', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+      await lab.guest([...HOTSEAT_CLI, 'install'], { timeoutMs: 150_000 });
     } catch (error) {
       const { stdout } = await lab.guest(['journalctl', '-u', HOTSEAT_UNIT, '-n', '30', '-o', 'cat', '--no-pager']);
       await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { allowFailure: true }); // no restart loop under what follows
@@ -37,11 +39,27 @@ export async function startAgent(lab: Lab): Promise<void> {
   });
 }
 
-/** What `hotseat status --json` says. */
+/** Asks the agent by its socket: to start a second Node for each question takes an emulated PC seconds. */
+const askStatus = `import socket
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(30)
+s.connect("/run/hotseat/control.sock")
+s.sendall(b'{"verb":"status"}\\n')
+print(s.makefile().readline())`;
+
+/** What the agent answers to `status`; throws while it does not listen. */
 export async function status(lab: Lab): Promise<Status> {
-  const { stdout } = await lab.guest([...HOTSEAT_CLI, 'status', '--json'], { allowFailure: true, timeoutMs: 60_000 });
-  return JSON.parse(stdout) as Status;
+  const { stdout } = await lab.guest(['python3', '-c', askStatus], { timeoutMs: 60_000 });
+  return (JSON.parse(stdout) as { result: Status }).result;
 }
+
+/** What the agent says of one seat; undefined when its policy names none such. */
+export const seatStatus = async (lab: Lab, name: string): Promise<SeatStatus | undefined> =>
+  (await status(lab)).seats.find(({ seat }) => seat === name);
+
+/** `hotseat reload`, as an admin runs it. */
+export const reload = (lab: Lab, ...options: readonly '--force'[]) =>
+  lab.guest([...HOTSEAT_CLI, 'reload', ...options], { timeoutMs: 60_000 });
 
 /** A line of the agent's log. */
 export interface LogLine {

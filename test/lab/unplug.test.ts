@@ -3,15 +3,18 @@ import * as assert from 'uvu/assert';
 import type { Lab } from './lab.js';
 import { preparedLab } from './prepared.js';
 import { inSeat, pause } from './probes.js';
-import { inputs, status } from './service.js';
+import { inputs, seatStatus } from './service.js';
 
 const lab = await preparedLab();
 
 /** Number of a seat's first event node, as `13:66`. */
 async function eventNumber(machine: Lab, seat: string): Promise<{ name: string; major: string; minor: string }> {
-  const devices = (await status(machine)).seats.find((other) => other.seat === seat)?.devices ?? [];
-  const name = devices.map(({ node }) => node ?? '').find((node) => node.startsWith('/dev/input/event'));
-  assert.ok(name !== undefined, `no event node at ${seat}`);
+  let name = '';
+  await machine.until(`an event node at ${seat}`, async () => {
+    const devices = (await seatStatus(machine, seat))?.devices ?? [];
+    name = devices.map(({ node }) => node ?? '').find((node) => node.startsWith('/dev/input/event')) ?? '';
+    return name !== '';
+  });
   const [major, minor] = (await machine.sh(`stat -c '%Hr %Lr' ${name}`)).split(' ');
   return { name, major: major ?? '', minor: minor ?? '' };
 }

@@ -9,6 +9,7 @@ import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { openAt } from '../../agent/kernel/fs.js';
 import { ensureOpener } from '../../agent/kernel/opener.js';
+import { DeviceGone, Grants } from '../../agent/seat/grants.js';
 
 // Memory devices (major 1) stand in for input devices: they exist on every machine, and /dev/null opens when allowed.
 const majors = [1];
@@ -56,14 +57,14 @@ test('a grant opens exactly one number', () => {
   map.grant(cgroupId(group), nul, map.generation(nul));
   assert.ok(opens(below, nul));
   assert.not.ok(opens(below, zero));
-  assert.equal([...(map.inForce().get(cgroupId(group)) ?? [])], ['1:3']);
+  assert.equal([...(map.grants().get(cgroupId(group)) ?? [])], [['1:3', true]]);
 });
 
 test('a grant of a former generation is void: the minor was reused', () => {
   const generation = map.generation(zero);
   map.grant(cgroupId(group), zero, generation + 1n);
   assert.not.ok(opens(below, zero));
-  assert.not.ok(map.inForce().get(cgroupId(group))?.has('1:5'));
+  assert.is(map.grants().get(cgroupId(group))?.get('1:5'), false);
 });
 
 test('a denied number is closed, and leaves nothing in the map', () => {
@@ -73,10 +74,30 @@ test('a denied number is closed, and leaves nothing in the map', () => {
   assert.is(map.read().length, 1, 'the guard entry alone');
 });
 
+test('a device that went before it was granted leaves nothing in the map', () => {
+  const grants = new Grants(map);
+  assert.throws(
+    () => grants.grant(group, nul, '/sys/devices/virtual/mem/gone'),
+    (error: unknown) => error instanceof DeviceGone,
+  );
+  assert.is(map.read().length, 1, 'the guard entry alone');
+});
+
+test('what was voided by the kernel is still known, so that it can be denied', () => {
+  const grants = new Grants(map);
+  grants.grant(group, nul, '/sys/devices/virtual/mem/null');
+  assert.equal([...grants.of(group)], [['1:3', true]]);
+  map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
+  grants.reread();
+  assert.equal([...grants.of(group)], [['1:3', false]]);
+  grants.deny(group, nul);
+  assert.is(map.read().length, 1, 'the guard entry alone');
+});
+
 test('another agent finds guard and map as they are', () => {
   map.grant(cgroupId(group), nul, map.generation(nul));
   const other = DeviceMap.open({ cgroupRoot: root, majors });
-  assert.equal(other.inForce(), map.inForce());
+  assert.equal(other.grants(), map.grants());
   other.close();
   assert.ok(opens(below, nul));
   const directory = openAt(undefined, root);

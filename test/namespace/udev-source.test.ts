@@ -266,6 +266,25 @@ test('dying again and again it comes back each time, more slowly', () =>
     assert.ok((waits[3] ?? 0) >= 400);
   }));
 
+test('a process that hangs is replaced; one that answers is left alone, and is heard of while nothing happens', async () => {
+  const source = new UdevSource({ log, askEvery: 1000 });
+  try {
+    await source.start();
+    const first = source.pid ?? 0;
+    await sleep(3500);
+    assert.is(source.pid, first);
+    assert.ok(source.silentMs < 2500, `silent for ${source.silentMs} ms`);
+    const resync = nextResync(source);
+    process.kill(first, 'SIGSTOP');
+    assert.equal(await resync, { kind: 'resync', reason: 'child-died' });
+    assert.is.not(source.pid, first);
+    assert.not.ok(alive(first));
+    await hearsAgain(source);
+  } finally {
+    source.stop();
+  }
+});
+
 test('it ends with its parent', async () => {
   const child = fileURLToPath(new URL('../../agent/udev/child.js', import.meta.url));
   const script = `const c = require('child_process').fork(${JSON.stringify(child)}, [], { execArgv: [] }); c.on('message', () => { console.log(c.pid); process.kill(process.pid, 'SIGKILL'); });`;

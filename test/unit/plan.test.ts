@@ -4,29 +4,36 @@ import * as assert from 'uvu/assert';
 import { numberText } from '../../agent/core/device.js';
 import { plan } from '../../agent/core/plan.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from '../../agent/core/state.js';
-import type { JournalEntry, NodeSpec, Step } from '../../agent/core/step.js';
+import type { JournalEntry, LinkSpec, NodeSpec, Step } from '../../agent/core/step.js';
 
 /** A seat held in memory that does what the steps say, and refuses what no executor may be asked to do. */
 class Model {
-  grants = new Set<string>();
+  grants = new Map<string, boolean>();
   nodes = new Map<string, NodeSpec>();
+  links = new Map<string, LinkSpec>();
   records = new Map<string, string>();
+  shown: Set<string> | undefined;
   journal = new Map<string, JournalEntry>();
   heard: string[] = [];
   revoked: string[] = [];
+  hidden: (string | undefined)[] = [];
   container: string | undefined;
   present = new Set<string>();
+  blocked = new Set<string>();
 
   view(): ActualSeat {
-    const { container, grants, nodes, records, journal } = this;
+    const { container, grants, nodes, links, records, journal, shown } = this;
     return {
       container,
       audience: container,
       grants,
       nodes,
+      links,
       records,
       journal,
+      shown,
       present: (syspath) => this.present.has(syspath),
+      blocked: this.blocked,
     };
   }
 
@@ -37,7 +44,7 @@ class Model {
         return;
       case 'grant':
         assert.ok(this.container !== undefined, 'grants need a container');
-        this.grants.add(numberText(step.number));
+        this.grants.set(numberText(step.number), true);
         return;
       case 'deny':
         this.grants.delete(numberText(step.number));
@@ -45,8 +52,26 @@ class Model {
       case 'node':
         this.nodes.set(nodeKey(step.node), step.node);
         return;
+      case 'show': {
+        assert.ok(this.nodes.has(nodeKey(step.node)), 'what is shown is there');
+        this.shown?.add(step.node.name);
+        const entry = this.journal.get(step.id);
+        assert.ok(entry !== undefined, 'what is shown is in the journal');
+        this.journal.set(step.id, { ...entry, placeholder: { device: '1', inode: step.node.name } });
+        return;
+      }
+      case 'hide':
+        assert.ok(this.nodes.has(nodeKey({ class: 'hidraw', name: step.name })), 'hidden before it is gone');
+        this.shown?.delete(step.name);
+        this.hidden.push(step.placeholder?.inode);
+        return;
       case 'unlink':
         this.nodes.delete(nodeKey(step));
+        this.links.delete(nodeKey(step));
+        return;
+      case 'link':
+        assert.ok(this.nodes.has(nodeKey({ ...step.link, name: step.link.node })), 'a link leads to a node');
+        this.links.set(nodeKey(step.link), step.link);
         return;
       case 'record':
         this.records.set(step.record.id, step.record.text);
@@ -56,7 +81,10 @@ class Model {
         return;
       case 'announce':
         this.heard.push(`${step.action} ${step.entry.syspath}`);
-        if (step.action !== 'remove') this.journal.set(step.entry.id, { ...step.entry, knownTo: this.container });
+        if (step.action !== 'remove') {
+          const entry = this.journal.get(step.entry.id) ?? step.entry;
+          this.journal.set(step.entry.id, { ...entry, knownTo: this.container });
+        }
         return;
       case 'revoke':
         this.revoked.push(step.unit);
@@ -94,10 +122,15 @@ function keyboard(minor: number, life: number, rule = 'left.yaml:3'): DesiredDev
     node,
     properties: { MINOR: `${minor}` },
   };
-  return [head, event].map((entry) => ({ record: { id: entry.id, text: `E:LIFE=${life}\n`, tags: [] }, entry }));
+  const link: LinkSpec = { class: 'input', name: `by-path/port-${minor}-event-kbd`, node: node.name };
+  return [head, event].map((entry) => ({
+    record: { id: entry.id, text: `E:LIFE=${life}\n`, tags: [] },
+    links: entry === event ? [link] : [],
+    entry,
+  }));
 }
 
-const seat = (...devices: DesiredDevice[][]): DesiredSeat => ({ devices: devices.flat() });
+const seat = (...devices: DesiredDevice[][]): DesiredSeat => ({ devices: devices.flat(), unknown: [] });
 
 function converge(model: Model, desired: DesiredSeat): Step[] {
   const steps = plan(desired, model.view());
@@ -111,7 +144,7 @@ test('a keyboard comes in the promised order: intent, grant, node, records, anno
   const model = new Model();
   model.container = 'a';
   const steps = converge(model, seat(keyboard(65, 1)));
-  assert.equal(order(steps), ['intend', 'intend', 'grant', 'node', 'record', 'record', 'announce', 'announce']);
+  assert.equal(order(steps), ['intend', 'intend', 'grant', 'node', 'link', 'record', 'record', 'announce', 'announce']);
   assert.equal(model.heard, ['add /sys/devices/usb/input1', 'add /sys/devices/usb/input1/event65']);
   assert.equal(converge(model, seat(keyboard(65, 1))), []);
 });
@@ -121,8 +154,81 @@ test('an unplugged keyboard goes in the promised order, children first, and is n
   model.container = 'a';
   converge(model, seat(keyboard(65, 1)));
   const steps = converge(model, seat());
-  assert.equal(order(steps), ['deny', 'unlink', 'unrecord', 'unrecord', 'announce', 'announce', 'forget', 'forget']);
+  assert.equal(order(steps), [
+    ...['deny', 'unlink', 'unlink', 'unrecord', 'unrecord', 'announce', 'announce', 'forget', 'forget'],
+  ]);
   assert.equal(model.heard.slice(2), ['remove /sys/devices/usb/input1/event65', 'remove /sys/devices/usb/input1']);
+});
+
+/** A card with a head, a stream and its control node, in the order in which they are announced. */
+function card(): DesiredDevice[] {
+  const unit = '/sys/devices/x/sound/card0';
+  const node = (name: string, minor: number): NodeSpec => ({
+    ...{ class: 'snd', name, number: { major: 116, minor } },
+    ...{ uid: 0, gid: 29, mode: 0o660 },
+  });
+  const entry = (id: string, syspath: string, spec: NodeSpec | undefined): JournalEntry => ({
+    ...{ id, syspath, unit, node: spec, tags: [], rule: 'left.yaml:3', hard: false, knownTo: undefined },
+    properties: spec === undefined ? { SOUND_INITIALIZED: '1' } : {},
+  });
+  return [
+    entry('c116:2', `${unit}/pcmC0D0p`, node('pcmC0D0p', 2)),
+    entry('c116:9', `${unit}/controlC0`, node('controlC0', 9)),
+    entry('+sound:card0', unit, undefined),
+  ].map((one) => ({ record: { id: one.id, text: '', tags: [] }, links: [], entry: one }));
+}
+
+test('a sound card comes with its control node last and goes with it first, whatever order the journal was read in', () => {
+  const model = new Model();
+  model.container = 'a';
+  const nodes = (steps: readonly Step[]) =>
+    steps.flatMap((step) => (step.step === 'node' ? [step.node.name] : step.step === 'unlink' ? [step.name] : []));
+  assert.equal(nodes(converge(model, seat(card()))), ['pcmC0D0p', 'controlC0']);
+  assert.is(model.heard.at(-1), 'change /sys/devices/x/sound/card0');
+  model.journal = new Map([...model.journal].reverse());
+  assert.equal(nodes(plan(seat(), model.view())), ['controlC0', 'pcmC0D0p']);
+  model.journal = new Map([...model.journal].sort(([a], [b]) => (a < b ? -1 : 1)));
+  model.heard = [];
+  assert.equal(nodes(converge(model, seat())), ['controlC0', 'pcmC0D0p']);
+  assert.is(model.heard[0], 'remove /sys/devices/x/sound/card0');
+});
+
+/** The raw node of a HID device, a unit of its own. */
+function raw(minor: number, life: number): DesiredDevice[] {
+  const syspath = `/sys/devices/usb/0003:1209:0001.000${life}/hidraw/hidraw${minor}`;
+  const node: NodeSpec = {
+    ...{ class: 'hidraw', name: `hidraw${minor}`, number: { major: 245, minor } },
+    ...{ uid: 0, gid: 104, mode: 0o660 },
+  };
+  const entry: JournalEntry = {
+    ...{ id: `c245:${minor}`, syspath, unit: syspath, node, tags: [], properties: {} },
+    ...{ rule: 'left.yaml:3', hard: false, knownTo: undefined },
+  };
+  return [{ record: { id: entry.id, text: '', tags: [] }, links: [], entry }];
+}
+
+test('a raw node is shown between its node and its record, and hidden between its grant and its node', () => {
+  const model = new Model();
+  model.container = 'a';
+  model.shown = new Set();
+  assert.equal(order(converge(model, seat(raw(0, 1)))), ['intend', 'grant', 'node', 'show', 'record', 'announce']);
+  assert.is(model.journal.get('c245:0')?.knownTo, 'a');
+  assert.equal(converge(model, seat(raw(0, 1))), []);
+  assert.equal(order(converge(model, seat())), ['deny', 'hide', 'unlink', 'unrecord', 'announce', 'forget']);
+  assert.equal(model.hidden, ['hidraw0'], 'with the file that was made for it');
+});
+
+test('a raw node that is no longer shown is shown again, one that is another device anew, and a stray one is hidden', () => {
+  const model = new Model();
+  model.container = 'a';
+  converge(model, seat(raw(0, 1)));
+  model.shown = new Set();
+  assert.equal(order(converge(model, seat(raw(0, 1)))), ['show'], 'the container can take it only now');
+  const steps = order(converge(model, seat(raw(0, 2))));
+  assert.ok(steps.indexOf('hide') < steps.indexOf('show'));
+  model.nodes.set('hidraw/hidraw7', { ...(model.nodes.get('hidraw/hidraw0') as NodeSpec), name: 'hidraw7' });
+  model.shown.add('hidraw7');
+  assert.equal(order(converge(model, seat(raw(0, 2)))), ['hide', 'unlink']);
 });
 
 test('a keyboard that changes hands while plugged is revoked before it is forgotten', () => {
@@ -131,6 +237,19 @@ test('a keyboard that changes hands while plugged is revoked before it is forgot
   model.present.add('/sys/devices/usb/input1/event65');
   converge(model, seat(keyboard(65, 1)));
   assert.equal(order(converge(model, seat())).slice(-3), ['revoke', 'forget', 'forget']);
+});
+
+test('what is blocked stays whole where it is, and holds up nothing else', () => {
+  const model = new Model();
+  model.container = 'a';
+  converge(model, seat(keyboard(65, 1), keyboard(66, 2)));
+  model.blocked.add('/sys/devices/usb/input1');
+  converge(model, seat());
+  assert.equal([...model.nodes.keys()], ['input/event65']);
+  assert.equal([...model.grants.keys()], ['13:65']);
+  model.blocked.clear();
+  converge(model, seat());
+  assert.is(model.nodes.size, 0);
 });
 
 test('a reused minor: the old device leaves whole before the new one comes', () => {
@@ -146,7 +265,7 @@ test('a reused minor: the old device leaves whole before the new one comes', () 
 
 test('without a container nothing is granted or announced, and all of it follows when it comes', () => {
   const model = new Model();
-  assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'node', 'record', 'record']);
+  assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'node', 'link', 'record', 'record']);
   model.container = 'a';
   assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['grant', 'announce', 'announce']);
 });
@@ -158,10 +277,19 @@ test('a rule that only moved in its file re-announces nothing', () => {
   assert.equal(order(converge(model, seat(keyboard(65, 1, 'left.yaml:9')))), ['intend', 'intend']);
 });
 
+test('a void grant is denied when its device leaves, and renewed when the device is still wanted', () => {
+  const model = new Model();
+  model.container = 'a';
+  converge(model, seat(keyboard(65, 1)));
+  model.grants.set('13:65', false);
+  assert.equal(order(plan(seat(keyboard(65, 1)), model.view())), ['grant']);
+  assert.is(order(converge(model, seat()))[0], 'deny');
+});
+
 test('strays are removed: grants, nodes and records that nothing accounts for', () => {
   const model = new Model();
   model.container = 'a';
-  model.grants.add('13:99');
+  model.grants.set('13:99', true);
   model.nodes.set('input/x', {
     class: 'input',
     name: 'x',
@@ -191,7 +319,11 @@ test('every history converges to exactly what is wanted, whatever step it was in
       const desired = () => seat(...[...plugged].map(([minor, number]) => keyboard(minor, number)));
       for (const act of history) {
         if (act.kind === 'plug' && !plugged.has(act.minor)) plugged.set(act.minor, ++life);
-        if (act.kind === 'unplug') plugged.delete(act.minor);
+        if (act.kind === 'unplug') {
+          plugged.delete(act.minor);
+          // The kernel voids the grant with the device; it stays in the map until it is denied.
+          if (model.grants.has(`13:${act.minor}`)) model.grants.set(`13:${act.minor}`, false);
+        }
         if (act.kind === 'container' && act.key !== model.container) {
           model.container = act.key;
           model.grants.clear();
@@ -203,8 +335,15 @@ test('every history converges to exactly what is wanted, whatever step it was in
       assert.equal(plan(desired(), model.view()), [], 'a second run finds nothing to do');
       assert.equal([...model.nodes.keys()].sort(), [...plugged.keys()].map((minor) => `input/event${minor}`).sort());
       const numbers = model.container === undefined ? [] : [...plugged.keys()].map((minor) => `13:${minor}`);
-      assert.equal([...model.grants].sort(), numbers.sort());
+      assert.equal(
+        [...model.grants].sort(),
+        numbers.sort().map((number) => [number, true]),
+      );
       assert.is(model.journal.size, plugged.size * 2);
+      assert.equal(
+        [...model.links.values()].map(({ node }) => node).sort(),
+        [...plugged.keys()].map((minor) => `event${minor}`).sort(),
+      );
     }),
     { numRuns: 2000 },
   );

@@ -176,12 +176,15 @@ test('hostile values are refused or stay values: no key but ours is ever assigne
       fc.array(fc.oneof(fc.constantFrom(...hostile), fc.string({ maxLength: 4 })), { maxLength: 5 }),
       (parts) => {
         const value = parts.join('');
-        const parsed = parseSeat('x.yaml', seatText('left', `{ ID_MODEL: ${JSON.stringify(value)} }`));
+        const parsed = parseSeat(
+          'x.yaml',
+          seatText('left', `{ subsystem: input, ID_MODEL: ${JSON.stringify(value)} }`),
+        );
         if ('diagnostics' in parsed) return;
         const rules = compileRules({ revision: 'test', seats: [parsed.seat], console: 'mute' });
         assert.is(
           rules.split('\n').length,
-          compileRules(policyOf(seatText('left', '{ ID_MODEL: x }'))).split('\n').length,
+          compileRules(policyOf(seatText('left', '{ subsystem: input, ID_MODEL: x }'))).split('\n').length,
         );
         for (const line of rules.split('\n')) {
           if (line.startsWith('#')) continue;

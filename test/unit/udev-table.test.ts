@@ -70,6 +70,34 @@ test("what can belong to no seat is nobody's unit", () => {
   assert.is(table.take(event('add', '/sys/devices/virtual/mem/null', { SUBSYSTEM: 'mem' })).size, 0);
 });
 
+const hid = '/sys/devices/no-such-bus/usb1/0003:1209:0001.0004';
+const rawNode = { SUBSYSTEM: 'hidraw', DEVNAME: '/dev/hidraw0', MAJOR: '245', MINOR: '0' };
+
+test('a raw node is no unit that a policy could judge, and is known by the inputs that are read at it', () => {
+  const table = new DeviceTable();
+  const raw = `${hid}/hidraw/hidraw0`;
+  const paired = `${hid}/0003:1209:0002.0005`;
+  assert.equal([...table.take(event('add', raw, rawNode))], [raw]);
+  assert.equal(table.readAt(raw), []);
+  for (const input of [`${hid}/input/input12`, `${paired}/input/input13`, head]) table.take(event('add', input));
+  assert.equal(
+    table.readAt(raw),
+    [`${hid}/input/input12`, `${paired}/input/input13`],
+    'what is paired with a receiver too',
+  );
+  assert.equal([...table.rawOf([`${paired}/input/input13`, head])], [raw]);
+  assert.is(table.units().length, 3);
+  assert.is(table.unit(raw), undefined);
+  assert.equal(table.rawUnit(raw)?.nodes[0]?.number, { major: 245, minor: 0 });
+  assert.ok(table.has(raw));
+  table.take(event('remove', `${hid}/input/input12`));
+  table.take(event('remove', raw, rawNode));
+  assert.not.ok(table.has(raw));
+  assert.is(table.rawUnit(raw), undefined);
+  assert.equal([...table.rawOf([`${paired}/input/input13`])], []);
+  assert.equal([...table.rawOf([raw])], [raw], 'one that has gone is still named');
+});
+
 test('a resync names what has gone meanwhile', () => {
   const table = new DeviceTable();
   table.take(event('add', head));

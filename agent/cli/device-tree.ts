@@ -1,0 +1,54 @@
+import type { DeviceInfo } from '../control/messages.js';
+import { portCovers } from '../core/port.js';
+import type { UsbThing } from '../usb/topology.js';
+import { bad, good, type Line } from './line.js';
+
+/** A place with what is at it: a USB thing, or a port that is none. */
+interface Place {
+  readonly port: string;
+  readonly thing: UsbThing | undefined;
+  readonly infos: readonly DeviceInfo[];
+}
+
+/** All devices by hub and port, each below what it hangs on. Ports are written as rules take them. */
+export function deviceTree(infos: readonly DeviceInfo[], things: readonly UsbThing[]): Line[] {
+  // A thing's own port is longer than any that covers it.
+  const above = (port: string): UsbThing[] => things.filter((thing) => portCovers(thing.port, port));
+  const nearest = (port: string): UsbThing | undefined =>
+    above(port).reduce<UsbThing | undefined>(
+      (best, thing) => (best === undefined || thing.port.length > best.port.length ? thing : best),
+      undefined,
+    );
+  const own = new Map(infos.map((info) => [info, nearest(info.port)]));
+  const loose = infos.filter((info) => own.get(info) === undefined);
+  const places: Place[] = [
+    ...things.map((thing) => ({ port: thing.port, thing, infos: infos.filter((info) => own.get(info) === thing) })),
+    ...[...new Set(loose.map(({ port }) => port))].map((port) => ({
+      port,
+      thing: undefined,
+      infos: loose.filter((info) => info.port === port),
+    })),
+  ];
+  return places.sort(byPort).flatMap(({ port, thing, infos: here }) => {
+    const ports = new Set(above(port).map((other) => other.port));
+    if (thing !== undefined) ports.delete(port);
+    const indent = '  '.repeat(ports.size);
+    const heading = thing === undefined ? port || 'no port' : headingOf(thing, here.length > 0);
+    return [`${indent}${heading}`, ...here.map((info): Line => [`${indent}  `, ...describe(info)])];
+  });
+}
+
+/** Port 2 before port 10. */
+const byPort = (a: Place, b: Place): number => a.port.localeCompare(b.port, 'en', { numeric: true });
+
+function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices: boolean): string {
+  const what = sockets === undefined ? (hasDevices ? [] : functions) : [`hub with ${sockets} ports`];
+  return [`${port}  ${name} (${ids})`, ...what].join(', ');
+}
+
+/** One device: what it is, and whose. */
+export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {
+  const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
+  const whose = owner === 'conflict' ? bad(owner) : owner === 'host' ? owner : good(owner);
+  return [`${nodes[0] ?? device}  ${name}  ${kinds.join(', ') || 'other'}: `, whose, by];
+}

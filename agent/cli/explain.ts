@@ -1,0 +1,32 @@
+import { ask } from '../control/client.js';
+import type { Explanation } from '../control/messages.js';
+import { controlSocket } from '../seat/layout.js';
+import { json, print } from './answer.js';
+import { describe } from './device-tree.js';
+import type { Line } from './line.js';
+import type { Call, ExitCode, Verb } from './verb.js';
+
+/** `hotseat explain`: exits 1 when no seat has the device. */
+export const explain: Verb = {
+  summary: 'why a device is where it is: the rule that won, and what failed in each other',
+  usage: 'explain DEVICE [--json]  (DEVICE: /dev/input/event3, input7, a path in /sys or a name)',
+  options: json,
+  examples: [{ line: 'explain /dev/input/event3', help: 'why this keyboard is where it is' }],
+  run: async (call: Call): Promise<ExitCode> => {
+    const [device] = call.words;
+    if (device === undefined) throw new Error('name the device: hotseat devices lists them');
+    const answer = (await ask(controlSocket, { verb: 'explain', device }, 10_000)) as Explanation;
+    print(call, answer, lines);
+    return answer.owner === 'host' || answer.owner === 'conflict' ? 1 : 0;
+  },
+};
+
+function lines(answer: Explanation): Line[] {
+  return [
+    describe(answer),
+    ...answer.trace.map(
+      ({ seat, label, place, failed }) => `  ${seat} ${place} "${label}": ${failed === undefined ? 'matches' : failed}`,
+    ),
+    ...answer.withheld.map(({ device, reason }) => `  ${device} does not come along: ${reason}`),
+  ];
+}

@@ -1,0 +1,28 @@
+import type { Verb, Verbs } from './verb.js';
+
+/** What an option looks like on a command line. */
+export const flag = (name: string, { type }: { readonly type: 'string' | 'boolean' }): string =>
+  `--${name}${type === 'string' ? ' VALUE' : ''}`;
+
+/** `hotseat VERB --help`. */
+export function verbHelp({ usage, summary, options, examples }: Verb): string {
+  const flags = Object.entries(options).map(([key, option]) => `  ${flag(key, option).padEnd(22)}${option.help}`);
+  return [
+    `hotseat ${usage}`,
+    '',
+    summary,
+    ...(flags.length > 0 ? ['', ...flags] : []),
+    ...(examples.length > 0 ? ['', 'Examples:'] : []),
+    ...examples.flatMap(({ line, help }) => [`  hotseat ${line}`, `      ${help}`]),
+  ].join('\n');
+}
+
+/** `hotseat help`. */
+export const allHelp = (verbs: Verbs): string =>
+  [
+    'hotseat gives a device to the right seat the moment it is plugged in.',
+    '',
+    ...Object.entries(verbs).map(([key, { summary }]) => `  ${key.padEnd(10)} ${summary}`),
+    '',
+    'hotseat VERB --help tells more. Exit status: 0 fine, 1 the answer is no, 2 misuse or fault.',
+  ].join('\n');

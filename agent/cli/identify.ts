@@ -1,0 +1,132 @@
+import { createInterface } from 'node:readline/promises';
+import { ask } from '../control/client.js';
+import type { DeviceInfo } from '../control/messages.js';
+import type { Unit } from '../core/device.js';
+import type { By, Proposal } from '../identify/proposal.js';
+import { formatDiagnostic } from '../policy/diagnostics.js';
+import type { Fixture } from '../policy/fixture.js';
+import { controlSocket } from '../seat/layout.js';
+import { describe } from './device-tree.js';
+import { duration } from './duration.js';
+import { render, showsColours } from './line.js';
+import { printable } from './printable.js';
+import { defaultPolicies } from './run.js';
+import type { Call, ExitCode, Verb } from './verb.js';
+
+/** `hotseat identify`: exits 1 when nothing was touched in time. */
+export const identify: Verb = {
+  summary: 'press a key, move the mouse: the rule that gives that thing to a seat, written and committed on request',
+  usage: 'identify SEAT [--by port|serial] [--write] [--all] [--timeout TIME] [--policies DIRECTORY] [--json]',
+  options: {
+    by: { type: 'string', help: 'port: whatever is plugged in there (default); serial: this one, wherever it is' },
+    write: { type: 'boolean', help: "write the rule into the seat's file, commit it where that is in git, and reload" },
+    all: { type: 'boolean', help: 'listen to what other seats have as well: whoever types there is taken for you' },
+    timeout: { type: 'string', help: 'wait this long: 60s, 5m (60s)' },
+    policies: { type: 'string', help: `directory with the seat files (${defaultPolicies})` },
+    json: { type: 'boolean', help: 'for machines' },
+  },
+  examples: [
+    { line: 'identify left', help: 'says what was touched and which rule would give it to left' },
+    { line: 'identify left --write', help: 'the port at which it is plugged becomes part of left' },
+    { line: 'identify left --by serial --write', help: 'this very keyboard, wherever it is plugged' },
+  ],
+  run: async (call: Call): Promise<ExitCode> => {
+    const { options } = call;
+    const [seat] = call.words;
+    if (seat === undefined) throw new Error('name the seat: hotseat seats lists them');
+    const by = byOf(options['by']);
+    const timeout = String(options['timeout'] ?? '60s');
+    const directory = String(options['policies'] ?? defaultPolicies);
+    if (process.getuid?.() !== 0) throw new Error('listening to devices needs root');
+    const [{ seatFileOf, writeRule }, { firstTouched }, { proposalsOf }, { ruleText }] = await Promise.all([
+      import('../identify/seat-file.js'),
+      import('../identify/listen.js'),
+      import('../identify/proposal.js'),
+      import('../policy/append-rule.js'),
+    ]);
+    const seatFile = seatFileOf(directory, seat);
+    const { file } = seatFile;
+
+    const owners = ownersOf((await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[]);
+    const theirs = (node: string): boolean => !['host', 'conflict', seat, undefined].includes(owners.get(node));
+    console.error(`press a key, move the mouse or touch what shall be at ${seat} (${timeout})`);
+    const stop = new AbortController();
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    const wanted = (node: string): boolean => options['all'] === true || !theirs(node);
+    const node = await firstTouched(wanted, duration('timeout', timeout), stop.signal);
+    if (node === undefined) {
+      console.error(`nothing was touched${options['all'] === true ? '' : '; what other seats have takes --all'}`);
+      return 1;
+    }
+
+    const { unit, info } = await deviceAt(node);
+    const proposals = proposalsOf(unit);
+    const rules = proposals.map(({ by: way, label, match }) => ({ by: way, rule: ruleText({ label, match }) }));
+    if (options['json'] === true) console.log(JSON.stringify({ device: info, file, proposals }, undefined, 2));
+    else {
+      console.log(render(describe(info), showsColours(process.stdout)));
+      if (info.owner !== seat)
+        for (const { by: way, rule } of rules)
+          console.log([`${reasons[way]}:`, ...rule.split('\n').map(printable)].join('\n'));
+    }
+    if (info.owner === seat) {
+      if (options['json'] !== true) console.log(`it is at ${seat} already`);
+      return 0;
+    }
+    const chosen = options['write'] === true ? (by ?? proposals[0]?.by) : await choice(call, proposals, file);
+    if (chosen === undefined) return 0;
+    const proposal = proposals.find((one) => one.by === chosen);
+    if (proposal === undefined) {
+      const why = chosen === 'serial' ? 'says no serial number or address of its own' : 'is at no port';
+      throw new Error(`the device ${why}: choose the other way with --by`);
+    }
+    const committed = await writeRule(seatFile, unit, proposal);
+    console.log(`${file}: "${proposal.label}" is written${committed ? ' and committed' : ''}`);
+    const { revision } = (await ask(controlSocket, { verb: 'reload', force: false }, 60_000)) as { revision: string };
+    console.log(`policy ${revision} is active`);
+    return 0;
+  },
+};
+
+const reasons: Readonly<Record<By, string>> = {
+  port: 'by port, whatever is plugged in there',
+  serial: 'by serial number, this one wherever it is plugged in',
+};
+
+function byOf(given: string | boolean | undefined): By | undefined {
+  if (given === undefined || given === 'port' || given === 'serial') return given;
+  throw new Error('--by takes port or serial');
+}
+
+/** Whose each node is. */
+const ownersOf = (infos: readonly DeviceInfo[]): Map<string, string> =>
+  new Map(infos.flatMap(({ nodes, owner }) => nodes.map((node): [string, string] => [node, owner])));
+
+async function deviceAt(node: string): Promise<{ unit: Unit; info: DeviceInfo }> {
+  const request = { verb: 'record', device: node, unmask: true } as const;
+  const fixture = (await ask(controlSocket, request, 10_000)) as Fixture;
+  const { parseFixture } = await import('../policy/fixture.js');
+  const read = parseFixture(node, JSON.stringify(fixture));
+  if ('diagnostics' in read) throw new Error(read.diagnostics.map(formatDiagnostic).join('\n'));
+  const infos = (await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[];
+  const info = infos.find(({ device }) => device === read.unit.id);
+  if (info === undefined) throw new Error(`${node} has gone meanwhile`);
+  return { unit: read.unit, info };
+}
+
+/** Asks on a terminal; elsewhere nothing is written without being told to. */
+async function choice({ options }: Call, proposals: readonly Proposal[], file: string): Promise<By | undefined> {
+  if (options['json'] === true || proposals.length === 0) return undefined;
+  if (!process.stdin.isTTY || !process.stdout.isTTY) {
+    console.log(`--write writes it into ${file}`);
+    return undefined;
+  }
+  const words = proposals.map(({ by }) => by);
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  try {
+    const answer = (await terminal.question(`write it into ${file}? [${words.join('/')}/no] `)).trim();
+    return words.find((word) => answer !== '' && word.startsWith(answer));
+  } finally {
+    terminal.close();
+  }
+}

@@ -1,0 +1,91 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
+import { apply, type Change, changesForInstall, changesForUninstall } from '../install/place.js';
+import { makeRepository } from '../install/repository.js';
+import { completionOf } from './completion.js';
+import { type Line, render, showsColours, soon } from './line.js';
+import { manPage } from './man.js';
+import { defaultPolicies } from './run.js';
+import type { Call, ExitCode, Verb, Verbs } from './verb.js';
+
+/** The program tree that this is part of: `dist/agent/cli/` lies three levels deep. */
+const program = resolve(import.meta.dirname, '../../..');
+const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
+const limit = { timeout: 120_000, stdio: 'inherit' } as const;
+
+function filesOf(verbs: Verbs): InstalledFile[] {
+  if (program === packaged.program) throw new Error('this is the package: apt installs and removes it');
+  return installedFiles(program, local(program), {
+    page: manPage(verbs, new Date()),
+    completion: (shell) => completionOf(shell, verbs) ?? '',
+  });
+}
+
+function say(changes: readonly Change[], more: readonly string[]): void {
+  const lines: Line[] = [
+    ...changes.map(({ path, what }): Line => [what === 'write' || what === 'remove' ? soon(what) : what, ` ${path}`]),
+    ...more,
+  ];
+  for (const line of lines) console.log(render(line, showsColours(process.stdout)));
+}
+
+const root = (): void => {
+  if (process.getuid?.() !== 0) throw new Error('this needs root; --dry-run does not');
+};
+
+/** `hotseat install`: for a checkout. The package has the same files in other places. */
+export const install = (verbs: () => Verbs): Verb => ({
+  summary: 'install the service from this checkout, and a policy repository that is ready to use',
+  usage: 'install [--dry-run] [--repository]',
+  options: {
+    'dry-run': dryRun,
+    repository: { type: 'boolean', help: `only make the repository, ${defaultPolicies}, as the package does` },
+  },
+  examples: [
+    { line: 'install --dry-run', help: 'which files would be written, and what would be run' },
+    { line: 'install', help: 'the units, man page and completions; the service runs afterwards' },
+  ],
+  run: async ({ options }: Call): Promise<ExitCode> => {
+    const only = options['repository'] === true;
+    const files = only ? [] : filesOf(verbs());
+    const changes = changesForInstall(files);
+    const made = existsSync(defaultPolicies) ? [] : [`make ${defaultPolicies}, a git repository`];
+    if (options['dry-run'] === true) {
+      say(changes, [...made, ...(only ? [] : ['systemctl daemon-reload', 'systemctl enable --now hotseat.service'])]);
+      return 0;
+    }
+    root();
+    await makeRepository(defaultPolicies, join(program, 'rules/policies'));
+    if (only) return 0;
+    apply(changes, files);
+    say(changes, made);
+    await execa('systemctl', ['daemon-reload'], limit);
+    await execa('systemctl', ['enable', '--now', 'hotseat.service'], limit);
+    return 0;
+  },
+});
+
+/** `hotseat uninstall`. */
+export const uninstall = (verbs: () => Verbs): Verb => ({
+  summary: 'give every device back and remove what install wrote; the policy stays',
+  usage: 'uninstall [--dry-run]',
+  options: { 'dry-run': dryRun },
+  examples: [{ line: 'uninstall --dry-run', help: 'what would be removed, and what would stay' }],
+  run: async ({ options }: Call): Promise<ExitCode> => {
+    const files = filesOf(verbs());
+    const changes = changesForUninstall(files);
+    if (options['dry-run'] === true) {
+      say(changes, ['systemctl disable --now hotseat.service', 'hotseat release', `keep ${defaultPolicies}`]);
+      return 0;
+    }
+    root();
+    await execa('systemctl', ['disable', '--now', 'hotseat.service'], { ...limit, reject: false });
+    const code = (await verbs()['release']?.run({ options: {}, words: [] })) ?? 0;
+    apply(changes, files);
+    say(changes, [`keep ${defaultPolicies}`]);
+    await execa('systemctl', ['daemon-reload'], limit);
+    return code;
+  },
+});

@@ -1,0 +1,98 @@
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { flag } from './help.js';
+import type { ExitCode, Verb, Verbs } from './verb.js';
+
+/** Text as man(7) shows it: no backslash is an escape, and a hyphen stays one that can be searched and copied. */
+const plain = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
+
+/** Text in lines of a page's source; one that begins with a full stop or a quote would be a request. */
+const prose = (text: string): string =>
+  plain(text)
+    .replace(/(?=\S)(.{1,76})(?:\s+|$)/g, '$1\n')
+    .trimEnd()
+    .replace(/^(?=[.'])/gm, '\\&');
+
+const files: readonly (readonly [string, string])[] = [
+  ['/etc/hotseat/policies', 'The seat files: a git repository, or a directory.'],
+  ['/etc/default/hotseat', 'Options of the daemon.'],
+  ['/run/hotseat/control.sock', 'Where the daemon is asked; who may ask for what is said above.'],
+  ['/run/hotseat/loans.json', 'What was given to seats by hand; forgotten at a boot.'],
+  ['/var/lib/hotseat/last-good.json', 'The policy that was good last.'],
+  ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],
+  ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as the host reads it; made anew by the daemon.'],
+];
+
+/** The page hotseat(8), in man(7) macros. */
+export function manPage(verbs: Verbs, date: Date): string {
+  const section = (name: string, ...lines: string[]): string[] => [`.SH ${name}`, ...lines];
+  return [
+    `.TH HOTSEAT 8 ${date.toISOString().slice(0, 10)} Hotseat "System administration"`,
+    ...section('NAME', 'hotseat \\- gives each device to the seat whose container shall have it'),
+    ...section('SYNOPSIS', '.B hotseat', '.I verb', '[\\fIoptions\\fR] [\\fIwords\\fR]'),
+    ...section(
+      'DESCRIPTION',
+      prose(
+        'One PC, several people: each seat is a screen, a keyboard, a mouse and an operating system of its own in a ' +
+          'container. Hotseat is the agent on the host that gives a device to the right seat the moment it is plugged ' +
+          'in, and to nobody else.',
+      ),
+      'What belongs to whom is said by seat files.',
+    ),
+    ...section('VERBS', ...Object.entries(verbs).flatMap(([name, verb]) => verbLines(name, verb))),
+    ...section(
+      'PERMISSIONS',
+      prose(
+        'What changes something (reload, confirm, attach, detach), plan and log are for root and for the members of the ' +
+          'group hotseat-admin. Everything else that asks the daemon is for every user of the host; where there is a ' +
+          'group hotseat, for its members.',
+      ),
+    ),
+    ...section('EXIT STATUS', ...tagged([['0', 'Fine.']]), ...tagged([['1', 'The answer is no.']])),
+    ...tagged([['2', 'Misuse or fault.']]),
+    ...section(
+      'ENVIRONMENT',
+      ...tagged([['NO_COLOR', 'No colours, whatever the terminal.']]),
+      ...tagged([['LXC_NAME', 'The container, when LXC runs a hook.']]),
+    ),
+    ...section('FILES', ...tagged(files)),
+    ...section(
+      'NOTES',
+      prose('A way back in: once the service has been stopped, the text consoles have their keyboards back.'),
+      '.PP',
+      prose(
+        "With hotseat.disable on the kernel's command line nothing of Hotseat starts, and every device is the host's.",
+      ),
+    ),
+    ...section('SEE ALSO', '.BR loginctl (1),', '.BR udevadm (8),', '.BR lxc.container.conf (5)'),
+    '',
+  ].join('\n');
+}
+
+function verbLines(name: string, { usage, summary, options, examples }: Verb): string[] {
+  const sentence = `${summary.charAt(0).toUpperCase()}${summary.slice(1)}.`;
+  return [
+    `.SS ${name}`,
+    `.B hotseat ${plain(usage)}`,
+    '.PP',
+    prose(sentence),
+    ...tagged(Object.entries(options).map(([key, option]) => [flag(key, option), option.help])),
+    ...(examples.length > 0 ? ['.PP', examples.length > 1 ? 'Examples:' : 'Example:'] : []),
+    ...examples.flatMap((example) => ['.TP', `.B hotseat ${plain(example.line)}`, prose(example.help)]),
+  ];
+}
+
+const tagged = (items: readonly (readonly [string, string])[]): string[] =>
+  items.flatMap(([tag, text]) => ['.TP', `.B ${plain(tag)}`, prose(text)]);
+
+/** `hotseat man`; its date is that of the build. */
+export const man = (verbs: () => Verbs): Verb => ({
+  summary: 'the manual page, as man reads it',
+  usage: 'man',
+  options: {},
+  examples: [{ line: 'man | man -l -', help: 'reads it' }],
+  run: async (): Promise<ExitCode> => {
+    process.stdout.write(manPage(verbs(), statSync(fileURLToPath(import.meta.url)).mtime));
+    return 0;
+  },
+});

@@ -1,0 +1,17 @@
+import { parseArgs } from 'node:util';
+import type { Call, Verb } from './verb.js';
+
+/** A verb's arguments as what it is called with, or what is wrong with them. `--help` is an option of every verb. */
+export function parse(verb: Pick<Verb, 'options'>, args: readonly string[]): Call | string {
+  const options = Object.fromEntries(Object.entries(verb.options).map(([key, { type }]) => [key, { type }]));
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...options, help: { type: 'boolean', short: 'h' } },
+      allowPositionals: true,
+    });
+    return { options: values, words: positionals };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}

@@ -1,0 +1,16 @@
+import type { ExitCode, Verb } from './verb.js';
+
+/** `hotseat release`: what an uninstallation does first. */
+export const release: Verb = {
+  summary: 'give everything back to the host, as if there were no agent; one that runs is to be stopped first',
+  usage: 'release',
+  options: {},
+  examples: [{ line: 'release', help: 'after systemctl stop hotseat: devices, consoles and containers are as before' }],
+  run: async (): Promise<ExitCode> => {
+    if (process.getuid?.() !== 0) throw new Error('giving devices back needs root');
+    const [{ pino }, { release: giveBack }] = await Promise.all([import('pino'), import('../release.js')]);
+    const failed = await giveBack(pino({ name: 'hotseat', level: 'warn' }, pino.destination({ dest: 2, sync: true })));
+    for (const line of failed) console.error(`hotseat release: ${line}`);
+    return failed.length > 0 ? 2 : 0;
+  },
+};

@@ -1,0 +1,91 @@
+import { changesOf, ownerOf, ownerText } from '../core/changes.js';
+import { decider } from '../core/decide.js';
+import type { Unit } from '../core/device.js';
+import { isLoan } from '../core/loan.js';
+import { isKind, property } from '../core/match.js';
+import { nameOf } from '../core/name.js';
+import { kinds, lineOf, type Policy, type Rule } from '../core/policy.js';
+import type { Verdict } from '../core/verdict.js';
+import { type Fixture, fixtureOf } from '../policy/fixture.js';
+import { machineKey, maskFixture } from '../policy/mask.js';
+import { ControlError } from './error.js';
+import type { DeviceInfo, Explanation, Plan, RuleResult } from './messages.js';
+
+/** `left.yaml:5@1a2b3c4d5e6f`: a rule's place at the revision that is active. */
+const placeOf = (rule: Rule, revision: string): string =>
+  isLoan(rule) ? lineOf(rule.place) : `${lineOf(rule.place)}@${revision.slice(0, 12)}`;
+
+/** One unit as `hotseat devices` shows it. */
+export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: string): DeviceInfo {
+  const { head } = unit;
+  return {
+    device: unit.id,
+    name: nameOf(unit),
+    nodes: unit.nodes.flatMap(({ node }) => node ?? []),
+    port: property(head, 'ID_PATH'),
+    kinds: kinds.filter((kind) => isKind(kind, head)),
+    owner: verdict === undefined ? 'host' : ownerText(ownerOf(verdict)),
+    rules:
+      verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
+  };
+}
+
+/** Every rule of the policy held against one unit: which won, and what failed first in each of the others. */
+export function explanationOf(
+  unit: Unit,
+  verdict: Verdict | undefined,
+  revision: string,
+  withheld: Explanation['withheld'],
+): Explanation {
+  const taken = new Map<string, Rule>();
+  let loan: string | undefined;
+  const trace = (verdict?.trace ?? []).map(({ seat, rule, failed }): RuleResult => {
+    const first = taken.get(seat);
+    const before =
+      loan !== undefined
+        ? `matches, but the device was attached to ${loan} by hand`
+        : first && `${lineOf(first.place)} of the seat comes first`;
+    const shadowed = failed ?? before;
+    if (failed === undefined && first === undefined) taken.set(seat, rule);
+    if (failed === undefined && isLoan(rule)) loan ??= seat;
+    return { seat, label: rule.label, place: placeOf(rule, revision), failed: shadowed };
+  });
+  return { ...infoOf(unit, verdict, revision), trace, withheld };
+}
+
+/** What a policy would change for the devices that are here now; nothing is done. */
+export function planOf(policy: Policy, units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Plan {
+  const { changes, dangers } = changesOf(units, judged, decider(policy));
+  return {
+    revision: policy.revision,
+    changes: changes.map(({ unit, from, to }) => ({
+      device: unit.id,
+      name: nameOf(unit),
+      from: ownerText(from),
+      to: ownerText(to),
+    })),
+    dangers,
+  };
+}
+
+/** The unit that people mean: by a node, a path in sysfs, a kernel name, or a name that only one device has. */
+export function findUnit(units: readonly Unit[], wanted: string): Unit {
+  const names = ({ id, head, nodes }: Unit): (string | undefined)[] => [
+    id,
+    ...[head, ...nodes].flatMap(({ syspath, sysname, node, links }) => [syspath, sysname, node, ...links]),
+    head.attributes['name'],
+  ];
+  const found = units.filter((unit) => names(unit).includes(wanted));
+  const [unit] = found;
+  if (unit === undefined) throw new ControlError(`no device ${JSON.stringify(wanted)}: hotseat devices lists them`);
+  if (found.length === 1) return unit;
+  throw new ControlError(`${found.length} devices are ${JSON.stringify(wanted)}: name one by its node or path`, [
+    ...found.map(({ id }) => id),
+  ]);
+}
+
+/** The unit that people mean, as a fixture for tests and reports. */
+export function recordOf(units: readonly Unit[], wanted: string, unmask: boolean): Fixture {
+  const fixture = fixtureOf(findUnit(units, wanted));
+  return unmask ? fixture : maskFixture(fixture, machineKey());
+}

@@ -1,0 +1,168 @@
+import type { Measure } from '../core/happening.js';
+import { nodeClasses } from '../seat/layout.js';
+import type { Status } from './messages.js';
+
+/** A number and what tells it from the others of its name. */
+export interface Sample {
+  /** Follows the name of the family: `_bucket`, `_sum`, `_count`. */
+  readonly suffix?: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+/** All numbers of one name. */
+export interface Family {
+  readonly name: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly samples: readonly Sample[];
+}
+
+/** Upper bounds, s: what the design promises of one event (0.5 ms, 2 ms) has bounds of its own. */
+const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10];
+
+/** How long something took, counted by upper bounds. */
+export class Histogram {
+  private readonly counts = bounds.map(() => 0);
+  private sum = 0;
+  private count = 0;
+
+  observe(seconds: number): void {
+    this.sum += seconds;
+    this.count += 1;
+    const at = bounds.findIndex((bound) => seconds <= bound);
+    if (at >= 0) this.counts[at] = (this.counts[at] ?? 0) + 1;
+  }
+
+  samples(): Sample[] {
+    let below = 0;
+    const buckets = bounds.map((bound, index): Sample => {
+      below += this.counts[index] ?? 0;
+      return { suffix: '_bucket', labels: { le: String(bound) }, value: below };
+    });
+    return [
+      ...buckets,
+      { suffix: '_bucket', labels: { le: '+Inf' }, value: this.count },
+      { suffix: '_sum', labels: {}, value: this.sum },
+      { suffix: '_count', labels: {}, value: this.count },
+    ];
+  }
+}
+
+/** What is counted while the agent runs. */
+export class Counts {
+  private readonly histograms = { plan: new Histogram(), announce: new Histogram() };
+
+  readonly measure: Measure = (what, seconds) => this.histograms[what].observe(seconds);
+
+  families(): Family[] {
+    const { plan, announce } = this.histograms;
+    return [
+      histogram('hotseat_plan_duration_seconds', 'Comparing what a seat has with what it shall have.', plan),
+      histogram(
+        'hotseat_announce_duration_seconds',
+        "From udevd's message being received to the node being announced in the container.",
+        announce,
+      ),
+    ];
+  }
+}
+
+/** What the trail says of itself. */
+interface TrailFacts {
+  readonly lost: number;
+  /** By what it was and how it ended: `bind done`. */
+  readonly ended: ReadonlyMap<string, number>;
+}
+
+const deeds = ['policy', 'confirm', 'attach', 'detach', 'bind', 'unbind', 'revoke'];
+const ends = ['done', 'gone', 'failed'];
+const states = ['waiting', 'setup', 'running', 'frozen'];
+
+/** Everything that can be counted, from what the agent answers to `status` and from what it has counted itself. Pure. */
+export function metricsOf(status: Status, trail: TrailFacts, counted: readonly Family[]): Family[] {
+  const { seats, udev } = status;
+  // Every value that a label can have is there from the start, so that a rate has something to begin with.
+  const bindings = seats.flatMap(({ seat, devices }) =>
+    nodeClasses.map((name): Sample => {
+      const value = devices.filter(
+        ({ node }) => node !== undefined && /^\/dev\/([a-z]+)/.exec(node)?.[1] === name,
+      ).length;
+      return { labels: { seat, class: name }, value };
+    }),
+  );
+  const records = deeds.flatMap((what) =>
+    ends.map((end): Sample => ({ labels: { what, end }, value: trail.ended.get(`${what} ${end}`) ?? 0 })),
+  );
+  const inState = (state: string): number => seats.filter((seat) => seat.state === state).length;
+  return [
+    gauge('hotseat_bindings', 'Nodes that seats have now.', bindings),
+    gauge(
+      'hotseat_seats',
+      'Seats by the state of their containers.',
+      states.map((state) => one(inState(state), { state })),
+    ),
+    gauge(
+      'hotseat_seat_problem',
+      'Whether something keeps a seat from what it shall have.',
+      seats.map(({ seat, problem }) => one(problem === undefined ? 0 : 1, { seat })),
+    ),
+    gauge('hotseat_conflicts', 'Devices that two seats want, bound to neither.', [one(status.conflicts.length)]),
+    gauge('hotseat_attached', 'Devices that were given to a seat by hand.', [one(status.attached.length)]),
+    gauge('hotseat_leaks', 'Ways in which keys may reach somebody else.', [one(status.leaks.length)]),
+    gauge('hotseat_policy_info', 'The policy that is active.', [one(1, { revision: status.revision })]),
+    gauge('hotseat_policy_errors', 'What is wrong with the policy that was looked at last.', [
+      one(status.policyErrors.length),
+    ]),
+    counter('hotseat_udev_events_total', "udevd's messages.", udev.events),
+    counter(
+      'hotseat_udev_overruns_total',
+      'Times that messages of udevd were lost, and everything read anew.',
+      udev.overruns,
+    ),
+    counter('hotseat_udev_restarts_total', 'Times that the udev process was started again.', udev.restarts),
+    {
+      name: 'hotseat_audit_records_total',
+      type: 'counter',
+      help: 'Deeds on record, by how they ended.',
+      samples: records,
+    },
+    counter('hotseat_audit_failures_total', 'Lines of the audit trail that could not be written.', trail.lost),
+    ...counted,
+  ];
+}
+
+const one = (value: number, labels: Sample['labels'] = {}): Sample => ({ labels, value });
+const gauge = (name: string, help: string, samples: readonly Sample[]): Family => ({
+  name,
+  type: 'gauge',
+  help,
+  samples,
+});
+const counter = (name: string, help: string, value: number): Family => ({
+  ...{ name, type: 'counter', help },
+  samples: [one(value)],
+});
+const histogram = (name: string, help: string, counted: Histogram): Family => ({
+  ...{ name, type: 'histogram', help },
+  samples: counted.samples(),
+});
+
+/** Families in Prometheus' text format (exposition formats, version 0.0.4). */
+export const exposition = (families: readonly Family[]): string =>
+  families
+    .flatMap(({ name, type, help, samples }) => [
+      `# HELP ${name} ${escaped(help, /[\\\n]/g)}`,
+      `# TYPE ${name} ${type}`,
+      ...samples.map(({ suffix = '', labels, value }) => `${name}${suffix}${labelled(labels)} ${value}`),
+    ])
+    .map((line) => `${line}\n`)
+    .join('');
+
+function labelled(labels: Sample['labels']): string {
+  const pairs = Object.entries(labels).map(([key, value]) => `${key}="${escaped(value, /[\\\n"]/g)}"`);
+  return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
+}
+
+const escaped = (text: string, special: RegExp): string =>
+  text.replace(special, (char) => (char === '\n' ? '\\n' : `\\${char}`));

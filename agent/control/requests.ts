@@ -1,0 +1,99 @@
+import type { Asker } from '../core/audit.js';
+import { ownerOf, ownerText } from '../core/changes.js';
+import { sameThing, thingOf } from '../core/loan.js';
+import type { Loan } from '../core/policy.js';
+import type { Engines } from '../engines/all.js';
+import type { Consoles } from '../host/consoles.js';
+import type { House } from '../house.js';
+import type { Keeper } from '../keeper.js';
+import type { Lender } from '../lender.js';
+import type { LoanBook } from '../policy/loan-book.js';
+import type { UdevSource } from '../udev/source.js';
+import type { DeviceTable } from '../udev/table.js';
+import { explanationOf, findUnit, infoOf, planOf, recordOf } from './inspect.js';
+import type { Answerable, Attached, Status } from './messages.js';
+import { type Counts, metricsOf } from './metrics.js';
+import { attachedOf, statusOf } from './status.js';
+import type { Trail } from './trail.js';
+
+/** The rooms that answer. */
+export interface Rooms {
+  readonly house: House;
+  readonly table: DeviceTable;
+  readonly keeper: Keeper;
+  readonly lender: Lender;
+  readonly book: LoanBook;
+  readonly engines: Engines;
+  readonly consoles: Consoles;
+  readonly udev: UdevSource;
+  readonly trail: Trail;
+  readonly counts: Counts;
+}
+
+/** Answers what clients ask over the control socket, one request after the other or several at once. */
+export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<unknown> {
+  const { house, table, keeper, lender, trail, counts } = rooms;
+  return async (request, by) => {
+    switch (request.verb) {
+      case 'status':
+        return status(rooms);
+      case 'reload':
+        return { revision: await keeper.reload(request.force, request.confirmMs, by) };
+      case 'confirm':
+        return { revision: keeper.confirm(by) };
+      case 'attach': {
+        const { device, seat, forMs, force } = request;
+        return attached(rooms, await lender.lend({ device, seat, forMs, force }, by));
+      }
+      case 'detach':
+        return attached(rooms, await lender.takeBack(request.device, by));
+      case 'devices':
+        return table.units().map((unit) => infoOf(unit, house.judged.get(unit.id), house.revision));
+      case 'explain': {
+        const unit = findUnit(table.units(), request.device);
+        return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id));
+      }
+      case 'record':
+        return recordOf(table.units(), request.device, request.unmask);
+      case 'plan':
+        return planOf(await keeper.peek(request.revision), table.units(), house.judged);
+      case 'metrics':
+        return metricsOf(status(rooms), trail, counts.families());
+      case 'wait':
+        return wait(rooms, request.container, request.timeoutMs);
+    }
+  };
+}
+
+const status = ({ house, table, keeper, book, engines, consoles, udev }: Rooms): Status =>
+  statusOf(house, table, {
+    policyErrors: keeper.errors,
+    trialEnds: keeper.trialEnds,
+    udev: udev.stats,
+    leaks: consoles.leaks(),
+    loans: book.loans,
+    engines,
+  });
+
+/** A loan that was made or ended, and whose the device is now, if it is plugged. */
+function attached({ house, table }: Rooms, loan: Loan): Attached {
+  const unit = table.units().find((other) => sameThing(thingOf(other), loan.thing));
+  const verdict = unit && house.judged.get(unit.id);
+  if (unit === undefined || verdict === undefined) {
+    return { ...attachedOf(loan), owner: 'not plugged', problem: undefined };
+  }
+  const owner = ownerOf(verdict);
+  const holders = house.holders(unit.id);
+  const settled = ownerText([...holders].sort()) === (typeof owner === 'string' ? '' : ownerText([...owner].sort()));
+  const why = house.problems().join('; ') || 'it is on its way';
+  const problem = settled ? undefined : `it is at ${ownerText(holders) || 'no seat'} now: ${why}`;
+  return { ...attachedOf(loan), owner: ownerText(owner), problem };
+}
+
+/** Settles when everything that the named container shall have is granted to it, or the time is over. */
+async function wait({ house, engines }: Rooms, container: string, timeoutMs: number): Promise<void> {
+  const policy = house.seatOfContainer(container);
+  if (policy === undefined) return;
+  house.populate(engines.list());
+  await Promise.race([house.serve([policy.seat]), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+}

@@ -1,0 +1,57 @@
+import { ownerOf, ownerText } from './changes.js';
+import type { Claim, Verdict } from './verdict.js';
+
+/** A HID device's own name in sysfs: bus, vendor, product, and a number that counts up (hid-core.c, hid_add_device). */
+const part = /\/[0-9A-F]{4,}:[0-9A-F]{4,}:[0-9A-F]{4,}\.[0-9A-F]{4,}(?=\/)/g;
+
+/** The HID devices that something is part of, outermost first: a wireless receiver is one, and what is paired with it another. */
+export const hidDevicesAbove = (syspath: string): string[] =>
+  [...syspath.matchAll(part)].map((match) => syspath.slice(0, match.index + match[0].length));
+
+/** The HID device whose raw node this is; undefined for anything else. */
+export function hidDeviceOf(syspath: string): string | undefined {
+  if (!syspath.includes('/hidraw/')) return undefined; // nearly always, and much sooner known
+  const hid = /^(.*)\/hidraw\/hidraw\d+$/.exec(syspath)?.[1];
+  return hid !== undefined && hidDevicesAbove(syspath).includes(hid) ? hid : undefined;
+}
+
+/**
+ * Whether what is done at one of two devices can be read at the other: they are the same, or one is the raw node of a
+ * HID device that the other is part of. No two seats may have two such.
+ */
+export const overhears = (a: string, b: string): boolean => a === b || reads(a, b) || reads(b, a);
+
+function reads(raw: string, other: string): boolean {
+  const hid = hidDeviceOf(raw);
+  return hid !== undefined && other.startsWith(`${hid}/`);
+}
+
+/** An input of a HID device, and whose it is; no verdict while udevd has not finished with it. */
+export interface HidInput {
+  /** `input7`. */
+  readonly name: string;
+  readonly verdict: Verdict | undefined;
+}
+
+/** Where a raw node goes: along with the inputs to the seat that asked for it, or, though asked for, to nobody. */
+export type Placement =
+  | { readonly kind: 'seat'; readonly claim: Claim }
+  | { readonly kind: 'withheld'; readonly reason: string };
+
+/**
+ * Places the raw node of a HID device: through it all inputs of the device are read, so that it goes only where all of
+ * them are, and to one seat alone. Undefined when no rule asks for it. Pure.
+ */
+export function placementOf(inputs: readonly HidInput[]): Placement | undefined {
+  const claims = inputs.flatMap(({ verdict }) => (verdict?.kind === 'seat' ? verdict.claims : []));
+  const claim = claims.find(({ rule }) => rule.hidraw);
+  if (claim === undefined) return undefined;
+  const alone = inputs.every(
+    ({ verdict }) => verdict?.kind === 'seat' && verdict.claims.length === 1 && verdict.claims[0]?.seat === claim.seat,
+  );
+  if (alone) return { kind: 'seat', claim };
+  const whose = inputs.map(
+    ({ name, verdict }) => `${name} ${verdict === undefined ? 'unknown' : ownerText(ownerOf(verdict))}`,
+  );
+  return { kind: 'withheld', reason: `its inputs are not all of one seat alone: ${whose.join(', ')}` };
+}

@@ -1,0 +1,74 @@
+import { isJoint, type SeatSubsystem, type Unit } from './device.js';
+import { property } from './match.js';
+import type { Condition, Loan, Policy, Rule, SeatPolicy, Thing } from './policy.js';
+import type { Claim } from './verdict.js';
+
+/** Stands for the file that a rule of a loan is not in. */
+const file = 'hotseat attach';
+
+/** Whether a rule is that of a loan. */
+export const isLoan = (rule: Rule): boolean => rule.place.line === 0;
+
+export function thingOf({ subsystem, head }: Unit): Thing {
+  const path = property(head, 'ID_PATH');
+  const own = path === '' && subsystem === 'input';
+  const said = (text: string | undefined): string | undefined => (own && text !== '' ? text : undefined);
+  return {
+    subsystem,
+    path,
+    serial: property(head, 'ID_SERIAL'),
+    sysname: path === '' && subsystem !== 'input' ? head.sysname : undefined,
+    name: said(head.attributes['name']?.trimEnd()),
+    uniq: said(head.attributes['uniq']?.trimEnd()),
+  };
+}
+
+export const sameThing = (a: Thing, b: Thing): boolean =>
+  (['subsystem', 'path', 'serial', 'sysname', 'name', 'uniq'] as const).every((key) => a[key] === b[key]);
+
+/** When a loan ends, and by whom it was made, in words. */
+export const termsOf = ({ until, by }: Loan): string =>
+  `until ${until === undefined ? 'hotseat detach' : new Date(until).toISOString()}, by uid ${by}`;
+
+/** The loans of a policy as claims, for the seats that it has; the one that comes first wins. */
+export function lent({ loans = [], seats }: Policy): Claim[] {
+  return loans
+    .filter(({ seat }) => seats.some((policy) => policy.seat === seat))
+    .map((loan) => ({ seat: loan.seat, rule: ruleOf(loan) }));
+}
+
+/** Classes of devices that are lent to a seat, whatever its rules are about. */
+export const lentTo = ({ loans = [] }: Policy, { seat }: SeatPolicy): SeatSubsystem[] =>
+  loans.filter((loan) => loan.seat === seat).map(({ thing }) => thing.subsystem);
+
+/** A loan is a rule like any other, so that udev and the agent read it alike. */
+function ruleOf(loan: Loan): Rule {
+  const { thing } = loan;
+  const own = (key: 'name' | 'uniq'): Condition[] =>
+    thing[key] === undefined ? [] : [{ on: 'attribute', key, patterns: [literal(thing[key])] }];
+  return {
+    label: termsOf(loan),
+    place: { file, line: 0, column: 0 },
+    conditions: [
+      { on: 'subsystem', patterns: [thing.subsystem], negate: false },
+      { on: 'property', key: 'ID_PATH', patterns: [literal(thing.path)], negate: false },
+      { on: 'property', key: 'ID_SERIAL', patterns: [literal(thing.serial)], negate: false },
+      ...(thing.sysname === undefined
+        ? []
+        : [{ on: 'sysname' as const, patterns: [literal(thing.sysname)], negate: false }]),
+      ...own('name'),
+      ...own('uniq'),
+    ],
+    share: false,
+    access: {},
+    byName: isJoint({ subsystem: thing.subsystem, sysname: thing.sysname ?? '' }),
+    revoke: 'auto',
+    hidraw: false,
+  };
+}
+
+/** A pattern that matches this text: no wildcard is one, and what cannot stand in a udev rule is any byte. */
+const literal = (text: string): string =>
+  text
+    .replace(/[*?[]/g, '[$&]')
+    .replace(/["|\\\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (char) => '?'.repeat(Buffer.byteLength(char)));

@@ -1,0 +1,51 @@
+import { type KernelFacts, type Need, needs, type Refusal } from './facts.js';
+import { about, type Finding } from './finding.js';
+
+const { ok, warning, problem } = about('kernel');
+
+/** What each is for, and since when Linux has it. */
+const purpose: Readonly<Record<Need, string>> = {
+  openat2: 'opening files of containers without following links, Linux 5.6',
+  pidfd: 'taking open devices back, Linux 5.6',
+  mounts: 'grafts into running containers, Linux 5.12',
+  'device programs': 'grants, CONFIG_CGROUP_BPF',
+};
+
+/** Whether this kernel has what the agent needs. */
+export const checkKernel = ({ release, disabled, cgroups, tried }: KernelFacts): Finding[] => [
+  ...(tried === undefined ? [] : [...refused(release, tried.refusals), withdrawalFinding(tried.withdrawal)]),
+  cgroupFinding(cgroups),
+  ...(disabled
+    ? [
+        problem(
+          "hotseat.disable is on the command line: nothing of Hotseat starts, every device is the host's",
+          'boot without it',
+        ),
+      ]
+    : []),
+];
+
+function refused(release: string, refusals: Readonly<Record<Need, Refusal>>): Finding[] {
+  const findings = needs.flatMap((need) => {
+    const reason = refusals[need];
+    return reason === undefined
+      ? []
+      : [problem(`no ${need} (${purpose[need]}): ${reason}`, 'boot a kernel of Debian 12 or newer, on the PC itself')];
+  });
+  return findings.length > 0 ? findings : [ok(`Linux ${release} has ${needs.join(', ')}`)];
+}
+
+const withdrawalFinding = (refusal: Refusal): Finding =>
+  refusal === undefined
+    ? ok('it withdraws a grant by itself when its device goes')
+    : warning(
+        `it cannot withdraw a grant by itself: ${refusal}`,
+        "a grant ends with udev's message instead, and not while the agent is down: boot a kernel with kprobes and BTF",
+      );
+
+function cgroupFinding(root: string | undefined): Finding {
+  const remedy = 'boot with systemd.unified_cgroup_hierarchy=1';
+  if (root === undefined) return problem('there is no cgroup2 hierarchy, on which grants hang', remedy);
+  if (root === '/sys/fs/cgroup') return ok('cgroups are unified');
+  return warning(`cgroups are hybrid (${root}): containers that engines keep in cgroups v1 are not found`, remedy);
+}

@@ -1,0 +1,76 @@
+import type { Status } from '../control/messages.js';
+import type { ServiceFacts, UnitFacts } from './facts.js';
+import { about, type Finding } from './finding.js';
+
+const udev = about('udev');
+const service = about('service');
+
+/** Whether udevd answers and knows of the policy, whether the service runs, and what the agent itself complains of. */
+export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabled: boolean): Finding[] {
+  const findings: Finding[] = [];
+  if (udevd !== undefined) {
+    findings.push(
+      udevd.refusal === undefined
+        ? udev.ok('udevd answers')
+        : udev.problem(`udevd does not answer: ${udevd.refusal}`, 'systemctl start systemd-udevd'),
+    );
+  }
+  // With hotseat.disable it is off because it was told to be, and that has been said.
+  if (disabled) return findings;
+  if (unit !== undefined) findings.push(unitFinding(unit));
+  if ('silent' in agent) {
+    // An ordinary user may not ask one that runs; of one that does not, the unit has told.
+    if (udevd === undefined && unit?.active === 'active')
+      findings.push(service.warning(agent.silent, 'run it as root'));
+    else if (unit === undefined || unit.active === 'active') {
+      const remedy = 'systemctl restart hotseat; journalctl -u hotseat says what happened';
+      findings.push(service.problem(agent.silent, remedy));
+    }
+    return findings;
+  }
+  if (!rules && agent.status.seats.length > 0) {
+    findings.push(
+      udev.problem("the host's udev does not know the policy: its rules are missing", 'systemctl restart hotseat'),
+    );
+  }
+  return [...findings, ...complaints(agent.status)];
+}
+
+function unitFinding({ load, active, file, result, restarts }: UnitFacts): Finding {
+  if (load === 'not-found')
+    return service.problem(
+      'hotseat.service is not installed',
+      'apt install the package, or hotseat install in a checkout',
+    );
+  if (active !== 'active') {
+    const how = result === 'success' ? active : `${active}, because of ${result}`;
+    return service.problem(
+      `hotseat.service is ${how}`,
+      'systemctl start hotseat; journalctl -u hotseat says what happened',
+    );
+  }
+  if (file === 'disabled') return service.warning('hotseat.service is not started at boot', 'systemctl enable hotseat');
+  if (restarts > 0) {
+    const remedy = 'journalctl -u hotseat -p warning says why';
+    return service.warning(`hotseat.service runs, and was started anew ${restarts} times`, remedy);
+  }
+  return service.ok('hotseat.service runs');
+}
+
+/** What `hotseat status` calls wrong; the seats' own problems are told with them. */
+function complaints({ revision, seats, policyErrors, conflicts, leaks }: Status): Finding[] {
+  return [
+    service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
+    ...policyErrors.map((error) => service.problem(`policy refused: ${error}`, 'hotseat check shows all mistakes')),
+    ...conflicts.map(({ device, rules }) =>
+      service.problem(
+        `${device} is wanted by ${rules.join(' and ')}, and bound to neither`,
+        `make the rules exclude each other: hotseat explain ${device}`,
+      ),
+    ),
+    ...seats.flatMap(({ seat, problem }) =>
+      problem === undefined ? [] : [about(`seat ${seat}`).problem(problem, 'journalctl -u hotseat tells more')],
+    ),
+    ...leaks.map((leak) => service.warning(leak, 'host.yaml: console: mute')),
+  ];
+}

@@ -1,0 +1,34 @@
+import { checkKernel } from './check-kernel.js';
+import { checkPolicy } from './check-policy.js';
+import { checkSeat } from './check-seat.js';
+import { checkService } from './check-service.js';
+import { engineFacts } from './engine-facts.js';
+import type { Facts } from './facts.js';
+import { about, type Finding } from './finding.js';
+import { kernelFacts } from './kernel-facts.js';
+import { policyFacts } from './policy-facts.js';
+import { seatFacts } from './seat-facts.js';
+import { serviceFacts } from './service-facts.js';
+
+/** Looks at this PC and says what it finds. `policies`: where seat files are when the daemon's options do not say. */
+export async function examine(policies: string): Promise<Finding[]> {
+  const root = process.getuid?.() === 0;
+  const policy = await policyFacts(policies);
+  return diagnose({
+    kernel: kernelFacts(root),
+    service: await serviceFacts(root),
+    policy,
+    engines: await engineFacts(),
+    seats: root ? await seatFacts(policy.seats) : undefined,
+  });
+}
+
+/** What there is to say about a PC, given what is known of it. */
+export const diagnose = ({ kernel, service, policy, engines, seats }: Facts): Finding[] => [
+  ...checkKernel(kernel),
+  ...checkService(service, kernel.disabled),
+  ...checkPolicy(policy, engines),
+  ...(seats === undefined
+    ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
+    : seats.flatMap(checkSeat)),
+];

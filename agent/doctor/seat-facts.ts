@@ -1,0 +1,74 @@
+import { classesOf } from '../core/classes.js';
+import type { SeatPolicy } from '../core/policy.js';
+import { Engines } from '../engines/all.js';
+import type { Container } from '../engines/engine.js';
+import { pidsBelow, sharesNetwork } from '../engines/process.js';
+import { cgroupRoot } from '../kernel/cgroup.js';
+import { Namespaces } from '../kernel/namespaces.js';
+import { readOptional } from '../kernel/read.js';
+import { deafMonitors } from '../seat/deaf.js';
+import { missingGrafts } from '../seat/graft.js';
+import { graftsOf, seatRoot } from '../seat/layout.js';
+import type { ContainerFacts, SeatFacts } from './facts.js';
+import { lxcConfig } from './lxc-config.js';
+import { xorgFacts } from './xorg-facts.js';
+
+/** Capabilities with which a program of any id can be had, by bit (linux/capability.h): CAP_SYS_ADMIN. */
+const sysAdmin = 1n << 21n;
+
+/** What each seat's container is like, seen from outside; nothing in one is changed. Needs root. */
+export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts[]> {
+  const namespaces = new Namespaces();
+  let engines: Engines | undefined;
+  try {
+    const found = new Engines(cgroupRoot(), () => undefined);
+    engines = found;
+    const running = found.list();
+    const facts: SeatFacts[] = [];
+    for (const policy of seats) {
+      const { container, seat } = policy;
+      const { engine, name, user } = container;
+      const its = running.find((other) => other.engine === engine && other.name === name && other.user === user);
+      facts.push({
+        seat,
+        container,
+        found: its === undefined ? { absent: found.absence(container) } : await containerFacts(policy, its, namespaces),
+      });
+    }
+    return facts;
+  } catch (error) {
+    const absent = `its container cannot be looked for: ${(error as Error).message}`;
+    return seats.map(({ seat, container }) => ({ seat, container, found: { absent } }));
+  } finally {
+    engines?.close();
+    namespaces.close();
+  }
+}
+
+async function containerFacts(
+  policy: SeatPolicy,
+  container: Container,
+  namespaces: Namespaces,
+): Promise<ContainerFacts> {
+  const { pid, cgroup, uid, engine, name, user } = container;
+  const seatPath = seatRoot(policy.seat);
+  const asked = engine === 'lxc' && user === undefined ? await lxcConfig(name, seatPath) : undefined;
+  return {
+    sharesNetwork: sharesNetwork(pid),
+    init: commandOf(pid),
+    ungrafted: missingGrafts(pid, seatPath, graftsOf(classesOf(policy))).map(({ target }) => `/${target}`),
+    configured: asked?.mountsSeat,
+    ownUdevd: pidsBelow(cgroup).some((inside) => commandOf(inside) === 'systemd-udevd'),
+    deaf: deafMonitors(pid, cgroup),
+    mayEditMaps: uid === 0 && hasSysAdmin(pid) && asked?.deniesBpf !== true,
+    xorg: await xorgFacts(namespaces, pid),
+  };
+}
+
+const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
+
+/** Whether a process, or what it starts, can have the capability (proc_pid_status(5), CapBnd). */
+function hasSysAdmin(pid: number): boolean {
+  const set = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+  return set !== undefined && (BigInt(`0x${set}`) & sysAdmin) !== 0n;
+}

@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { execa } from 'execa';
+import { ask } from '../control/client.js';
+import type { Status } from '../control/messages.js';
+import { rulesFile } from '../host/udev-rules.js';
+import { controlSocket } from '../seat/layout.js';
+import type { Refusal, ServiceFacts, UnitFacts } from './facts.js';
+
+/** Longest that systemd, udevd and the agent may take to answer, ms: an emulated PC is slow, a hung one shall be told of. */
+const limit = 15_000;
+
+/** How udevd and the service are. As root udevd is asked as well. */
+export async function serviceFacts(root: boolean): Promise<ServiceFacts> {
+  const [udevd, unit, agent] = await Promise.all([root ? askUdevd() : undefined, askSystemd(), askAgent()]);
+  return { udevd, rules: existsSync(rulesFile), unit, agent };
+}
+
+async function askUdevd(): Promise<{ refusal: Refusal }> {
+  const said = await execa('udevadm', ['control', '--ping', '--timeout=10'], { reject: false, timeout: limit });
+  return { refusal: said.failed ? said.stderr.trim() || said.originalMessage || said.shortMessage : undefined };
+}
+
+async function askSystemd(): Promise<UnitFacts | undefined> {
+  const properties = 'LoadState,ActiveState,UnitFileState,Result,NRestarts';
+  const command = ['show', 'hotseat.service', `--property=${properties}`];
+  const { stdout, failed } = await execa('systemctl', command, { reject: false, timeout: limit });
+  return failed ? undefined : unitOf(stdout);
+}
+
+/** What `systemctl show` prints: a `Name=value` a line. */
+export function unitOf(text: string): UnitFacts {
+  const values = new Map(
+    text.split('\n').map((line): [string, string] => {
+      const at = line.indexOf('=');
+      return [line.slice(0, at), line.slice(at + 1)];
+    }),
+  );
+  const value = (name: string): string => values.get(name) ?? '';
+  return {
+    load: value('LoadState'),
+    active: value('ActiveState'),
+    file: value('UnitFileState'),
+    result: value('Result'),
+    restarts: Number(value('NRestarts')),
+  };
+}
+
+async function askAgent(): Promise<ServiceFacts['agent']> {
+  try {
+    return { status: (await ask(controlSocket, { verb: 'status' }, limit)) as Status };
+  } catch (error) {
+    return { silent: (error as Error).message };
+  }
+}

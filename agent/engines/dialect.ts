@@ -1,0 +1,27 @@
+import type { EngineName } from '../core/policy.js';
+
+/** Who a container is, as its engine knows it. */
+export interface Identity {
+  readonly name: string;
+  /** As in `Container`. */
+  readonly user: string | undefined;
+}
+
+/**
+ * What one engine does in its own way: where it puts its containers' cgroups, and what it calls them. Everything else
+ * is the same for all engines, because it is the kernel's.
+ */
+export interface Dialect {
+  readonly engine: EngineName;
+  /** The engine's program; where it is missing, a seat of this engine can only wait. */
+  readonly program: string;
+  /**
+   * Whether its device program is attached once, before init runs. runc and systemd replace theirs while they start a
+   * container (BPF_F_REPLACE of the one they have found) and give up when it is gone (ENOENT).
+   */
+  readonly attachesOnce: boolean;
+  /** Paths of containers' cgroups below the root of the hierarchy, one pattern for each level; the last is a container's. */
+  readonly paths: readonly (readonly RegExp[])[];
+  /** Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init. */
+  identify(container: { readonly init: number; readonly cgroup: string }): Identity | undefined;
+}

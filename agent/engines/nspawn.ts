@@ -1,0 +1,28 @@
+import { basename } from 'node:path';
+import type { Dialect } from './dialect.js';
+
+/** How systemd writes a name in a unit's name: `\x2d` for what is not allowed there (systemd.unit(5)). */
+const unescaped = (text: string): string =>
+  text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+
+const service = /^systemd-nspawn@(.+)\.service$/;
+const scope = /^machine-(.+)\.scope$/;
+
+/**
+ * Containers of systemd-nspawn: run by its template unit, or by hand, when systemd-machined makes a scope for them.
+ * The unit carries the device program; the container itself lives in `payload` below, and sees nothing above that.
+ */
+export const nspawn: Dialect = {
+  engine: 'nspawn',
+  program: 'systemd-nspawn',
+  attachesOnce: false,
+  paths: [
+    [/^machine\.slice$/, service],
+    [/^machine\.slice$/, scope],
+  ],
+  identify: ({ cgroup }) => {
+    const unit = basename(cgroup);
+    const name = (service.exec(unit) ?? scope.exec(unit))?.[1];
+    return name === undefined ? undefined : { name: unescaped(name), user: undefined };
+  },
+};

@@ -1,0 +1,37 @@
+import { readOptional } from '../kernel/read.js';
+import type { Dialect } from './dialect.js';
+import { parentOf } from './process.js';
+import { userOf, userPaths } from './users.js';
+
+const id = '[0-9a-f]{64}';
+const scope = new RegExp(`^libpod-${id}(\\.scope)?$`);
+/** Inside a unit of its own: Quadlet's `--cgroups=split`. */
+const split = new RegExp(`^libpod-payload-${id}$`);
+const pod = new RegExp(`^machine-libpod_pod_${id}\\.slice$`);
+
+/**
+ * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
+ * What a container is called stands on the command line of conmon, the parent of its init (`-n`, libpod's
+ * oci_conmon_common.go). A container that is renamed while it runs keeps its former name here until it starts anew.
+ */
+export const podman: Dialect = {
+  engine: 'podman',
+  program: 'podman',
+  attachesOnce: false,
+  paths: [
+    [/^machine\.slice$/, scope],
+    [/^machine\.slice$/, pod, scope],
+    [/^libpod_parent$/, scope],
+    [/^system\.slice$/, /\.service$/, split],
+    ...userPaths([/^(user|app)\.slice$/, scope]),
+    ...userPaths([/^app\.slice$/, /\.service$/, split]),
+  ],
+  identify: ({ init, cgroup }) => {
+    const [program, ...words] = (readOptional(`/proc/${parentOf(init)}/cmdline`) ?? '').split('\0');
+    const name = words[words.indexOf('-n') + 1];
+    if (program === undefined || !program.endsWith('conmon') || !words.includes('-n') || name === undefined) {
+      return undefined;
+    }
+    return { name, user: userOf(cgroup) };
+  },
+};

@@ -1,0 +1,96 @@
+import { basename } from 'node:path';
+import type { Logger } from 'pino';
+import type { Grantee } from './core/desired.js';
+import type { Unit } from './core/device.js';
+import { type HidInput, type Placement, placementOf } from './core/hid.js';
+import type { Verdict } from './core/verdict.js';
+import type { Grants } from './seat/grants.js';
+import type { DeviceTable } from './udev/table.js';
+
+interface Deps {
+  readonly log: Logger;
+  readonly table: DeviceTable;
+  readonly grants: Pick<Grants, 'cover'>;
+}
+
+/**
+ * Where the raw nodes of HID devices go. No policy judges them: through one node all inputs of its device are read, so
+ * that it follows their verdicts, and is placed anew whenever one of them is judged anew.
+ */
+export class Hidraws {
+  private readonly placed = new Map<string, Placement>();
+
+  constructor(
+    private readonly deps: Deps,
+    private readonly verdictOf: (unit: string) => Verdict | undefined,
+  ) {}
+
+  /** After these units were judged, or these raw nodes came or went; returns the seats that it may have changed. */
+  place(ids: Iterable<string>): Set<string> {
+    const touched = new Set<string>();
+    for (const raw of this.deps.table.rawOf(ids)) {
+      const before = this.placed.get(raw);
+      const after = this.placeOne(raw, before);
+      for (const placement of [before, after]) if (placement?.kind === 'seat') touched.add(placement.claim.seat);
+    }
+    return touched;
+  }
+
+  /** After another policy was adopted. */
+  placeAll(): void {
+    for (const raw of new Set([...this.placed.keys(), ...this.deps.table.raws()])) this.placeOne(raw, undefined);
+  }
+
+  /** What a seat gets. */
+  of(seat: string): Grantee[] {
+    return [...this.placed].flatMap(([raw, placement]) => {
+      const unit = this.deps.table.rawUnit(raw);
+      return placement.kind === 'seat' && placement.claim.seat === seat && unit !== undefined
+        ? [{ unit, claim: placement.claim }]
+        : [];
+    });
+  }
+
+  /** What a rule asks for and no seat gets, in words; of one unit, or all of it. */
+  withheld(unit?: string): { readonly device: string; readonly reason: string }[] {
+    const wanted = unit === undefined ? [...this.placed.keys()] : [...this.deps.table.rawOf([unit])];
+    return wanted.flatMap((raw) => {
+      const placement = this.placed.get(raw);
+      return placement?.kind === 'withheld' ? [{ device: `/dev/${basename(raw)}`, reason: placement.reason }] : [];
+    });
+  }
+
+  private placeOne(raw: string, before: Placement | undefined): Placement | undefined {
+    const { table } = this.deps;
+    const unit = table.rawUnit(raw);
+    this.placed.delete(raw);
+    if (unit === undefined) return undefined;
+    if (!this.isGuarded(unit)) return undefined;
+    const inputs = table.readAt(raw).map((id): HidInput => ({ name: basename(id), verdict: this.verdictOf(id) }));
+    // Unplugged, a device loses its inputs before its raw node: nothing is to be decided then.
+    let placement = inputs.length === 0 ? before : placementOf(inputs);
+    if (placement === undefined) return undefined;
+    if (placement.kind === 'seat') {
+      const unheard = table.unheardAt(raw).map((name): HidInput => ({ name, verdict: undefined }));
+      if (unheard.length > 0) placement = placementOf([...inputs, ...unheard]) ?? placement;
+    } else if (inputs.every(({ verdict }) => verdict !== undefined)) this.complain(raw, placement.reason, before);
+    this.placed.set(raw, placement);
+    return placement;
+  }
+
+  private complain(raw: string, reason: string, before: Placement | undefined): void {
+    if (before?.kind === 'withheld' && before.reason === reason) return;
+    this.deps.log.warn({ device: `/dev/${basename(raw)}`, reason }, 'comes along with no input of its device');
+  }
+
+  /** Its major is the kernel's choice of the moment, and there may have been none when the guard was made. */
+  private isGuarded({ id, head }: Unit): boolean {
+    try {
+      if (head.number !== undefined) this.deps.grants.cover(head.number.major);
+      return true;
+    } catch (error) {
+      this.deps.log.error({ device: id, err: error }, 'cannot be guarded, so that nobody gets it');
+      return false;
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import { closeSync, constants, openSync, readdirSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { axisRange } from '../kernel/evdev.js';
+import { type InputEvent, parseEvents, touchDetector } from './touch.js';
+
+const directory = '/dev/input';
+/** A person takes longer to press a key and let it go, ms. */
+const lookEvery = 30;
+
+interface Ear {
+  readonly fd: number;
+  readonly touched: (event: InputEvent) => boolean;
+}
+
+/**
+ * The first event node that somebody touches, `/dev/input/event3`; undefined when nobody did in time. Nodes that come
+ * meanwhile count as well. What is typed is looked at only for that something was, and goes to its seat as ever:
+ * nothing is grabbed. `wanted`: whether a node is to be listened to. Needs root.
+ */
+export async function firstTouched(
+  wanted: (node: string) => boolean,
+  timeoutMs: number,
+  stop: AbortSignal,
+): Promise<string | undefined> {
+  const ears = new Map<string, Ear>();
+  const end = Date.now() + timeoutMs;
+  try {
+    while (Date.now() < end && !stop.aborted) {
+      open(ears, wanted);
+      for (const [node, ear] of ears) {
+        const events = heard(ear.fd);
+        if (events === undefined) close(ears, node);
+        else if (events.some(ear.touched)) return node;
+      }
+      await new Promise((resolve) => setTimeout(resolve, lookEvery));
+    }
+    return undefined;
+  } finally {
+    for (const node of [...ears.keys()]) close(ears, node);
+  }
+}
+
+/** Opens what is there now and was not before; what was typed before that is not in it. */
+function open(ears: Map<string, Ear>, wanted: (node: string) => boolean): void {
+  for (const name of readdirSync(directory)) {
+    const node = join(directory, name);
+    if (!/^event\d+$/.test(name) || ears.has(node) || !wanted(node)) continue;
+    try {
+      const fd = openSync(node, constants.O_RDONLY | constants.O_NONBLOCK);
+      ears.set(node, { fd, touched: touchDetector((axis) => axisRange(fd, axis)) });
+    } catch (error) {
+      // It went meanwhile.
+      if (!['ENOENT', 'ENODEV', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    }
+  }
+}
+
+/** What a device said since it was asked last; undefined when it has gone, or was revoked because it changed hands. */
+function heard(fd: number): InputEvent[] | undefined {
+  const bytes = Buffer.alloc(64 * 24);
+  try {
+    return parseEvents(bytes.subarray(0, readSync(fd, bytes)));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EAGAIN' ? [] : undefined;
+  }
+}
+
+function close(ears: Map<string, Ear>, node: string): void {
+  const ear = ears.get(node);
+  ears.delete(node);
+  if (ear !== undefined) closeSync(ear.fd);
+}

@@ -1,0 +1,215 @@
+import { hostname } from 'node:os';
+import type { Logger } from 'pino';
+import { Subject } from 'rxjs';
+import { ControlError } from './control/error.js';
+import { type Asker, type Audit, onRecord } from './core/audit.js';
+import { changesOf } from './core/changes.js';
+import { decider } from './core/decide.js';
+import type { Tell } from './core/happening.js';
+import type { Loan, Policy } from './core/policy.js';
+import type { Consoles } from './host/consoles.js';
+import type { HostRules } from './host/host-rules.js';
+import type { House } from './house.js';
+import { formatDiagnostic } from './policy/diagnostics.js';
+import type { Loaded } from './policy/files.js';
+import { keepLastGood, lastGood, lastGoodFile } from './policy/last-good.js';
+import type { LoanBook } from './policy/loan-book.js';
+import { commitOf, loadPolicy, type PolicyPlace } from './policy/source.js';
+import { isUnconfirmed, markTrial, trialFile } from './policy/trial.js';
+import type { DeviceTable } from './udev/table.js';
+
+export interface KeeperDeps {
+  readonly log: Logger;
+  readonly place: PolicyPlace;
+  readonly table: DeviceTable;
+  readonly house: House;
+  readonly rules: HostRules;
+  readonly consoles: Consoles;
+  readonly tell: Tell;
+  readonly audit: Audit;
+  readonly book: LoanBook;
+}
+
+type Good = Extract<Loaded, { ok: true }>;
+
+/** The life of the policy: loaded, refused or adopted, kept for a cold start, and followed where its ref goes. */
+export class Keeper {
+  private readonly subject = new Subject<Policy>();
+  /** Every policy that is adopted, for the pipeline. */
+  readonly policies = this.subject.asObservable();
+  /** What was wrong with the last one that was looked at. */
+  errors: readonly string[] = [];
+  private active: Policy | undefined;
+  private tried: string | undefined;
+  /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
+  private trial:
+    | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
+    | undefined;
+
+  constructor(private readonly deps: KeeperDeps) {}
+
+  get revision(): string {
+    return this.active?.revision ?? 'none';
+  }
+
+  /** At start, what was good last serves until what is there now is good. */
+  async begin(): Promise<void> {
+    try {
+      await this.onRecord(undefined, async () => {
+        const good = await this.read();
+        if (isUnconfirmed(trialFile, good.texts)) this.refuse(['the policy was on trial and nobody confirmed it'], '');
+        await this.adopt(good.policy);
+        this.keep(good);
+      });
+    } catch (error) {
+      // What is wrong with a policy has been said; anything else has not.
+      if (!(error instanceof ControlError)) this.deps.log.error({ err: error }, 'the policy is not in force');
+      const kept = lastGood(lastGoodFile, hostname());
+      if (kept === undefined) return;
+      this.deps.log.warn({ kept: kept.policy.revision }, 'the policy that was good last serves');
+      await this.onRecord(undefined, () => this.adopt(kept.policy));
+    }
+  }
+
+  /**
+   * Takes the policy that is there now, whole or not at all; returns its revision. With `confirmMs` it is on trial: the one
+   * before it comes back unless `confirm` is called in time, and serves at once after a restart of the agent. `by`: who
+   * asked, when it was by a verb.
+   */
+  async reload(force: boolean, confirmMs?: number, by?: Asker): Promise<string> {
+    await this.onRecord(by, () => this.take(force, confirmMs));
+    return this.revision;
+  }
+
+  private async take(force: boolean, confirmMs: number | undefined): Promise<void> {
+    const good = await this.read();
+    this.refuseDangers(good.policy, force);
+    this.errors = [];
+    const former = this.trial?.former ?? this.active;
+    clearTimeout(this.trial?.timer);
+    this.trial = undefined;
+    await this.adopt(good.policy);
+    if (confirmMs === undefined || former === undefined) {
+      this.keep(good);
+      markTrial(trialFile, undefined);
+    } else {
+      const timer = setTimeout(() => void this.goBack(), confirmMs).unref();
+      this.trial = { former, good, ends: new Date(Date.now() + confirmMs), timer };
+      markTrial(trialFile, good.texts);
+    }
+  }
+
+  /** The policy on trial stays; returns its revision. */
+  confirm(by?: Asker): string {
+    if (this.trial === undefined)
+      throw new ControlError('no policy is on trial: hotseat reload --confirm 30s takes one');
+    const close = this.deps.audit({ what: 'confirm', by });
+    clearTimeout(this.trial.timer);
+    this.keep(this.trial.good);
+    markTrial(trialFile, undefined);
+    this.trial = undefined;
+    close({ end: 'done', took: this.revision });
+    return this.revision;
+  }
+
+  /** The active policy with these loans instead of those that it has. */
+  with(loans: readonly Loan[]): Policy {
+    if (this.active === undefined) throw new ControlError('there is no policy yet: hotseat status says why');
+    return { ...this.active, loans };
+  }
+
+  /** Takes the loans as they are now. */
+  async refresh(): Promise<void> {
+    if (this.active !== undefined) await this.apply(this.active);
+  }
+
+  /** When the policy on trial goes unless it is confirmed. */
+  get trialEnds(): Date | undefined {
+    return this.trial?.ends;
+  }
+
+  private async goBack(): Promise<void> {
+    const { trial } = this;
+    if (trial === undefined) return;
+    this.trial = undefined;
+    this.errors = [`${trial.good.policy.revision} was not confirmed in time: the policy before it serves again`];
+    this.deps.log.warn({ refused: trial.good.policy.revision }, 'policy not confirmed, the one before it serves again');
+    this.deps.tell({ kind: 'refused', reasons: this.errors });
+    await this.onRecord(undefined, () => this.adopt(trial.former));
+  }
+
+  /** Looks whether the ref moved; a commit that was refused is not tried again. */
+  async follow(): Promise<void> {
+    const commit = await commitOf(this.deps.place);
+    if (commit !== undefined && commit !== this.tried) await this.reload(false);
+  }
+
+  /** Another revision of the policy, or the one that is there now; nothing is done with it. */
+  async peek(revision: string | undefined): Promise<Policy> {
+    const loaded = await loadPolicy(this.deps.place, await commitOf(this.deps.place, revision));
+    if (!loaded.ok) throw new ControlError('the policy has errors', loaded.diagnostics.map(formatDiagnostic));
+    return this.whole(loaded.policy);
+  }
+
+  private async read(): Promise<Good> {
+    const loaded = await this.load().catch((error: Error) => [error.message]);
+    if (!Array.isArray(loaded) && loaded.ok) return loaded;
+    const errors = Array.isArray(loaded) ? loaded : loaded.diagnostics.map(formatDiagnostic);
+    return this.refuse(errors, 'the policy has errors; the last good one stays active');
+  }
+
+  /** Says everywhere why a policy is not taken; `message` is what who asked for it is answered. */
+  private refuse(reasons: readonly string[], message: string): never {
+    this.errors = reasons;
+    for (const reason of reasons) this.deps.log.error({ policy: reason }, 'policy refused, the last good one stays');
+    this.deps.tell({ kind: 'refused', reasons });
+    throw new ControlError(message, reasons);
+  }
+
+  private async load(): Promise<Loaded> {
+    this.tried = undefined;
+    this.tried = await commitOf(this.deps.place);
+    return loadPolicy(this.deps.place, this.tried);
+  }
+
+  private refuseDangers(policy: Policy, force: boolean): void {
+    const { dangers } = changesOf(this.deps.table.units(), this.deps.house.judged, decider(this.whole(policy)));
+    if (this.active === undefined || force || dangers.length === 0) return;
+    this.refuse(dangers, 'refused: hotseat plan shows what would change, hotseat reload --force does it');
+  }
+
+  private async adopt(policy: Policy): Promise<void> {
+    const { log, consoles } = this.deps;
+    this.active = policy;
+    // Before anything else that could fail: no key of a seat is for the host.
+    const seats = policy.seats.length > 0;
+    if (seats && policy.console === 'mute') consoles.mute();
+    else consoles.open(seats);
+    await this.apply(policy);
+    const names = policy.seats.map(({ seat }) => seat);
+    log.info({ seats: names }, 'policy loaded');
+    this.deps.tell({ kind: 'policy', revision: policy.revision, seats: names });
+  }
+
+  /** To the seats and to the host, with what was lent by hand. */
+  private async apply(policy: Policy): Promise<void> {
+    const { rules, table, house } = this.deps;
+    const whole = this.whole(policy);
+    this.subject.next(whole);
+    await rules.install(whole, table, house);
+  }
+
+  private readonly whole = (policy: Policy): Policy => ({ ...policy, loans: this.deps.book.loans });
+
+  private onRecord(by: Asker | undefined, act: () => Promise<void>): Promise<void> {
+    return onRecord(this.deps.audit, { what: 'policy', by }, act, () => ({ took: this.revision }));
+  }
+
+  private keep({ policy, texts }: Good): void {
+    try {
+      keepLastGood(lastGoodFile, policy.revision, texts);
+    } catch (error) {
+      this.deps.log.error({ err: error, file: lastGoodFile }, 'the policy was not kept for a cold start');
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import type { Logger } from 'pino';
+import { ControlError } from './control/error.js';
+import { findUnit } from './control/inspect.js';
+import { type Asker, type Audit, type Deed, onRecord } from './core/audit.js';
+import { changesOf } from './core/changes.js';
+import { decider } from './core/decide.js';
+import { sameThing, thingOf } from './core/loan.js';
+import { nameOf } from './core/name.js';
+import type { Loan } from './core/policy.js';
+import type { House } from './house.js';
+import type { Keeper } from './keeper.js';
+import type { LoanBook } from './policy/loan-book.js';
+import type { DeviceTable } from './udev/table.js';
+
+export interface LenderDeps {
+  readonly log: Logger;
+  readonly book: LoanBook;
+  readonly table: DeviceTable;
+  readonly house: House;
+  readonly keeper: Keeper;
+  readonly audit: Audit;
+}
+
+/** What `attach` was asked for. */
+export interface Wish {
+  /** As in `explain`. */
+  readonly device: string;
+  readonly seat: string;
+  /** How long, ms; for good, which is until a boot, when undefined. */
+  readonly forMs: number | undefined;
+  /** Even if the host loses its last keyboard. */
+  readonly force: boolean;
+}
+
+/** More loans than this are none that anybody made by hand. */
+const most = 64;
+
+/** The clock on the wall is looked at this often while a loan has an end: timers stand still while the PC sleeps, ms. */
+const lookEvery = 60_000;
+
+/** Gives devices to seats by hand and takes them back; what is lent is part of the policy, and moves as policy moves it. */
+export class Lender {
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly deps: LenderDeps) {}
+
+  /** Ends what ended while no agent ran, and waits for the rest. */
+  async begin(): Promise<void> {
+    await this.expire();
+  }
+
+  /** Gives a device to a seat; settles when the seat has it, or has said why not. */
+  async lend({ device, seat, forMs, force }: Wish, by: Asker): Promise<Loan> {
+    const { book, table, house, keeper, audit } = this.deps;
+    const unit = findUnit(table.units(), device);
+    if (unit.subsystem === 'hidraw') {
+      throw new ControlError(
+        'a raw node goes where its inputs go, if their rule says `hidraw: true`: attach the input',
+      );
+    }
+    const seats = house.seats.map(({ policy }) => policy.seat);
+    if (!seats.includes(seat)) {
+      throw new ControlError(`there is no seat ${JSON.stringify(seat)}: the policy has ${seats.join(', ') || 'none'}`);
+    }
+    const thing = thingOf(unit);
+    const until = forMs === undefined ? undefined : Date.now() + forMs;
+    const loan: Loan = { seat, thing, name: nameOf(unit), until, by: by.uid };
+    const loans = [loan, ...book.loans.filter((other) => !sameThing(other.thing, thing))];
+    if (loans.length > most) throw new ControlError(`${most} devices are attached by hand: detach some`);
+    const { dangers } = changesOf(table.units(), house.judged, decider(keeper.with(loans)));
+    if (dangers.length > 0 && !force) throw new ControlError('refused: hotseat attach --force does it', dangers);
+    await onRecord(audit, { what: 'attach', ...factsOf(loan), device: unit.id, by }, () => this.take(loans));
+    return loan;
+  }
+
+  /**
+   * Takes back what was given by hand: whose it is then is for the policy to say. A device that is not plugged goes by
+   * its name, or by the path of its port.
+   */
+  async takeBack(wanted: string, by: Asker): Promise<Loan> {
+    const loan = this.find(wanted);
+    await this.end(loan, { by });
+    return loan;
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+  }
+
+  private find(wanted: string): Loan {
+    const { book, table } = this.deps;
+    const named = book.loans.filter(({ name, thing }) => name === wanted || thing.path === wanted);
+    if (named.length === 1 && named[0] !== undefined) return named[0];
+    const thing = thingOf(findUnit(table.units(), wanted));
+    const found = book.loans.find((loan) => sameThing(loan.thing, thing));
+    if (found !== undefined) return found;
+    const names = book.loans.map(({ name, thing: { path }, seat }) => `${name} (${path}) at ${seat}`);
+    throw new ControlError(`${JSON.stringify(wanted)} was not attached by hand`, names);
+  }
+
+  private async expire(): Promise<void> {
+    const { book } = this.deps;
+    for (const loan of book.loans) {
+      // One that ended while another one's end was waited for has ended.
+      if (loan.until !== undefined && loan.until <= Date.now() && book.loans.includes(loan)) await this.end(loan, {});
+    }
+    this.wait(0);
+  }
+
+  private async end(loan: Loan, who: Pick<Deed, 'by'>): Promise<void> {
+    const { audit, book } = this.deps;
+    await onRecord(audit, { what: 'detach', ...factsOf(loan), ...who }, () =>
+      this.take(book.loans.filter((other) => other !== loan)),
+    );
+  }
+
+  private async take(loans: readonly Loan[]): Promise<void> {
+    const { book, keeper, house, log } = this.deps;
+    book.write(loans);
+    log.info({ loans: loans.map(({ name, seat }) => `${name}: ${seat}`) }, 'attached by hand');
+    this.wait(0);
+    await keeper.refresh();
+    // Twice: what leaves one seat is there for another only then.
+    const seats = house.seats.map(({ policy }) => policy.seat);
+    await house.serve(seats);
+    await house.serve(seats);
+  }
+
+  /** Until the next end, but for `leastMs`. */
+  private wait(leastMs: number): void {
+    clearTimeout(this.timer);
+    const next = Math.min(...this.deps.book.loans.map(({ until }) => until ?? Number.POSITIVE_INFINITY));
+    if (next === Number.POSITIVE_INFINITY) return;
+    const ms = Math.max(leastMs, Math.min(next - Date.now(), lookEvery));
+    this.timer = setTimeout(() => {
+      this.expire().catch((error: unknown) => {
+        this.deps.log.error({ err: error }, 'what was attached by hand could not be taken back');
+        this.wait(lookEvery);
+      });
+    }, ms).unref();
+  }
+}
+
+const factsOf = ({ seat, name, until }: Loan): Pick<Deed, 'seat' | 'name' | 'until'> => ({
+  seat,
+  name,
+  until: until === undefined ? undefined : new Date(until).toISOString(),
+});

@@ -1,0 +1,58 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { z } from 'zod';
+import type { Loan } from '../core/policy.js';
+
+/** Outlives an agent and no boot: what was lent for a moment is not to be forgotten at a seat. */
+export const loanFile = '/run/hotseat/loans.json';
+
+const text = z.string().max(4096);
+const optional = text.optional();
+const stored = z.array(
+  z.object({
+    seat: text,
+    thing: z.object({
+      subsystem: z.enum(['input', 'sound', 'drm']),
+      ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional },
+    }),
+    name: text,
+    until: z.number().optional(),
+    by: z.number(),
+  }),
+);
+
+/** What was given to seats by hand, the newest first, in a file that only root reads. */
+export class LoanBook {
+  private known: readonly Loan[];
+
+  /** `damaged` is told when the file is there and cannot be understood: nothing is lent then. */
+  constructor(
+    private readonly file: string,
+    damaged: (error: Error) => void,
+  ) {
+    this.known = [];
+    try {
+      this.known = stored.parse(JSON.parse(readFileSync(file, 'utf8'))).map(whole);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') damaged(error as Error);
+    }
+  }
+
+  get loans(): readonly Loan[] {
+    return this.known;
+  }
+
+  /** Written whole or not at all, before it counts. */
+  write(loans: readonly Loan[]): void {
+    mkdirSync(dirname(this.file), { recursive: true, mode: 0o755 });
+    writeFileSync(`${this.file}.new`, JSON.stringify(loans), { mode: 0o600 });
+    renameSync(`${this.file}.new`, this.file);
+    this.known = loans;
+  }
+}
+
+/** JSON leaves out what is undefined. */
+const whole = ({ seat, thing, name, until, by }: z.infer<typeof stored>[number]): Loan => ({
+  ...{ seat, name, until, by },
+  thing: { ...thing, sysname: thing.sysname, name: thing.name, uniq: thing.uniq },
+});

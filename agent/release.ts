@@ -1,0 +1,149 @@
+import { rmSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { permitted } from './control/permission.js';
+import { Trail, trailFile } from './control/trail.js';
+import { parseNumber } from './core/device.js';
+import type { Placeholder } from './core/step.js';
+import { Engines } from './engines/all.js';
+import { processKey } from './engines/process.js';
+import { restoreConsoles } from './host/consoles.js';
+import { groupOnHost } from './host/groups.js';
+import { removeRules } from './host/udev-rules.js';
+import { House } from './house.js';
+import { cgroupRoot } from './kernel/cgroup.js';
+import { DeviceMap } from './kernel/device-map.js';
+import { isSysError } from './kernel/errors.js';
+import { mountPoints, unmount } from './kernel/mount.js';
+import { Namespaces } from './kernel/namespaces.js';
+import { removeOpeners } from './kernel/opener.js';
+import { directoriesIn } from './kernel/read.js';
+import { removeWithdraw } from './kernel/withdraw.js';
+import { graftsIn } from './seat/graft.js';
+import { Grants } from './seat/grants.js';
+import { Journal } from './seat/journal.js';
+import { controlSocket, journalRoot, runtime, seatRoot } from './seat/layout.js';
+import { ShownNodes } from './seat/shown.js';
+import { DeviceTable } from './udev/table.js';
+
+/**
+ * Gives everything back, as if there had never been an agent: devices to the host, their own rules to the containers,
+ * the keyboards to the consoles. For an uninstallation, and refused while the agent runs. Each part is tried whatever
+ * became of the others; what failed is returned, in words.
+ */
+export async function release(log: Logger): Promise<string[]> {
+  if (await listens(controlSocket)) throw new Error('the agent is running: systemctl stop hotseat comes first');
+  const failed: string[] = [];
+  const attempt = async (what: string, action: () => void | Promise<void>): Promise<void> => {
+    try {
+      await action();
+    } catch (error) {
+      failed.push(`${what}: ${(error as Error).message}`);
+    }
+  };
+  const seats = directoriesIn(join(runtime, 'seats'));
+  await attempt('consoles', () => restoreConsoles(log));
+  const placeholders = new Map(seats.map((seat) => [seat, placeholdersOf(seat)]));
+  // Denied before gone, gone before taken back: the order of every removal.
+  const map = DeviceMap.open({ cgroupRoot: cgroupRoot() });
+  await attempt('grants', () => denyAll(map));
+  await attempt('seats', () => empty(map, log));
+  await attempt('grafts', () => unmountGrafts(placeholders));
+  await attempt("the engines' programs", () => {
+    for (const cgroup of cgroups(cgroupRoot())) {
+      try {
+        removeOpeners(cgroup);
+      } catch (error) {
+        if (!isSysError(error, 'ENOENT')) throw error; // a group that went meanwhile
+      }
+    }
+  });
+  await attempt('withdrawal', removeWithdraw);
+  await attempt('guard', () => map.remove());
+  map.close();
+  await attempt('udev rules', removeRules);
+  await attempt('directories', () => {
+    for (const { target } of mountPoints('self')) if (seats.map(seatRoot).includes(target)) unmount(target);
+    rmSync(runtime, { recursive: true, force: true });
+  });
+  return failed;
+}
+
+function denyAll(map: DeviceMap): void {
+  for (const [cgroup, numbers] of map.grants()) {
+    for (const number of [...numbers.keys()].map(parseNumber)) if (number !== undefined) map.deny(cgroup, number);
+  }
+}
+
+/** A policy without seats empties them: nodes and records go, open descriptors are taken back. */
+async function empty(map: DeviceMap, log: Logger): Promise<void> {
+  const table = new DeviceTable();
+  table.take({ kind: 'resync', reason: 'start' });
+  const namespaces = new Namespaces();
+  const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
+  const ended = trail.open({ what: 'run', process: processKey(process.pid) });
+  const ignore = () => undefined;
+  const house = new House({
+    ...{ log, table, grants: new Grants(map), namespaces, audit: trail.open },
+    ...{ tell: ignore, measure: ignore },
+  });
+  try {
+    await house.serve(house.adopt({ revision: 'none', seats: [], console: 'open' }));
+    const problems = house.problems();
+    if (problems.length > 0) throw new Error(problems.join('; '));
+  } finally {
+    await house.close();
+    namespaces.close();
+    ended({ end: 'done' });
+    trail.close();
+  }
+}
+
+/** What was grafted, or mounted by the container's own configuration, goes from every container that runs. */
+async function unmountGrafts(seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>): Promise<void> {
+  const engines = new Engines(cgroupRoot(), () => undefined);
+  const namespaces = new Namespaces();
+  try {
+    for (const container of engines.list()) {
+      for (const [seat, placeholders] of seats) {
+        const shown = new ShownNodes(container, namespaces, seatRoot(seat));
+        shown.look();
+        for (const name of shown.now ?? []) await shown.hide(name, placeholders.get(name));
+      }
+      const targets = graftsIn(container.pid, [...seats.keys()].map(seatRoot));
+      if (targets.length > 0) await namespaces.unmount(container.pid, targets);
+    }
+  } finally {
+    engines.close();
+    namespaces.close();
+  }
+}
+
+/** By node, the files that were made for it in its container. */
+function placeholdersOf(seat: string): Map<string, Placeholder> {
+  const { entries } = new Journal(journalRoot(seat), () => undefined);
+  return new Map(
+    [...entries.values()].flatMap(({ node, placeholder }) =>
+      node === undefined || placeholder === undefined ? [] : [[node.name, placeholder]],
+    ),
+  );
+}
+
+function cgroups(at: string): string[] {
+  return [at, ...directoriesIn(at).flatMap((name) => cgroups(join(at, name)))];
+}
+
+/** Whether somebody answers on a socket; what a crash left behind does not. */
+function listens(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(path);
+    const say = (answer: boolean) => () => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(5000, say(true));
+    socket.once('connect', say(true));
+    socket.once('error', say(false));
+  });
+}

@@ -1,0 +1,55 @@
+import { readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Container } from '../engines/engine.js';
+import { pidsBelow } from '../engines/process.js';
+import { mountPoints } from '../kernel/mount.js';
+import type { Namespaces } from '../kernel/namespaces.js';
+import { readOptional } from '../kernel/read.js';
+
+/**
+ * Who is udev in a container. `ours`: its database is grafted, and what is announced is what udevd would say.
+ * `own`: it runs a udevd, which has a database of its own and is told what the kernel would say. `coming`: it is about to
+ * start one, and a grafted database would be in its way.
+ */
+export type UdevWay = 'ours' | 'own' | 'coming';
+
+/** A udevd by its process: systemd's, its workers, and eudev's. */
+export const isUdevd = (command: string): boolean => /^(systemd-udevd|\(udev-worker\)|udevd)$/.test(command);
+
+/** Whether a udevd runs in a container: in its very pid namespace, not in a container in there. */
+export function runsUdevd({ pid: init, cgroup }: Pick<Container, 'pid' | 'cgroup'>): boolean {
+  const namespace = linkOf(`/proc/${init}/ns/pid`);
+  return pidsBelow(cgroup).some(
+    (pid) => isUdevd((readOptional(`/proc/${pid}/comm`) ?? '').trim()) && linkOf(`/proc/${pid}/ns/pid`) === namespace,
+  );
+}
+
+/** Programs that start what is installed; anything else as init runs what it was told to. */
+const managers = /^(systemd|init|openrc-init|runit|s6-svscan|busybox)$/;
+
+const programs = ['usr/lib/systemd/systemd-udevd', 'lib/systemd/systemd-udevd', 'usr/sbin/udevd', 'sbin/udevd'];
+const mask = 'etc/systemd/system/systemd-udevd.service';
+
+/**
+ * Whether a container will run a udevd of its own, as far as it can be told before it does: systemd's starts where /sys
+ * can be written to (systemd-udevd.service, ConditionPathIsReadWrite=), and unless it is masked.
+ */
+export async function willRunUdevd(
+  namespaces: Pick<Namespaces, 'find'>,
+  { pid }: Pick<Container, 'pid'>,
+): Promise<boolean> {
+  const sys = mountPoints(pid)
+    .filter(({ target }) => target === '/sys')
+    .at(-1);
+  if (sys === undefined || sys.readOnly || !managers.test(basename(linkOf(`/proc/${pid}/exe`)))) return false;
+  const [masked, ...found] = await namespaces.find(pid, [mask, ...programs]);
+  return masked !== 'masked' && found.includes('there');
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}

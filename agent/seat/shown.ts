@@ -1,0 +1,53 @@
+import { closeSync, statSync } from 'node:fs';
+import type { NodeSpec, Placeholder } from '../core/step.js';
+import type { Container } from '../engines/engine.js';
+import { mountPoints } from '../kernel/mount.js';
+import type { Namespaces } from '../kernel/namespaces.js';
+import type { NodeBind } from '../kernel/node-bind.js';
+
+/** Nodes of a seat that lie in no grafted directory, and are shown in its container each by a mount of its own. */
+export class ShownNodes {
+  private names: Set<string> | undefined;
+
+  constructor(
+    private readonly container: Pick<Container, 'pid' | 'uid' | 'gid'>,
+    private readonly namespaces: Pick<Namespaces, 'bindNode' | 'unbindNode'>,
+    private readonly seatPath: string,
+  ) {}
+
+  /** Which are there; undefined until that was looked at. */
+  get now(): ReadonlySet<string> | undefined {
+    return this.names;
+  }
+
+  /** Looks which are there: on top of their place in `/dev`, and the very node that the seat has under that name. */
+  look(): void {
+    const ours = mountPoints('self').find((mount) => mount.target === this.seatPath)?.device;
+    // Later lines are mounted over earlier ones.
+    const top = new Map(mountPoints(this.container.pid).map((mount) => [mount.target, mount]));
+    this.names = new Set(
+      [...top.values()].flatMap(({ device, root, target }) => {
+        const name = /^\/dev\/(hidraw\d+)$/.exec(target)?.[1];
+        return device === ours && name !== undefined && root === `/dev/hidraw/${name}` ? [name] : [];
+      }),
+    );
+  }
+
+  /** Mounts a node, given as a detached mount that is closed here. */
+  async show({ name }: NodeSpec, tree: number, former: Placeholder | undefined): Promise<NodeBind> {
+    try {
+      const { pid, uid, gid } = this.container;
+      const bind = await this.namespaces.bindNode({ pid, owner: { uid, gid }, tree, name, former });
+      this.names?.add(name);
+      return bind;
+    } finally {
+      closeSync(tree);
+    }
+  }
+
+  async hide(name: string, placeholder: Placeholder | undefined): Promise<void> {
+    const device = statSync(this.seatPath, { bigint: true }).dev;
+    await this.namespaces.unbindNode({ pid: this.container.pid, name, device, placeholder });
+    this.names?.delete(name);
+  }
+}

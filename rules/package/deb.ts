@@ -1,0 +1,192 @@
+// Builds dist/hotseat_VERSION_ARCH.deb from a built checkout. Usage: deb.js [--version VERSION]
+
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { gzipSync } from 'node:zlib';
+import { execaSync } from 'execa';
+import { completionOf } from '../../agent/cli/completion.js';
+import { manPage } from '../../agent/cli/man.js';
+import { verbs } from '../../agent/cli/verbs.js';
+import { installedFiles, packaged } from '../../agent/install/files.js';
+import { runtimePackages } from './dependencies.js';
+
+const checkout = resolve(import.meta.dirname, '../../..');
+const text = (...path: string[]): string => readFileSync(join(checkout, ...path), 'utf8');
+const run = (command: string, ...args: string[]): string => execaSync(command, args, { cwd: checkout }).stdout;
+
+const { values } = parseArgs({ options: { version: { type: 'string' } } });
+/** Debian's revision behind the program's version: this is no package of Debian's own. */
+const version = values.version ?? `${(JSON.parse(text('package.json')) as { version: string }).version}-1`;
+const arch = run('dpkg', '--print-architecture');
+/** The same sources make the same package (reproducible-builds.org/specs/source-date-epoch). */
+const date = new Date(Number(process.env['SOURCE_DATE_EPOCH'] ?? run('git', 'log', '-1', '--format=%ct')) * 1000);
+const maintainer = `${process.env['DEBFULLNAME'] ?? 'The Hotseat authors'} <${process.env['DEBEMAIL'] ?? 'hotseat@packages.invalid'}>`;
+/** Far from the checkout, whose packages Node would find from here as well. */
+const stage = mkdtempSync(join(tmpdir(), 'hotseat-deb-'));
+
+function put(path: string, content: string | Buffer, mode = 0o644): void {
+  const at = join(stage, path);
+  mkdirSync(dirname(at), { recursive: true });
+  writeFileSync(at, content);
+  chmodSync(at, mode);
+}
+
+/** Copies plain files below a directory, without what only people, compilers and debuggers read. */
+function copyTree(from: string, to: string): void {
+  for (const entry of readdirSync(from, { withFileTypes: true, recursive: true })) {
+    const source = join(entry.parentPath, entry.name);
+    const name = relative(from, source);
+    if (!entry.isFile() || unwanted(name)) continue;
+    const target = join(stage, to, name);
+    mkdirSync(dirname(target), { recursive: true });
+    copyFileSync(source, target);
+    chmodSync(target, 0o644);
+  }
+}
+
+const unwanted = (name: string): boolean =>
+  /(^|\/)node_modules\//.test(name) ||
+  /\.(map|[cm]?ts|o|a|d|mk|cc|c|hh|h|inc|gyp|md|markdown|yml|iml|sh|bat|html|tsbuildinfo)$/i.test(name) ||
+  /^(test|tests|samples|docs?|examples?|benchmarks?|browser|bin|man|musl_x64|musl_arm64|build\/Release\/.+|lib\/native)\//.test(
+    name,
+  ) ||
+  /(^|\/)(\.[^/]+|Makefile|CHANGELOG.*|config\.gypi|package-lock\.json)(\/|$)/.test(name) ||
+  // RxJS for bundlers: Node takes `cjs`. Programs for a package's own authors.
+  /^(dist\/(esm|esm5|types|bundles)\/|bin\.m?js$|cnoke\.cjs$|src\/koffi\/src\/trampolines\.cjs$)/.test(name);
+
+const gzip = (content: string): Buffer => gzipSync(content, { level: 9 });
+
+// The program. Node looks for what `agent` imports beside it, and package.json says that it is modules.
+copyTree(join(checkout, 'dist/agent'), join(packaged.program, 'dist/agent'));
+chmodSync(join(stage, packaged.program, 'dist/agent/cli/main.js'), 0o755);
+for (const directory of runtimePackages(checkout)) {
+  copyTree(directory, join(packaged.program, relative(checkout, directory)));
+}
+put(join(packaged.program, 'package.json'), text('package.json'));
+for (const name of readdirSync(join(checkout, 'rules/policies'))) {
+  const mode = name.includes('.') ? 0o644 : 0o755;
+  put(join(packaged.program, 'rules/policies', name), text('rules/policies', name), mode);
+}
+for (const native of run('find', stage, '-name', '*.node').split('\n')) {
+  run('strip', '--strip-unneeded', '--remove-section=.comment', '--remove-section=.note', native);
+}
+
+// What is missing is noticed here, not on somebody's PC.
+const loads = ['agent/main.js', 'agent/release.js', 'agent/cli/verbs.js'].map((name) => `./dist/${name}`);
+const script = `for (const name of ${JSON.stringify(loads)}) await import(name); await import('udev'); process.exit(0)`;
+execaSync('node', ['--input-type=module', '--eval', script], { cwd: join(stage, packaged.program), timeout: 60_000 });
+
+// Everything else.
+const page = manPage(verbs, date);
+const files = installedFiles(checkout, packaged, { page, completion: (shell) => completionOf(shell, verbs) ?? '' });
+for (const file of files) {
+  if (file.path.startsWith('/usr/share/man/')) put(`${file.path}.gz`, gzip(file.text));
+  else put(file.path, file.text, file.mode);
+}
+const docs = '/usr/share/doc/hotseat';
+put('/usr/share/lintian/overrides/hotseat', text('rules/package/lintian-overrides'));
+put(`${docs}/README.md`, text('README.md'));
+put(`${docs}/copyright`, copyright());
+put(
+  `${docs}/changelog.Debian.gz`,
+  gzip(
+    `hotseat (${version}) unstable; urgency=medium\n\n  * Built from ${run('git', 'rev-parse', '--short=12', 'HEAD')}.\n\n -- ${maintainer}  ${date.toUTCString().replace('GMT', '+0000')}\n`,
+  ),
+);
+
+// What dpkg reads.
+for (const name of ['postinst', 'prerm', 'postrm']) put(`DEBIAN/${name}`, text('rules/package', name), 0o755);
+put('DEBIAN/conffiles', `${files.flatMap(({ path, admins }) => (admins ? [path] : [])).join('\n')}\n`);
+const lines = (list: readonly (string | undefined)[]): string => list.filter((line) => line !== undefined).join('\n');
+put(
+  'DEBIAN/control',
+  `${lines([
+    'Package: hotseat',
+    `Version: ${version}`,
+    'Section: admin',
+    'Priority: optional',
+    `Architecture: ${arch}`,
+    `Maintainer: ${maintainer}`,
+    `Installed-Size: ${Math.ceil(sizeOf(stage) / 1024)}`,
+    'Depends: nodejs (>= 20.19), udev (>= 251), systemd (>= 251), git (>= 1:2.30), libudev1 (>= 183), libc6 (>= 2.34), libstdc++6 (>= 11)',
+    'Recommends: openssh-client',
+    'Suggests: lxc, incus, podman, docker.io, systemd-container',
+    "Description: gives each hot-plugged device to the right seat's container",
+    ' One PC, several people: each seat is a screen, a keyboard, a mouse and an',
+    ' operating system of its own in a container. Hotseat is the agent on the host',
+    ' that gives a device to the right seat the moment it is plugged in, and to',
+    ' nobody else. What belongs to whom is said by seat files in a git repository.',
+    ' .',
+    ' Containers of LXC, Incus, Podman, Docker and systemd-nspawn are served.',
+  ])}\n`,
+);
+const sums = run('find', stage, '-type', 'f', '-not', '-path', `${stage}/DEBIAN/*`).split('\n').sort();
+put('DEBIAN/md5sums', `${run('md5sum', ...sums).replaceAll(`${stage}/`, '')}\n`);
+for (const directory of run('find', stage, '-type', 'd').split('\n')) chmodSync(directory, 0o755);
+
+const out = join(checkout, 'dist', `hotseat_${version}_${arch}.deb`);
+execaSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z6', '--build', stage, out], {
+  env: { SOURCE_DATE_EPOCH: String(date.getTime() / 1000) },
+});
+rmSync(stage, { recursive: true });
+// `npm run deb` sees to it that it is there; whoever builds without it is told.
+const lintian = execaSync('lintian', ['--allow-root', '--fail-on', 'error,warning', out], {
+  reject: false,
+  all: true,
+  timeout: 300_000,
+});
+if (lintian.code === 'ENOENT') console.error('not checked: lintian is not installed');
+else if (lintian.failed) throw new Error(`lintian has something against ${out}:\n${lintian.all}`);
+console.log(relative(checkout, out));
+
+function sizeOf(directory: string): number {
+  return readdirSync(directory, { withFileTypes: true, recursive: true })
+    .filter((entry) => entry.isFile())
+    .reduce((sum, entry) => sum + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
+
+/** Ours and that of every package within, in Debian's machine-readable format (copyright-format 1.0). */
+function copyright(): string {
+  const paragraph = (licence: string): string =>
+    licence
+      .trim()
+      .split('\n')
+      .map((line) => (line.trim() === '' ? ' .' : ` ${line.trimEnd()}`))
+      .join('\n');
+  const modules = runtimePackages(checkout).map((directory) => {
+    const name = relative(checkout, directory).replace(/^.*node_modules\//, '');
+    const { license = 'unknown' } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
+    const file = readdirSync(directory).find((other) => /^licen[cs]e/i.test(other));
+    const words =
+      file === undefined ? `As its package.json says: ${license}` : readFileSync(join(directory, file), 'utf8');
+    const owner = /^.*copyright.*\d{4}.*$/im.exec(words)?.[0]?.trim() ?? 'its authors, see its package.json';
+    const path = join(packaged.program, relative(checkout, directory)).slice(1);
+    const common = `/usr/share/common-licenses/${license}`;
+    const [short, body] =
+      license === 'Apache-2.0'
+        ? [license, ` On Debian systems the text is in ${common}.`]
+        : [`${license}-${name.replace(/[^A-Za-z0-9.-]/g, '-')}`, paragraph(words)];
+    return `Files: ${path}/*\nCopyright: ${owner}\nLicense: ${short}\n${body}\n`;
+  });
+  return [
+    'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: hotseat\n',
+    `Files: *\nCopyright: 2026 the Hotseat authors\nLicense: MIT\n${paragraph(text('LICENSE'))}\n`,
+    ...modules,
+  ].join('\n');
+}
+
+interface Manifest {
+  readonly license?: string;
+}

@@ -1,0 +1,285 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import * as bpf from '../../agent/kernel/bpf.js';
+import { Assembler } from '../../agent/kernel/bpf-asm.js';
+import { cgroupId, cgroupRoot, cgroupsBelow } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { makeNode, openAt } from '../../agent/kernel/fs.js';
+import { deepest } from '../../agent/kernel/grant-program.js';
+import { ensureOpener, OpenerError } from '../../agent/kernel/opener.js';
+
+// Input devices without a driver: ENXIO says that permission was given, EPERM that it was not. The guard hangs on a
+// group of this file's own instead of the hierarchy's root, so that nothing else on the machine is in reach.
+const root = join(cgroupRoot(), `hotseat-kernel-${process.pid}`);
+const group = join(root, 'payload');
+const init = join(group, 'init.scope');
+const keyboard = { major: 13, minor: 1000 };
+const mouse = { major: 13, minor: 1001 };
+const scratch = `/tmp/hotseat-kernel-grants-${process.pid}`;
+
+type Number = typeof keyboard;
+
+function opens(cgroup: string, { major, minor }: Number, ...before: string[]): 'allowed' | 'denied' {
+  const node = `${scratch}/${major}-${minor}`;
+  const script = [`echo $$ > ${cgroup}/cgroup.procs`, ...before, `exec cat ${node}`].join(' && ');
+  const { stderr, status } = spawnSync('sh', ['-c', script], {
+    encoding: 'utf8',
+    env: { ...process.env, LC_ALL: 'C' },
+  });
+  if (status === 0 || stderr.includes('No such device or address')) return 'allowed';
+  assert.match(stderr, 'Operation not permitted');
+  return 'denied';
+}
+
+function within<T>(cgroup: string, action: (directory: number) => T): T {
+  const directory = openAt(undefined, cgroup);
+  try {
+    return action(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+const idsOn = (cgroup: string): number[] => within(cgroup, (directory) => bpf.attached(directory).ids);
+
+function detachAll(cgroup: string): void {
+  within(cgroup, (directory) => {
+    for (const id of bpf.attached(directory).ids) {
+      const program = bpf.programById(id);
+      bpf.detach(directory, program);
+      closeSync(program);
+    }
+  });
+}
+
+/** An engine that allows nothing but /dev/null. */
+function attachEngine(cgroup: string, alone = false): void {
+  const instructions = new Assembler().load32(2, 1, 8).set(0, 0).ifNotEqual(2, 3, 'end').set(0, 1).label('end').exit();
+  const program = bpf.load(bpf.programType.cgroupDevice, 'engine', instructions.build());
+  within(cgroup, (directory) => {
+    if (alone) bpf.attachAlone(directory, program, 0);
+    else bpf.attach(directory, program);
+  });
+  closeSync(program);
+}
+
+let map: DeviceMap;
+test.before(() => {
+  mkdirSync(init, { recursive: true });
+  mkdirSync(scratch);
+  within(scratch, (directory) => {
+    for (const { major, minor } of [keyboard, mouse, { major: 1, minor: 3 }]) {
+      makeNode(directory, `${major}-${minor}`, { major, minor, uid: 0, gid: 0, mode: 0o600 });
+    }
+  });
+  map = DeviceMap.open({ cgroupRoot: root });
+  map.guard(cgroupId(group));
+});
+test.after(() => {
+  map.remove();
+  map.close();
+  rmSync(scratch, { recursive: true });
+  for (const directory of [init, group, root]) rmdirSync(directory);
+});
+
+test('a grant opens one number of a guarded major; other majors are not our business', () => {
+  assert.is(opens(init, keyboard), 'denied');
+  map.grant(cgroupId(group), keyboard, map.generation(keyboard));
+  assert.is(opens(init, keyboard), 'allowed');
+  assert.is(opens(init, mouse), 'denied');
+  assert.is(opens(init, { major: 1, minor: 3 }), 'allowed');
+});
+
+test('making a node of a number that is not granted is denied as well', () => {
+  const make = (minor: number) => `mknod ${scratch}/own-${minor} c 13 ${minor}`;
+  const { status } = spawnSync('sh', ['-c', `echo $$ > ${init}/cgroup.procs && ${make(mouse.minor)}`]);
+  assert.is.not(status, 0);
+});
+
+test('a raised generation voids the grant at once, and a new grant needs the new generation', () => {
+  const before = map.generation(keyboard);
+  map.grant(0n, keyboard, before + 1n); // what the withdrawing program does in the kernel
+  assert.is(opens(init, keyboard), 'denied');
+  assert.equal([...(map.grants().get(cgroupId(group)) ?? [])], [['13:1000', false]]);
+  map.grant(cgroupId(group), keyboard, before);
+  assert.is(opens(init, keyboard), 'denied', 'the device that was checked is not the one that is there now');
+  map.grant(cgroupId(group), keyboard, map.generation(keyboard));
+  assert.is(opens(init, keyboard), 'allowed');
+});
+
+test('a generation that was read before the number was forgotten never comes true again', () => {
+  const old = map.generation(mouse);
+  map.grant(cgroupId(group), mouse, old);
+  map.deny(cgroupId(group), mouse);
+  const fresh = map.generation(mouse);
+  assert.ok(fresh > old);
+  map.grant(cgroupId(group), mouse, old);
+  assert.is(opens(init, mouse), 'denied');
+  map.deny(cgroupId(group), mouse);
+});
+
+test('denying keeps the generation while another container refers to it', () => {
+  map.grant(cgroupId(init), keyboard, map.generation(keyboard));
+  map.deny(cgroupId(init), keyboard);
+  assert.is(opens(init, keyboard), 'allowed');
+});
+
+test('the root of a container detaches all programs that it can reach, and still cannot open its neighbour’s keyboard', () => {
+  attachEngine(group);
+  const script = `
+import ctypes, os, struct
+os.system('mount -t cgroup2 none /mnt')
+libc = ctypes.CDLL(None, use_errno=True)
+fd = os.open('/mnt', os.O_RDONLY | os.O_DIRECTORY)
+def bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes, len(attributes))
+    result = libc.syscall(321, command, buffer, len(attributes))
+    return result, buffer.raw
+ids = (ctypes.c_uint32 * 16)()
+_, answer = bpf(16, struct.pack('IIIIQII', fd, 6, 0, 0, ctypes.addressof(ids), 16, 0))
+count = struct.unpack_from('I', answer, 24)[0]
+for id in ids[:count]:
+    program, _ = bpf(13, struct.pack('III', id, 0, 0))
+    assert bpf(9, struct.pack('IIIII', fd, program, 6, 0, 0))[0] == 0
+print(count)
+`;
+  const enter = `echo $$ > ${group}/cgroup.procs && exec unshare --cgroup --mount python3 -`;
+  const { stdout, stderr } = spawnSync('sh', ['-c', enter], { input: script, encoding: 'utf8' });
+  assert.is(stdout.trim(), '1', stderr);
+  assert.equal(idsOn(group), [], 'the engine’s program is gone');
+  assert.is(idsOn(root).length, 1, 'the guard is not');
+  assert.is(opens(init, mouse), 'denied');
+  assert.is(opens(init, keyboard), 'allowed');
+});
+
+test('an opener is renewed when it looks into a map that is no longer ours', () => {
+  attachEngine(group);
+  assert.is(opens(init, keyboard), 'denied', 'the engine says no');
+  assert.ok(ensureOpener(map, group));
+  assert.is(opens(init, keyboard), 'allowed');
+  map.remove();
+  map.close();
+  map = DeviceMap.open({ cgroupRoot: root });
+  map.guard(cgroupId(group));
+  map.grant(cgroupId(group), mouse, map.generation(mouse));
+  assert.is(opens(init, mouse), 'denied', 'the opener still looks into the former map');
+  assert.ok(ensureOpener(map, group));
+  assert.is(opens(init, mouse), 'allowed');
+  map.grant(cgroupId(group), keyboard, map.generation(keyboard));
+  assert.is(opens(init, keyboard), 'allowed');
+  assert.not.ok(ensureOpener(map, group));
+  assert.is(opens(init, { major: 1, minor: 3 }), 'allowed', 'the engine’s own rules came along');
+});
+
+test('an opener and a guard of another version are replaced, the grants stay', () => {
+  const [guard] = idsOn(root);
+  const other = DeviceMap.open({ cgroupRoot: root, majors: [13, 116, 226, 240] });
+  assert.is(idsOn(root).length, 1);
+  assert.is.not(idsOn(root)[0], guard);
+  assert.ok(ensureOpener(other, group));
+  assert.is(opens(init, keyboard), 'allowed');
+  map.close();
+  map = other;
+});
+
+test('a major that the kernel chose later is guarded from then on, and what is granted of it opened', () => {
+  const late = { major: 241, minor: 1000 };
+  within(scratch, (directory) => makeNode(directory, '241-1000', { ...late, uid: 0, gid: 0, mode: 0o600 }));
+  detachAll(group);
+  assert.is(opens(init, late), 'allowed');
+  map.cover(late.major);
+  assert.is(opens(init, late), 'denied');
+  assert.is(opens(init, keyboard), 'allowed', 'the grants stay');
+  attachEngine(group);
+  map.grant(cgroupId(group), late, map.generation(late));
+  assert.is(opens(init, late), 'denied', 'the engine says no');
+  assert.ok(ensureOpener(map, group));
+  assert.is(opens(init, late), 'allowed');
+  map.cover(242);
+  assert.ok(ensureOpener(map, group), 'an opener of fewer majors is renewed');
+  assert.is(idsOn(root).length, 1);
+  map.deny(cgroupId(group), late);
+  assert.is(opens(init, late), 'denied');
+});
+
+test('what an engine attaches again is opened again', () => {
+  detachAll(group);
+  attachEngine(group);
+  assert.is(opens(init, keyboard), 'denied');
+  assert.ok(ensureOpener(map, group));
+  assert.is(opens(init, keyboard), 'allowed');
+  assert.is(idsOn(group).length, 1);
+});
+
+test('the program of a slice further up is opened for the container alone: its siblings get no further than before', () => {
+  detachAll(group);
+  const slice = join(root, 'machine.slice');
+  const [payload, sibling] = [join(slice, 'payload'), join(slice, 'sibling')];
+  for (const directory of [slice, payload, sibling]) mkdirSync(directory);
+  attachEngine(slice);
+  map.guard(cgroupId(payload));
+  map.grant(cgroupId(payload), keyboard, map.generation(keyboard));
+  assert.is(opens(payload, keyboard), 'denied', 'the slice says no');
+  for (const at of cgroupsBelow(root, payload)) ensureOpener(map, at);
+  assert.is(opens(payload, keyboard), 'allowed');
+  assert.is(opens(payload, mouse), 'denied');
+  assert.is(opens(sibling, keyboard), 'denied', 'what the slice forbids to others, it still does');
+  map.deny(cgroupId(payload), keyboard);
+  map.unguard(cgroupId(payload));
+  for (const directory of [payload, sibling, slice]) rmdirSync(directory);
+});
+
+test('an engine that attached its program alone is opened in the same way', () => {
+  attachEngine(group, true);
+  assert.is(opens(init, keyboard), 'denied');
+  assert.ok(ensureOpener(map, group));
+  assert.is(opens(init, keyboard), 'allowed');
+  assert.is(idsOn(group).length, 1);
+  detachAll(group);
+});
+
+test('a program with calls or maps of its own cannot be opened, and that is said', () => {
+  const program = bpf.load(
+    bpf.programType.cgroupDevice,
+    'engine',
+    new Assembler().set(1, 1).call(123).set(0, 0).exit().build(),
+  );
+  within(group, (directory) => bpf.attach(directory, program));
+  closeSync(program);
+  assert.throws(() => ensureOpener(map, group), /uses maps or functions/);
+  detachAll(group);
+});
+
+test('a container so deep that the guard would not see it is refused', () => {
+  const deep = join(root, ...Array.from({ length: deepest + 1 }, () => 'x'));
+  assert.throws(
+    () => ensureOpener(map, deep),
+    (error: unknown) => error instanceof OpenerError,
+  );
+});
+
+test('guarded as deep as the limit allows', () => {
+  // The root of this test is itself one level below the hierarchy's.
+  const path = join(root, ...Array.from({ length: deepest - 1 }, () => 'x'));
+  mkdirSync(path, { recursive: true });
+  map.guard(cgroupId(path));
+  const found = opens(path, keyboard);
+  map.unguard(cgroupId(path));
+  for (let at = path; at !== root; at = join(at, '..')) rmdirSync(at);
+  assert.is(found, 'denied');
+});
+
+test('a map of many thousand entries is read whole', () => {
+  for (let minor = 0; minor < 4000; minor++)
+    map.grant(1n, { major: 116, minor }, map.generation({ major: 116, minor }));
+  const count = map.grants().get(1n)?.size;
+  map.purge(new Set([cgroupId(group)]));
+  assert.is(count, 4000);
+  assert.is(opens(init, keyboard), 'allowed', 'what lives was kept');
+  assert.equal([...map.grants().keys()], [cgroupId(group)]);
+});
+
+test.run();

@@ -1,0 +1,193 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { SysError } from '../../agent/kernel/errors.js';
+import { syscall } from '../../agent/kernel/libc.js';
+import { mountPoints, mountTmpfs } from '../../agent/kernel/mount.js';
+import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { injectUevent, sendUevent } from '../../agent/kernel/netlink.js';
+import { graft, missingGrafts } from '../../agent/seat/graft.js';
+import { encode } from '../../agent/udev/datagram.js';
+import { encodeKernel } from '../../agent/udev/kernel-uevent.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const namespaces = new Namespaces();
+const scratch = mkdtempSync('/tmp/hotseat-namespaces-');
+const children: ChildProcess[] = [];
+/** What an unprivileged container's root is on the host. */
+const shifted = 1_000_000;
+
+/** A process with namespaces of its own, whose root directory is what it was when it began. Settles when it runs. */
+async function container(mapped: boolean): Promise<number> {
+  const options = mapped ? ['--user', '--mount', '--net'] : ['--mount', '--net'];
+  const child = spawn(
+    'unshare',
+    [...options, '--propagation', 'private', 'sh', '-c', 'echo in; read go; echo up; exec sleep 600'],
+    {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    },
+  );
+  children.push(child);
+  const said = () =>
+    new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data).trim())));
+  assert.is(await said(), 'in');
+  const pid = child.pid ?? 0;
+  if (mapped) {
+    for (const map of ['uid_map', 'gid_map']) writeFileSync(`/proc/${pid}/${map}`, `0 ${shifted} 65536\n`);
+  }
+  const up = said();
+  child.stdin.write('\n');
+  assert.is(await up, 'up');
+  return pid;
+}
+
+/** What libudev does: joins udevd's group, or the kernel's, and asks who sent each message. */
+const listen = `
+import socket, struct, sys
+s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+s.bind((0, int(sys.argv[1])))
+print('listening')
+data, control, _, (sender, group) = s.recvmsg(8192, 100)
+print(data, 'from', struct.unpack('iii', control[0][2])[1], 'port', sender, 'group', group)
+`;
+
+/** Starts a listener in a process's namespaces; what it gives back waits until something was heard. */
+async function listener(pid: number, group: 1 | 2): Promise<(wanted: RegExp) => Promise<string>> {
+  const enter = pid === process.pid ? [] : ['nsenter', '--user', '--net', '--target', String(pid), '--'];
+  const [program = '', ...argv] = [...enter, 'python3', '-uc', listen, String(group)];
+  const child = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+  children.push(child);
+  let heard = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (data) => (heard += String(data)));
+  const until = async (wanted: RegExp) => {
+    for (let tries = 0; tries < 200 && !wanted.test(heard); tries++) await new Promise((done) => setTimeout(done, 50));
+    assert.match(heard, wanted);
+    return heard;
+  };
+  await until(/listening/);
+  return until;
+}
+
+test.before(async () => {
+  mountTmpfs(scratch, { size: '4m', inodes: 100, mode: 0o755 });
+  await namespaces.start();
+});
+test.after(() => {
+  for (const child of children) child.kill('SIGKILL');
+  namespaces.close();
+});
+
+test('a plain file of a container is read; what is none is refused, and no link is followed', async () => {
+  const pid = await container(false);
+  writeFileSync(join(scratch, 'group'), 'audio:x:29:\n');
+  symlinkSync('group', join(scratch, 'link'));
+  execFileSync('mkfifo', [join(scratch, 'fifo')]);
+  const read = (name: string, limit = 100) => namespaces.readFile(pid, join(scratch, name).slice(1), limit);
+  assert.is(await read('group'), 'audio:x:29:\n');
+  assert.is(await read('link'), undefined);
+  assert.is(await read('missing'), undefined);
+  for (const [name, limit] of [
+    ['fifo', 100],
+    ['.', 100],
+    ['group', 5],
+  ] as const) {
+    const refused = await read(name, limit).catch((error: Error) => error.message);
+    assert.match(String(refused), /no plain file|ELOOP|EISDIR/, name);
+  }
+});
+
+test('a graft appears in the container’s mount namespace alone, read-only, on directories that its root owns', async () => {
+  const pid = await container(true);
+  mkdirSync(join(scratch, 'seat/dev/input'), { recursive: true });
+  mkdirSync(join(scratch, 'home'), { mode: 0o777 });
+  execFileSync('chown', ['-R', `${shifted}:${shifted}`, join(scratch, 'home')]);
+  const seat = join(scratch, 'seat');
+  mountTmpfs(seat, { size: '1m', inodes: 50, mode: 0o755 });
+  mkdirSync(join(seat, 'dev/input'), { recursive: true });
+  const target = join(scratch, 'home/made/input').slice(1);
+  const grafts = [{ source: 'dev/input', target }];
+  const [report] = await graft(namespaces, { pid, uid: shifted, gid: shifted }, seat, grafts);
+  assert.equal(report, { target: `/${target}`, covers: [] });
+  assert.equal(missingGrafts(pid, seat, grafts), []);
+  assert.is(statSync(join(scratch, 'home/made')).uid, shifted);
+  assert.not.ok(
+    mountPoints('self').some((mount) => mount.target === `/${target}`),
+    'the host does not see it',
+  );
+  const mounted = readFileSync(`/proc/${pid}/mountinfo`, 'utf8')
+    .split('\n')
+    .find((line) => line.includes(`/${target} `));
+  assert.match(mounted ?? 'not mounted', / ro,/);
+});
+
+test('an announcement reaches listeners in an unprivileged container’s network namespace as one of its root’s', async () => {
+  const pid = await container(true);
+  const until = await listener(pid, 2);
+  const socket = await namespaces.openUeventSocket(pid);
+  const properties = { DEVPATH: '/devices/virtual/mem/null', SUBSYSTEM: 'mem', SEQNUM: '1' };
+  sendUevent(socket, encode('add', properties, []), { uid: shifted, gid: shifted });
+  closeSync(socket);
+  await until(/libudev.*DEVPATH=\/devices\/virtual\/mem\/null.* from 0/);
+});
+
+test('what the kernel is asked to say is said in the container’s network namespace alone, as its own, from its root', async () => {
+  const pid = await container(true);
+  const [inside, outside] = [await listener(pid, 1), await listener(process.pid, 1)];
+  const socket = await namespaces.openUeventSocket(pid);
+  const properties = { DEVPATH: '/devices/virtual/mem/null', SUBSYSTEM: 'mem', DEVNAME: '/dev/null', ID_BUS: 'x' };
+  const from = { uid: shifted, gid: shifted };
+  injectUevent(socket, encodeKernel('add', properties), from);
+  await inside(
+    /b'add@\/devices\/virtual\/mem\/null\\x00ACTION=add\\x00DEVPATH=\/devices\/virtual\/mem\/null\\x00SUBSYSTEM=mem\\x00DEVNAME=null\\x00SEQNUM=\d+\\x00' from 0 port 0 group 1/,
+  );
+  assert.not.match(await outside(/listening/), /virtual/);
+  assert.throws(
+    () => injectUevent(socket, Buffer.alloc(4096, 'x'), from),
+    (error: unknown) => error instanceof SysError,
+    'what the kernel has against it is said',
+  );
+  injectUevent(socket, encodeKernel('remove', { ...properties, NAME: 'x'.repeat(1000), UNIQ: 'y'.repeat(1000) }), from);
+  closeSync(socket);
+});
+
+test('a file system that a container serves itself, and that does not answer, holds nobody else', async () => {
+  const pid = await container(false);
+  const hung = join(scratch, 'hung');
+  mkdirSync(hung);
+  // A FUSE server that never reads a request: what looks below waits for ever (fuse(4)).
+  const server = openSync('/dev/fuse', 'r+');
+  syscall('mount', hung, 'hung', hung, 'fuse', 0, `fd=${server},rootmode=40000,user_id=0,group_id=0`);
+  const inside = await container(false);
+  try {
+    const message = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
+    const path = join(hung, 'etc/group').slice(1);
+    const held = message(namespaces.readFile(inside, path, 100));
+    assert.match(await held, /took over \d+ ms/);
+    assert.is(
+      await namespaces.readFile(pid, join(scratch, 'group').slice(1), 100),
+      'audio:x:29:\n',
+      'another one is served',
+    );
+    const began = Date.now();
+    assert.match(await message(namespaces.readFile(inside, path, 100)), /does not answer/);
+    assert.ok(Date.now() - began < 1000, 'nobody waits for it twice');
+  } finally {
+    closeSync(server);
+  }
+});
+
+test.run();

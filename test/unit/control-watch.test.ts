@@ -1,0 +1,106 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { duration } from '../../agent/cli/duration.js';
+import { ask, follow } from '../../agent/control/client.js';
+import type { Happened } from '../../agent/control/messages.js';
+import { ControlServer } from '../../agent/control/server.js';
+import { isUnconfirmed, markTrial } from '../../agent/policy/trial.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'hotseat-control-'));
+const path = join(scratch, 'control.sock');
+const server = new ControlServer(path, async ({ verb }) => verb, pino({ level: 'silent' }));
+
+test.before(() => server.listen());
+test.after(() => {
+  server.close();
+  rmSync(scratch, { recursive: true });
+});
+
+const news = (device: string) =>
+  ({ kind: 'bound', seat: 'left', container: 'left', device, rule: 'left.yaml:4' }) as const;
+
+async function until(what: string, check: () => boolean): Promise<void> {
+  for (let tries = 0; !check(); tries++) {
+    if (tries > 500) throw new Error(`not within 5 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+test('who watches is told what happens from then on, in order, with the time, until he stops', async () => {
+  const heard: Happened[] = [];
+  const stop = new AbortController();
+  const done = follow(path, { verb: 'watch' }, stop.signal, (item) => heard.push(item as Happened));
+  await until('to be heard', () => {
+    server.tell(news('/dev/input/event1'));
+    return heard.length > 0;
+  });
+  server.tell(news('/dev/input/event2'));
+  await until('the last one', () => heard.at(-1)?.kind === 'bound' && JSON.stringify(heard.at(-1)).includes('event2'));
+  assert.ok(Math.abs(Date.parse(heard[0]?.time ?? '') - Date.now()) < 60_000);
+  stop.abort();
+  await done;
+  server.tell(news('/dev/input/event3'));
+});
+
+test('one who does not read is dropped, and disturbs neither the others nor the agent', async () => {
+  const sleeper = createConnection(path);
+  await new Promise((resolve) => sleeper.once('connect', resolve));
+  sleeper.pause();
+  sleeper.write('{"verb":"watch"}\n');
+  let closed = false;
+  sleeper.on('close', () => {
+    closed = true;
+  });
+  sleeper.on('error', () => undefined);
+  let heard = 0;
+  const stop = new AbortController();
+  const done = follow(path, { verb: 'watch' }, stop.signal, () => {
+    heard += 1;
+  });
+  await until('both to watch', () => {
+    server.tell(news('/dev/input/event1'));
+    return heard > 0;
+  });
+  const before = heard;
+  const long = 'x'.repeat(10_000);
+  for (let count = 0; count < 400; count++) {
+    server.tell(news(`/dev/input/${long}`));
+    if (count % 20 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await until('the other to hear all', () => heard - before >= 400);
+  assert.is(await ask(path, { verb: 'status' }, 5000), 'status');
+  let text = '';
+  sleeper.setEncoding('utf8').on('data', (data) => {
+    text += String(data);
+  });
+  sleeper.resume();
+  await until('the sleeper to be dropped', () => closed);
+  assert.match(text, /dropped: it did not read/);
+  stop.abort();
+  await done;
+});
+
+test('a policy that nobody confirmed is known again, until another is taken', () => {
+  const file = join(scratch, 'state/on-trial');
+  const texts = [{ name: 'left.yaml', text: 'seat: left' }];
+  assert.not.ok(isUnconfirmed(file, texts));
+  markTrial(file, texts);
+  assert.ok(isUnconfirmed(file, texts));
+  assert.not.ok(isUnconfirmed(file, [{ name: 'left.yaml', text: 'seat: right' }]));
+  markTrial(file, undefined);
+  assert.not.ok(isUnconfirmed(file, texts));
+});
+
+test('times are a number and a unit', () => {
+  assert.is(duration('confirm', '30s'), 30_000);
+  assert.is(duration('for', '2h'), 7_200_000);
+  for (const text of ['30', 's', '0s', '-1s', '1.5h', '1d', '10 s', '99999s'])
+    assert.throws(() => duration('for', text), /--for takes a time/);
+});
+
+test.run();

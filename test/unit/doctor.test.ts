@@ -1,0 +1,257 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { SeatStatus, Status } from '../../agent/control/messages.js';
+import { diagnose } from '../../agent/doctor/doctor.js';
+import type { ContainerFacts, Facts, SeatFacts } from '../../agent/doctor/facts.js';
+import type { Finding } from '../../agent/doctor/finding.js';
+import { deniesBpf } from '../../agent/doctor/lxc-config.js';
+import { placeOf } from '../../agent/doctor/policy-facts.js';
+import { unitOf } from '../../agent/doctor/service-facts.js';
+
+const left = { engine: 'lxc', name: 'left' } as const;
+
+const seatStatus: SeatStatus = {
+  seat: 'left',
+  container: 'left',
+  engine: 'lxc',
+  state: 'running',
+  reason: undefined,
+  problem: undefined,
+  deaf: [],
+  devices: [],
+  udev: 'ours',
+};
+const status: Status = {
+  revision: '1a2b',
+  policyErrors: [],
+  trialEnds: undefined,
+  seats: [seatStatus],
+  conflicts: [],
+  leaks: [],
+  withheld: [],
+  udev: { events: 0, overruns: 0, restarts: 0 },
+  attached: [],
+  pid: 1,
+};
+const container: ContainerFacts = {
+  sharesNetwork: false,
+  init: 'systemd',
+  ungrafted: [],
+  configured: true,
+  ownUdevd: false,
+  deaf: [],
+  mayEditMaps: false,
+  xorg: { files: [], drivers: ['libinput_drv.so'] },
+};
+
+/** A PC with one seat, in order. */
+const sound: Facts = {
+  kernel: {
+    release: '6.12',
+    disabled: false,
+    cgroups: '/sys/fs/cgroup',
+    tried: {
+      refusals: { openat2: undefined, pidfd: undefined, mounts: undefined, 'device programs': undefined },
+      withdrawal: undefined,
+    },
+  },
+  service: {
+    udevd: { refusal: undefined },
+    rules: true,
+    unit: { load: 'loaded', active: 'active', file: 'enabled', result: 'success', restarts: 0 },
+    agent: { status },
+  },
+  policy: { place: '/etc/hotseat/policies', errors: [], seats: [{ seat: 'left', container: left }] },
+  engines: [{ engine: 'lxc', version: '6.0.4' }],
+  seats: [{ seat: 'left', container: left, found: container }],
+};
+
+const bad = (facts: Facts): Finding[] => diagnose(facts).filter(({ level }) => level !== 'ok');
+const seat = (found: Partial<ContainerFacts>): SeatFacts => ({
+  seat: 'left',
+  container: left,
+  found: { ...container, ...found },
+});
+const service = (changed: Partial<Facts['service']>): Facts => ({
+  ...sound,
+  service: { ...sound.service, ...changed },
+});
+const kernel = (changed: Partial<Facts['kernel']>): Facts => ({ ...sound, kernel: { ...sound.kernel, ...changed } });
+const unit = (changed: object): Facts => service({ unit: { ...sound.service.unit, ...changed } as never });
+const agent = (changed: Partial<Status>): Facts => service({ agent: { status: { ...status, ...changed } } });
+const tried = (changed: object): Facts => kernel({ tried: { ...sound.kernel.tried, ...changed } as never });
+
+test('a PC in order has nothing but good findings, in every area', () => {
+  assert.equal(bad(sound), []);
+  assert.equal([...new Set(diagnose(sound).map(({ area }) => area))].sort(), [
+    'engines',
+    'kernel',
+    'policy',
+    'seat left',
+    'service',
+    'udev',
+  ]);
+});
+
+const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp])[] = [
+  [
+    'a kernel without openat2',
+    tried({ refusals: { openat2: 'ENOSYS' } }),
+    'problem',
+    'kernel',
+    /^no openat2 .*ENOSYS$/,
+  ],
+  ['no withdrawal', tried({ withdrawal: 'no kprobes' }), 'warning', 'kernel', /withdraw a grant by itself: no kprobes/],
+  ['no cgroup2', kernel({ cgroups: undefined }), 'problem', 'kernel', /no cgroup2 hierarchy/],
+  ['hybrid cgroups', kernel({ cgroups: '/sys/fs/cgroup/unified' }), 'warning', 'kernel', /hybrid/],
+  ['udevd silent', service({ udevd: { refusal: 'timeout' } }), 'problem', 'udev', /udevd does not answer: timeout/],
+  ['no rules on the host', service({ rules: false }), 'problem', 'udev', /rules are missing/],
+  ['no unit', unit({ load: 'not-found', active: 'inactive' }), 'problem', 'service', /not installed/],
+  [
+    'a unit that failed',
+    unit({ active: 'failed', result: 'watchdog' }),
+    'problem',
+    'service',
+    /failed, because of watchdog/,
+  ],
+  ['a unit that is off', unit({ active: 'inactive' }), 'problem', 'service', /is inactive$/],
+  ['a unit not enabled', unit({ file: 'disabled' }), 'warning', 'service', /not started at boot/],
+  ['a unit that crashes', unit({ restarts: 3 }), 'warning', 'service', /anew 3 times/],
+  ['an agent that is silent', service({ agent: { silent: 'no answer' } }), 'problem', 'service', /^no answer$/],
+  ['a refused policy', agent({ policyErrors: ['left.yaml:1:1: x'] }), 'problem', 'service', /refused: left.yaml:1:1/],
+  ['a conflict', agent({ conflicts: [{ device: '/d', rules: ['a', 'b'] }] }), 'problem', 'service', /a and b/],
+  ['a leak', agent({ leaks: ['consoles are open'] }), 'warning', 'service', /consoles are open/],
+  ['a seat in trouble', agent({ seats: [{ ...seatStatus, problem: 'oh' }] }), 'problem', 'seat left', /^oh$/],
+  ['a policy with mistakes', { ...sound, policy: { ...sound.policy, errors: ['x'] } }, 'problem', 'policy', /^x$/],
+  ['an engine that is missing', { ...sound, engines: [] }, 'problem', 'engines', /lxc is not installed/],
+  [
+    'no container',
+    { ...sound, seats: [{ ...seat({}), found: { absent: 'none runs' } }] },
+    'warning',
+    'seat left',
+    /^none/,
+  ],
+  ['a network shared', { ...sound, seats: [seat({ sharesNetwork: true })] }, 'problem', 'seat left', /network/],
+  ['a lost graft', { ...sound, seats: [seat({ ungrafted: ['/run/udev'] })] }, 'problem', 'seat left', /\/run\/udev/],
+  ['a live graft', { ...sound, seats: [seat({ configured: false })] }, 'warning', 'seat left', /grafted live/],
+  ['somebody deaf', { ...sound, seats: [seat({ deaf: ['Xorg (pid 5)'] })] }, 'problem', 'seat left', /Xorg \(pid 5\)/],
+  ['a udevd inside', { ...sound, seats: [seat({ ownUdevd: true })] }, 'warning', 'seat left', /udevd of its own/],
+  ['a root to trust', { ...sound, seats: [seat({ mayEditMaps: true })] }, 'warning', 'seat left', /CAP_SYS_ADMIN/],
+  ['a hung file system', { ...sound, seats: [seat({ xorg: { unread: 'hangs' } })] }, 'warning', 'seat left', /hangs/],
+];
+
+for (const [name, facts, level, area, text] of cases) {
+  test(`${name}: one ${level}, with a remedy`, () => {
+    const findings = bad(facts);
+    assert.equal(
+      findings.map((finding) => [finding.level, finding.area]),
+      [[level, area]],
+      JSON.stringify(findings),
+    );
+    const [finding] = findings;
+    assert.match(finding?.text ?? '', text);
+    assert.ok(finding !== undefined && finding.level !== 'ok' && finding.remedy.length > 0);
+  });
+}
+
+test('with hotseat.disable that alone is said, not what follows from it', () => {
+  const off = unit({ active: 'inactive' });
+  const disabled = { ...off, kernel: { ...sound.kernel, disabled: true } };
+  assert.equal(
+    bad({ ...disabled, service: { ...disabled.service, agent: { silent: 'nobody' } } }).map(({ text }) => text),
+    ["hotseat.disable is on the command line: nothing of Hotseat starts, every device is the host's"],
+  );
+});
+
+test('an ordinary user is told what was not looked at', () => {
+  const facts = { ...kernel({ tried: undefined }), seats: undefined };
+  assert.equal(
+    bad({ ...facts, service: { ...facts.service, udevd: undefined } }).map(
+      (finding) => finding.level !== 'ok' && finding.remedy,
+    ),
+    ['run it as root'],
+  );
+});
+
+test('an ordinary user who may not ask the agent is told so, and that is no problem of the PC', () => {
+  const findings = bad(service({ udevd: undefined, agent: { silent: 'no permission' } }));
+  assert.equal(
+    findings.map(({ level, text }) => [level, text]),
+    [['warning', 'no permission']],
+  );
+});
+
+const xorg = (text: string, drivers = ['libinput_drv.so']): string[] =>
+  bad({ ...sound, seats: [seat({ xorg: { files: [{ path: '/etc/X11/xorg.conf', text }], drivers } })] }).map(
+    (finding) => `${finding.level}: ${finding.text.split(':').slice(0, 2).join(':')}`,
+  );
+
+test('an Xorg that takes no device is found whatever way its configuration says so', () => {
+  const says = 'problem: /etc/X11/xorg.conf:1 says AutoAddDevices off';
+  for (const value of ['"off"', '"False"', '"0"', '"no"', 'off']) {
+    assert.equal(xorg(`Section "ServerFlags"\n Option "AutoAddDevices" ${value}\nEndSection\n`), [says], value);
+  }
+  assert.equal(xorg('section "Server_Flags"\noption "auto add_devices" "OFF"\nendsection'), [says]);
+  assert.equal(xorg('Section "ServerLayout"\nOption "AutoEnableDevices" "false"\nEndSection'), [
+    'problem: /etc/X11/xorg.conf:1 says AutoEnableDevices off',
+  ]);
+});
+
+test('what is a comment, on, or elsewhere is no finding', () => {
+  for (const text of [
+    '',
+    'Section "ServerFlags"\n# Option "AutoAddDevices" "off"\nEndSection',
+    'Section "ServerFlags"\nOption "AutoAddDevices" "on" # "off"\nEndSection',
+    'Section "ServerFlags"\nOption "AutoAddDevices"\nEndSection',
+    'Section "Device"\nOption "AutoAddDevices" "off"\nEndSection',
+    'Option "AutoAddDevices" "off"',
+    'Section "InputDevice"\nDriver "void"\nEndSection',
+    'Section "ServerFlags"\nOption "AutoAddDevices" "off"',
+    'Section "InputClass"\nOption "Device" "/dev/input/event3"\nEndSection',
+  ]) {
+    assert.equal(xorg(text), [], text);
+  }
+});
+
+test('a fixed input device, and an Xorg without a driver, are found', () => {
+  const text = '\nSection "InputDevice"\n\tIdentifier "Keyboard0"\n\tOption "Device" "/dev/input/event2"\nEndSection\n';
+  assert.equal(xorg(text), ['warning: /etc/X11/xorg.conf:2 fixes an input device, /dev/input/event2']);
+  assert.equal(xorg('', ['inputtest_drv.so']), ['problem: its Xorg has no driver for input devices']);
+  assert.equal(xorg('', ['evdev_drv.so']), []);
+});
+
+test('a seccomp profile is believed when it forbids bpf on every architecture', () => {
+  const denied = '2\ndenylist\nreject_force_umount  # comment\n[all]\nkexec_load errno 1\nbpf errno 1\n';
+  assert.is(deniesBpf(denied), true);
+  assert.is(deniesBpf(denied.replace('denylist', 'blacklist')), true);
+  assert.is(deniesBpf(denied.replace('[all]', '[x86_64]')), false);
+  assert.is(deniesBpf(denied.replace('bpf errno 1', '# bpf errno 1')), false);
+  assert.is(deniesBpf(denied.replace('bpf errno', 'bpf_x errno')), false);
+  assert.is(deniesBpf('2\nallowlist\nread\nwrite\n'), true);
+  assert.is(deniesBpf('2\nallowlist\nread\nbpf\n'), false);
+  assert.is(deniesBpf(''), false);
+});
+
+test('where the policy is is read as systemd reads it', () => {
+  const usual = '/etc/hotseat/policies';
+  const none = { policies: usual, ref: undefined, signers: undefined };
+  assert.equal(placeOf('', usual), none);
+  assert.equal(placeOf('HOTSEAT_OPTIONS=\n', usual), none);
+  assert.equal(placeOf('#HOTSEAT_OPTIONS="--ref x"\n', usual), none);
+  const ref = { ...none, ref: 'refs/heads/main' };
+  assert.equal(placeOf('HOTSEAT_OPTIONS="--ref refs/heads/main"\n', usual), ref);
+  assert.equal(placeOf("HOTSEAT_OPTIONS='--ref=refs/heads/main'", usual), ref);
+  assert.equal(placeOf('HOTSEAT_OPTIONS=--ref refs/heads/main --log-level debug\nX=y\n', usual), ref);
+  assert.equal(placeOf('HOTSEAT_OPTIONS="--policies /srv/p --signers /etc/s"', usual), {
+    policies: '/srv/p',
+    ref: undefined,
+    signers: '/etc/s',
+  });
+});
+
+test('what systemctl says is read by name', () => {
+  const text = 'Result=exit-code\nNRestarts=4\nLoadState=loaded\nActiveState=failed\nUnitFileState=enabled';
+  assert.equal(unitOf(text), { load: 'loaded', active: 'failed', file: 'enabled', result: 'exit-code', restarts: 4 });
+});
+
+test.run();

@@ -1,0 +1,275 @@
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { execaSync } from 'execa';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
+import type { Loaded } from '../../agent/policy/files.js';
+import { loadCommit, resolveCommit } from '../../agent/policy/git.js';
+import { keepLastGood, lastGood } from '../../agent/policy/last-good.js';
+
+const seat = (name: string, more = ''): string =>
+  `seat: ${name}\n${more}container: { engine: lxc, name: ${name} }\ndevices:\n  - { label: all, match: { ID_SEAT: ${name} } }\n`;
+
+/** A real repository with a work tree, and a directory beside it that is no part of it. */
+class Repository {
+  readonly outside = mkdtempSync(join(tmpdir(), 'hotseat-git-'));
+  readonly path = join(this.outside, 'policies');
+
+  constructor() {
+    mkdirSync(this.path);
+    this.git('init', '-q', '-b', 'main');
+    this.git('config', 'user.name', 'Admin');
+    this.git('config', 'user.email', 'admin@example.org');
+  }
+
+  git(...command: string[]): string {
+    return execaSync('git', ['-C', this.path, ...command], { env: { GIT_CONFIG_GLOBAL: '/dev/null' } }).stdout;
+  }
+
+  write(name: string, text: string): void {
+    writeFileSync(join(this.path, name), text);
+  }
+
+  commit(...options: string[]): string {
+    this.git('add', '-A');
+    this.git('commit', '-q', '--no-verify', '-m', 'change', ...options);
+    return this.git('rev-parse', 'HEAD');
+  }
+
+  async load(ref = 'refs/heads/main', signers?: string, host = 'pc'): Promise<Loaded> {
+    const source = { repository: this.path, ref, signers };
+    return loadCommit(source, await resolveCommit(source), host);
+  }
+}
+
+async function within(use: (repository: Repository) => Promise<void>): Promise<void> {
+  const repository = new Repository();
+  try {
+    await use(repository);
+  } finally {
+    rmSync(repository.outside, { recursive: true, force: true });
+  }
+}
+
+const seats = (loaded: Loaded): string[] => (loaded.ok ? loaded.policy.seats.map((one) => one.seat) : ['refused']);
+const said = (loaded: Loaded): string => (loaded.ok ? 'fine' : loaded.diagnostics.map(formatDiagnostic).join('\n'));
+const failure = async (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => 'fine',
+    (error: Error) => error.message,
+  );
+
+test('what is committed counts, not what lies in the work tree; the commit is the revision', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    const commit = repository.commit();
+    repository.write('left.yaml', 'nonsense');
+    repository.write('right.yaml', seat('right'));
+    const loaded = await repository.load();
+    assert.equal(seats(loaded), ['left']);
+    assert.is(loaded.ok && loaded.policy.revision, commit);
+  }));
+
+test('tests beside the seat files are committed with them, and are no seat files', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    mkdirSync(join(repository.path, 'tests', 'devices'), { recursive: true });
+    repository.write('tests/left.yaml', '- nonsense');
+    repository.write('tests/devices/keyboard.yaml', 'nonsense');
+    repository.commit();
+    assert.equal(seats(await repository.load()), ['left']);
+  }));
+
+test('a bare repository, and an older revision of it', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    const old = repository.commit();
+    repository.write('left.yaml', seat('other'));
+    repository.commit();
+    const bare = join(repository.outside, 'bare.git');
+    repository.git('clone', '-q', '--bare', repository.path, bare);
+    const source = { repository: bare, ref: old, signers: undefined };
+    assert.equal(seats(await loadCommit(source, await resolveCommit(source), 'pc')), ['left']);
+  }));
+
+test('one bad file refuses the whole revision, and the message names it', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    repository.write('right.yaml', 'seat: right\nprot: 3\n');
+    repository.commit();
+    assert.match(said(await repository.load()), /^right\.yaml:/);
+  }));
+
+test('a ref that is none, an option as a ref, a directory that is no repository', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    repository.commit();
+    assert.not.equal(await failure(repository.load('refs/heads/none')), 'fine');
+    const made = join(repository.outside, 'made');
+    assert.not.equal(await failure(repository.load(`--output=${made}`)), 'fine');
+    assert.not.ok(existsSync(made));
+    const none = { repository: repository.outside, ref: 'HEAD', signers: undefined };
+    assert.match(await failure(resolveCommit(none)), /not a git repository/);
+  }));
+
+test('hosts: one repository serves several PCs, and two of them may have a seat of one name', () =>
+  within(async (repository) => {
+    repository.write('a.yaml', seat('left', 'hosts: [pc-1, lab-*]\n'));
+    repository.write('b.yaml', seat('left', 'hosts: pc-2\n'));
+    repository.write('c.yaml', seat('right'));
+    repository.commit();
+    assert.equal(seats(await repository.load('main', undefined, 'pc-1')), ['left', 'right']);
+    assert.equal(seats(await repository.load('main', undefined, 'lab-7')), ['left', 'right']);
+    assert.equal(seats(await repository.load('main', undefined, 'pc-3')), ['right']);
+    repository.write('b.yaml', seat('left', 'hosts: lab-7\n'));
+    repository.commit();
+    assert.match(
+      said(await repository.load('main', undefined, 'lab-7')),
+      /b\.yaml:1:7: seat left is in a\.yaml already/,
+    );
+  }));
+
+test('every program that a hostile repository names is left alone', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    repository.write('.gitattributes', '*.yaml filter=evil diff=evil\n');
+    repository.commit();
+    const ran = join(repository.outside, 'ran');
+    const program = join(repository.outside, 'evil');
+    writeFileSync(program, `#!/bin/sh\necho "$0 $*" >> ${ran}\ncat\n`, { mode: 0o755 });
+    const keys = [
+      ...['core.fsmonitor', 'core.pager', 'core.sshCommand', 'core.editor', 'core.askPass', 'core.gitProxy'],
+      ...['core.alternateRefsCommand', 'credential.helper', 'diff.external', 'diff.evil.textconv'],
+      ...['filter.evil.smudge', 'filter.evil.clean', 'filter.evil.process', 'gpg.program', 'gpg.ssh.program'],
+      ...['gpg.openpgp.program', 'gpg.x509.program', 'pager.ls-tree', 'pager.rev-parse', 'pager.cat-file'],
+      ...['uploadpack.packObjectsHook', 'remote.origin.uploadpack'],
+    ];
+    for (const key of keys) repository.git('config', key, program);
+    for (const verb of ['rev-parse', 'ls-tree', 'cat-file']) repository.git('config', `alias.${verb}`, `!${program}`);
+    for (const protocol of ['ext', 'file']) repository.git('config', `protocol.${protocol}.allow`, 'always');
+    for (const hook of ['post-checkout', 'reference-transaction', 'post-index-change']) {
+      writeFileSync(join(repository.path, '.git/hooks', hook), `#!/bin/sh\n${program} hook\n`, { mode: 0o755 });
+    }
+    // The trap is a trap: what an admin would type falls into it.
+    execaSync('git', ['-C', repository.path, 'status'], { reject: false });
+    assert.ok(existsSync(ran), 'the repository is not hostile');
+    rmSync(ran);
+
+    assert.equal(seats(await repository.load()), ['left']);
+    // Signature checks that fail must not run its programs either.
+    assert.not.equal(await failure(repository.load('main', join(repository.outside, 'signers'))), 'fine');
+    assert.not.ok(existsSync(ran));
+  }));
+
+test('a missing object of a partial clone is fetched by nothing', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    repository.commit();
+    const object = repository.git('rev-parse', 'HEAD:left.yaml');
+    rmSync(join(repository.path, '.git/objects', object.slice(0, 2), object.slice(2)));
+    const ran = join(repository.outside, 'ran');
+    const settings = {
+      'core.repositoryFormatVersion': '1',
+      'extensions.partialClone': 'origin',
+      'remote.origin.promisor': 'true',
+      'remote.origin.url': `ext::sh -c touch% ${ran}`,
+      'protocol.ext.allow': 'always',
+    };
+    for (const [key, value] of Object.entries(settings)) repository.git('config', key, value);
+    execaSync('git', ['-C', repository.path, 'cat-file', '-p', object], { reject: false });
+    assert.ok(existsSync(ran), 'the repository is not hostile');
+    rmSync(ran);
+    assert.match(said(await repository.load()), /^left\.yaml:1:1: its object is missing/);
+    assert.not.ok(existsSync(ran));
+  }));
+
+test('what git in the agent’s surroundings is told to do is not done', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    repository.commit();
+    const before = process.env['GIT_DIR'];
+    process.env['GIT_DIR'] = '/nonexistent';
+    try {
+      assert.equal(seats(await repository.load()), ['left']);
+    } finally {
+      if (before === undefined) delete process.env['GIT_DIR'];
+      else process.env['GIT_DIR'] = before;
+    }
+  }));
+
+test('links, submodules, huge files and bombs of aliases are refused by name', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    const commit = repository.commit();
+    symlinkSync('/etc/shadow', join(repository.path, 'link.yaml'));
+    repository.write('huge.yaml', '#'.repeat(8 * 1024 * 1024));
+    repository.git('add', '-A');
+    repository.git('update-index', '--add', '--cacheinfo', `160000,${commit},module.yaml`);
+    repository.git('commit', '-q', '-m', 'hostile');
+    const answer = said(await repository.load());
+    assert.match(answer, /^link\.yaml:1:1: is no plain file/m);
+    assert.match(answer, /^module\.yaml:1:1: is no plain file/m);
+    assert.match(answer, /^huge\.yaml:1:1: the file has 8388608 bytes/m);
+
+    repository.git('reset', '-q', '--hard', commit);
+    const bomb = Array.from({ length: 30 }, (_, n) => `a${n}: &a${n} [${`*a${n - 1},`.repeat(n === 0 ? 0 : 9)}]`);
+    repository.write('bomb.yaml', bomb.join('\n'));
+    repository.write('deep.yaml', '['.repeat(100_000));
+    repository.commit();
+    const refused = said(await repository.load());
+    assert.match(refused, /^bomb\.yaml:\d+:\d+: an alias/m);
+    assert.match(refused, /^deep\.yaml:/m);
+  }));
+
+test('refs/replace puts nothing behind the commit that was named', () =>
+  within(async (repository) => {
+    repository.write('left.yaml', seat('left'));
+    const good = repository.commit();
+    repository.write('left.yaml', seat('evil'));
+    const evil = repository.commit();
+    repository.git('replace', good, evil);
+    assert.equal(seats(await repository.load(good)), ['left']);
+  }));
+
+test('with signers, only commits signed by one of them', () =>
+  within(async (repository) => {
+    const [known, stranger, signers] = ['known', 'stranger', 'signers'].map((name) => join(repository.outside, name));
+    for (const key of [known, stranger]) execaSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', String(key)]);
+    const publicKey = execaSync('cat', [`${known}.pub`]).stdout;
+    writeFileSync(String(signers), `admin@example.org ${publicKey}\n`);
+    repository.git('config', 'gpg.format', 'ssh');
+    const signWith = (key: string | undefined) => repository.git('config', 'user.signingKey', String(key));
+
+    repository.write('left.yaml', seat('left'));
+    repository.commit();
+    assert.match(await failure(repository.load('main', signers)), /is not signed by a key in/);
+    signWith(stranger);
+    repository.commit('--allow-empty', '-S');
+    assert.match(await failure(repository.load('main', signers)), /is not signed by a key in/);
+    // The repository may not choose whom it trusts.
+    writeFileSync(join(repository.outside, 'own'), `* ${execaSync('cat', [`${stranger}.pub`]).stdout}\n`);
+    repository.git('config', 'gpg.ssh.allowedSignersFile', join(repository.outside, 'own'));
+    repository.git('config', 'gpg.minTrustLevel', 'never');
+    assert.match(await failure(repository.load('main', signers)), /is not signed by a key in/);
+    signWith(known);
+    repository.commit('--allow-empty', '-S');
+    assert.equal(seats(await repository.load('main', signers)), ['left']);
+  }));
+
+test('the policy that was good last is there after a boot; half a file is none', () =>
+  within(async (repository) => {
+    const file = join(repository.outside, 'var', 'last-good.json');
+    assert.is(lastGood(file, 'pc'), undefined);
+    keepLastGood(file, 'abc', [{ name: 'left.yaml', text: seat('left') }]);
+    assert.equal(
+      lastGood(file, 'pc')?.policy.seats.map((one) => one.seat),
+      ['left'],
+    );
+    assert.is(lastGood(file, 'pc')?.policy.revision, 'abc');
+    writeFileSync(file, '{"revision": "a');
+    assert.is(lastGood(file, 'pc'), undefined);
+  }));
+
+test.run();
