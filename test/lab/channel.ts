@@ -42,6 +42,16 @@ interface FromGuest {
 
 const PIECE = 96 * 1024;
 
+/** The guest ends what takes too long; when it does not say so within this time more, it cannot, ms. */
+const GRACE = 30_000;
+
+/** Where the guest's processes are that not even SIGKILL ends: they sleep in the kernel. */
+const STUCK = `for p in /proc/[0-9]*; do
+  grep -q '^State:.D' $p/status 2>/dev/null || continue
+  echo "$(tr '\\0' ' ' <$p/cmdline) ($(cat $p/comm)) sleeps in:"
+  cat $p/stack
+done; true`;
+
 /** A process in the guest that runs on. */
 export class Process {
   stdout = '';
@@ -74,18 +84,23 @@ export class Process {
     this.send({ id: this.id, op: 'eof' });
   }
 
-  kill(signal: NodeJS.Signals = 'SIGTERM'): Promise<ExecResult> {
+  /** Resolves when it has ended; a second signal helps one that does not follow the first within 15 s. */
+  async kill(signal: NodeJS.Signals = 'SIGTERM'): Promise<ExecResult> {
     this.send({ id: this.id, op: 'kill', signal });
-    return this.done;
+    const stubborn = setTimeout(() => this.send({ id: this.id, op: 'kill', signal: 'SIGKILL' }), GRACE / 2);
+    try {
+      return await within(this.done, GRACE, () => this.#error(`still runs ${GRACE / 1000} s after ${signal}`));
+    } finally {
+      clearTimeout(stubborn);
+    }
   }
 
   take(message: FromGuest): void {
     if (message.t === 'exit') {
       const code = message.code ?? (message.signal ? 128 : 127);
-      const result = { code, stdout: this.stdout, stderr: this.stderr };
-      if (message.timedOut) this.fail(new GuestError(this.argv, result, 'timed out'));
-      else if (message.error) this.fail(new GuestError(this.argv, result, message.error));
-      else this.#settle.resolve(result);
+      if (message.timedOut) this.fail(this.#error('timed out', code));
+      else if (message.error) this.fail(this.#error(message.error, code));
+      else this.#settle.resolve({ code, stdout: this.stdout, stderr: this.stderr });
       return;
     }
     const data = Buffer.from(message.b64 ?? '', 'base64');
@@ -103,6 +118,21 @@ export class Process {
   fail(error: Error): void {
     this.#settle.reject(error);
   }
+
+  #error(why: string, code = -1): GuestError {
+    return new GuestError(this.argv, { code, stdout: this.stdout, stderr: this.stderr }, why);
+  }
+}
+
+/** What `work` gives, or after `ms` the error that `late` makes. */
+async function within<T>(work: Promise<T>, ms: number, late: () => Error | Promise<Error>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const end = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms);
+  });
+  const first = await Promise.race([work.then((value) => ({ value })), end]).finally(() => clearTimeout(timer));
+  if (first === 'late') throw await late();
+  return first.value;
 }
 
 export class Channel {
@@ -159,10 +189,14 @@ export class Channel {
   }
 
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
-    const process = this.start(argv, { timeoutMs: 60_000, ...options });
+    const { timeoutMs = 60_000 } = options;
+    const process = this.start(argv, { ...options, timeoutMs });
     if (options.stdin !== undefined) process.write(options.stdin);
     process.end();
-    const result = await process.done;
+    const result = await within(process.done, timeoutMs + GRACE, async () => {
+      const why = `no answer ${GRACE / 1000} s after its time of ${timeoutMs / 1000} s. ${await this.#stuck()}`;
+      return new GuestError(argv, { code: -1, stdout: process.stdout, stderr: process.stderr }, why);
+    });
     if (result.code !== 0 && !options.allowFailure) throw new GuestError(argv, result, `exit code ${result.code}`);
     return result;
   }
@@ -175,6 +209,12 @@ export class Channel {
 
   close(): void {
     this.#socket.destroy();
+  }
+
+  async #stuck(): Promise<string> {
+    const process = this.start(['sh', '-c', STUCK], { timeoutMs: GRACE });
+    const { stdout } = await within(process.done, GRACE, () => new Error('')).catch(() => ({ stdout: undefined }));
+    return stdout === undefined ? 'The guest does not answer at all' : `Stuck in its kernel:\n${stdout}`;
   }
 
   #take(line: string): void {

@@ -44,11 +44,23 @@ export class Qmp {
     return qmp;
   }
 
-  run(command: string, args: Record<string, unknown> = {}): Promise<unknown> {
+  /** What QEMU returns to a command. A save point is the longest of them: seconds, on a busy machine more. */
+  run(command: string, args: Record<string, unknown> = {}, timeoutMs = 180_000): Promise<unknown> {
     if (this.#socket.destroyed) return Promise.reject(new QmpError(`${command}: QEMU is gone`));
     const id = this.#next++;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { command, resolve, reject });
+      const late = () => {
+        this.#waiting.delete(id);
+        reject(new QmpError(`${command}: no answer within ${timeoutMs / 1000} s`));
+      };
+      const timer = setTimeout(late, timeoutMs);
+      const ended =
+        <T>(settle: (value: T) => void) =>
+        (value: T) => {
+          clearTimeout(timer);
+          settle(value);
+        };
+      this.#waiting.set(id, { command, resolve: ended(resolve), reject: ended(reject) });
       this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     });
   }
