@@ -1,9 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { execa } from 'execa';
 import { type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
 import { apply, type Change, changesForInstall, changesForUninstall } from '../install/place.js';
-import { makeRepository } from '../install/repository.js';
 import { completionOf } from './completion.js';
 import { type Line, render, showsColours, soon } from './line.js';
 import { manPage } from './man.js';
@@ -13,7 +11,12 @@ import type { Call, ExitCode, Verb, Verbs } from './verb.js';
 /** The program tree that this is part of: `dist/agent/cli/` lies three levels deep. */
 const program = resolve(import.meta.dirname, '../../..');
 const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
-const limit = { timeout: 120_000, stdio: 'inherit' } as const;
+
+/** Waits for systemd; rejects when it says no, except where `reject` is false. */
+async function systemctl(command: readonly string[], reject = true): Promise<void> {
+  const { execa } = await import('execa');
+  await execa('systemctl', command, { timeout: 120_000, stdio: 'inherit', reject });
+}
 
 function filesOf(verbs: Verbs): InstalledFile[] {
   if (program === packaged.program) throw new Error('this is the package: apt installs and removes it');
@@ -57,12 +60,13 @@ export const install = (verbs: () => Verbs): Verb => ({
       return 0;
     }
     root();
+    const { makeRepository } = await import('../install/repository.js');
     await makeRepository(defaultPolicies, join(program, 'rules/policies'));
     if (only) return 0;
     apply(changes, files);
     say(changes, made);
-    await execa('systemctl', ['daemon-reload'], limit);
-    await execa('systemctl', ['enable', '--now', 'hotseat.service'], limit);
+    await systemctl(['daemon-reload']);
+    await systemctl(['enable', '--now', 'hotseat.service']);
     return 0;
   },
 });
@@ -81,11 +85,11 @@ export const uninstall = (verbs: () => Verbs): Verb => ({
       return 0;
     }
     root();
-    await execa('systemctl', ['disable', '--now', 'hotseat.service'], { ...limit, reject: false });
+    await systemctl(['disable', '--now', 'hotseat.service'], false);
     const code = (await verbs()['release']?.run({ options: {}, words: [] })) ?? 0;
     apply(changes, files);
     say(changes, [`keep ${defaultPolicies}`]);
-    await execa('systemctl', ['daemon-reload'], limit);
+    await systemctl(['daemon-reload']);
     return code;
   },
 });

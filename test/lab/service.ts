@@ -2,7 +2,7 @@
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { SeatStatus, Status } from '../../agent/control/messages.js';
+import type { Request, Response, SeatStatus, Status } from '../../agent/control/messages.js';
 import { type Lab, seats } from './lab.js';
 import { checkout } from './paths.js';
 import { step } from './progress.js';
@@ -40,26 +40,31 @@ export async function startAgent(lab: Lab): Promise<void> {
 }
 
 /** Asks the agent by its socket: to start a second Node for each question takes an emulated PC seconds. */
-const askStatus = `import socket
+const askAgent = `import socket, sys
 s = socket.socket(socket.AF_UNIX)
-s.settimeout(30)
+s.settimeout(60)
 s.connect("/run/hotseat/control.sock")
-s.sendall(b'{"verb":"status"}\\n')
+s.sendall(sys.argv[1].encode() + b"\\n")
 print(s.makefile().readline())`;
 
-/** What the agent answers to `status`; throws while it does not listen. */
-export async function status(lab: Lab): Promise<Status> {
-  const { stdout } = await lab.guest(['python3', '-c', askStatus], { timeoutMs: 60_000 });
-  return (JSON.parse(stdout) as { result: Status }).result;
+/** What the agent answers to a request; throws while it does not listen, and when it refuses. */
+async function ask(lab: Lab, request: Request): Promise<unknown> {
+  const { stdout } = await lab.guest(['python3', '-c', askAgent, JSON.stringify(request)], { timeoutMs: 90_000 });
+  const response = JSON.parse(stdout) as Response;
+  if (!response.ok) throw new Error([response.error, ...(response.details ?? [])].join('\n'));
+  return response.result;
 }
+
+/** What the agent answers to `status`; throws while it does not listen. */
+export const status = async (lab: Lab): Promise<Status> => (await ask(lab, { verb: 'status' })) as Status;
 
 /** What the agent says of one seat; undefined when its policy names none such. */
 export const seatStatus = async (lab: Lab, name: string): Promise<SeatStatus | undefined> =>
   (await status(lab)).seats.find(({ seat }) => seat === name);
 
-/** `hotseat reload`, as an admin runs it. */
+/** What `hotseat reload` asks for. */
 export const reload = (lab: Lab, ...options: readonly '--force'[]) =>
-  lab.guest([...HOTSEAT_CLI, 'reload', ...options], { timeoutMs: 60_000 });
+  ask(lab, { verb: 'reload', force: options.includes('--force') });
 
 /** A line of the agent's log. */
 export interface LogLine {
