@@ -1,6 +1,5 @@
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { execa } from 'execa';
 import { namesIn, readOptional, resolvedPath } from '../kernel/read.js';
 
 /** Sorts after `72-seat-*.rules`, which `loginctl attach` writes, and before `73-seat-late.rules`. */
@@ -27,14 +26,20 @@ export async function removeRules(): Promise<void> {
   // left out hands it on to its children again.
   const all = ['usb', 'input', 'sound', 'drm'].map((subsystem) => `--subsystem-match=${subsystem}`);
   for (const which of ['--property-match=ID_SEAT=seat-*', ...all]) {
-    await execa('udevadm', ['trigger', which, '--action=change', '--settle'], { timeout: 60_000 });
+    await udevadm(['trigger', which, '--action=change', '--settle'], 60_000);
   }
 }
 
 async function reload(): Promise<void> {
   reloadOwed = true;
-  await execa('udevadm', ['control', '--reload'], { timeout: 10_000 });
+  await udevadm(['control', '--reload'], 10_000);
   reloadOwed = false;
+}
+
+/** An agent that starts again and finds its rules as they shall be starts no program, and is ready sooner. */
+async function udevadm(command: readonly string[], timeout: number): Promise<void> {
+  const { execa } = await import('execa');
+  await execa('udevadm', command, { timeout });
 }
 
 /** Has udevd look at a device again, as `udevadm trigger --action=change` does. One that has gone meanwhile is fine. */

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { execa } from 'execa';
 import { formatDiagnostic } from './diagnostics.js';
 import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
 import { compose } from './load.js';
@@ -111,6 +110,8 @@ async function git(repository: string, command: readonly string[], input = '', m
     ...['core.fsmonitor=false', 'core.hooksPath=/dev/null', 'protocol.allow=never', 'core.pager=cat'],
     ...[`safe.directory=${directory}`, `safe.directory=${resolve(repository)}`],
   ].flatMap((setting) => ['-c', setting]);
+  // A policy in a plain directory needs no program.
+  const { execa } = await import('execa');
   const result = await execa('git', ['--no-pager', `--git-dir=${directory}`, ...settings, ...more, ...command], {
     cwd: '/',
     env: environment,
