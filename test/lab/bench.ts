@@ -23,10 +23,15 @@ const nodeOf: Readonly<Record<Class, RegExp>> = {
 export class Bench {
   private readonly pids = new Map<Seat, string>();
 
+  /** `pc`: the one that is on now. */
   constructor(
-    private readonly lab: Lab,
+    private readonly pc: () => Lab,
     readonly variant: Variant,
   ) {}
+
+  private get lab(): Lab {
+    return this.pc();
+  }
 
   name(seat: Seat): string {
     return `${this.variant.title.replace(/\W+/g, '-')}-${seat}`;

@@ -65,7 +65,7 @@ test('in an unprivileged container, which hears nothing of the kernel, its own u
   const variant = variants.find(({ title }) => title === 'lxc, unprivileged');
   assert.ok(variant !== undefined);
   await putEngineFiles(lab);
-  const bench = new Bench(lab, variant);
+  const bench = new Bench(() => lab, variant);
   await bench.rule();
   await script(lab, bench.name('left'), variant.prepare);
   await bench.start('left');

@@ -28,7 +28,7 @@ const config = [
 ].join('\n');
 
 for (const variant of variants.filter(({ title }) => /unprivileged|rootless/.test(title))) {
-  const bench = new Bench(lab, variant);
+  const bench = new Bench(() => lab, variant);
   let xorg: Process;
   let terminal: Process;
 
