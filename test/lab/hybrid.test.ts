@@ -31,8 +31,8 @@ for (const variant of variants.filter(({ title }) => title === 'lxc' || title ==
   const bench = new Bench(lab, variant);
   let monitor: Process;
   let keyboard = '';
-  let mouse = '';
-  let mouseNumber = '';
+  let second = '';
+  let secondNumber = '';
   const group = async (seat: Seat): Promise<string> => {
     const pid = await script(lab, bench.name(seat), variant.pid);
     return `/sys/fs/cgroup/devices${await lab.sh(`sed -n 's/^[0-9]*:devices://p' /proc/${pid}/cgroup`)}`;
@@ -66,31 +66,31 @@ for (const variant of variants.filter(({ title }) => title === 'lxc' || title ==
     const lost = rule(await numberOf(keyboard));
     await lab.sh(`echo '${lost}' > ${await group('left')}/devices.deny`);
     assert.is(await bench.inside('left', `exec 3<${keyboard}`), undefined, 'v1 has no say: this shows nothing');
-    await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'mouse' });
-    mouse = await bench.newNode('left', 'input', [keyboard]);
-    mouseNumber = await numberOf(mouse);
-    await heard('add', mouse);
-    for (const node of [keyboard, mouse]) await bench.has('left', node);
-    assert.equal(await inputRules('left'), [lost, rule(mouseNumber)].sort());
+    await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'second' });
+    second = await bench.newNode('left', 'input', [keyboard]);
+    secondNumber = await numberOf(second);
+    await heard('add', second);
+    for (const node of [keyboard, second]) await bench.has('left', node);
+    assert.equal(await inputRules('left'), [lost, rule(secondNumber)].sort());
   });
 
   test(`${variant.title}: unplug: the minor is denied, and whoever gets it next is not opened by it`, async () => {
-    await lab.unplug('mouse');
-    await heard('remove', mouse);
+    await lab.unplug('second');
+    await heard('remove', second);
     await monitor.kill();
     assert.equal(await inputRules('left'), [rule(await numberOf(keyboard))]);
-    await lab.plug({ seat: 'right', driver: 'usb-mouse', id: 'reused' });
+    await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'reused' });
     const reused = await bench.newNode('right', 'input');
-    assert.is(await numberOf(reused), mouseNumber, 'the minor was not reused: this shows nothing');
+    assert.is(await numberOf(reused), secondNumber, 'the minor was not reused: this shows nothing');
     await bench.has('right', reused);
-    assert.equal(await bench.stealing('left', mouseNumber), { made: false, opened: false, control: true });
+    assert.equal(await bench.stealing('left', secondNumber), { made: false, opened: false, control: true });
   });
 
   test(`${variant.title}: agent restart: what went meanwhile is denied, the rest opens all the time`, async () => {
     await lab.sh('systemctl stop hotseat', { timeoutMs: 90_000 });
     await lab.unplug('reused');
-    await lab.until('the device to go', () => lab.sh(`! test -e ${mouse} && echo gone || true`).then(Boolean));
-    assert.equal(await inputRules('right'), [rule(mouseNumber)], 'nobody was there to deny it');
+    await lab.until('the device to go', () => lab.sh(`! test -e ${second} && echo gone || true`).then(Boolean));
+    assert.equal(await inputRules('right'), [rule(secondNumber)], 'nobody was there to deny it');
     assert.is.not(await bench.inside('left', `exec 3<${keyboard}`), undefined, 'a stopped agent took it away');
     await lab.sh('systemctl start hotseat', { timeoutMs: 90_000 });
     await lab.until('the seat', async () => (await bench.seat('right'))?.state === 'running');
