@@ -41,6 +41,7 @@ const container: ContainerFacts = {
   ownUdevd: false,
   deaf: [],
   mayEditMaps: false,
+  mayLeaveCgroup: false,
   xorg: { files: [], drivers: ['libinput_drv.so'] },
 };
 
@@ -147,6 +148,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
   ['a live graft', { ...sound, seats: [seat({ configured: false })] }, 'warning', 'seat left', /grafted live/],
   ['somebody deaf', { ...sound, seats: [seat({ deaf: ['Xorg (pid 5)'] })] }, 'problem', 'seat left', /Xorg \(pid 5\)/],
   ['a udevd inside', { ...sound, seats: [seat({ ownUdevd: true })] }, 'warning', 'seat left', /udevd of its own/],
+  [
+    'a root that can leave its group',
+    { ...sound, seats: [seat({ mayLeaveCgroup: true })] },
+    'problem',
+    'seat left',
+    /shares the host's cgroup namespace/,
+  ],
   ['a root to trust', { ...sound, seats: [seat({ mayEditMaps: true })] }, 'warning', 'seat left', /CAP_SYS_ADMIN/],
   ['a hung file system', { ...sound, seats: [seat({ xorg: { unread: 'hangs' } })] }, 'warning', 'seat left', /hangs/],
 ];
