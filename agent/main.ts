@@ -16,8 +16,9 @@ import { notify, type State } from './host/notify.js';
 import { keepWatch } from './host/watchdog.js';
 import { House } from './house.js';
 import { Keeper } from './keeper.js';
-import { cgroupId, cgroupRoot } from './kernel/cgroup.js';
+import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
+import { DevicesV1 } from './kernel/devices-v1.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
@@ -41,6 +42,8 @@ const refCheck = 5000;
 
 /** The daemon: wires the rooms, nothing else. Settles when it has been told to stop. */
 export async function run(options: Options): Promise<void> {
+  // Where there is no such hierarchy, this is the end: nothing has been touched.
+  const root = cgroupRoot();
   let keeper: Keeper | undefined;
   const revision = (): string => keeper?.revision ?? 'none';
   const mixin = (): { revision: string } => ({ revision: revision() });
@@ -49,24 +52,23 @@ export async function run(options: Options): Promise<void> {
   const trail = new Trail({ file: trailFile, log, revision, group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
 
-  const deviceMap = DeviceMap.open({ cgroupRoot: cgroupRoot() });
+  const deviceMap = DeviceMap.open({ cgroupRoot: root });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
 
   const table = new DeviceTable();
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
-  const engines = new Engines(cgroupRoot(), (engine, problem) =>
-    log.error({ engine, problem }, 'a container is not known'),
-  );
+  const engines = new Engines(root, (engine, problem) => log.error({ engine, problem }, 'a container is not known'));
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
-  deviceMap.purge(new Set(engines.list().map((container) => cgroupId(container.cgroup))));
+  const grants = new Grants(deviceMap, DevicesV1.find(root));
+  grants.purge(engines.list().map(({ cgroup }) => cgroup));
   let control: ControlServer | undefined;
   const tell: Tell = (happening) => control?.tell(happening);
   const counts = new Counts();
   const { measure } = counts;
   const audit = trail.open;
-  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces, tell, audit, measure });
+  const house = new House({ log, table, grants, namespaces, tell, audit, measure });
   const consoles = new Consoles({ log });
   const rules = new HostRules(log);
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));

@@ -7,6 +7,7 @@ import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
 import type { Placeholder } from './core/step.js';
 import { Engines } from './engines/all.js';
+import type { Container } from './engines/engine.js';
 import { processKey } from './engines/process.js';
 import { restoreConsoles } from './host/consoles.js';
 import { groupOnHost } from './host/groups.js';
@@ -14,6 +15,7 @@ import { removeRules } from './host/udev-rules.js';
 import { House } from './house.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
+import { DevicesV1 } from './kernel/devices-v1.js';
 import { isSysError } from './kernel/errors.js';
 import { mountPoints, unmount } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
@@ -71,6 +73,14 @@ export async function release(log: Logger): Promise<string[]> {
 }
 
 function denyAll(map: DeviceMap): void {
+  const grants = new Grants(map, DevicesV1.find(map.root));
+  for (const { cgroup } of runningContainers()) {
+    for (const text of [...grants.of(cgroup).keys()]) {
+      const number = parseNumber(text);
+      if (number !== undefined) grants.deny(cgroup, number);
+    }
+  }
+  // And those of containers that have gone.
   for (const [cgroup, numbers] of map.grants()) {
     for (const number of [...numbers.keys()].map(parseNumber)) if (number !== undefined) map.deny(cgroup, number);
   }
@@ -102,10 +112,9 @@ async function empty(map: DeviceMap, log: Logger): Promise<void> {
 
 /** What was grafted, or mounted by the container's own configuration, goes from every container that runs. */
 async function unmountGrafts(seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>): Promise<void> {
-  const engines = new Engines(cgroupRoot(), () => undefined);
   const namespaces = new Namespaces();
   try {
-    for (const container of engines.list()) {
+    for (const container of runningContainers()) {
       for (const [seat, placeholders] of seats) {
         const shown = new ShownNodes(container, namespaces, seatRoot(seat));
         shown.look();
@@ -115,8 +124,16 @@ async function unmountGrafts(seats: ReadonlyMap<string, ReadonlyMap<string, Plac
       if (targets.length > 0) await namespaces.unmount(container.pid, targets);
     }
   } finally {
-    engines.close();
     namespaces.close();
+  }
+}
+
+function runningContainers(): readonly Container[] {
+  const engines = new Engines(cgroupRoot(), () => undefined);
+  try {
+    return engines.list();
+  } finally {
+    engines.close();
   }
 }
 

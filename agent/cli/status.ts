@@ -1,5 +1,6 @@
 import { ask } from '../control/client.js';
 import type { SeatStatus, Status } from '../control/messages.js';
+import { cgroupRoot } from '../kernel/cgroup.js';
 import { controlSocket } from '../seat/layout.js';
 import { json, print } from './answer.js';
 import { bad, good, type Line, soon, type Toned } from './line.js';
@@ -12,11 +13,17 @@ export const status: Verb = {
   options: json,
   examples: [{ line: 'status', help: 'exits with 1 when anything needs the admin' }],
   run: async (call: Call): Promise<ExitCode> => {
-    const answer = (await ask(controlSocket, { verb: 'status' }, 10_000)) as Status;
+    const answer = (await ask(controlSocket, { verb: 'status' }, 10_000).catch(unable)) as Status;
     print(call, answer, describe);
     return healthy(answer) ? 0 : 1;
   },
 };
+
+/** Of a PC where no agent can run, this is what is wrong with it, and not that none does. */
+function unable(error: unknown): never {
+  cgroupRoot();
+  throw error;
+}
 
 const healthy = (answer: Status): boolean =>
   answer.policyErrors.length === 0 &&

@@ -1,3 +1,4 @@
+import { unifiedRemedy } from '../kernel/cgroup.js';
 import { type KernelFacts, type Need, needs, type Refusal } from './facts.js';
 import { about, type Finding } from './finding.js';
 
@@ -44,8 +45,8 @@ const withdrawalFinding = (refusal: Refusal): Finding =>
       );
 
 function cgroupFinding(root: string | undefined): Finding {
-  const remedy = 'boot with systemd.unified_cgroup_hierarchy=1';
-  if (root === undefined) return problem('there is no cgroup2 hierarchy, on which grants hang', remedy);
-  if (root === '/sys/fs/cgroup') return ok('cgroups are unified');
-  return warning(`cgroups are hybrid (${root}): containers that engines keep in cgroups v1 are not found`, remedy);
+  if (root === undefined) {
+    return problem('nothing can be granted safely: there is no cgroup2 hierarchy, on which grants hang', unifiedRemedy);
+  }
+  return ok(root === '/sys/fs/cgroup' ? 'cgroups are unified' : `cgroups are hybrid: grants hang on ${root}`);
 }

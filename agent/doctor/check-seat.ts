@@ -61,14 +61,24 @@ function listeners(seat: string, { ownUdevd, deaf }: ContainerFacts): Finding[] 
   ];
 }
 
-function trust(seat: string, { mayEditMaps }: ContainerFacts): Finding[] {
-  const { warning } = about(`seat ${seat}`);
-  return mayEditMaps
-    ? [
-        warning(
-          'root of its container is root of the host with CAP_SYS_ADMIN, and could edit the map of grants',
-          'where that root is not trusted: forbid bpf in its seccomp profile, or make the container unprivileged',
-        ),
-      ]
-    : [];
+function trust(seat: string, { mayEditMaps, mayLeaveCgroup }: ContainerFacts): Finding[] {
+  const { warning, problem } = about(`seat ${seat}`);
+  return [
+    ...(mayLeaveCgroup
+      ? [
+          problem(
+            "its container shares the host's cgroup namespace, and its root could leave the cgroup on which its grants hang",
+            'give it a cgroup namespace of its own (--cgroupns private), or make it unprivileged',
+          ),
+        ]
+      : []),
+    ...(mayEditMaps
+      ? [
+          warning(
+            'root of its container is root of the host with CAP_SYS_ADMIN, and could edit the map of grants',
+            'where that root is not trusted: forbid bpf in its seccomp profile, or make the container unprivileged',
+          ),
+        ]
+      : []),
+  ];
 }

@@ -81,6 +81,8 @@ export interface ContainerFacts {
   readonly deaf: readonly string[];
   /** Whether its root holds the capability to edit BPF maps of the host, and no seccomp profile that is known forbids it. */
   readonly mayEditMaps: boolean;
+  /** Whether its root can move a process out of the group that is guarded. */
+  readonly mayLeaveCgroup: boolean;
   /** Undefined where there is no Xorg; or why it cannot be said. */
   readonly xorg: XorgFacts | { readonly unread: string } | undefined;
 }

@@ -2,7 +2,7 @@ import { classesOf } from '../core/classes.js';
 import type { SeatPolicy } from '../core/policy.js';
 import { Engines } from '../engines/all.js';
 import type { Container } from '../engines/engine.js';
-import { pidsBelow, sharesNetwork } from '../engines/process.js';
+import { pidsBelow, sharesCgroups, sharesNetwork } from '../engines/process.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
 import { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
@@ -61,6 +61,7 @@ async function containerFacts(
     ownUdevd: pidsBelow(cgroup).some((inside) => commandOf(inside) === 'systemd-udevd'),
     deaf: deafMonitors(pid, cgroup),
     mayEditMaps: uid === 0 && hasSysAdmin(pid) && asked?.deniesBpf !== true,
+    mayLeaveCgroup: uid === 0 && hasSysAdmin(pid) && sharesCgroups(pid),
     xorg: await xorgFacts(namespaces, pid),
   };
 }

@@ -2,6 +2,7 @@ import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 import { merge, type Observable } from 'rxjs';
 import type { ContainerRef, EngineName } from '../core/policy.js';
+import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
 import type { Dialect } from './dialect.js';
 import { docker } from './docker.js';
 import type { Container, Engine } from './engine.js';
@@ -31,7 +32,7 @@ export class Engines {
   private running: readonly Container[] = [];
 
   constructor(
-    cgroupRoot: string,
+    private readonly cgroupRoot: string,
     private readonly complain: (engine: EngineName, problem: string) => void,
   ) {
     this.engines = Object.values(dialects).map((dialect) => new Follower(cgroupRoot, dialect));
@@ -51,6 +52,9 @@ export class Engines {
   absence({ engine, name, user }: ContainerRef): string {
     const problem = this.problems.get(engine);
     if (problem !== undefined) return problem;
+    if (this.strays({ engine, name, user })) {
+      return `its container has no cgroup of its own in ${this.cgroupRoot}, where grants hang: ${unifiedRemedy}, or have ${engine} leave its cgroups to systemd`;
+    }
     const { program } = dialects[engine];
     if (programPath(program) === undefined) return `${engine} is not installed: there is no ${program}`;
     const whose = user === undefined ? '' : ` of ${user}`;
@@ -58,6 +62,18 @@ export class Engines {
     const hint = others.map((other) => `${other.engine}${other.user === undefined ? '' : ` of ${other.user}`}`);
     const instead = hint.length === 0 ? '' : ` (one of that name runs in ${hint.join(', ')})`;
     return `no ${engine} container${whose} named ${name} is running${instead}`;
+  }
+
+  /** Whether a container runs, but on a hybrid host in a hierarchy of cgroups v1 alone. */
+  private strays({ engine, name, user }: ContainerRef): boolean {
+    const root = devicesRootV1();
+    if (root === undefined) return false;
+    const follower = new Follower(root, dialects[engine]);
+    try {
+      return follower.list().some((container) => container.name === name && container.user === user);
+    } finally {
+      follower.close();
+    }
   }
 
   close(): void {

@@ -58,6 +58,13 @@ export function hasOwnRoot(pid: number): boolean {
 export const sharesNetwork = (pid: number): boolean =>
   identity(`/proc/${pid}/ns/net`) === identity('/proc/self/ns/net');
 
+/**
+ * Whether a process sees the host's whole tree of cgroups, where its root could leave the group that is guarded: engines do
+ * that on hybrid hosts unless told otherwise (Docker's --cgroupns).
+ */
+export const sharesCgroups = (pid: number): boolean =>
+  identity(`/proc/${pid}/ns/cgroup`) === identity('/proc/self/ns/cgroup');
+
 function identity(path: string): string | undefined {
   try {
     const { dev, ino } = statSync(path);

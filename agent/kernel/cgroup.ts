@@ -4,20 +4,31 @@ import { readOptional } from './read.js';
 
 let mounted: string | undefined;
 
+/** What there is to do where there is no cgroup2 hierarchy. */
+export const unifiedRemedy = 'boot with systemd.unified_cgroup_hierarchy=1';
+
 /** Mount point of the cgroup2 hierarchy: `/sys/fs/cgroup`, or below it on hybrid hosts. It stays while we run. */
 export function cgroupRoot(): string {
-  mounted ??= findRoot();
+  mounted ??= wholeMount((type) => type === 'cgroup2');
+  if (mounted === undefined)
+    throw new Error(`nothing can be granted safely: no cgroup2 hierarchy is mounted; ${unifiedRemedy}`);
   return mounted;
 }
 
-function findRoot(): string {
+/** Mount point of the devices controller of cgroups v1; undefined where it is not in use, as on all but hybrid hosts. */
+export const devicesRootV1 = (): string | undefined =>
+  wholeMount((type, options) => type === 'cgroup' && options.includes('devices'));
+
+/** Where the first hierarchy of this kind is mounted, by file system type and super options. */
+function wholeMount(wanted: (type: string, options: readonly string[]) => boolean): string | undefined {
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before, after] = line.split(' - ');
     // Only a mount of the whole hierarchy (fourth field, proc_pid_mountinfo(5)), not one that an engine made of a part.
     const [, , , part, target] = before?.split(' ') ?? [];
-    if (after?.startsWith('cgroup2 ') === true && part === '/' && target !== undefined) return target;
+    const [type = '', , options = ''] = after?.split(' ') ?? [];
+    if (part === '/' && target !== undefined && wanted(type, options.split(','))) return target;
   }
-  throw new Error('no cgroup2 hierarchy is mounted: boot with systemd.unified_cgroup_hierarchy=1');
+  return undefined;
 }
 
 /** What the kernel calls a cgroup in `bpf_get_current_ancestor_cgroup_id`: the inode of its directory (kernfs id). */
@@ -47,6 +58,10 @@ export function cgroupOf(pid: number): string | undefined {
   const path = /^0::(\/.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1];
   return path === undefined ? undefined : join(cgroupRoot(), path);
 }
+
+/** Where a process is in the hierarchy of the devices controller of cgroups v1, from its root (cgroups(7)). */
+export const devicesPathV1 = (pid: number): string | undefined =>
+  /^\d+:(?:[^:]*,)?devices(?:,[^:]*)?:(\/.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1];
 
 /** The cgroups below one on the way down to another, topmost first, that other one included. */
 export function cgroupsBelow(top: string, bottom: string): string[] {

@@ -70,7 +70,7 @@ export class Attachment {
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     this.deps.grants.guard(now.cgroup);
-    if (now.openable) this.deps.grants.open(now.pid);
+    if (now.openable) this.deps.grants.open(now.cgroup, now.pid);
     const targets = grafts.map(({ target }) => target).join();
     if (targets !== this.targets) this.grafted = false;
     if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now.pid);

@@ -1,6 +1,7 @@
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
+import type { DevicesV1 } from '../kernel/devices-v1.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { resolvedPath } from '../kernel/read.js';
 
@@ -14,7 +15,11 @@ export class Grants {
   private held: Map<bigint, Map<string, boolean>>;
   private readonly ids = new Map<string, bigint>();
 
-  constructor(private readonly map: DeviceMap) {
+  /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. */
+  constructor(
+    private readonly map: DeviceMap,
+    private readonly v1?: DevicesV1,
+  ) {
     this.held = map.grants();
   }
 
@@ -28,10 +33,11 @@ export class Grants {
    * hierarchy down to where init is has a say: engines attach theirs to the container's cgroup or below it (crun to
    * `…/container`), systemd those of its slices' DeviceAllow= above it.
    */
-  open(init: number): void {
+  open(cgroup: string, init: number): void {
     const lowest = cgroupOf(init);
     if (lowest === undefined) throw new Error(`process ${init} has gone, or is in no cgroup2 group`);
     for (const at of cgroupsBelow(this.map.root, lowest)) ensureOpener(this.map, at);
+    this.v1?.open(cgroup, init, numbersIn(this.of(cgroup), true));
   }
 
   /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */
@@ -52,14 +58,18 @@ export class Grants {
     const id = this.id(cgroup);
     const generation = this.map.generation(number);
     if (deviceOf(number) !== syspath) {
+      this.v1?.deny(cgroup, number);
       this.map.deny(id, number); // and with it the generation, if nobody else refers to it
       throw new DeviceGone(`${numberText(number)} is no longer ${syspath}`);
     }
     this.map.grant(id, number, generation);
     this.held.set(id, (this.held.get(id) ?? new Map<string, boolean>()).set(numberText(number), true));
+    // On record first: what is open in the rules of v1 can always be told from the engine's own.
+    this.v1?.allow(cgroup, number);
   }
 
   deny(cgroup: string, number: DeviceNumber): void {
+    this.v1?.deny(cgroup, number);
     this.map.deny(this.id(cgroup), number);
     this.held.get(this.id(cgroup))?.delete(numberText(number));
   }
@@ -68,12 +78,22 @@ export class Grants {
   drop(cgroup: string): void {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
-    for (const text of this.held.get(id)?.keys() ?? []) {
-      const number = parseNumber(text);
-      if (number !== undefined) this.map.deny(id, number);
+    for (const number of numbersIn(this.held.get(id))) {
+      this.v1?.deny(cgroup, number);
+      this.map.deny(id, number);
     }
     this.map.unguard(id);
     this.ids.delete(cgroup);
+    this.reread();
+  }
+
+  /** Forgets all containers but these, and of these what is no longer in force. */
+  purge(living: readonly string[]): void {
+    const ids = living.map(cgroupId);
+    living.forEach((cgroup, index) => {
+      for (const number of numbersIn(this.held.get(ids[index] ?? 0n), false)) this.v1?.deny(cgroup, number);
+    });
+    this.map.purge(new Set(ids));
     this.reread();
   }
 
@@ -92,3 +112,9 @@ export class Grants {
 
 /** The device that has a number now. */
 const deviceOf = (number: DeviceNumber): string | undefined => resolvedPath(`/sys/dev/char/${numberText(number)}`);
+
+/** The numbers of grants: of all, or of those that are in force, or of those that are void. */
+const numbersIn = (grants: ReadonlyMap<string, boolean> | undefined, inForce?: boolean): DeviceNumber[] =>
+  [...(grants ?? [])].flatMap(([text, now]) =>
+    inForce === undefined || inForce === now ? (parseNumber(text) ?? []) : [],
+  );

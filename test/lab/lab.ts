@@ -45,13 +45,13 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
   const how = await accel(built.kernel);
   const booted = join(built.dir, `booted-${how}`);
   if (!(await exists(booted))) {
-    const machine = await Machine.start(built);
+    const machine = await Machine.boot(built);
     await step('keeping the booted state', () => machine.keep(booted));
   }
-  if (!prepared) return new Lab(await Machine.start(built, await loadState(booted)));
+  if (!prepared) return new Lab(await Machine.from(built, await loadState(booted)));
   const dir = join(built.dir, `prepared-${how}-${prepared.key}`);
   if (!(await exists(dir))) {
-    const lab = new Lab(await Machine.start(built, await loadState(booted)));
+    const lab = new Lab(await Machine.from(built, await loadState(booted)));
     try {
       await prepared.prepare(lab);
       await step('keeping the prepared state', () => lab.machine.keep(dir));
@@ -60,8 +60,12 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
     }
     await forgetPreparations(built.dir, dir);
   }
-  return new Lab(await Machine.start(built, await loadState(dir)));
+  return new Lab(await Machine.from(built, await loadState(dir)));
 }
+
+/** A machine that boots with further kernel arguments. It is another one than the ordinary: nothing of it is kept. */
+export const bootLab = async (kernelArguments: readonly string[]): Promise<Lab> =>
+  new Lab(await Machine.boot(await image(), kernelArguments));
 
 /** Preparations are some 500 MB each: the newest two stay. */
 async function forgetPreparations(cacheDir: string, newest: string): Promise<void> {

@@ -38,6 +38,11 @@ export interface State {
   plugged: DeviceArgs[];
 }
 
+interface Start {
+  readonly kernelArguments: readonly string[];
+  readonly from?: State;
+}
+
 export class Machine {
   readonly plugged = new Map<string, DeviceArgs>();
   readonly #mouse = new Map<string, number>();
@@ -57,8 +62,17 @@ export class Machine {
     this.#kill = kill;
   }
 
-  /** Boots `image`, or continues `from` a state. The disk that is written is private to this machine. */
-  static async start(image: Image, from?: State): Promise<Machine> {
+  /** Boots `image` with these further kernel arguments. The disk that is written is private to this machine. */
+  static boot(image: Image, kernelArguments: readonly string[] = []): Promise<Machine> {
+    return Machine.#start(image, { kernelArguments });
+  }
+
+  /** Goes on `from` a state. The disk that is written is private to this machine. */
+  static from(image: Image, from: State): Promise<Machine> {
+    return Machine.#start(image, { kernelArguments: [], from });
+  }
+
+  static async #start(image: Image, { kernelArguments, from }: Start): Promise<Machine> {
     const how = await accel(image.kernel);
     const dir = await mkdtemp(join(tmpdir(), 'hotseat-lab-'));
     const disk = join(dir, 'disk.qcow2');
@@ -71,6 +85,7 @@ export class Machine {
       'KILL',
       'qemu-system-x86_64',
       ...options(image, how, dir, disk, from !== undefined),
+      ...['-append', [recipe.cmdline, ...kernelArguments].join(' ')],
     ];
     const qemu = execa('setpriv', command, { reject: false, stdin: 'ignore', stdout: 'ignore', cleanup: true });
     const kill = () => {
@@ -233,7 +248,7 @@ function options(image: Image, how: Accel, dir: string, disk: string, incoming: 
     // No PS/2: what no USB keyboard of a head takes must not fall through to one of the host.
     ...['-machine', 'pc,i8042=off', '-accel', how === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=512'],
     ...['-cpu', 'max', '-smp', '2', '-m', '3G', '-nodefaults', '-display', 'none', '-vga', 'none', '-no-user-config'],
-    ...['-kernel', image.kernel, '-initrd', image.initrd, '-append', recipe.cmdline],
+    ...['-kernel', image.kernel, '-initrd', image.initrd],
     ...['-chardev', `file,id=serial,path=${dir}/serial.log`, '-serial', 'chardev:serial'],
     ...['-qmp', `unix:${dir}/qmp,server=on,wait=off`],
     ...places.flatMap((place) => ['-device', `virtio-gpu-pci,id=${gpu[place].id},${slot(gpu[place].pci)},${head}`]),

@@ -41,6 +41,7 @@ const container: ContainerFacts = {
   ownUdevd: false,
   deaf: [],
   mayEditMaps: false,
+  mayLeaveCgroup: false,
   xorg: { files: [], drivers: ['libinput_drv.so'] },
 };
 
@@ -93,6 +94,12 @@ test('a PC in order has nothing but good findings, in every area', () => {
   ]);
 });
 
+test('hybrid cgroups are as good as unified ones', () => {
+  const facts = kernel({ cgroups: '/sys/fs/cgroup/unified' });
+  assert.equal(bad(facts), []);
+  assert.ok(diagnose(facts).some(({ text }) => text === 'cgroups are hybrid: grants hang on /sys/fs/cgroup/unified'));
+});
+
 const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp])[] = [
   [
     'a kernel without openat2',
@@ -102,8 +109,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /^no openat2 .*ENOSYS$/,
   ],
   ['no withdrawal', tried({ withdrawal: 'no kprobes' }), 'warning', 'kernel', /withdraw a grant by itself: no kprobes/],
-  ['no cgroup2', kernel({ cgroups: undefined }), 'problem', 'kernel', /no cgroup2 hierarchy/],
-  ['hybrid cgroups', kernel({ cgroups: '/sys/fs/cgroup/unified' }), 'warning', 'kernel', /hybrid/],
+  [
+    'no cgroup2',
+    kernel({ cgroups: undefined }),
+    'problem',
+    'kernel',
+    /nothing can be granted safely: there is no cgroup2 hierarchy/,
+  ],
   ['udevd silent', service({ udevd: { refusal: 'timeout' } }), 'problem', 'udev', /udevd does not answer: timeout/],
   ['no rules on the host', service({ rules: false }), 'problem', 'udev', /rules are missing/],
   ['no unit', unit({ load: 'not-found', active: 'inactive' }), 'problem', 'service', /not installed/],
@@ -136,6 +148,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
   ['a live graft', { ...sound, seats: [seat({ configured: false })] }, 'warning', 'seat left', /grafted live/],
   ['somebody deaf', { ...sound, seats: [seat({ deaf: ['Xorg (pid 5)'] })] }, 'problem', 'seat left', /Xorg \(pid 5\)/],
   ['a udevd inside', { ...sound, seats: [seat({ ownUdevd: true })] }, 'warning', 'seat left', /udevd of its own/],
+  [
+    'a root that can leave its group',
+    { ...sound, seats: [seat({ mayLeaveCgroup: true })] },
+    'problem',
+    'seat left',
+    /shares the host's cgroup namespace/,
+  ],
   ['a root to trust', { ...sound, seats: [seat({ mayEditMaps: true })] }, 'warning', 'seat left', /CAP_SYS_ADMIN/],
   ['a hung file system', { ...sound, seats: [seat({ xorg: { unread: 'hangs' } })] }, 'warning', 'seat left', /hangs/],
 ];
