@@ -28,7 +28,7 @@ test('the agent runs there, and doctor says what it found', async () => {
 const numberOf = (node: string): Promise<string> => lab.sh(`printf '%d:%d' $(stat -c '0x%t 0x%T' ${node})`);
 
 for (const variant of variants.filter(({ title }) => title === 'lxc' || title === 'nspawn, private users')) {
-  const bench = new Bench(lab, variant);
+  const bench = new Bench(() => lab, variant);
   let monitor: Process;
   let keyboard = '';
   let second = '';
