@@ -19,9 +19,10 @@ const zero = { major: 1, minor: 5 };
 const syspath = '/sys/devices/virtual/mem/null';
 const name = `lxc.payload.hotseat-${process.pid}`;
 const engine = ['c 1:5 rwm', 'c 5:* rwm'];
-let root = devicesRootV1() ?? '';
-let group = '';
-let unified = '';
+const mounted = devicesRootV1();
+const root = mounted ?? mkdtempSync('/tmp/hotseat-devices-');
+const group = join(root, name);
+const unified = join(cgroupRoot(), name);
 let init: ChildProcess;
 let map: DeviceMap;
 
@@ -55,12 +56,7 @@ async function stop(child: ChildProcess): Promise<void> {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 test.before(async () => {
-  if (root === '') {
-    root = mkdtempSync('/tmp/hotseat-devices-');
-    execFileSync('mount', ['-t', 'cgroup', '-o', 'devices', 'cgroup', root]);
-  }
-  group = join(root, name);
-  unified = join(cgroupRoot(), name);
+  if (mounted === undefined) execFileSync('mount', ['-t', 'cgroup', '-o', 'devices', 'cgroup', root]);
   for (const at of [group, unified]) mkdirSync(at);
   writeFileSync(join(group, 'devices.deny'), 'a');
   for (const rule of engine) writeFileSync(join(group, 'devices.allow'), rule);
@@ -71,6 +67,9 @@ test.after(async () => {
   map.remove();
   map.close();
   for (const at of [group, unified]) rmdirSync(at);
+  if (mounted !== undefined) return;
+  execFileSync('umount', [root]);
+  rmdirSync(root);
 });
 
 const grants = (): Grants => new Grants(map, DevicesV1.find(cgroupRoot()));
