@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { execa } from 'execa';
-import { type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
+import { groupsFile, type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
 import { apply, type Change, changesForInstall, changesForUninstall } from '../install/place.js';
 import { makeRepository } from '../install/repository.js';
 import { completionOf } from './completion.js';
@@ -14,6 +14,13 @@ import type { Call, ExitCode, Verb, Verbs } from './verb.js';
 const program = resolve(import.meta.dirname, '../../..');
 const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
 const limit = { timeout: 120_000, stdio: 'inherit' } as const;
+
+/** What is run once the files are there: the group first, because the agent lets it read the audit trail. */
+const commands = [
+  ['systemd-sysusers', groupsFile(local(program))],
+  ['systemctl', 'daemon-reload'],
+  ['systemctl', 'enable', '--now', 'hotseat.service'],
+] as const;
 
 function filesOf(verbs: Verbs): InstalledFile[] {
   if (program === packaged.program) throw new Error('this is the package: apt installs and removes it');
@@ -53,7 +60,7 @@ export const install = (verbs: () => Verbs): Verb => ({
     const changes = changesForInstall(files);
     const made = existsSync(defaultPolicies) ? [] : [`make ${defaultPolicies}, a git repository`];
     if (options['dry-run'] === true) {
-      say(changes, [...made, ...(only ? [] : ['systemctl daemon-reload', 'systemctl enable --now hotseat.service'])]);
+      say(changes, [...made, ...(only ? [] : commands.map((words) => words.join(' ')))]);
       return 0;
     }
     root();
@@ -61,8 +68,7 @@ export const install = (verbs: () => Verbs): Verb => ({
     if (only) return 0;
     apply(changes, files);
     say(changes, made);
-    await execa('systemctl', ['daemon-reload'], limit);
-    await execa('systemctl', ['enable', '--now', 'hotseat.service'], limit);
+    for (const [command, ...words] of commands) await execa(command, words, limit);
     return 0;
   },
 });
