@@ -10,6 +10,7 @@ import type { Process } from './channel.js';
 import { deployContainers } from './deploy.js';
 import { type Plug, seats, startLab } from './lab.js';
 import { checkout } from './paths.js';
+import { xinput } from './service.js';
 
 const { stdout: built } = await execa('node', ['dist/rules/package/deb.js'], { cwd: checkout, stderr: 'inherit' });
 const deb = built.trim().split('\n').at(-1) ?? '';
@@ -48,7 +49,7 @@ async function keyboardIsThere(wanted: boolean): Promise<void> {
 /** What the text around them has the user do before these commands. */
 const before: Readonly<Record<string, () => Promise<void>>> = {
   'hotseat seats': async () => {
-    await lab.startContainers();
+    for (const seat of seats) await lab.containerUp(seat);
     await lab.plug(keyboard);
     await keyboardIsThere(true);
     // The admin's own, which the host keeps.
@@ -138,6 +139,7 @@ test('what the text names is there as well', async () => {
 });
 
 test('a stop gives the consoles back, and the agent runs by hand as well', async () => {
+  await lab.startScreens(['left']);
   await type('systemctl stop hotseat');
   await lab.until('the consoles to hear', async () => /unicode/i.test(await lab.sh('kbd_mode -C /dev/tty1')));
   const said = await type('hotseat run --policies .', async (running) => {
@@ -147,8 +149,10 @@ test('a stop gives the consoles back, and the agent runs by hand as well', async
   assert.match(said, /"seats":\["left","right"\]/);
 });
 
-test('removed, nothing is left but a backup of the policy', async () => {
-  await type('apt remove -y hotseat');
+test('removed, an Xorg that runs on has lost its keyboards and keeps its card; of the policy there is a backup', async () => {
+  assert.is((await xinput(lab, 'left')).length, 2);
+  assert.match(await type('apt remove -y hotseat'), /^hotseat release: seats: left: .* cannot leave: held by Xorg/m);
+  assert.equal(await xinput(lab, 'left'), []);
   await type('apt purge -y hotseat');
   assert.match(await lab.sh('tar -tzf /var/backups/hotseat-policies-*.tar.gz'), /^policies\/left\.yaml$/m);
 });
