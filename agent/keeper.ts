@@ -41,6 +41,8 @@ export class Keeper {
   errors: readonly string[] = [];
   private active: Policy | undefined;
   private tried: string | undefined;
+  /** A reload is under way: what it finds is not to be looked for beside it, or its trial would end at once. */
+  private taking = false;
   /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
   private trial:
     | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
@@ -77,7 +79,12 @@ export class Keeper {
    * asked, when it was by a verb.
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker): Promise<string> {
-    await this.onRecord(by, () => this.take(force, confirmMs));
+    this.taking = true;
+    try {
+      await this.onRecord(by, () => this.take(force, confirmMs));
+    } finally {
+      this.taking = false;
+    }
     return this.revision;
   }
 
@@ -141,7 +148,7 @@ export class Keeper {
   /** Looks whether the ref moved; a commit that was refused is not tried again. */
   async follow(): Promise<void> {
     const commit = await commitOf(this.deps.place);
-    if (commit !== undefined && commit !== this.tried) await this.reload(false);
+    if (commit !== undefined && commit !== this.tried && !this.taking) await this.reload(false);
   }
 
   /** Another revision of the policy, or the one that is there now; nothing is done with it. */

@@ -5,6 +5,7 @@ import type { Logger } from 'pino';
 import { permitted } from './control/permission.js';
 import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
+import type { SeatPolicy } from './core/policy.js';
 import type { Placeholder } from './core/step.js';
 import { Engines } from './engines/all.js';
 import type { Container } from './engines/engine.js';
@@ -49,9 +50,11 @@ export async function release(log: Logger): Promise<string[]> {
   const placeholders = new Map(seats.map((seat) => [seat, placeholdersOf(seat)]));
   // Denied before gone, gone before taken back: the order of every removal.
   const map = DeviceMap.open({ cgroupRoot: cgroupRoot() });
-  await attempt('grants', () => denyAll(map));
-  await attempt('seats', () => empty(map, log));
-  await attempt('grafts', () => unmountGrafts(placeholders));
+  const grants = new Grants(map, DevicesV1.find(map.root));
+  const containers = runningContainers();
+  await attempt('grants', () => denyAll(map, grants, containers));
+  await attempt('seats', () => empty(grants, seats, containers, log));
+  await attempt('grafts', () => unmountGrafts(containers, placeholders));
   await attempt("the engines' programs", () => {
     for (const cgroup of cgroups(cgroupRoot())) {
       try {
@@ -72,9 +75,8 @@ export async function release(log: Logger): Promise<string[]> {
   return failed;
 }
 
-function denyAll(map: DeviceMap): void {
-  const grants = new Grants(map, DevicesV1.find(map.root));
-  for (const { cgroup } of runningContainers()) {
+function denyAll(map: DeviceMap, grants: Grants, containers: readonly Container[]): void {
+  for (const { cgroup } of containers) {
     for (const text of [...grants.of(cgroup).keys()]) {
       const number = parseNumber(text);
       if (number !== undefined) grants.deny(cgroup, number);
@@ -86,20 +88,30 @@ function denyAll(map: DeviceMap): void {
   }
 }
 
-/** A policy without seats empties them: nodes and records go, open descriptors are taken back. */
-async function empty(map: DeviceMap, log: Logger): Promise<void> {
+/**
+ * A policy in which no seat gets anything empties them: nodes and records go, whoever was told of a device is told that it
+ * goes, open descriptors are taken back.
+ */
+async function empty(
+  grants: Grants,
+  seats: readonly string[],
+  containers: readonly Container[],
+  log: Logger,
+): Promise<void> {
   const table = new DeviceTable();
   table.take({ kind: 'resync', reason: 'start' });
   const namespaces = new Namespaces();
   const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
   const ignore = () => undefined;
-  const house = new House({
-    ...{ log, table, grants: new Grants(map), namespaces, audit: trail.open },
-    ...{ tell: ignore, measure: ignore },
-  });
+  const house = new House({ log, table, grants, namespaces, audit: trail.open, tell: ignore, measure: ignore });
   try {
-    await house.serve(house.adopt({ revision: 'none', seats: [], console: 'open' }));
+    const nothing = { revision: 'none', console: 'open' } as const;
+    const all = house.adopt({ ...nothing, seats: withNothing(seats, containers) });
+    house.populate(containers);
+    await house.serve(all);
+    // What a container could not be told of goes all the same.
+    await house.serve(house.adopt({ ...nothing, seats: [] }));
     const problems = house.problems();
     if (problems.length > 0) throw new Error(problems.join('; '));
   } finally {
@@ -110,11 +122,22 @@ async function empty(map: DeviceMap, log: Logger): Promise<void> {
   }
 }
 
+/** The seats whose container runs, known by what it was told: the policy may be another by now, or none. */
+const withNothing = (seats: readonly string[], containers: readonly Container[]): SeatPolicy[] =>
+  seats.flatMap((seat) => {
+    const audience = new Set([...journalOf(seat).entries.values()].map(({ knownTo }) => knownTo));
+    const container = containers.find(({ key }) => audience.has(key));
+    return container === undefined ? [] : [{ seat, container, rules: [], file: '' }];
+  });
+
 /** What was grafted, or mounted by the container's own configuration, goes from every container that runs. */
-async function unmountGrafts(seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>): Promise<void> {
+async function unmountGrafts(
+  containers: readonly Container[],
+  seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
+): Promise<void> {
   const namespaces = new Namespaces();
   try {
-    for (const container of runningContainers()) {
+    for (const container of containers) {
       for (const [seat, placeholders] of seats) {
         const shown = new ShownNodes(container, namespaces, seatRoot(seat));
         shown.look();
@@ -139,13 +162,14 @@ function runningContainers(): readonly Container[] {
 
 /** By node, the files that were made for it in its container. */
 function placeholdersOf(seat: string): Map<string, Placeholder> {
-  const { entries } = new Journal(journalRoot(seat), () => undefined);
   return new Map(
-    [...entries.values()].flatMap(({ node, placeholder }) =>
+    [...journalOf(seat).entries.values()].flatMap(({ node, placeholder }) =>
       node === undefined || placeholder === undefined ? [] : [[node.name, placeholder]],
     ),
   );
 }
+
+const journalOf = (seat: string): Journal => new Journal(journalRoot(seat), () => undefined);
 
 function cgroups(at: string): string[] {
   return [at, ...directoriesIn(at).flatMap((name) => cgroups(join(at, name)))];

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
+import { groupsFile, type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
 import { apply, type Change, changesForInstall, changesForUninstall } from '../install/place.js';
 import { completionOf } from './completion.js';
 import { type Line, render, showsColours, soon } from './line.js';
@@ -12,11 +12,18 @@ import type { Call, ExitCode, Verb, Verbs } from './verb.js';
 const program = resolve(import.meta.dirname, '../../..');
 const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
 
-/** Waits for systemd; rejects when it says no, except where `reject` is false. */
-async function systemctl(command: readonly string[], reject = true): Promise<void> {
+/** Waits for a program; rejects when it says no, except where `reject` is false. */
+async function run(command: string, words: readonly string[], reject = true): Promise<void> {
   const { execa } = await import('execa');
-  await execa('systemctl', command, { timeout: 120_000, stdio: 'inherit', reject });
+  await execa(command, words, { timeout: 120_000, stdio: 'inherit', reject });
 }
+
+/** What is run once the files are there: the group first, because the agent lets it read the audit trail. */
+const commands = [
+  ['systemd-sysusers', groupsFile(local(program))],
+  ['systemctl', 'daemon-reload'],
+  ['systemctl', 'enable', '--now', 'hotseat.service'],
+] as const;
 
 function filesOf(verbs: Verbs): InstalledFile[] {
   if (program === packaged.program) throw new Error('this is the package: apt installs and removes it');
@@ -56,7 +63,7 @@ export const install = (verbs: () => Verbs): Verb => ({
     const changes = changesForInstall(files);
     const made = existsSync(defaultPolicies) ? [] : [`make ${defaultPolicies}, a git repository`];
     if (options['dry-run'] === true) {
-      say(changes, [...made, ...(only ? [] : ['systemctl daemon-reload', 'systemctl enable --now hotseat.service'])]);
+      say(changes, [...made, ...(only ? [] : commands.map((words) => words.join(' ')))]);
       return 0;
     }
     root();
@@ -65,8 +72,7 @@ export const install = (verbs: () => Verbs): Verb => ({
     if (only) return 0;
     apply(changes, files);
     say(changes, made);
-    await systemctl(['daemon-reload']);
-    await systemctl(['enable', '--now', 'hotseat.service']);
+    for (const [command, ...words] of commands) await run(command, words);
     return 0;
   },
 });
@@ -85,11 +91,11 @@ export const uninstall = (verbs: () => Verbs): Verb => ({
       return 0;
     }
     root();
-    await systemctl(['disable', '--now', 'hotseat.service'], false);
+    await run('systemctl', ['disable', '--now', 'hotseat.service'], false);
     const code = (await verbs()['release']?.run({ options: {}, words: [] })) ?? 0;
     apply(changes, files);
     say(changes, [`keep ${defaultPolicies}`]);
-    await systemctl(['daemon-reload']);
+    await run('systemctl', ['daemon-reload']);
     return code;
   },
 });

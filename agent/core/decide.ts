@@ -36,16 +36,25 @@ export function decider(policy: Policy): Decider {
         return trace;
       },
     };
-    if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asHard(loan, claims)] } as const);
+    if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asRuled(loan, claims)] } as const);
     if (claims.length === 0) return Object.assign(lazy, { kind: 'host' as const });
     const kind = claims.length === 1 || claims.every(({ rule }) => rule.share) ? 'seat' : 'conflict';
     return Object.assign(lazy, { kind, claims } as const);
   };
 }
 
-/** A device that policy takes from a seat the hard way is taken so from whom it was lent to as well. */
-const asHard = (loan: Claim, claims: readonly Claim[]): Claim =>
-  claims.some(({ rule }) => rule.revoke === 'hard') ? { ...loan, rule: { ...loan.rule, revoke: 'hard' } } : loan;
+/**
+ * What policy says of a device wherever it is counts for whom it was lent to as well: that it is taken back the hard way,
+ * and that its raw node comes along.
+ */
+const asRuled = (loan: Claim, claims: readonly Claim[]): Claim => ({
+  ...loan,
+  rule: {
+    ...loan.rule,
+    revoke: claims.some(({ rule }) => rule.revoke === 'hard') ? 'hard' : loan.rule.revoke,
+    hidraw: claims.some(({ rule }) => rule.hidraw),
+  },
+});
 
 /** Every loan, then every rule, seat by seat, with what failed. */
 const explain = (policy: Policy, loans: readonly Claim[], head: Device): TraceLine[] =>

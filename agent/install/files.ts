@@ -7,6 +7,7 @@ export interface Places {
   readonly program: string;
   readonly bin: string;
   readonly units: string;
+  readonly groups: string;
   readonly share: string;
   readonly zsh: string;
 }
@@ -16,6 +17,7 @@ export const packaged: Places = {
   program: '/usr/lib/hotseat',
   bin: '/usr/bin',
   units: '/usr/lib/systemd/system',
+  groups: '/usr/lib/sysusers.d',
   share: '/usr/share',
   zsh: '/usr/share/zsh/vendor-completions',
 };
@@ -25,6 +27,7 @@ export const local = (program: string): Places => ({
   program,
   bin: '/usr/local/bin',
   units: '/etc/systemd/system',
+  groups: '/etc/sysusers.d',
   share: '/usr/local/share',
   zsh: '/usr/local/share/zsh/site-functions',
 });
@@ -43,6 +46,9 @@ export interface Generated {
   readonly completion: (shell: 'bash' | 'zsh' | 'fish') => string;
 }
 
+/** The groups that an installation makes (sysusers.d(5)). */
+export const groupsFile = ({ groups }: Places): string => join(groups, 'hotseat.conf');
+
 /** Everything that is installed besides the program itself; the package and `hotseat install` have it from here. */
 export function installedFiles(source: string, places: Places, generated: Generated): InstalledFile[] {
   const { program, bin, units, share, zsh } = places;
@@ -56,6 +62,7 @@ export function installedFiles(source: string, places: Places, generated: Genera
     file(join(bin, 'hotseat'), start, 0o755),
     file(join(units, 'hotseat.service'), rule('hotseat.service')),
     file(join(units, 'hotseat-consoles.service'), rule('hotseat-consoles.service')),
+    file(groupsFile(places), rule('sysusers.conf')),
     file('/etc/default/hotseat', rule('default'), 0o644, true),
     file(join(share, 'hotseat/lxc-seat.conf'), rule('lxc-seat.conf')),
     file(join(share, 'bash-completion/completions/hotseat'), generated.completion('bash')),

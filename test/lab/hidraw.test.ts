@@ -102,6 +102,25 @@ test('the raw node of a game pad comes to its seat with record and announcement,
   assert.match(holder.stdout, /error/);
 });
 
+test('attached by hand, it goes along to the other seat, and back by detach; each time descriptors are taken back', async () => {
+  await devices.plug('lent', 'pad', 'left pad');
+  const { name, number } = await rawOf('left pad');
+  await lab.until('it at left', async () => (await raws('left')) === `${name} c`);
+  const event = (await told('left')).find((node) => node?.includes('event')) ?? '';
+  const moves = async (from: Seat, to: Seat, ...words: string[]): Promise<void> => {
+    const holder = await inSeat(lab, from, 'holder', `/dev/${name}`);
+    await lab.guest([...HOTSEAT_CLI, ...words], { timeoutMs: 90_000 });
+    assert.is(await raws(to), `${name} c`);
+    assert.is(await raws(from), '');
+    await holder.done;
+    assert.match(holder.stdout, /error 19/, 'ENODEV: the open descriptor was taken back');
+    assert.is(await intrudes(from, number), 'no');
+  };
+  await moves('left', 'right', 'attach', event, 'right');
+  await moves('right', 'left', 'detach', event);
+  await devices.unplug('lent');
+});
+
 test('without the word in the rule it stays out, and so does a node of the container’s own', async () => {
   await devices.plug('plain', 'pad', 'plain pad');
   const { number } = await rawOf('plain pad');

@@ -56,6 +56,7 @@ test('apt installs it; the service runs, and every device is still the host’s'
   console.log((await aptInstall(first)).trim());
   assert.is(await lab.sh(`systemctl is-active ${HOTSEAT_UNIT}`), 'active');
   assert.is(await lab.sh(`systemctl is-enabled ${HOTSEAT_UNIT}`), 'enabled');
+  assert.match(await lab.sh('getent group hotseat-admin'), /^hotseat-admin:x:\d{1,3}:$/, 'a group of the system');
   assert.equal((await status(lab)).seats, []);
   assert.match(await lab.sh(`systemctl show -P StatusText ${HOTSEAT_UNIT}`), /^policy [0-9a-f]{12}: no seats$/);
   assert.match(await keyboardMode(), /unicode/i, 'without seats no console is muted');
@@ -238,6 +239,7 @@ test('with hotseat.disable on the kernel’s command line nothing starts, and th
 
 test('removed: the devices are the host’s, the consoles have their keyboards, nothing of it is left in the kernel', async () => {
   await lab.inContainer('right', ['systemctl', 'stop', 'term', 'xorg']);
+  assert.equal(await xinput(lab, 'left'), ['QEMU QEMU USB Keyboard']);
   const { stdout, stderr } = await lab.guest([...apt, 'remove', 'hotseat'], noninteractive);
   const left = `${stdout}\n${stderr}`.split('\n').filter((line) => line.startsWith('hotseat release: '));
   // An Xorg that still draws keeps its card until it ends, and that alone is left.
@@ -246,6 +248,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
     left[0] ?? '',
     /^hotseat release: seats: left: \/dev\/dri\/\w+ and \/dev\/dri\/\w+ cannot leave: held by Xorg \(pid \d+\)$/,
   );
+  assert.equal(await xinput(lab, 'left'), [], 'an Xorg that runs on is told that they went');
   assert.match(await keyboardMode(), /unicode/i);
   assert.is.not(await lab.sh('cat /proc/sys/kernel/sysrq'), '0');
   for (const path of [
@@ -274,6 +277,8 @@ test('purged: nothing is left but the admin’s policy, in a backup', async () =
   const kept = await lab.sh('tar -tzf /var/backups/hotseat-policies-*.tar.gz');
   assert.match(kept, /^policies\/left\.yaml$/m);
   assert.match(kept, /^policies\/\.git\/HEAD$/m);
+  // As Debian's packages do: a number that files may still have is nobody else's.
+  assert.ok(await lab.sh('getent group hotseat-admin'));
 });
 
 test.after(() => lab.stop());

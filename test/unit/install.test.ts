@@ -4,7 +4,8 @@ import { join, resolve } from 'node:path';
 import { execaSync } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { installedFiles, local, packaged } from '../../agent/install/files.js';
+import { permitted } from '../../agent/control/permission.js';
+import { groupsFile, installedFiles, local, packaged } from '../../agent/install/files.js';
 import { apply, changesForInstall, changesForUninstall } from '../../agent/install/place.js';
 import { makeRepository } from '../../agent/install/repository.js';
 import { loadCommit, resolveCommit } from '../../agent/policy/git.js';
@@ -31,6 +32,13 @@ test('the package has the same files in its own places', () => {
     theirs.find(({ path }) => path.endsWith('/hotseat.service'))?.text ?? '',
     /ExecStart=\/usr\/bin\/hotseat run/,
   );
+});
+
+test('the group of those who may is made in either place, by the name that the agent looks for', () => {
+  const made = [groupsFile(packaged), groupsFile(local('/opt/hotseat'))].map((path) =>
+    [...installedFiles(checkout, packaged, generated), ...ours].find((file) => file.path === path),
+  );
+  for (const file of made) assert.match(file?.text ?? '', new RegExp(`^g ${permitted.all} -$`, 'm'));
 });
 
 test("installing writes what is missing or another's, twice is once; what is the admin's stays", () => {

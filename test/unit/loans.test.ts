@@ -8,7 +8,7 @@ import { explanationOf, infoOf, planOf } from '../../agent/control/inspect.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
 import { isLoan, lentTo, sameThing, thingOf } from '../../agent/core/loan.js';
-import type { Loan, Policy } from '../../agent/core/policy.js';
+import type { Loan, Policy, Rule } from '../../agent/core/policy.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { parseFixture } from '../../agent/policy/fixture.js';
 import { LoanBook } from '../../agent/policy/loan-book.js';
@@ -109,21 +109,17 @@ test('what hangs on nothing is told apart by its name and address', () => {
   assert.is(hostSeat(decider(policy)(unit(bluetooth('aa:cc')))), undefined);
 });
 
-test('a device that policy takes the hard way is taken so from whom it was lent to', () => {
+test('what a rule says of a device wherever it is counts for whom it was lent to: the hard way, the raw node', () => {
   const device = unit(head({ properties: { ID_PATH: 'pci-1' } }));
-  const policy = policyOf([[[]], []]);
-  const [first] = policy.seats;
-  assert.ok(first);
-  const hard: Policy = {
-    ...policy,
-    seats: [{ ...first, rules: first.rules.map((rule) => ({ ...rule, revoke: 'hard' })) }, ...policy.seats.slice(1)],
+  const said = (more: Partial<Rule>) => {
+    const policy = policyOf([[[]], []]);
+    const seats = policy.seats.map((seat) => ({ ...seat, rules: seat.rules.map((rule) => ({ ...rule, ...more })) }));
+    const verdict = decider({ ...policy, seats, loans: [loanOf(device, 's1')] })(device);
+    return verdict.kind === 'seat' ? verdict.claims.map(({ seat, rule }) => [seat, rule.revoke, rule.hidraw]) : [];
   };
-  const revokeOf = (given: Policy) => {
-    const verdict = decider({ ...given, loans: [loanOf(device, 's1')] })(device);
-    return verdict.kind === 'seat' ? verdict.claims.map(({ rule }) => rule.revoke) : [];
-  };
-  assert.equal(revokeOf(policy), ['auto']);
-  assert.equal(revokeOf(hard), ['hard']);
+  assert.equal(said({}), [['s1', 'auto', false]]);
+  assert.equal(said({ revoke: 'hard' }), [['s1', 'hard', false]]);
+  assert.equal(said({ hidraw: true }), [['s1', 'auto', true]]);
 });
 
 test('explain, devices and plan say so', () => {
