@@ -7,6 +7,7 @@ import { type Decider, decider } from './core/decide.js';
 import { desiredSeat, type Grantee } from './core/desired.js';
 import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
+import { hidDeviceOf } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { type ContainerRef, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import type { Verdict } from './core/verdict.js';
@@ -193,16 +194,19 @@ export class House {
   private grantees(seat: string): Grantee[] {
     const grantees: Grantee[] = [];
     for (const [id, verdict] of this.verdicts) {
-      if (verdict.kind !== 'seat') continue;
-      const claim = verdict.claims.find((other) => other.seat === seat);
+      const claim = verdict.kind === 'seat' ? verdict.claims.find((other) => other.seat === seat) : undefined;
       const unit = claim === undefined ? undefined : this.deps.table.unit(id);
-      if (claim === undefined || unit === undefined) continue;
-      const mine = verdict.claims.map((other) => other.seat);
-      if (!this.isHeld(id, mine)) grantees.push({ unit, claim });
+      if (claim !== undefined && unit !== undefined && this.mayHave(seat, id)) grantees.push({ unit, claim });
     }
     grantees.sort((a, b) => (a.unit.id < b.unit.id ? -1 : 1));
     // Last: where one cannot be mounted in the container, everything else is there already.
-    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => !this.isHeld(unit.id, [seat]))];
+    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => this.mayHave(seat, unit.id))];
+  }
+
+  /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
+  private mayHave(seat: string, id: string): boolean {
+    const seats = hidDeviceOf(id) === undefined ? this.seatsOf(id) : this.hidraws.seatsOf(id);
+    return seats.includes(seat) && !this.isHeld(id, seats);
   }
 
   /** Whether a device is, or can still be read, in another seat than these. */
@@ -247,6 +251,7 @@ export class House {
       measure,
       present: (syspath) => table.has(syspath),
       receivedNs: (unit) => this.due(seat, table.receivedNs(unit)),
+      mayHave: (unit) => this.mayHave(seat, unit),
       released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
     });
     this.workers.set(seat, worker);
