@@ -84,6 +84,7 @@ export class House {
   adopt(policy: Policy): Set<string> {
     this.policy = policy;
     this.decide = decider(policy);
+    this.deps.grants.keep(policy.seats.flatMap(({ seat }) => this.containerOf(seat)?.cgroup ?? []));
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
     this.verdicts.clear();

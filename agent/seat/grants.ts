@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
@@ -74,6 +75,14 @@ export class Grants {
     }
     this.map.unguard(id);
     this.ids.delete(cgroup);
+    this.reread();
+  }
+
+  /** Forgets every container but these: their seat may have gone, or got another one, while no agent ran. */
+  keep(cgroups: readonly string[]): void {
+    const there = cgroups.filter((cgroup) => existsSync(cgroup));
+    this.map.purge(new Set(there.map((cgroup) => this.id(cgroup))));
+    for (const cgroup of this.ids.keys()) if (!there.includes(cgroup)) this.ids.delete(cgroup);
     this.reread();
   }
 
