@@ -11,9 +11,9 @@ import {
   mkdirAt,
   openAt,
   readLinkAt,
+  removeAt,
   removeEmpty,
   statAt,
-  unlinkAt,
   writeFileAt,
 } from '../kernel/fs.js';
 import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../kernel/mount.js';
@@ -79,7 +79,7 @@ export class SeatDirectory {
 
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
-    this.within(name, path, unlinkAt);
+    this.within(name, path, removeAt);
     const [directory, link] = path.split('/');
     if (directory !== undefined && link !== undefined) removeEmpty(this.classFd(name), directory);
   }
@@ -97,12 +97,12 @@ export class SeatDirectory {
   }
 
   removeRecord(id: string): void {
-    unlinkAt(this.data, id);
+    removeAt(this.data, id);
     for (const tag of namesIn(this.tags)) {
       if (statAt(this.tags, tag)?.type !== 'directory') continue;
       const directory = openAt(this.tags, tag);
       try {
-        unlinkAt(directory, id);
+        removeAt(directory, id);
       } finally {
         closeSync(directory);
       }
@@ -205,7 +205,7 @@ export class SeatDirectory {
       return openAt(parent, name);
     } catch (error) {
       if (!isSysError(error, 'ENOTDIR', 'ELOOP')) throw error;
-      unlinkAt(parent, name);
+      removeAt(parent, name);
       mkdirAt(parent, name, 0o755);
       return openAt(parent, name);
     }
@@ -218,7 +218,7 @@ const namesIn = (directory: number): string[] => listDirectory(directory).filter
 /** Removes what is not ours, if the container lets us: it can make its directories immutable, or fill them meanwhile. */
 function clear(directory: number, name: string): void {
   try {
-    unlinkAt(directory, name);
+    removeAt(directory, name);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
   }
