@@ -27,6 +27,10 @@ export const cgroupId = (path: string): bigint => statSync(path, { bigint: true 
 export const isFrozen = (cgroup: string): boolean =>
   /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
+/** Whether somebody has asked for that, of this very cgroup. */
+export const isToFreeze = (cgroup: string): boolean =>
+  readFileSync(join(cgroup, 'cgroup.freeze'), 'utf8').trim() === '1';
+
 /**
  * Has every process of a cgroup stop, and waits until they have, at most `timeoutMs` (cgroup-v2.rst, cgroup.freeze).
  * Returns whether they have; those that could be are stopped in either case.

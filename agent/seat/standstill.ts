@@ -1,6 +1,6 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { freeze, isFrozen, thaw } from '../kernel/cgroup.js';
+import { freeze, isFrozen, isToFreeze, thaw } from '../kernel/cgroup.js';
 import { readOptional } from '../kernel/read.js';
 
 /** Longest that stopping a container, or letting it go on, may take. */
@@ -13,6 +13,7 @@ const limit = { timeoutMs: 2000 };
  */
 export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => T): Promise<T> {
   if (isGone(cgroup) || isFrozen(cgroup)) return act(true);
+  if (isToFreeze(cgroup)) return act(await freeze(cgroup, limit));
   mkdirSync(dirname(mark), { recursive: true, mode: 0o700 });
   writeFileSync(mark, cgroup, { mode: 0o600 });
   try {

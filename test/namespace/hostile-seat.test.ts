@@ -252,6 +252,18 @@ test('a container that an agent had stopped when it was killed goes on; one that
   writeFileSync(join(admins.cgroup, 'cgroup.freeze'), '0');
 });
 
+test('who has only a name of a device open, by which nothing can be read, keeps it from nobody', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const script = `import os, time; os.open('/dev/full', os.O_PATH); print('up', flush=True); time.sleep(600)`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  await new Promise((done) => child.stdout.once('data', done));
+  await serve(worker, seatOf(), made);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
 test('news that cannot be told trouble nobody', async () => {
   const made = await begin();
   const sockets: number[] = [];
