@@ -41,6 +41,8 @@ export class Keeper {
   errors: readonly string[] = [];
   private active: Policy | undefined;
   private tried: string | undefined;
+  /** Policies are taken one after the other: settles when the one that is being taken now is. */
+  private turn: Promise<void> = Promise.resolve();
   /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
   private trial:
     | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
@@ -77,7 +79,7 @@ export class Keeper {
    * asked, when it was by a verb.
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker): Promise<string> {
-    await this.onRecord(by, () => this.take(force, confirmMs));
+    await this.inTurn(() => this.onRecord(by, () => this.take(force, confirmMs)));
     return this.revision;
   }
 
@@ -93,7 +95,7 @@ export class Keeper {
       this.keep(good);
       markTrial(trialFile, undefined);
     } else {
-      const timer = setTimeout(() => void this.goBack(), confirmMs).unref();
+      const timer = setTimeout(() => this.endTrial(), confirmMs).unref();
       this.trial = { former, good, ends: new Date(Date.now() + confirmMs), timer };
       markTrial(trialFile, good.texts);
     }
@@ -126,6 +128,12 @@ export class Keeper {
   /** When the policy on trial goes unless it is confirmed. */
   get trialEnds(): Date | undefined {
     return this.trial?.ends;
+  }
+
+  private endTrial(): void {
+    this.inTurn(() => this.goBack()).catch((error: unknown) =>
+      this.deps.log.error({ err: error }, 'the policy before it is not in force everywhere'),
+    );
   }
 
   private async goBack(): Promise<void> {
@@ -200,6 +208,12 @@ export class Keeper {
   }
 
   private readonly whole = (policy: Policy): Policy => ({ ...policy, loans: this.deps.book.loans });
+
+  private inTurn(act: () => Promise<void>): Promise<void> {
+    const done = this.turn.then(act);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
 
   private onRecord(by: Asker | undefined, act: () => Promise<void>): Promise<void> {
     return onRecord(this.deps.audit, { what: 'policy', by }, act, () => ({ took: this.revision }));
