@@ -17,7 +17,7 @@ import { notify, type State } from './host/notify.js';
 import { keepWatch } from './host/watchdog.js';
 import { House } from './house.js';
 import { Keeper } from './keeper.js';
-import { cgroupId, cgroupRoot } from './kernel/cgroup.js';
+import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
@@ -59,13 +59,14 @@ export async function run(options: Options): Promise<void> {
     log.error({ engine, problem }, 'a container is not known'),
   );
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
-  deviceMap.purge(new Set(engines.list().map((container) => cgroupId(container.cgroup))));
+  const grants = new Grants(deviceMap);
+  grants.keep(engines.list().map(({ cgroup }) => cgroup));
   let control: ControlServer | undefined;
   const tell: Tell = (happening) => control?.tell(happening);
   const counts = new Counts();
   const { measure } = counts;
   const audit = trail.open;
-  const house = new House({ log, table, grants: new Grants(deviceMap), namespaces, tell, audit, measure });
+  const house = new House({ log, table, grants, namespaces, tell, audit, measure });
   const consoles = new Consoles({ log });
   const rules = new HostRules(log);
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));

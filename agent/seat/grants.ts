@@ -80,9 +80,10 @@ export class Grants {
 
   /** Forgets every container but these: their seat may have gone, or got another one, while no agent ran. */
   keep(cgroups: readonly string[]): void {
-    const there = cgroups.filter((cgroup) => existsSync(cgroup));
-    this.map.purge(new Set(there.map((cgroup) => this.id(cgroup))));
-    for (const cgroup of this.ids.keys()) if (!there.includes(cgroup)) this.ids.delete(cgroup);
+    // Asked anew: another one may have the name of a former one by now.
+    const kept = new Set(cgroups.filter((cgroup) => existsSync(cgroup)).map(cgroupId));
+    this.map.purge(kept);
+    for (const [cgroup, id] of this.ids) if (!kept.has(id)) this.ids.delete(cgroup);
     this.reread();
   }
 

@@ -121,4 +121,20 @@ test('nothing stays granted to a container that is no seat’s by the time there
   for (const { cgroup } of [left, right]) rmdirSync(cgroup);
 });
 
+test('a container that is another one under the same name is guarded by what it is now', () => {
+  const cgroup = join(root, 'again');
+  mkdirSync(cgroup);
+  const grants = new Grants(map);
+  grants.keep([cgroup]);
+  rmdirSync(cgroup);
+  mkdirSync(cgroup);
+  grants.guard(cgroup);
+  assert.equal(
+    map.read().map(({ cgroup: id }) => id),
+    [cgroupId(cgroup)],
+  );
+  grants.drop(cgroup);
+  rmdirSync(cgroup);
+});
+
 test.run();
