@@ -46,6 +46,7 @@ export class House {
   private decide: Decider | undefined;
   private readonly verdicts = new Map<string, Verdict>();
   private readonly workers = new Map<string, SeatWorker>();
+  /** Monotonic, ms: the clock on the wall may be set while a PC starts, which is when containers do. */
   private readonly youngUntil = new Map<string, number>();
   /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
@@ -102,8 +103,8 @@ export class House {
     for (const { seat, container } of this.policy?.seats ?? []) {
       const was = before.get(reference(container));
       const is = this.containerOf(seat);
-      if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, Date.now() + young);
-      if (is === undefined ? was === undefined : Date.now() > (this.youngUntil.get(seat) ?? 0)) continue;
+      if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, performance.now() + young);
+      if (is === undefined ? was === undefined : performance.now() > (this.youngUntil.get(seat) ?? 0)) continue;
       this.changed.set(seat, process.hrtime.bigint());
       this.worker(seat).expectChanges();
       touched.add(seat);

@@ -121,6 +121,23 @@ test('nothing stays granted to a container that is no seat’s by the time there
   for (const { cgroup } of [left, right]) rmdirSync(cgroup);
 });
 
+test('a container that has just come is looked at again, although the clock on the wall was set meanwhile', () => {
+  const came: Container = {
+    ...{ engine: 'lxc', name: 'left', user: undefined, pid: 1, key: '1:1', cgroup: join(root, 'left'), uid: 0, gid: 0 },
+    ...{ state: 'running', rooted: true, openable: true },
+  };
+  house.adopt(policy({ left: [] }));
+  assert.equal([...house.populate([came])], ['left']);
+  const { now } = Date;
+  Date.now = () => now() + 3_600_000;
+  try {
+    assert.equal([...house.populate([came])], ['left']);
+  } finally {
+    Date.now = now;
+  }
+  house.populate([]);
+});
+
 test('a container that is another one under the same name is guarded by what it is now', () => {
   const cgroup = join(root, 'again');
   mkdirSync(cgroup);
