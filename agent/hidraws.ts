@@ -51,6 +51,12 @@ export class Hidraws {
     });
   }
 
+  /** Whose one is: one seat's, or nobody's. */
+  seatsOf(raw: string): string[] {
+    const placement = this.placed.get(raw);
+    return placement?.kind === 'seat' ? [placement.claim.seat] : [];
+  }
+
   /** What a rule asks for and no seat gets, in words; of one unit, or all of it. */
   withheld(unit?: string): { readonly device: string; readonly reason: string }[] {
     const wanted = unit === undefined ? [...this.placed.keys()] : [...this.deps.table.rawOf([unit])];

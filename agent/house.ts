@@ -7,6 +7,7 @@ import { type Decider, decider } from './core/decide.js';
 import { desiredSeat, type Grantee } from './core/desired.js';
 import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
+import { hidDeviceOf } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { type ContainerRef, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import type { Verdict } from './core/verdict.js';
@@ -45,6 +46,7 @@ export class House {
   private decide: Decider | undefined;
   private readonly verdicts = new Map<string, Verdict>();
   private readonly workers = new Map<string, SeatWorker>();
+  /** Monotonic, ms: the clock on the wall may be set while a PC starts, which is when containers do. */
   private readonly youngUntil = new Map<string, number>();
   /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
@@ -83,6 +85,7 @@ export class House {
   adopt(policy: Policy): Set<string> {
     this.policy = policy;
     this.decide = decider(policy);
+    this.deps.grants.keep(policy.seats.flatMap(({ seat }) => this.containerOf(seat)?.cgroup ?? []));
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
     this.verdicts.clear();
@@ -100,8 +103,8 @@ export class House {
     for (const { seat, container } of this.policy?.seats ?? []) {
       const was = before.get(reference(container));
       const is = this.containerOf(seat);
-      if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, Date.now() + young);
-      if (is === undefined ? was === undefined : Date.now() > (this.youngUntil.get(seat) ?? 0)) continue;
+      if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, performance.now() + young);
+      if (is === undefined ? was === undefined : performance.now() > (this.youngUntil.get(seat) ?? 0)) continue;
       this.changed.set(seat, process.hrtime.bigint());
       this.worker(seat).expectChanges();
       touched.add(seat);
@@ -193,16 +196,19 @@ export class House {
   private grantees(seat: string): Grantee[] {
     const grantees: Grantee[] = [];
     for (const [id, verdict] of this.verdicts) {
-      if (verdict.kind !== 'seat') continue;
-      const claim = verdict.claims.find((other) => other.seat === seat);
+      const claim = verdict.kind === 'seat' ? verdict.claims.find((other) => other.seat === seat) : undefined;
       const unit = claim === undefined ? undefined : this.deps.table.unit(id);
-      if (claim === undefined || unit === undefined) continue;
-      const mine = verdict.claims.map((other) => other.seat);
-      if (!this.isHeld(id, mine)) grantees.push({ unit, claim });
+      if (claim !== undefined && unit !== undefined && this.mayHave(seat, id)) grantees.push({ unit, claim });
     }
     grantees.sort((a, b) => (a.unit.id < b.unit.id ? -1 : 1));
     // Last: where one cannot be mounted in the container, everything else is there already.
-    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => !this.isHeld(unit.id, [seat]))];
+    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => this.mayHave(seat, unit.id))];
+  }
+
+  /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
+  private mayHave(seat: string, id: string): boolean {
+    const seats = hidDeviceOf(id) === undefined ? this.seatsOf(id) : this.hidraws.seatsOf(id);
+    return seats.includes(seat) && !this.isHeld(id, seats);
   }
 
   /** Whether a device is, or can still be read, in another seat than these. */
@@ -247,6 +253,7 @@ export class House {
       measure,
       present: (syspath) => table.has(syspath),
       receivedNs: (unit) => this.due(seat, table.receivedNs(unit)),
+      mayHave: (unit) => this.mayHave(seat, unit),
       released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
     });
     this.workers.set(seat, worker);

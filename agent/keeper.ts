@@ -41,8 +41,8 @@ export class Keeper {
   errors: readonly string[] = [];
   private active: Policy | undefined;
   private tried: string | undefined;
-  /** A reload is under way: what it finds is not to be looked for beside it, or its trial would end at once. */
-  private taking = false;
+  /** Policies are taken one after the other: settles when the one that is being taken now is. */
+  private turn: Promise<void> = Promise.resolve();
   /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
   private trial:
     | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
@@ -79,12 +79,7 @@ export class Keeper {
    * asked, when it was by a verb.
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker): Promise<string> {
-    this.taking = true;
-    try {
-      await this.onRecord(by, () => this.take(force, confirmMs));
-    } finally {
-      this.taking = false;
-    }
+    await this.inTurn(() => this.onRecord(by, () => this.take(force, confirmMs)));
     return this.revision;
   }
 
@@ -100,7 +95,7 @@ export class Keeper {
       this.keep(good);
       markTrial(trialFile, undefined);
     } else {
-      const timer = setTimeout(() => void this.goBack(), confirmMs).unref();
+      const timer = setTimeout(() => this.endTrial(), confirmMs).unref();
       this.trial = { former, good, ends: new Date(Date.now() + confirmMs), timer };
       markTrial(trialFile, good.texts);
     }
@@ -135,6 +130,12 @@ export class Keeper {
     return this.trial?.ends;
   }
 
+  private endTrial(): void {
+    this.inTurn(() => this.goBack()).catch((error: unknown) =>
+      this.deps.log.error({ err: error }, 'the policy before it is not in force everywhere'),
+    );
+  }
+
   private async goBack(): Promise<void> {
     const { trial } = this;
     if (trial === undefined) return;
@@ -145,10 +146,16 @@ export class Keeper {
     await this.onRecord(undefined, () => this.adopt(trial.former));
   }
 
-  /** Looks whether the ref moved; a commit that was refused is not tried again. */
-  async follow(): Promise<void> {
-    const commit = await commitOf(this.deps.place);
-    if (commit !== undefined && commit !== this.tried && !this.taking) await this.reload(false);
+  /**
+   * Looks whether the ref moved; a commit that was refused is not tried again, and one that is being taken, perhaps on
+   * trial, is not taken a second time beside it.
+   */
+  follow(): Promise<void> {
+    return this.inTurn(async () => {
+      const commit = await commitOf(this.deps.place);
+      if (commit === undefined || commit === this.tried) return;
+      await this.onRecord(undefined, () => this.take(false, undefined));
+    });
   }
 
   /** Another revision of the policy, or the one that is there now; nothing is done with it. */
@@ -207,6 +214,12 @@ export class Keeper {
   }
 
   private readonly whole = (policy: Policy): Policy => ({ ...policy, loans: this.deps.book.loans });
+
+  private inTurn(act: () => Promise<void>): Promise<void> {
+    const done = this.turn.then(act);
+    this.turn = done.catch(() => undefined);
+    return done;
+  }
 
   private onRecord(by: Asker | undefined, act: () => Promise<void>): Promise<void> {
     return onRecord(this.deps.audit, { what: 'policy', by }, act, () => ({ took: this.revision }));

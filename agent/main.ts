@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { exhaustMap, map, merge, of, startWith, switchMap, timer } from 'rxjs';
+import { concatMap, map } from 'rxjs';
 import { Counts } from './control/metrics.js';
 import { permitted } from './control/permission.js';
 import { answerer } from './control/requests.js';
@@ -7,6 +7,7 @@ import { ControlServer } from './control/server.js';
 import { Trail, trailFile } from './control/trail.js';
 import type { Tell } from './core/happening.js';
 import { Engines } from './engines/all.js';
+import { looks } from './engines/looks.js';
 import { processKey } from './engines/process.js';
 import { Consoles } from './host/consoles.js';
 import { groupOnHost } from './host/groups.js';
@@ -24,6 +25,7 @@ import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { pipeline } from './pipeline.js';
 import { LoanBook, loanFile } from './policy/loan-book.js';
+import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
 import { controlSocket, makeRuntime } from './seat/layout.js';
@@ -34,11 +36,8 @@ export interface Options extends PolicyPlace {
   readonly logLevel: string;
 }
 
-/** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
-const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
-
-/** A ref may have moved with nobody telling: looked at this often, ms. */
-const refCheck = 5000;
+/** What nobody tells of, a container that came or a ref that moved, is looked for this often, ms. */
+const lookEvery = 30_000;
 
 /** The daemon: wires the rooms, nothing else. Settles when it has been told to stop. */
 export async function run(options: Options): Promise<void> {
@@ -62,7 +61,7 @@ export async function run(options: Options): Promise<void> {
   const engines = new Engines(root, (engine, problem) => log.error({ engine, problem }, 'a container is not known'));
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root));
-  grants.purge(engines.list().map(({ cgroup }) => cgroup));
+  grants.keep(engines.list().map(({ cgroup }) => cgroup));
   let control: ControlServer | undefined;
   const tell: Tell = (happening) => control?.tell(happening);
   const counts = new Counts();
@@ -82,12 +81,8 @@ export async function run(options: Options): Promise<void> {
     say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
   );
 
-  const looks = engines.changes.pipe(
-    startWith(undefined),
-    switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
-    map(() => engines.list()),
-  );
-  const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers: looks }, table, house).subscribe({
+  const containers = looks(engines.changes, lookEvery).pipe(map(() => engines.list()));
+  const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);
@@ -107,8 +102,8 @@ export async function run(options: Options): Promise<void> {
 
   const hangup = () => void keeper.reload(false).catch(() => undefined);
   process.on('SIGHUP', hangup);
-  const following = timer(refCheck, refCheck)
-    .pipe(exhaustMap(() => keeper.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
+  const following = refMoves(options, lookEvery)
+    .pipe(concatMap(() => keeper.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
     .subscribe();
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);

@@ -8,6 +8,7 @@ import type { Fixture } from '../policy/fixture.js';
 import { controlSocket } from '../seat/layout.js';
 import { describe } from './device-tree.js';
 import { duration } from './duration.js';
+import { endsBySignal } from './ends-by-signal.js';
 import { render, showsColours } from './line.js';
 import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
@@ -50,8 +51,7 @@ export const identify: Verb = {
     const owners = ownersOf((await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[]);
     const theirs = (node: string): boolean => !['host', 'conflict', seat, undefined].includes(owners.get(node));
     console.error(`press a key, move the mouse or touch what shall be at ${seat} (${timeout})`);
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    const stop = endsBySignal();
     const wanted = (node: string): boolean => options['all'] === true || !theirs(node);
     const node = await firstTouched(wanted, duration('timeout', timeout), stop.signal);
     if (node === undefined) {

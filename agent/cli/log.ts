@@ -5,6 +5,7 @@ import { TrailFile } from '../control/trail-file.js';
 import { compare, isFailure, TrailReader, type TrailRecord } from '../control/trail-reader.js';
 import { processKey } from '../engines/process.js';
 import { duration } from './duration.js';
+import { endsBySignal } from './ends-by-signal.js';
 import { bad, type Line, render, showsColours, soon, type Toned } from './line.js';
 import { asciiJson } from './printable.js';
 import type { Call, ExitCode, Verb } from './verb.js';
@@ -30,6 +31,8 @@ export const log: Verb = {
     { line: 'log --device /dev/input/event3 --follow', help: 'what becomes of this keyboard' },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
+    // Before the first line: who has read that may end it.
+    const stop = options['follow'] === true ? endsBySignal().signal : undefined;
     const wanted = filter(options);
     const show = (records: readonly TrailRecord[]): void => {
       for (const record of records.filter(wanted)) {
@@ -42,11 +45,9 @@ export const log: Verb = {
     const closed = reader.take(readable(() => file.read()));
     show([...closed, ...reader.unclosed(runs)].sort((a, b) => compare(a.id, b.id)));
     if (reader.damaged > 0) console.error(`hotseat log: lines that are no records: ${reader.damaged}`);
-    if (options['follow'] !== true) return 0;
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
-    while (!stop.signal.aborted) {
-      await pause(lookEvery, undefined, { signal: stop.signal }).catch(() => undefined);
+    if (stop === undefined) return 0;
+    while (!stop.aborted) {
+      await pause(lookEvery, undefined, { signal: stop }).catch(() => undefined);
       show(reader.take(readable(() => file.read())));
     }
     return 0;

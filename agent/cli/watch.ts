@@ -2,6 +2,7 @@ import { follow } from '../control/client.js';
 import type { Happened } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
 import { json } from './answer.js';
+import { endsBySignal } from './ends-by-signal.js';
 import { asciiJson, printable } from './printable.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
@@ -15,8 +16,7 @@ export const watch: Verb = {
     { line: `watch --json | jq -r 'select(.kind == "bound") | .device'`, help: 'every node that is given to a seat' },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
-    const stop = new AbortController();
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
+    const stop = endsBySignal();
     await follow(controlSocket, { verb: 'watch' }, stop.signal, (item) => {
       const happened = item as Happened;
       console.log(options['json'] === true ? asciiJson(happened) : printable(lineOf(happened)));

@@ -94,6 +94,12 @@ function attached({ house, table }: Rooms, loan: Loan): Attached {
 async function wait({ house, engines }: Rooms, container: string, timeoutMs: number): Promise<void> {
   const policy = house.seatOfContainer(container);
   if (policy === undefined) return;
-  house.populate(engines.list());
-  await Promise.race([house.serve([policy.seat]), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+  // A change of another seat's container that is seen here is seen by nobody else.
+  void house.serve(house.populate(engines.list()));
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs).unref();
+  });
+  await Promise.race([house.serve([policy.seat]), over]);
+  clearTimeout(timer);
 }

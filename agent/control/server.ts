@@ -71,21 +71,29 @@ export class ControlServer {
   private serve(socket: Socket): void {
     const peer = this.admit(socket);
     if (peer === undefined) return;
-    let buffered = '';
     socket.setEncoding('utf8');
     socket.setTimeout(limits.idleMs, () => socket.destroy());
     socket.on('close', () => this.watchers.delete(socket));
-    socket.on('data', (chunk: string) => {
-      buffered += chunk;
-      if (buffered.length > limits.line) {
+    // A connection that breaks has been dealt with where it was admitted.
+    void this.converse(socket, peer).catch(() => undefined);
+  }
+
+  /** One request after the other, the next one when the client has read the answer: nobody makes us keep many of them. */
+  private async converse(socket: Socket, peer: Peer): Promise<void> {
+    let buffered = '';
+    for await (const chunk of socket) {
+      const lines = `${buffered}${String(chunk)}`.split('\n');
+      if (lines.some(({ length }) => length > limits.line)) {
         reply(socket, { ok: false, error: `a request is at most ${limits.line} bytes` });
-        socket.destroy();
         return;
       }
-      const lines = buffered.split('\n');
       buffered = lines.pop() ?? '';
-      for (const line of lines) void this.answer(socket, peer, line);
-    });
+      for (const line of lines) {
+        await this.answer(socket, peer, line);
+        if (socket.writableNeedDrain) await drained(socket);
+        if (socket.destroyed) return;
+      }
+    }
   }
 
   /** Who it is, counted until the connection ends; undefined, and dropped, when that cannot be told or there are too many. */
@@ -135,13 +143,15 @@ export class ControlServer {
       this.watchers.add(socket);
       return;
     }
-    if (request.verb === 'wait') socket.setTimeout(0);
+    socket.setTimeout(0);
     try {
       reply(socket, { ok: true, result: (await this.handle(request, by)) ?? null });
     } catch (error) {
       const details = error instanceof ControlError ? error.details : [];
       this.log.debug({ err: error, verb: request.verb }, 'request failed');
       reply(socket, { ok: false, error: (error as Error).message, details });
+    } finally {
+      if (!this.watchers.has(socket)) socket.setTimeout(limits.idleMs);
     }
   }
 }
@@ -151,6 +161,17 @@ function descriptorOf(socket: Socket): number {
   const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } | null };
   if (handle?.fd === undefined || handle.fd < 0) throw new Error('the connection has no descriptor any more');
   return handle.fd;
+}
+
+/** Settles when a client has read what it was told, or has gone. */
+function drained(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
 }
 
 function reply(socket: Socket, response: Response): void {

@@ -88,6 +88,7 @@ export class Trail {
 
   close(): void {
     clearTimeout(this.timer);
+    this.timer = undefined;
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
   }

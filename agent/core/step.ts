@@ -77,3 +77,6 @@ export type Step =
   | { readonly step: 'unrecord'; readonly id: string; readonly tags: readonly string[] }
   | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeSpec[]; readonly hard: boolean }
   | { readonly step: 'forget'; readonly id: string };
+
+/** Whether a step of a removal only tidies up: what is denied and taken back can lie there and be of no use. */
+export const isTidying = ({ step }: Step): boolean => step === 'hide' || step === 'unlink' || step === 'unrecord';

@@ -38,19 +38,28 @@ export const cgroupId = (path: string): bigint => statSync(path, { bigint: true 
 export const isFrozen = (cgroup: string): boolean =>
   /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
-/** Stops every process of a cgroup and waits until they have stopped, at most `timeoutMs` (cgroup-v2.rst, cgroup.freeze). */
-export const freeze = (cgroup: string, limit: { timeoutMs: number }): Promise<void> => setFrozen(cgroup, true, limit);
+/** Whether somebody has asked for that, of this very cgroup. */
+export const isToFreeze = (cgroup: string): boolean =>
+  readFileSync(join(cgroup, 'cgroup.freeze'), 'utf8').trim() === '1';
 
-/** Lets them go on, and waits until they do. */
-export const thaw = (cgroup: string, limit: { timeoutMs: number }): Promise<void> => setFrozen(cgroup, false, limit);
+/**
+ * Has every process of a cgroup stop, and waits until they have, at most `timeoutMs` (cgroup-v2.rst, cgroup.freeze).
+ * Returns whether they have; those that could be are stopped in either case.
+ */
+export const freeze = (cgroup: string, limit: { timeoutMs: number }): Promise<boolean> =>
+  setFrozen(cgroup, true, limit);
 
-async function setFrozen(cgroup: string, frozen: boolean, { timeoutMs }: { timeoutMs: number }): Promise<void> {
+/** Lets them go on, and waits until they do, as `freeze` does. */
+export const thaw = (cgroup: string, limit: { timeoutMs: number }): Promise<boolean> => setFrozen(cgroup, false, limit);
+
+async function setFrozen(cgroup: string, frozen: boolean, { timeoutMs }: { timeoutMs: number }): Promise<boolean> {
   writeFileSync(join(cgroup, 'cgroup.freeze'), frozen ? '1' : '0');
-  const end = Date.now() + timeoutMs;
+  const end = performance.now() + timeoutMs;
   while (isFrozen(cgroup) !== frozen) {
-    if (Date.now() > end) throw new Error(`${cgroup} did not ${frozen ? 'freeze' : 'thaw'} within ${timeoutMs} ms`);
+    if (performance.now() > end) return false;
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+  return true;
 }
 
 /** Where a process is in the cgroup2 hierarchy, absolute path (`0::` in /proc/PID/cgroup, cgroups(7)). */

@@ -192,16 +192,27 @@ export function writeFileAt(directory: number, name: string, text: string, mode:
   }
 }
 
-/** Removes an entry, whatever it is; a directory with all that is in it. One that is not there is fine. */
+/** Removes an entry that is no directory. One that is not there is fine. */
 export function unlinkAt(directory: number, name: string): void {
   try {
     syscall('unlinkat', name, directory, name, 0);
   } catch (error) {
-    if (isSysError(error, 'ENOENT')) return;
+    if (!isSysError(error, 'ENOENT')) throw error;
+  }
+}
+
+/**
+ * Removes an entry of a directory of ours, whatever it is; a directory with all that is in it. Never in a container, which
+ * could put there what is not its own to remove.
+ */
+export function removeAt(directory: number, name: string): void {
+  try {
+    unlinkAt(directory, name);
+  } catch (error) {
     if (!isSysError(error, 'EISDIR')) throw error;
     const inner = openAt(directory, name);
     try {
-      for (const entry of listDirectory(inner)) unlinkAt(inner, entry);
+      for (const entry of listDirectory(inner)) removeAt(inner, entry);
     } finally {
       closeSync(inner);
     }

@@ -64,7 +64,7 @@ export function holders(numbers: readonly DeviceNumber[]): { holders: Holder[]; 
       else if (link === 'anon_inode:[io_uring]') queued ||= counts(pid, fd, registeredWithRing);
       else if (link.startsWith('/')) {
         const number = wanted.get(rdevOf(pid, fd));
-        if (number !== undefined) found.push({ pid, fd, command: commandOf(pid), number });
+        if (number !== undefined && !isNameOnly(pid, fd)) found.push({ pid, fd, command: commandOf(pid), number });
       }
     }
     if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup: cgroupOf(pid) ?? '' });
@@ -97,6 +97,12 @@ function rdevOf(pid: number, fd: number): string {
   const isCharacterDevice = (found.readUInt16LE(28) & constants.S_IFMT) === constants.S_IFCHR;
   return isCharacterDevice ? numberText({ major: found.readUInt32LE(128), minor: found.readUInt32LE(132) }) : '';
 }
+
+/** O_PATH (open(2)): nothing is read by such a descriptor, and whoever opens anew by it is asked for a grant. */
+const isNameOnly = (pid: number, fd: number): boolean =>
+  (Number.parseInt(/^flags:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? '0', 8) &
+    0o10000000) !==
+  0;
 
 /** Descriptors in messages of a unix socket that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
 const queuedOnSocket = /^scm_fds:\s*(\d+)/m;

@@ -103,9 +103,14 @@ async function verify(repository: string, commit: string, signers: string): Prom
   }
 }
 
-async function git(repository: string, command: readonly string[], input = '', more: readonly string[] = []) {
+/** Where git keeps what it knows of a repository, bare or not. */
+export function gitDirectory(repository: string): string {
   const inner = join(repository, '.git');
-  const directory = resolve(existsSync(inner) ? inner : repository);
+  return resolve(existsSync(inner) ? inner : repository);
+}
+
+async function git(repository: string, command: readonly string[], input = '', more: readonly string[] = []) {
+  const directory = gitDirectory(repository);
   const settings = [
     ...['core.fsmonitor=false', 'core.hooksPath=/dev/null', 'protocol.allow=never', 'core.pager=cat'],
     ...[`safe.directory=${directory}`, `safe.directory=${resolve(repository)}`],

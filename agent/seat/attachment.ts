@@ -47,7 +47,7 @@ export class Attachment {
   private complained = '';
   /** Seen before its init ran: all grants were there before anything inside could want them. */
   private readonly early: boolean;
-  private readonly since = Date.now();
+  private readonly since = performance.now();
 
   constructor(
     readonly container: Container,
@@ -126,7 +126,7 @@ export class Attachment {
       if (this.udev !== 'own') log.info({ seat: this.seat, container: now.name }, 'runs a udevd of its own');
       return 'own';
     }
-    if (grafted || Date.now() > this.since + patience) return 'ours';
+    if (grafted || performance.now() > this.since + patience) return 'ours';
     return (await willRunUdevd(namespaces, now)) ? 'coming' : 'ours';
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 import { nodeKey } from '../core/state.js';
 import type { LinkSpec, NodeSpec, RecordSpec } from '../core/step.js';
+import { isSysError, SysError } from '../kernel/errors.js';
 import {
   listDirectory,
   makeLink,
@@ -10,9 +11,9 @@ import {
   mkdirAt,
   openAt,
   readLinkAt,
+  removeAt,
   removeEmpty,
   statAt,
-  unlinkAt,
   writeFileAt,
 } from '../kernel/fs.js';
 import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../kernel/mount.js';
@@ -78,7 +79,7 @@ export class SeatDirectory {
 
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
-    this.within(name, path, unlinkAt);
+    this.within(name, path, removeAt);
     const [directory, link] = path.split('/');
     if (directory !== undefined && link !== undefined) removeEmpty(this.classFd(name), directory);
   }
@@ -96,23 +97,27 @@ export class SeatDirectory {
   }
 
   removeRecord(id: string): void {
-    unlinkAt(this.data, id);
-    for (const tag of listDirectory(this.tags)) {
-      const directory = this.directory(this.tags, tag);
+    removeAt(this.data, id);
+    for (const tag of namesIn(this.tags)) {
+      if (statAt(this.tags, tag)?.type !== 'directory') continue;
+      const directory = openAt(this.tags, tag);
       try {
-        unlinkAt(directory, id);
+        removeAt(directory, id);
       } finally {
         closeSync(directory);
       }
     }
   }
 
-  /** What is in there now. Anything that is no character device, no link of ours and no small plain file is removed at sight. */
+  /**
+   * What is in there now. Anything that is no character device, no link of ours and no small plain file is removed at
+   * sight; where that is prevented, it lies there.
+   */
   read(): Contents {
     const nodes = new Map<string, NodeSpec>();
     const links = new Map<string, LinkSpec>();
     for (const [name, fd] of this.classes) {
-      for (const entry of listDirectory(fd)) {
+      for (const entry of namesIn(fd)) {
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
         if (stat.type === 'directory' && linkDirectories.includes(entry)) {
@@ -120,7 +125,7 @@ export class SeatDirectory {
           continue;
         }
         if (stat.type !== 'character' || entry.startsWith('.')) {
-          unlinkAt(fd, entry);
+          clear(fd, entry);
           continue;
         }
         const node: NodeSpec = {
@@ -135,9 +140,9 @@ export class SeatDirectory {
       }
     }
     const records = new Map<string, string>();
-    for (const entry of listDirectory(this.data)) {
+    for (const entry of namesIn(this.data)) {
       const text = this.recordText(entry);
-      if (text === undefined || entry.startsWith('.')) unlinkAt(this.data, entry);
+      if (text === undefined || entry.startsWith('.')) clear(this.data, entry);
       else records.set(entry, text);
     }
     return { nodes, links, records };
@@ -146,10 +151,10 @@ export class SeatDirectory {
   private readLinks(name: NodeClass, directory: string): LinkSpec[] {
     const fd = openAt(this.classFd(name), directory);
     try {
-      return listDirectory(fd).flatMap((entry) => {
+      return namesIn(fd).flatMap((entry) => {
         const node = /^\.\.\/([A-Za-z]\w*)$/.exec(readLinkAt(fd, entry) ?? '')?.[1];
         if (node !== undefined) return [{ class: name, name: `${directory}/${entry}`, node }];
-        unlinkAt(fd, entry);
+        clear(fd, entry);
         return [];
       });
     } finally {
@@ -193,8 +198,28 @@ export class SeatDirectory {
     return fd;
   }
 
+  /** Opens a directory of ours; a missing one is made, in the place of whatever else may have its name. */
   private directory(parent: number, name: string): number {
     mkdirAt(parent, name, 0o755);
-    return openAt(parent, name);
+    try {
+      return openAt(parent, name);
+    } catch (error) {
+      if (!isSysError(error, 'ENOTDIR', 'ELOOP')) throw error;
+      removeAt(parent, name);
+      mkdirAt(parent, name, 0o755);
+      return openAt(parent, name);
+    }
+  }
+}
+
+/** Names that can be ours: one that is no UTF-8 cannot even be said. */
+const namesIn = (directory: number): string[] => listDirectory(directory).filter((name) => !name.includes('\ufffd'));
+
+/** Removes what is not ours, if the container lets us: it can make its directories immutable, or fill them meanwhile. */
+function clear(directory: number, name: string): void {
+  try {
+    removeAt(directory, name);
+  } catch (error) {
+    if (!(error instanceof SysError)) throw error;
   }
 }

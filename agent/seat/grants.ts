@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
@@ -14,6 +15,8 @@ export class DeviceGone extends Error {
 export class Grants {
   private held: Map<bigint, Map<string, boolean>>;
   private readonly ids = new Map<string, bigint>();
+  /** Where the groups were that were known once: the rules of v1 go by names. */
+  private readonly paths = new Map<bigint, string>();
 
   /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. */
   constructor(
@@ -84,16 +87,25 @@ export class Grants {
     }
     this.map.unguard(id);
     this.ids.delete(cgroup);
+    this.paths.delete(id);
     this.reread();
   }
 
-  /** Forgets all containers but these, and of these what is no longer in force. */
-  purge(living: readonly string[]): void {
-    const ids = living.map(cgroupId);
-    living.forEach((cgroup, index) => {
-      for (const number of numbersIn(this.held.get(ids[index] ?? 0n), false)) this.v1?.deny(cgroup, number);
-    });
-    this.map.purge(new Set(ids));
+  /**
+   * Forgets every container but these: their seat may have gone, or got another one, while no agent ran. Of these it
+   * forgets what is no longer in force.
+   */
+  keep(cgroups: readonly string[]): void {
+    // Asked anew: another one may have the name of a former one by now.
+    const kept = new Map(cgroups.filter((cgroup) => existsSync(cgroup)).map((cgroup) => [cgroupId(cgroup), cgroup]));
+    for (const [id, cgroup] of kept) this.paths.set(id, cgroup);
+    for (const [id, cgroup] of this.paths) {
+      for (const number of numbersIn(this.held.get(id), kept.has(id) ? false : undefined))
+        this.v1?.deny(cgroup, number);
+      if (!kept.has(id)) this.paths.delete(id);
+    }
+    this.map.purge(new Set(kept.keys()));
+    for (const [cgroup, id] of this.ids) if (!kept.has(id)) this.ids.delete(cgroup);
     this.reread();
   }
 
@@ -106,6 +118,7 @@ export class Grants {
     if (known !== undefined) return known;
     const id = cgroupId(cgroup);
     this.ids.set(cgroup, id);
+    this.paths.set(id, cgroup);
     return id;
   }
 }

@@ -27,6 +27,9 @@ export const seatRoot = (seat: string): string => join(seats, seat);
 
 export const journalRoot = (seat: string): string => join(journals, seat);
 
+/** Names the container that stands still while a descriptor of this seat is taken back. */
+export const standstillOf = (seat: string): string => join(runtime, 'standstill', seat);
+
 export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri', 'hidraw'];
 
 /** A directory of the seat and where it appears in the container, both relative. */

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { NodeSpec } from '../core/step.js';
-import { freeze, isFrozen, thaw } from '../kernel/cgroup.js';
 import { type Holder, holders, pidfdGetfd, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
+import { whileStill } from './standstill.js';
 
 /** What a revocation achieved: how many descriptors were taken back, and why it may not be all of them. */
 export interface Revocation {
@@ -14,33 +14,40 @@ export interface Revocation {
  * Takes back every open descriptor of the given nodes, in the container and on the host alike.
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
  * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
- * revoke ioctl; whoever holds another node, or has descriptors in flight on a socket (`scm_fds` in fdinfo), is named in `left`.
+ * revoke ioctl; whoever holds another node, or has descriptors in flight on a socket (`scm_fds` in fdinfo), is named in
+ * `left`, and so is a container that cannot be frozen. `mark`: as in `whileStill`.
  */
-export async function revoke(nodes: readonly NodeSpec[], cgroup: string | undefined): Promise<Revocation> {
-  const thawAfter = cgroup !== undefined && !isFrozen(cgroup);
-  if (thawAfter) await freeze(cgroup, { timeoutMs: 2000 });
-  try {
-    const left: string[] = [];
-    let revoked = 0;
-    const scan = holders(nodes.map((node) => node.number));
-    for (const holder of scan.holders) {
-      const node = nodes.find(
-        ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
-      );
-      if (node === undefined) continue;
-      const by = revocationOf(node);
-      if (by !== undefined) revoked += takeBack(holder, by, left);
-      else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
-    }
-    for (const process of scan.inFlight) {
-      if (cgroup !== undefined && (process.cgroup === cgroup || process.cgroup.startsWith(`${cgroup}/`))) {
-        left.push(`${process.command} (pid ${process.pid}) has descriptors in flight on a socket`);
-      }
-    }
-    return { revoked, left };
-  } finally {
-    if (thawAfter) await thaw(cgroup, { timeoutMs: 2000 });
+export async function revoke(
+  nodes: readonly NodeSpec[],
+  cgroup: string | undefined,
+  mark: string,
+): Promise<Revocation> {
+  if (cgroup === undefined) return takeAllBack(nodes, cgroup);
+  return whileStill(cgroup, mark, (still) => {
+    const { revoked, left } = takeAllBack(nodes, cgroup);
+    return { revoked, left: still ? left : [...left, 'the container cannot be frozen'] };
+  });
+}
+
+function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Revocation {
+  const left: string[] = [];
+  let revoked = 0;
+  const scan = holders(nodes.map((node) => node.number));
+  for (const holder of scan.holders) {
+    const node = nodes.find(
+      ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
+    );
+    if (node === undefined) continue;
+    const by = revocationOf(node);
+    if (by !== undefined) revoked += takeBack(holder, by, left);
+    else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
   }
+  for (const process of scan.inFlight) {
+    if (cgroup !== undefined && (process.cgroup === cgroup || process.cgroup.startsWith(`${cgroup}/`))) {
+      left.push(`${process.command} (pid ${process.pid}) has descriptors in flight on a socket`);
+    }
+  }
+  return { revoked, left };
 }
 
 function revocationOf({ class: kind, name }: NodeSpec): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {

@@ -6,7 +6,7 @@ import type { Measure, Tell } from '../core/happening.js';
 import { hidDeviceOf, overhears } from '../core/hid.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
-import type { JournalEntry, NodeSpec, Properties, Step } from '../core/step.js';
+import { isTidying, type JournalEntry, type NodeSpec, type Properties, type Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { holders } from '../kernel/pidfd.js';
@@ -17,10 +17,11 @@ import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
 import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
-import type { Graft } from './layout.js';
+import { type Graft, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
 import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
+import { goOn } from './standstill.js';
 
 /** What the rest of the house hands to a seat. */
 export interface SeatDeps {
@@ -36,6 +37,8 @@ export interface SeatDeps {
   readonly present: (syspath: string) => boolean;
   /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
   readonly receivedNs: (unit: string) => bigint | undefined;
+  /** Whether a unit still is this seat's to have, and in no other seat: asked anew right before it is given. */
+  readonly mayHave: (unit: string) => boolean;
   /** Called after something left this seat for good, so that another seat may take it. */
   readonly released: () => void;
 }
@@ -55,7 +58,9 @@ export class SeatWorker {
   private grafts: readonly Graft[] = [];
   private container: Container | undefined;
   private attachment: Attachment | undefined;
-  private seen: Contents;
+  private seen: Contents = { nodes: new Map(), links: new Map(), records: new Map() };
+  /** What others may have done to the directory and the grants is looked at by the next run. */
+  private stale = true;
   private running: Promise<void> | undefined;
   /** When the run that is under way began, monotonic ms. */
   private began: number | undefined;
@@ -66,14 +71,14 @@ export class SeatWorker {
   /** What cannot leave and who holds it, in words. */
   private blocked: string | undefined;
   private blockedTimer: NodeJS.Timeout | undefined;
+  /** Something left for good in the run that is under way. */
+  private left = false;
   private closed = false;
 
   constructor(
     readonly seat: string,
     private readonly deps: SeatDeps,
-  ) {
-    this.seen = deps.directory.read();
-  }
+  ) {}
 
   /** What the seat shall look like, given its container's accounts; takes effect with the next trigger. */
   want(desired: (accounts: Accounts) => DesiredSeat, grafts: readonly Graft[]): void {
@@ -93,10 +98,7 @@ export class SeatWorker {
       this.again = true;
       return this.running;
     }
-    this.running = this.runAll().finally(() => {
-      this.running = undefined;
-      this.began = undefined;
-    });
+    this.running = this.runAll();
     return this.running;
   }
 
@@ -107,8 +109,7 @@ export class SeatWorker {
 
   /** Reads the seat directory, the grants and the grafts again before the next run: what others did is noticed here. */
   recheck(): Promise<void> {
-    this.seen = this.deps.directory.read();
-    this.deps.grants.reread();
+    this.stale = true;
     this.attachment?.invalidate();
     return this.trigger();
   }
@@ -118,7 +119,11 @@ export class SeatWorker {
     for (const entry of this.deps.journal.entries.values()) {
       if (entry.syspath !== syspath || entry.node === undefined || !this.seen.nodes.has(nodeKey(entry.node))) continue;
       if (entry.knownTo === undefined || entry.knownTo !== this.attachment?.container.key) continue;
-      this.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
+      try {
+        this.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
+      } catch (error) {
+        this.deps.log.warn({ seat: this.seat, device: syspath, err: error }, 'the container was not told');
+      }
     }
   }
 
@@ -166,34 +171,58 @@ export class SeatWorker {
   }
 
   private async runAll(): Promise<void> {
-    do {
-      this.again = false;
-      this.began = performance.now();
-      try {
-        await this.run();
-        this.problem = undefined;
-        this.backoff = 0;
-      } catch (error) {
-        this.failed(error as Error);
-      }
-    } while (this.again && !this.closed);
+    try {
+      do {
+        this.again = false;
+        this.began = performance.now();
+        this.conclude(await this.run().catch((error: Error) => [error]));
+      } while (this.again && !this.closed);
+    } finally {
+      // In the very instant of the last look at `again`: whoever triggers after it starts a run of its own.
+      this.running = undefined;
+      this.began = undefined;
+    }
   }
 
-  private failed(error: Error): void {
-    if (error instanceof DeviceGone) {
+  /** What went wrong in a run is said, and tried again. */
+  private conclude(errors: readonly Error[]): void {
+    const { seat } = this;
+    const failures = errors.filter((error) => !(error instanceof DeviceGone));
+    for (const error of errors) {
       // The kernel is ahead of udevd; its message about the removal will bring us here again.
-      this.deps.log.debug({ seat: this.seat, err: error }, 'device went meanwhile');
+      if (error instanceof DeviceGone) this.deps.log.debug({ seat, err: error }, 'device went meanwhile');
+    }
+    if (failures.length === 0) {
+      this.problem = undefined;
+      this.backoff = 0;
       return;
     }
-    this.problem = error.message;
+    this.problem = failures.map(({ message }) => message).join('; ');
     this.backoff = Math.min(this.backoff === 0 ? retry.first : this.backoff * 2, retry.longest);
-    this.deps.log.error({ seat: this.seat, err: error, retryMs: this.backoff }, 'seat could not be brought up to date');
+    for (const error of failures) {
+      this.deps.log.error({ seat, err: error, retryMs: this.backoff }, 'seat could not be brought up to date');
+    }
     clearTimeout(this.retryTimer);
     this.retryTimer = setTimeout(() => void this.recheck(), this.backoff).unref();
   }
 
-  private async run(): Promise<void> {
-    await this.attachContainer();
+  /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
+  private async run(): Promise<Error[]> {
+    const errors: Error[] = [];
+    const keep = (error: unknown): void => void errors.push(error as Error);
+    if (this.stale) {
+      await goOn(standstillOf(this.seat)).catch(keep);
+      this.seen = this.deps.directory.read();
+      this.deps.grants.reread();
+      this.stale = false;
+    }
+    const ready = await this.attachContainer().then(
+      () => true,
+      (error) => {
+        keep(error);
+        return false;
+      },
+    );
     const desired = this.desired(this.attachment?.accounts ?? noAccounts);
     this.attachment?.complain(desired.unknown);
     const blocked = this.findBlocked(desired);
@@ -201,9 +230,16 @@ export class SeatWorker {
     const todo = parts(desired, { ...this.actual(), blocked });
     const started = process.hrtime.bigint();
     this.deps.measure('plan', Number(started - planning) / 1e9);
-    for (const part of todo) await this.perform(part);
-    this.logBindings(todo, started);
-    if (todo.some(({ what }) => what === 'leave')) this.deps.released();
+    const done: Part[] = [];
+    this.left = false;
+    for (const part of todo) {
+      // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
+      if (part.what === 'come' && !(ready && this.deps.mayHave(part.unit))) continue;
+      await this.perform(part).then(() => done.push(part), keep);
+    }
+    this.logBindings(done, started);
+    if (this.left) this.deps.released();
+    return errors;
   }
 
   /** What gives or takes is on record before it begins, and how it ended behind it. */
@@ -211,12 +247,33 @@ export class SeatWorker {
     const deed = deedOf(part, this.deps.journal.entries.values());
     const close = deed && this.deps.audit({ ...deed, ...this.place() });
     try {
-      for (const step of part.steps) await this.execute(step);
+      if (part.what === 'come') for (const step of part.steps) await this.execute(step);
+      else await this.takeAway(part.steps);
       close?.({ end: 'done' });
     } catch (error) {
       close?.({ end: error instanceof DeviceGone ? 'gone' : 'failed', error: (error as Error).message });
       throw error;
     }
+  }
+
+  /**
+   * Every step of a removal is tried, whatever became of the others: a container can keep its own directories from being
+   * tidied up, but by that no descriptor from being taken back. What lies about is a stray to the next run; what was not
+   * denied, told of and taken back is not forgotten.
+   */
+  private async takeAway(steps: readonly Step[]): Promise<void> {
+    const litter: Error[] = [];
+    const owed: Error[] = [];
+    for (const step of steps) {
+      if (step.step === 'forget' && owed.length > 0) break;
+      try {
+        await this.execute(step);
+      } catch (error) {
+        (isTidying(step) ? litter : owed).push(error as Error);
+      }
+    }
+    const [first] = [...owed, ...litter];
+    if (first !== undefined) throw first;
   }
 
   private place(): { seat: string; container: string | undefined } {
@@ -289,7 +346,7 @@ export class SeatWorker {
     const { directory, journal, grants, log } = this.deps;
     switch (step.step) {
       case 'intend':
-        journal.put(step.entry);
+        this.intend(step.entry);
         return;
       case 'grant':
         grants.grant(this.cgroup(), step.number, step.syspath);
@@ -335,10 +392,20 @@ export class SeatWorker {
       case 'forget':
         this.tellOf('unbound', journal.entries.get(step.id));
         journal.delete(step.id);
+        this.left = true;
         return;
       default:
         log.fatal({ step: step satisfies never }, 'unknown step');
     }
+  }
+
+  /** What has not left for good under the same id is not forgotten over its successor. */
+  private intend(entry: JournalEntry): void {
+    const former = this.deps.journal.entries.get(entry.id);
+    if (former !== undefined && former.syspath !== entry.syspath) {
+      throw new Error(`${entry.syspath} has to wait until ${former.syspath} has left`);
+    }
+    this.deps.journal.put(entry);
   }
 
   /** Shows a node that lies in no grafted directory. */
@@ -363,7 +430,7 @@ export class SeatWorker {
       audit,
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
       async () => {
-        const { revoked, left } = await revoke(step.nodes, this.attachment?.container.cgroup);
+        const { revoked, left } = await revoke(step.nodes, this.attachment?.container.cgroup, standstillOf(this.seat));
         const facts = { seat: this.seat, unit: step.unit, revoked };
         if (left.length === 0 && !step.hard) {
           log.info(facts, 'descriptors taken back');

@@ -106,12 +106,23 @@ test('a group of the container itself, made before, is opened as well, and what 
 test('what is void is denied when an agent starts, the rest is not, nor what the engine allows', () => {
   const its = grants();
   its.grant(unified, nul, syspath);
-  grants().purge([unified]);
+  grants().keep([unified]);
   assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
   map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
-  grants().purge([unified]);
+  grants().keep([unified]);
   assert.equal(rules(group), engine);
   assert.equal([...grants().of(unified)], []);
+});
+
+test('what a container had whose seat went while no agent ran is denied as well', () => {
+  const before = grants();
+  before.guard(unified);
+  before.grant(unified, nul, syspath);
+  const its = grants();
+  its.keep([unified]);
+  assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
+  its.keep([]);
+  assert.equal(rules(group), engine);
 });
 
 test('a group above that denies is not widened: that is said', () => {

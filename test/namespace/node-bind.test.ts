@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { NodeSpec } from '../../agent/core/step.js';
-import { makeNode, openAt } from '../../agent/kernel/fs.js';
+import { makeNode, openAt, removeAt, unlinkAt } from '../../agent/kernel/fs.js';
 import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { ShownNodes } from '../../agent/seat/shown.js';
@@ -173,6 +173,16 @@ test('no link of the container’s is followed, and no directory is covered', as
   assert.match(await failure(shown.show(node, tree(), undefined)), /neither a node nor a file/);
   assert.is(inside(made.pid, false, 'stat -c "%F %s" /dev/victim'), 'regular empty file 0');
   assert.equal([...(shown.now ?? [])], []);
+});
+
+test('what is removed in a container is never a directory, whatever took the place of the file meanwhile', () => {
+  mkdirSync(join(seat, 'swapped/shared'), { recursive: true });
+  writeFileSync(join(seat, 'swapped/shared/file'), 'of somebody else');
+  const directory = openAt(undefined, seat);
+  assert.throws(() => unlinkAt(directory, 'swapped'), /EISDIR/);
+  assert.ok(existsSync(join(seat, 'swapped/shared/file')));
+  removeAt(directory, 'swapped');
+  assert.not.ok(existsSync(join(seat, 'swapped')), 'in a directory of ours it is');
 });
 
 test.run();

@@ -35,6 +35,7 @@ test.before(() => {
     audit: unrecorded,
     measure: () => undefined,
     present: () => false,
+    mayHave: () => true,
     receivedNs: () => undefined,
     released: () => undefined,
   });
@@ -66,6 +67,22 @@ test('a run that fails is over as well, and the time of the next one begins anew
   await worker.trigger();
   assert.is(worker.report().problem, undefined);
   assert.is(worker.busyMs, undefined);
+});
+
+test('a trigger at whatever moment of a run is followed by another run', async () => {
+  for (let moment = 0; moment < 40; moment++) {
+    let runs = 0;
+    worker.want(() => {
+      runs += 1;
+      return { devices: [], unknown: [] };
+    }, []);
+    const first = worker.trigger();
+    for (let tick = 0; tick < moment; tick++) await undefined;
+    const before = runs;
+    await worker.trigger();
+    assert.is.not(runs, before, `after ${moment} turns`);
+    await first;
+  }
 });
 
 test.run();

@@ -17,6 +17,7 @@ import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot } from '../../agent/seat/layout.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
+import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 
 // In a mount namespace with a /run of its own, where seat directories and journals are.
@@ -51,21 +52,10 @@ const log = pino({ level: 'error' }, { write: (line: string) => void failures.pu
 let map: DeviceMap;
 let runs = 0;
 
-/** A process with namespaces and a /dev of its own, in a cgroup that stands for its container. */
 async function container(): Promise<Container> {
-  const cgroup = join(root, `payload-${++runs}`);
-  mkdirSync(cgroup);
-  const begin = `echo $$ > ${cgroup}/cgroup.procs && mount -t tmpfs dev /dev && mount -t tmpfs run /run && echo up && exec sleep 600`;
-  const child = spawn('unshare', ['--mount', '--net', '--propagation', 'private', 'sh', '-c', begin], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const { child, container: made } = await standIn(join(root, `payload-${++runs}`));
   children.push(child);
-  await new Promise((resolve) => child.stdout.once('data', resolve));
-  const pid = child.pid ?? 0;
-  return {
-    ...{ engine: 'lxc', name: 'left', user: undefined, pid, key: `${pid}:1`, cgroup, uid: 0, gid: 0 },
-    ...{ state: 'running', rooted: true, openable: true },
-  };
+  return made;
 }
 
 const agent = (): SeatWorker =>
@@ -75,6 +65,7 @@ const agent = (): SeatWorker =>
     journal: new Journal(journalRoot('left'), (file) => assert.unreachable(file)),
     grants: new Grants(map),
     present: () => false,
+    mayHave: () => true,
     audit: unrecorded,
     measure: () => undefined,
   });

@@ -1,4 +1,4 @@
-import {
+import fs, {
   appendFileSync,
   existsSync,
   mkdtempSync,
@@ -8,6 +8,7 @@ import {
   statSync,
   truncateSync,
 } from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
@@ -260,6 +261,26 @@ test('what throws is its end, with all that it says', async () => {
 test('records are in order across runs', () => {
   const ids = ['z9-2', 'z9-10', '101-1', '101-9', '101-10'];
   assert.equal([...ids].reverse().sort(compare), ids);
+});
+
+test('what is written to a new file reaches the disk as what was written to the one before', async () => {
+  const { fdatasync } = fs;
+  let synced = 0;
+  fs.fdatasync = Object.assign((() => void synced++) as unknown as typeof fdatasync, fdatasync);
+  syncBuiltinESMExports();
+  const file = fresh();
+  const trail = open(file, 300);
+  try {
+    for (let count = 0; count < 3; count++) trail.open({ what: 'bind', seat: 'left' })({ end: 'done' });
+    assert.ok(existsSync(formerTrail(file)));
+    trail.open({ what: 'bind', seat: 'left' });
+    await new Promise((resolve) => setTimeout(resolve, 1200));
+    assert.is(synced, 1);
+  } finally {
+    fs.fdatasync = fdatasync;
+    syncBuiltinESMExports();
+    trail.close();
+  }
 });
 
 test.run();

@@ -85,6 +85,35 @@ test('one who does not read is dropped, and disturbs neither the others nor the 
   await done;
 });
 
+test('one who asks without reading is answered no further than he reads', async () => {
+  const other = join(scratch, 'large.sock');
+  let asked = 0;
+  const large = new ControlServer(
+    other,
+    async () => {
+      asked += 1;
+      return 'x'.repeat(1024 * 1024);
+    },
+    pino({ level: 'silent' }),
+  );
+  await large.listen();
+  const client = createConnection(other);
+  await new Promise((resolve) => client.once('connect', resolve));
+  client.pause();
+  client.write('{"verb":"devices"}\n'.repeat(50));
+  await until('the first answer', () => asked > 0);
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  assert.ok(asked < 5, `${asked} answers`);
+  let lines = 0;
+  client.setEncoding('latin1').on('data', (data) => {
+    lines += String(data).split('\n').length - 1;
+  });
+  client.resume();
+  await until('all answers', () => lines === 50);
+  client.destroy();
+  large.close();
+});
+
 test('a policy that nobody confirmed is known again, until another is taken', () => {
   const file = join(scratch, 'state/on-trial');
   const texts = [{ name: 'left.yaml', text: 'seat: left' }];

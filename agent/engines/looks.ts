@@ -1,0 +1,17 @@
+import { map, merge, type Observable, of, startWith, switchMap, timer } from 'rxjs';
+
+/** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
+const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
+
+/**
+ * When to look which containers there are: now, after every change and for a while behind it, and every so often without
+ * one. A watch may have found no room, and setting up may take longer than anybody would wait for it.
+ */
+export const looks = (changes: Observable<void>, everyMs: number): Observable<void> =>
+  merge(
+    changes.pipe(
+      startWith(undefined),
+      switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
+    ),
+    timer(everyMs, everyMs),
+  ).pipe(map(() => undefined));

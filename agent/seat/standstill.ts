@@ -1,0 +1,36 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { freeze, isFrozen, isToFreeze, thaw } from '../kernel/cgroup.js';
+import { readOptional } from '../kernel/read.js';
+
+/** Longest that stopping a container, or letting it go on, may take. */
+const limit = { timeoutMs: 2000 };
+
+/**
+ * Does something while no process of a container can act; one that its admin has frozen stays so. `still` is false when
+ * not all could be stopped: one that waits inside the kernel cannot be, and a container can have one do that for good.
+ * `mark`: a file that names the container meanwhile, for whoever comes after an agent that was killed in between.
+ */
+export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => T): Promise<T> {
+  if (isGone(cgroup) || isFrozen(cgroup)) return act(true);
+  if (isToFreeze(cgroup)) return act(await freeze(cgroup, limit));
+  mkdirSync(dirname(mark), { recursive: true, mode: 0o700 });
+  writeFileSync(mark, cgroup, { mode: 0o600 });
+  try {
+    return act(await freeze(cgroup, limit));
+  } finally {
+    await goOn(mark);
+  }
+}
+
+/** Lets the container go on that a mark names; nothing happens without one. */
+export async function goOn(mark: string): Promise<void> {
+  const cgroup = readOptional(mark);
+  if (cgroup === undefined) return;
+  if (!isGone(cgroup) && !(await thaw(cgroup, limit)) && !isGone(cgroup)) {
+    throw new Error(`${cgroup} does not go on within ${limit.timeoutMs} ms`);
+  }
+  rmSync(mark, { force: true });
+}
+
+const isGone = (cgroup: string): boolean => readOptional(`${cgroup}/cgroup.events`) === undefined;

@@ -1,0 +1,283 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { unrecorded } from '../../agent/core/audit.js';
+import { type DeviceNumber, numberText } from '../../agent/core/device.js';
+import type { DesiredDevice, DesiredSeat } from '../../agent/core/state.js';
+import type { Container } from '../../agent/engines/engine.js';
+import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { SeatDirectory } from '../../agent/seat/directory.js';
+import { Grants } from '../../agent/seat/grants.js';
+import { Journal } from '../../agent/seat/journal.js';
+import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
+import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
+import { standIn } from './stand-in.js';
+import { unshared } from './unshared.js';
+
+/*
+ * What root in a privileged container can do to its own seat's directories, files and processes. It may spoil its own
+ * seat by that, but neither keep a device that it shall lose, nor trouble the agent.
+ */
+unshared(import.meta.url);
+
+const root = join(cgroupRoot(), `hotseat-hostile-${process.pid}`);
+const namespaces = new Namespaces();
+const children: ChildProcess[] = [];
+const workers = new Set<SeatWorker>();
+let map: DeviceMap;
+let runs = 0;
+
+/** A device that is not plugged to any bus; sysfs knows its number, and nobody but a test has it open. */
+function device(name: string, major: number, minor: number): DesiredDevice {
+  const number: DeviceNumber = { major, minor };
+  const syspath = `/sys/devices/virtual/mem/${name}`;
+  const id = `c${numberText(number)}`;
+  return {
+    record: { id, text: 'V:1\n', tags: ['seat'] },
+    links: [],
+    entry: {
+      ...{ id, syspath, unit: syspath, tags: ['seat'], rule: 'left.yaml:3', hard: false, knownTo: undefined },
+      properties: { DEVPATH: syspath.slice('/sys'.length), SUBSYSTEM: 'input', DEVNAME: `/dev/input/event${minor}` },
+      node: { class: 'input', name: `event${minor}`, number, uid: 0, gid: 0, mode: 0o660 },
+    },
+  };
+}
+const full = device('full', 1, 7);
+const kmsg = device('kmsg', 1, 11);
+const seatOf = (...devices: DesiredDevice[]): DesiredSeat => ({ devices, unknown: [] });
+
+async function begin(also?: string): Promise<Container> {
+  const { child, container } = await standIn(join(root, `payload-${++runs}`), also);
+  children.push(child);
+  return container;
+}
+
+let seats = 0;
+function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorker {
+  const worker = new SeatWorker(seat, {
+    ...{ log: pino({ level: 'silent' }), namespaces, tell: () => undefined, released: () => undefined },
+    directory: new SeatDirectory(seat),
+    journal: new Journal(journalRoot(seat), (file) => assert.unreachable(file)),
+    grants: new Grants(map),
+    present: () => true,
+    mayHave: () => true,
+    ...{ audit: unrecorded, measure: () => undefined, receivedNs: () => undefined },
+    ...more,
+  });
+  workers.add(worker);
+  return worker;
+}
+
+async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
+  worker.want(() => seat, graftsOf(['input']));
+  worker.serve(to);
+  await worker.trigger();
+}
+
+/** As root of the container, with its view of the seat's directories made writable. */
+function inside({ pid }: Container, script: string): void {
+  const writable = 'mount -o remount,bind,rw /dev/input; mount -o remount,bind,rw /run/udev;';
+  execFileSync('nsenter', ['--mount', '--target', String(pid), '--', 'sh', '-ec', `${writable} ${script}`]);
+}
+
+const granted = (): string[] => [...map.grants().values()].flatMap((numbers) => [...numbers.keys()]).sort();
+const units = (worker: SeatWorker): string[] => worker.report().entries.map(({ syspath }) => syspath);
+
+test.before(async () => {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  mkdirSync(root);
+  map = DeviceMap.open({ cgroupRoot: root });
+  await namespaces.start();
+});
+test.after(async () => {
+  for (const worker of workers) await worker.close();
+  namespaces.close();
+  for (const child of children) {
+    child.kill('SIGKILL');
+    if (child.exitCode === null && child.signalCode === null) await new Promise((done) => child.once('close', done));
+  }
+  map.remove();
+  map.close();
+  for (; runs > 0; runs--) rmdirSync(join(root, `payload-${runs}`));
+  rmdirSync(root);
+});
+
+test('a container that can be given nothing any more still loses what it has', async () => {
+  const made = await begin('mount -t tmpfs etc /etc');
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  assert.equal(granted(), ['1:7']);
+  inside(made, 'mkfifo /etc/passwd');
+  await worker.recheck();
+  assert.match(worker.report().problem ?? '', /etc\/passwd is no plain file/);
+  await serve(worker, seatOf(), made);
+  assert.equal(granted(), []);
+  assert.equal(units(worker), []);
+});
+
+test('directories that cannot be tidied up keep no device in the seat', async () => {
+  const made = await begin();
+  let released = 0;
+  const worker = agent({ released: () => void released++ });
+  await serve(worker, seatOf(full), made);
+  inside(made, 'chattr +i /dev/input /run/udev/data');
+  await serve(worker, seatOf(), made);
+  assert.equal(granted(), []);
+  assert.equal(units(worker), []);
+  assert.is(released, 1, 'another seat may have it now');
+  assert.match(worker.report().problem ?? '', /EPERM/, 'what is left lying is said');
+  inside(made, 'chattr -i /dev/input /run/udev/data');
+  await worker.recheck();
+  assert.is(worker.report().problem, undefined);
+});
+
+test('whatever is found in the directories troubles nobody', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  inside(
+    made,
+    `mkdir /dev/input/hole /dev/input/by-path; printf x > "$(printf '/dev/input/hole/\\377')"
+     ln -s /etc /dev/input/by-path/link; ln -s / /dev/input/root; mkdir /run/udev/data/c1:9
+     printf x > /run/udev/tags/plain; ln -s /etc /run/udev/tags/link
+     printf x > "/run/udev/tags/$(printf '%0255d' 0 | tr 0 '\\377')"`,
+  );
+  await worker.recheck();
+  assert.is(worker.report().problem, undefined);
+  await serve(worker, seatOf(), made);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  await serve(worker, seatOf(full), made);
+  inside(made, 'rm -r /run/udev/data /run/udev/tags; ln -s /etc /run/udev/data; printf x > /run/udev/tags');
+  workers.delete(worker);
+  await worker.close();
+  const next = agent({}, worker.seat);
+  await serve(next, seatOf(full), made);
+  assert.is(next.report().problem, undefined);
+  await serve(next, seatOf(), made);
+  assert.equal([next.report().problem, units(next)], [undefined, []]);
+});
+
+/** A process of the container that has a node open. */
+async function holding({ cgroup }: Container, path: string): Promise<ChildProcess> {
+  const script = `echo $$ > ${cgroup}/cgroup.procs; exec sleep 600 < ${path}`;
+  const child = spawn('sh', ['-c', script], { stdio: ['ignore', 'ignore', 'inherit'] });
+  children.push(child);
+  for (let tries = 0; tries < 200 && !readFileSync(`/proc/${child.pid}/comm`, 'utf8').startsWith('sleep'); tries++) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return child;
+}
+
+test('a device that cannot be taken back holds up no other', async () => {
+  const made = await begin();
+  let released = 0;
+  const worker = agent({ released: () => void released++ });
+  await serve(worker, seatOf(full), made);
+  const holder = await holding(made, '/dev/full');
+  await serve(worker, seatOf(kmsg), made);
+  assert.match(worker.report().problem ?? '', /full is on no USB or HID device|it moves when they let it go/);
+  assert.equal(units(worker).sort(), [full.entry.syspath, kmsg.entry.syspath]);
+  assert.equal(granted(), ['1:11'], 'what is denied stays denied');
+  await serve(worker, seatOf(), made);
+  assert.equal(units(worker), [full.entry.syspath]);
+  assert.is(released, 1);
+  holder.kill('SIGKILL');
+  await new Promise((done) => holder.once('close', done));
+  await worker.trigger();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+/** A process that waits inside the kernel, for a page of its own memory that nobody brings: no freezer gets it. */
+async function stuck({ cgroup }: Container): Promise<ChildProcess> {
+  const script = `
+import ctypes, mmap, os, struct, threading
+libc = ctypes.CDLL(None, use_errno=True)
+fd = libc.syscall(323, 0o2000000)
+libc.ioctl(fd, 0xc018aa3f, struct.pack('QQQ', 0xaa, 0, 0))
+memory = mmap.mmap(-1, 4096)
+at = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+libc.ioctl(fd, 0xc020aa00, struct.pack('QQQQ', at, 4096, 1, 0))
+open('${cgroup}/cgroup.procs', 'w').write(str(os.getpid()))
+print('going', flush=True)
+zero = os.open('/dev/zero', os.O_RDONLY)
+libc.syscall(0, zero, ctypes.c_void_p(at), 4096)
+`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  await new Promise((done) => child.stdout.once('data', done));
+  for (let tries = 0; tries < 200 && !/^State:\tD/m.test(readFileSync(`/proc/${child.pid}/status`, 'utf8')); tries++) {
+    await new Promise((done) => setTimeout(done, 20));
+  }
+  return child;
+}
+
+test('a container that cannot be frozen loses a device all the same, the hard way, and goes on', async () => {
+  const made = await begin();
+  const process = await stuck(made);
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', /the container cannot be frozen: it moves when they let it go/);
+  assert.equal(granted(), []);
+  assert.is(readFileSync(join(made.cgroup, 'cgroup.freeze'), 'utf8'), '0\n');
+  process.kill('SIGKILL');
+  await new Promise((done) => process.once('close', done));
+  await worker.trigger();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  assert.is(readFileSync(join(made.cgroup, 'cgroup.freeze'), 'utf8'), '0\n');
+});
+
+test('a container that an agent had stopped when it was killed goes on; one that its admin froze does not', async () => {
+  const frozen = async (): Promise<Container> => {
+    const made = await begin();
+    writeFileSync(join(made.cgroup, 'cgroup.freeze'), '1');
+    return made;
+  };
+  const [mine, admins] = [await frozen(), await frozen()];
+  const worker = agent();
+  mkdirSync(join(standstillOf(worker.seat), '..'), { recursive: true });
+  writeFileSync(standstillOf(worker.seat), mine.cgroup);
+  await worker.trigger();
+  assert.is(readFileSync(join(mine.cgroup, 'cgroup.freeze'), 'utf8'), '0\n');
+  assert.not.ok(existsSync(standstillOf(worker.seat)));
+  await serve(worker, seatOf(full), admins);
+  await serve(worker, seatOf(), admins);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  assert.is(readFileSync(join(admins.cgroup, 'cgroup.freeze'), 'utf8'), '1\n');
+  writeFileSync(join(admins.cgroup, 'cgroup.freeze'), '0');
+});
+
+test('who has only a name of a device open, by which nothing can be read, keeps it from nobody', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const script = `import os, time; os.open('/dev/full', os.O_PATH); print('up', flush=True); time.sleep(600)`;
+  const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+  children.push(child);
+  await new Promise((done) => child.stdout.once('data', done));
+  await serve(worker, seatOf(), made);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('news that cannot be told trouble nobody', async () => {
+  const made = await begin();
+  const sockets: number[] = [];
+  const openUeventSocket = async (pid: number) => {
+    const socket = await namespaces.openUeventSocket(pid);
+    sockets.push(socket);
+    return socket;
+  };
+  const worker = agent({ namespaces: Object.assign(Object.create(namespaces) as Namespaces, { openUeventSocket }) });
+  await serve(worker, seatOf(full), made);
+  assert.is(worker.report().entries[0]?.knownTo, made.key);
+  workers.delete(worker); // it has nothing left to close
+  for (const socket of sockets) closeSync(socket);
+  worker.tell(full.entry.syspath, { HOTPLUG: '1' });
+});
+
+test.run();

@@ -1,0 +1,157 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, rmdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { pino } from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Deed } from '../../agent/core/audit.js';
+import type { Policy } from '../../agent/core/policy.js';
+import type { Container } from '../../agent/engines/engine.js';
+import { House } from '../../agent/house.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { compose } from '../../agent/policy/load.js';
+import { Grants } from '../../agent/seat/grants.js';
+import { DeviceTable } from '../../agent/udev/table.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const root = join(cgroupRoot(), `hotseat-house-${process.pid}`);
+const table = new DeviceTable();
+const namespaces = new Namespaces();
+const deeds: Deed[] = [];
+let during: ((deed: Deed) => void) | undefined;
+let map: DeviceMap;
+let house: House;
+
+/** What each seat asks for, by port. */
+function policy(wishes: Readonly<Record<string, readonly string[]>>): Policy {
+  const texts = Object.entries(wishes).map(([seat, ports]) => ({
+    name: `${seat}.yaml`,
+    text: JSON.stringify({
+      seat,
+      container: { engine: 'lxc', name: seat },
+      devices: ports.map((port) => ({ label: port, match: { ID_PATH: port } })),
+    }),
+  }));
+  const loaded = compose(texts, 'unversioned', 'test');
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
+  return loaded.policy;
+}
+
+/** A keyboard that only udevd's messages tell of. */
+function plug(number: number, port: string): void {
+  const head = `/sys/devices/test/input/input${number}`;
+  const say = (syspath: string, more: Record<string, string>) => {
+    const properties = { SUBSYSTEM: 'input', ID_INPUT: '1', ID_PATH: port, ...more };
+    house.judge(table.take({ kind: 'event', event: { action: 'add', syspath, properties, receivedNs: '0' } }));
+  };
+  say(head, {});
+  say(`${head}/event${number}`, {
+    DEVNAME: `/dev/input/event${number}`,
+    MAJOR: '13',
+    MINOR: String(64 + number),
+  });
+}
+
+const bound = (): string[] =>
+  deeds.flatMap(({ what, seat, device }) => (what === 'bind' ? [`${basename(device ?? '')} ${seat}`] : []));
+
+test.before(() => {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  mkdirSync(root);
+  map = DeviceMap.open({ cgroupRoot: root });
+  house = new House({
+    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
+    ...{ tell: () => undefined, measure: () => undefined },
+    audit: (deed) => {
+      deeds.push(deed);
+      during?.(deed);
+      return () => undefined;
+    },
+  });
+});
+test.after(async () => {
+  await house.close();
+  namespaces.close();
+  map.remove();
+  map.close();
+  rmdirSync(root);
+});
+
+test('what is another seat’s by now is not given, although it was planned before', async () => {
+  plug(20, 'first');
+  plug(21, 'second');
+  await house.serve(house.adopt(policy({ left: [], right: ['first'] })));
+  assert.equal(bound(), ['input20 right']);
+  let moved: Promise<void> | undefined;
+  during = ({ what }) => {
+    if (what !== 'revoke' || moved !== undefined) return;
+    // The right seat is still losing its first keyboard when the second one, promised to it, becomes the left seat's.
+    moved = house.serve(house.adopt(policy({ left: ['second'], right: [] })));
+  };
+  await house.serve(house.adopt(policy({ left: [], right: ['second'] })));
+  await moved;
+  during = undefined;
+  assert.equal(bound(), ['input20 right', 'input21 left']);
+  assert.equal(house.holders('/sys/devices/test/input/input21'), ['left']);
+});
+
+test('nothing stays granted to a container that is no seat’s by the time there is a policy again', async () => {
+  const container = (name: string): Container => {
+    const cgroup = join(root, name);
+    mkdirSync(cgroup);
+    const pid = process.pid;
+    map.guard(cgroupId(cgroup));
+    map.grant(cgroupId(cgroup), { major: 13, minor: 84 }, map.generation({ major: 13, minor: 84 }));
+    return {
+      ...{ engine: 'lxc', name, user: undefined, pid, key: `${name}:1`, cgroup, uid: 0, gid: 0 },
+      ...{ state: 'setup', rooted: false, openable: false },
+    };
+  };
+  const [left, right] = [container('left'), container('right')];
+  house.populate([left, right]);
+  house.adopt(policy({ left: [] }));
+  assert.equal([...map.grants().keys()], [cgroupId(left.cgroup)]);
+  house.populate([]);
+  house.adopt(policy({}));
+  assert.equal(map.read(), []);
+  for (const { cgroup } of [left, right]) rmdirSync(cgroup);
+});
+
+test('a container that has just come is looked at again, although the clock on the wall was set meanwhile', () => {
+  const came: Container = {
+    ...{ engine: 'lxc', name: 'left', user: undefined, pid: 1, key: '1:1', cgroup: join(root, 'left'), uid: 0, gid: 0 },
+    ...{ state: 'running', rooted: true, openable: true },
+  };
+  house.adopt(policy({ left: [] }));
+  assert.equal([...house.populate([came])], ['left']);
+  const { now } = Date;
+  Date.now = () => now() + 3_600_000;
+  try {
+    assert.equal([...house.populate([came])], ['left']);
+  } finally {
+    Date.now = now;
+  }
+  house.populate([]);
+});
+
+test('a container that is another one under the same name is guarded by what it is now', () => {
+  const cgroup = join(root, 'again');
+  mkdirSync(cgroup);
+  const grants = new Grants(map);
+  grants.keep([cgroup]);
+  rmdirSync(cgroup);
+  mkdirSync(cgroup);
+  grants.guard(cgroup);
+  assert.equal(
+    map.read().map(({ cgroup: id }) => id),
+    [cgroupId(cgroup)],
+  );
+  grants.drop(cgroup);
+  rmdirSync(cgroup);
+});
+
+test.run();

@@ -1,0 +1,84 @@
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { unrecorded } from '../../agent/core/audit.js';
+import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
+import { unshared } from './unshared.js';
+
+// With a /var/lib of its own, where the agent keeps what it has to know after a boot.
+unshared(import.meta.url);
+
+const policies = '/run/policies';
+const unhandled: unknown[] = [];
+process.on('unhandledRejection', (error) => unhandled.push(error));
+
+test.before(() => {
+  for (const place of ['/run', '/var/lib']) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
+  mkdirSync(policies);
+});
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** A host without devices, whose udev is told of a policy by `install`. */
+function keeper(install: () => Promise<void>): Keeper {
+  const deps = {
+    log: pino({ level: 'silent' }),
+    place: { policies, ref: undefined, signers: undefined },
+    table: { units: () => [] },
+    house: { judged: new Map() },
+    rules: { install },
+    consoles: { mute: () => undefined, open: () => undefined },
+    tell: () => undefined,
+    audit: unrecorded,
+    book: { loans: [] },
+  };
+  return new Keeper(deps as unknown as KeeperDeps);
+}
+
+function write(...seats: string[]): void {
+  for (const seat of seats) {
+    const text = { seat, container: { engine: 'lxc', name: seat }, devices: [] };
+    writeFileSync(`${policies}/${seat}.yaml`, JSON.stringify(text));
+  }
+}
+
+test('policies are taken one after the other, and what one end of them meets does not stop the next', async () => {
+  write('left');
+  let busy = 0;
+  let most = 0;
+  let taken = 0;
+  const one = keeper(async () => {
+    most = Math.max(most, ++busy);
+    await pause(20);
+    busy -= 1;
+    taken += 1;
+    if (taken === 1) throw new Error('udevd is away');
+  });
+  const ends = await Promise.allSettled([one.reload(false), one.reload(false), one.reload(false)]);
+  assert.equal(
+    ends.map(({ status }) => status),
+    ['rejected', 'fulfilled', 'fulfilled'],
+  );
+  assert.equal([most, taken], [1, 3]);
+});
+
+test('a policy that nobody confirmed goes, also when udevd cannot be told of it, and the agent stays', async () => {
+  write('left');
+  let away = false;
+  const one = keeper(async () => {
+    if (away) throw new Error('udevd is away');
+  });
+  const seats: number[] = [];
+  one.policies.subscribe((policy) => seats.push(policy.seats.length));
+  await one.begin();
+  write('right');
+  await one.reload(false, 50);
+  away = true;
+  await pause(300);
+  assert.equal(seats, [1, 2, 1]);
+  assert.equal(unhandled, []);
+});
+
+test.run();

@@ -1,0 +1,24 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import type { Container } from '../../agent/engines/engine.js';
+
+/**
+ * A process with mounts, a network, a /dev and a /run of its own, in a cgroup that is made for it: stands for a running
+ * container. `also`: what its root does before it is up, as a shell has it.
+ */
+export async function standIn(cgroup: string, also = 'true'): Promise<{ child: ChildProcess; container: Container }> {
+  mkdirSync(cgroup);
+  const begin = `echo $$ > ${cgroup}/cgroup.procs && mount -t tmpfs dev /dev && mount -t tmpfs run /run && { ${also}; } && echo up && exec sleep 600`;
+  const child = spawn('unshare', ['--mount', '--net', '--propagation', 'private', 'sh', '-c', begin], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  const pid = child.pid ?? 0;
+  return {
+    child,
+    container: {
+      ...{ engine: 'lxc', name: 'left', user: undefined, pid, key: `${pid}:1`, cgroup, uid: 0, gid: 0 },
+      ...{ state: 'running', rooted: true, openable: true },
+    },
+  };
+}
