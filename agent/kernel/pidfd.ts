@@ -1,7 +1,8 @@
-import { constants, readdirSync, readlinkSync } from 'node:fs';
+import { closeSync, constants, readdirSync, readlinkSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf } from './cgroup.js';
-import { isSysError } from './errors.js';
+import { isSysError, SysError } from './errors.js';
 import { syscall } from './libc.js';
 import { namesIn, readOptional } from './read.js';
 
@@ -96,6 +97,17 @@ function rdevOf(pid: number, fd: number): string {
   }
   const isCharacterDevice = (found.readUInt16LE(28) & constants.S_IFMT) === constants.S_IFCHR;
   return isCharacterDevice ? numberText({ major: found.readUInt32LE(128), minor: found.readUInt32LE(132) }) : '';
+}
+
+/**
+ * A copy of another process' descriptor, if it is one of this device. Throws ESTALE when it is not: a process that runs
+ * on can have closed what was seen, and opened something else under the same number.
+ */
+export function pidfdGetDevice(pidfd: number, fd: number, device: DeviceNumber): number {
+  const copy = pidfdGetfd(pidfd, fd);
+  if (rdevOf(process.pid, copy) === numberText(device)) return copy;
+  closeSync(copy);
+  throw new SysError('pidfd_getfd', system.errno.ESTALE, `fd ${fd} is no longer of ${numberText(device)}`);
 }
 
 /** O_PATH (open(2)): nothing is read by such a descriptor, and whoever opens anew by it is asked for a grant. */

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { NodeSpec } from '../core/step.js';
-import { type Holder, holders, pidfdGetfd, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
+import { type Holder, holders, pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 import { whileStill } from './standstill.js';
 
 /** What a revocation achieved: how many descriptors were taken back, and why it may not be all of them. */
@@ -60,7 +60,7 @@ function takeBack(holder: Holder, by: 'EVIOCREVOKE' | 'HIDIOCREVOKE', left: stri
   let copy: number | undefined;
   try {
     pidfd = pidfdOpen(holder.pid);
-    copy = pidfdGetfd(pidfd, holder.fd);
+    copy = pidfdGetDevice(pidfd, holder.fd, holder.number);
     revokeFile(copy, by);
     return 1;
   } catch (error) {

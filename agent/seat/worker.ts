@@ -383,8 +383,9 @@ export class SeatWorker {
         return;
       case 'announce':
         this.announcer().announce(step.action, step.entry);
-        // As it is by now: showing a node has left a note in it.
-        if (step.action !== 'remove') this.note(step.entry.id, { knownTo: this.attachment?.container.key });
+        // Of the entry as it is by now: showing a node has left a note in it. What was told to go and could not be taken
+        // back is told of again if it stays after all.
+        this.note(step.entry.id, { knownTo: step.action === 'remove' ? undefined : this.attachment?.container.key });
         return;
       case 'revoke':
         await this.revoke(step);

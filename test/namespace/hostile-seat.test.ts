@@ -1,5 +1,14 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
@@ -11,6 +20,7 @@ import type { Container } from '../../agent/engines/engine.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
@@ -190,6 +200,33 @@ test('a device that cannot be taken back holds up no other', async () => {
   await new Promise((done) => holder.once('close', done));
   await worker.trigger();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('what was told to go and could not be taken back is told of again when it stays after all', async () => {
+  const made = await begin();
+  const worker = agent();
+  const known = () => worker.report().entries.map(({ knownTo }) => knownTo);
+  await serve(worker, seatOf(full), made);
+  assert.equal(known(), [made.key]);
+  const holder = await holding(made, '/dev/full');
+  await serve(worker, seatOf(), made);
+  assert.equal(known(), [undefined]);
+  await serve(worker, seatOf(full), made);
+  assert.equal(known(), [made.key]);
+  holder.kill('SIGKILL');
+  await new Promise((done) => holder.once('close', done));
+  await serve(worker, seatOf(), made);
+  assert.equal(units(worker), []);
+});
+
+test('a descriptor under whose number something else is open by now is not taken for the device', () => {
+  const pidfd = pidfdOpen(process.pid);
+  const fd = openSync('/dev/zero', 'r');
+  closeSync(pidfdGetDevice(pidfd, fd, { major: 1, minor: 5 }));
+  const before = readdirSync('/proc/self/fd').length;
+  assert.throws(() => pidfdGetDevice(pidfd, fd, { major: 1, minor: 3 }), /ESTALE/);
+  assert.is(readdirSync('/proc/self/fd').length, before, 'the copy is left open');
+  for (const open of [pidfd, fd]) closeSync(open);
 });
 
 /** A process that waits inside the kernel, for a page of its own memory that nobody brings: no freezer gets it. */
