@@ -17,7 +17,7 @@ export interface Holder {
 
 /**
  * A process that may have open files which are in nobody's table of descriptors: queued in an unread message of one of
- * its sockets, or registered with an io_uring.
+ * its sockets, or held by an io_uring.
  */
 export interface InFlight {
   readonly pid: number;
@@ -61,8 +61,9 @@ export function holders(numbers: readonly DeviceNumber[]): { holders: Holder[]; 
     for (const fd of descriptors(pid)) {
       const link = linkOf(pid, fd);
       if (link === undefined) continue;
-      if (link.startsWith('socket:')) queued ||= counts(pid, fd, queuedOnSocket);
-      else if (link === 'anon_inode:[io_uring]') queued ||= counts(pid, fd, registeredWithRing);
+      if (link.startsWith('socket:')) queued ||= hasQueued(pid, fd);
+      // A request under way holds its file as well as a registration does, and is shown nowhere (io_uring/fdinfo.c).
+      else if (link === 'anon_inode:[io_uring]') queued = true;
       else if (link.startsWith('/')) {
         const number = wanted.get(rdevOf(pid, fd));
         if (number !== undefined && !isNameOnly(pid, fd)) found.push({ pid, fd, command: commandOf(pid), number });
@@ -118,13 +119,9 @@ const isNameOnly = (pid: number, fd: number): boolean =>
 
 /** Descriptors in messages of a unix socket that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
 const queuedOnSocket = /^scm_fds:\s*(\d+)/m;
-/** Files that an io_uring holds by itself (io_uring/fdinfo.c). */
-const registeredWithRing = /^UserFiles:\s*(\d+)/m;
 
-function counts(pid: number, fd: number, counter: RegExp): boolean {
-  const count = counter.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1];
-  return count !== undefined && count !== '0';
-}
+const hasQueued = (pid: number, fd: number): boolean =>
+  Number(queuedOnSocket.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? 0) > 0;
 
 /** Every table of descriptors on this machine but our own: one a process, and one for each thread that left it. */
 function* tables(): Iterable<number> {

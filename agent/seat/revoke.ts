@@ -14,8 +14,8 @@ export interface Revocation {
  * Takes back every open descriptor of the given nodes, in the container and on the host alike.
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
  * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
- * revoke ioctl; whoever holds another node, or has descriptors in flight on a socket (`scm_fds` in fdinfo), is named in
- * `left`, and so is a container that cannot be frozen. `mark`: as in `whileStill`.
+ * revoke ioctl; whoever holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
+ * io_uring, is named in `left`, and so is a container that cannot be frozen. `mark`: as in `whileStill`.
  */
 export async function revoke(
   nodes: readonly NodeSpec[],
@@ -44,7 +44,7 @@ function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Re
   }
   for (const process of scan.inFlight) {
     if (cgroup !== undefined && (process.cgroup === cgroup || process.cgroup.startsWith(`${cgroup}/`))) {
-      left.push(`${process.command} (pid ${process.pid}) has descriptors in flight on a socket`);
+      left.push(`${process.command} (pid ${process.pid}) may have descriptors in flight, on a socket or in a ring`);
     }
   }
   return { revoked, left };

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Holds a device open and prints a line for every read, and the error that ends it. Told how, it hides the descriptor
 where the table of its process does not show it: in an unread message of a socket, from which it takes it again when the
-node has gone, or in a thread with a table of its own. Usage: holder.py /dev/input/event3 [socket|thread]"""
+node has gone, in a thread with a table of its own, or in requests to an io_uring, which hold what they read from.
+Usage: holder.py /dev/input/event3 [socket|thread|ring]"""
+import ctypes
+import mmap
 import os
 import socket
+import struct
 import sys
 import threading
 import time
@@ -45,12 +49,51 @@ def hide_in_thread(fd):
     thread.join()
 
 
+def hide_in_ring(fd):
+    libc = ctypes.CDLL(None, use_errno=True)
+    params = ctypes.create_string_buffer(120)
+    ring = libc.syscall(425, 8, params)  # io_uring_setup
+    tail_at, array_at, head_at, end_at, results_at = (
+        struct.unpack_from("I", params, at)[0] for at in (44, 64, 80, 84, 100)
+    )
+    rings = mmap.mmap(ring, 4096)
+    entries = mmap.mmap(ring, 4096, offset=0x10000000)  # IORING_OFF_SQES
+    data = ctypes.create_string_buffer(4096)
+
+    def word(at):
+        return struct.unpack_from("I", rings, at)[0]
+
+    # Each of these requests to read (IORING_OP_READ) holds the file until it has been served.
+    count = 8
+    for slot in range(count):
+        entry = struct.pack("=BBHiQQI", 22, 0, 0, fd, 2**64 - 1, ctypes.addressof(data), 4096)
+        entries[slot * 64 : slot * 64 + 64] = entry.ljust(64, b"\0")
+        struct.pack_into("I", rings, array_at + 4 * slot, slot)
+    struct.pack_into("I", rings, tail_at, count)
+    libc.syscall(426, ring, count, 0, 0, None, 0)  # io_uring_enter
+    os.close(fd)
+    print("hidden", flush=True)
+    for served in range(count):
+        while word(end_at) == served:
+            # Whatever has been completed is put into the ring by a call of the one who waits.
+            libc.syscall(426, ring, 0, 0, 1, None, 0)  # IORING_ENTER_GETEVENTS
+            time.sleep(0.05)
+        result = struct.unpack_from("=Qi", rings, results_at + 16 * served)[1]
+        struct.pack_into("I", rings, head_at, served + 1)
+        if result < 0:
+            print("error", -result, flush=True)
+            break
+        print("read", result, flush=True)
+
+
 path, how = (sys.argv[1:] + ["open"])[:2]
 fd = os.open(path, os.O_RDONLY)
 if how == "socket":
     hide_in_socket(path, fd)
 elif how == "thread":
     hide_in_thread(fd)
+elif how == "ring":
+    hide_in_ring(fd)
 else:
     print("open", flush=True)
     read_on(fd)
