@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
@@ -11,6 +12,8 @@ import { execa } from 'execa';
  * Usage: run.js [unit] [namespace] [lab] [part of a file's name ...]
  */
 const layers = { unit: 60_000, namespace: 120_000, lab: 1_500_000 } as const;
+/** What shares nothing with others runs beside them; the rest has the machine for itself. */
+const atOnce = { unit: availableParallelism(), namespace: 1, lab: 1 } as const;
 type Layer = keyof typeof layers;
 
 interface Outcome {
@@ -32,16 +35,20 @@ function filesOf(layer: Layer): string[] {
     .map((name) => join(here, layer, name));
 }
 
-async function runFile(file: string, timeout: number): Promise<Outcome> {
+async function runFile(file: string, layer: Layer): Promise<Outcome> {
   const started = Date.now();
+  const title = `\n── ${layer}/${basename(file, '.js')}`;
+  const alone = atOnce[layer] === 1;
+  if (alone) console.log(title);
   const result = await execa('node', ['--enable-source-maps', file], {
-    timeout,
+    timeout: layers[layer],
     killSignal: 'SIGTERM',
     forceKillAfterDelay: 10_000,
     reject: false,
     stdin: 'ignore',
-    stdout: ['inherit', 'pipe'],
-    stderr: ['inherit', 'pipe'],
+    all: true,
+    stdout: alone ? ['inherit', 'pipe'] : 'pipe',
+    stderr: alone ? ['inherit', 'pipe'] : 'pipe',
     env: { FORCE_COLOR: '0' },
   });
   const total = numberAfter(result.stdout, /^\s*Total:\s+(\d+)/m);
@@ -50,6 +57,7 @@ async function runFile(file: string, timeout: number): Promise<Outcome> {
   const seconds = ((Date.now() - started) / 1000).toFixed(1);
   const failed = Math.max(total - passed, 0);
   const wrong = reason(result.timedOut, result.exitCode, total, failed);
+  if (!alone) console.log(`${title}\n${result.all}`);
   console.log(
     `${wrong === undefined ? 'ok  ' : 'FAIL'} ${basename(file)} ${seconds} s${wrong === undefined ? '' : `: ${wrong}`}`,
   );
@@ -71,14 +79,17 @@ function numberAfter(text: string, pattern: RegExp): number {
 const sum = { passed: 0, failed: 0, skipped: 0 };
 let files = 0;
 for (const layer of wanted.length > 0 ? wanted : (Object.keys(layers) as Layer[])) {
-  for (const file of filesOf(layer)) {
-    files += 1;
-    console.log(`\n── ${layer}/${basename(file, '.js')}`);
-    const outcome = await runFile(file, layers[layer]);
-    sum.passed += outcome.passed;
-    sum.failed += outcome.failed;
-    sum.skipped += outcome.skipped;
-  }
+  const rest = filesOf(layer);
+  files += rest.length;
+  const runRest = async (): Promise<void> => {
+    for (let file = rest.shift(); file !== undefined; file = rest.shift()) {
+      const outcome = await runFile(file, layer);
+      sum.passed += outcome.passed;
+      sum.failed += outcome.failed;
+      sum.skipped += outcome.skipped;
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce[layer] }, runRest));
 }
 if (files === 0) {
   console.error('no test file matches');
