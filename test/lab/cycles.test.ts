@@ -80,11 +80,11 @@ test.before(async () => {
   await reload(lab);
 });
 
-test('500 cycles, 200 of them at eight USB ports, leave nothing behind, and memory stays flat', async () => {
+test('300 cycles, 120 of them at eight USB ports, leave nothing behind, and memory stays flat', async () => {
   await ports(0, 1);
   await quick(50);
   const before = { traces: await traces(), heap: await liveHeap() };
-  for (let part = 1; part <= 5; part++) {
+  for (let part = 1; part <= 3; part++) {
     await ports(part, 4);
     await quick(15);
     console.log(`${part * 100} cycles, resident ${await resident()} KiB`);
@@ -92,7 +92,7 @@ test('500 cycles, 200 of them at eight USB ports, leave nothing behind, and memo
   const after = { traces: await traces(), heap: await liveHeap() };
   console.log(`live heap: ${before.heap} bytes before, ${after.heap} after; ${JSON.stringify(after.traces)}`);
   assert.equal(after.traces, before.traces);
-  // Code that V8 compiled meanwhile is a part of it; as little as 4 KB kept of every device would not fit into this.
+  // Code that V8 compiled meanwhile is a part of it; as little as 7 KB kept of every device would not fit into this.
   assert.ok(after.heap < before.heap + 2e6);
 });
 
