@@ -80,10 +80,14 @@ export class Bench {
 
   async newNode(seat: Seat, kind: Class, known: readonly string[] = []): Promise<string> {
     let found: string | undefined;
-    await this.lab.until(`a new node of ${kind} at ${seat}`, async () => {
-      found = (await this.nodes(seat, kind)).find((node) => !known.includes(node));
-      return found !== undefined;
-    });
+    try {
+      await this.lab.until(`a new node of ${kind} at ${seat}`, async () => {
+        found = (await this.nodes(seat, kind)).find((node) => !known.includes(node));
+        return found !== undefined;
+      });
+    } catch (error) {
+      throw new Error(`${(error as Error).message}; it is ${JSON.stringify(await this.seat(seat))}`);
+    }
     assert.ok(found !== undefined);
     return found;
   }

@@ -233,9 +233,16 @@ export class Lab {
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
     const end = Date.now() + timeoutMs;
     while (!(await check())) {
-      if (Date.now() > end) throw new Error(`after ${timeoutMs / 1000} s still not: ${what}`);
+      if (Date.now() > end)
+        throw new Error(`after ${timeoutMs / 1000} s still not: ${what}\n${await this.#lastWords()}`);
       await pause(250);
     }
+  }
+
+  /** What the agent and the guest's kernel said last: most of what does not come is explained by it. */
+  async #lastWords(): Promise<string> {
+    const script = 'journalctl -u hotseat -n 12 -o cat --no-pager; journalctl -k -n 8 -o short-monotonic --no-pager';
+    return (await this.guest(['sh', '-c', script], { allowFailure: true })).stdout;
   }
 
   /** udevd has finished with everything that it knows of. */
