@@ -242,7 +242,8 @@ export class Lab {
   /** What the agent and the guest's kernel said last: most of what does not come is explained by it. */
   async #lastWords(): Promise<string> {
     const script = 'journalctl -u hotseat -n 12 -o cat --no-pager; journalctl -k -n 8 -o short-monotonic --no-pager';
-    return (await this.guest(['sh', '-c', script], { allowFailure: true })).stdout;
+    const said = this.guest(['sh', '-c', script], { allowFailure: true, timeoutMs: 20_000 });
+    return said.then(({ stdout }) => stdout).catch((error: Error) => error.message);
   }
 
   /** udevd has finished with everything that it knows of. */
