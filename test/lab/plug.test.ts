@@ -57,7 +57,6 @@ test('the raw reader would have seen keys: it does once the console is given bac
   await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
   await lab.until('the consoles to be given back', async () => /unicode/i.test(await lab.sh('kbd_mode -C /dev/tty1')));
   const reader = await eavesdrop(lab);
-  // Nobody keeps the console open now, so that it is back in line mode: a whole line it must be.
   await lab.type('left', 'x\n');
   await lab.until('a byte on the host console', async () => reader.stdout.trim() !== 'reading', 10_000);
   await reader.kill();

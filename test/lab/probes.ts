@@ -10,7 +10,8 @@ type Probe = 'holder' | 'intruder';
 
 /** Reads the host's foreground console raw, as an eavesdropper would: what follows `reading` is what leaked. */
 export function eavesdrop(lab: Lab): Promise<Process> {
-  const script = 'stty -F /dev/tty1 raw -echo && echo reading && exec cat /dev/tty1';
+  // Open from before it says so: what is typed while nobody has a console open is lost.
+  const script = 'exec 3</dev/tty1 && stty raw -echo <&3 && echo reading && exec cat <&3';
   return begun(lab, lab.start(['sh', '-c', script]));
 }
 
