@@ -15,7 +15,7 @@ const quietMasks = [
 ];
 
 export const recipe = {
-  version: 4,
+  version: 5,
   /** Debian's release of the PC itself, and of what runs at each seat: they need not be the same. */
   suite: 'trixie',
   seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
