@@ -143,7 +143,7 @@ test('a stop gives the consoles back, and the agent runs by hand as well', async
   await type('systemctl stop hotseat');
   await lab.until('the consoles to hear', async () => /unicode/i.test(await lab.sh('kbd_mode -C /dev/tty1')));
   const said = await type('hotseat run --policies .', async (running) => {
-    await lab.until('it to serve', async () => running.stdout.includes('"msg":"ready"'));
+    await lab.until('it to serve', async () => running.stdout.includes('"msg":"ready"'), 120_000);
     await lab.sh("pkill -f 'main.js run'");
   });
   assert.match(said, /"seats":\["left","right"\]/);
