@@ -80,14 +80,10 @@ export class Bench {
 
   async newNode(seat: Seat, kind: Class, known: readonly string[] = []): Promise<string> {
     let found: string | undefined;
-    try {
-      await this.lab.until(`a new node of ${kind} at ${seat}`, async () => {
-        found = (await this.nodes(seat, kind)).find((node) => !known.includes(node));
-        return found !== undefined;
-      });
-    } catch (error) {
-      throw new Error(`${(error as Error).message}; it is ${JSON.stringify(await this.seat(seat))}`);
-    }
+    await this.lab.until(`a new node of ${kind} at ${seat}`, async () => {
+      found = (await this.nodes(seat, kind)).find((node) => !known.includes(node));
+      return found !== undefined;
+    });
     assert.ok(found !== undefined);
     return found;
   }

@@ -1,6 +1,6 @@
 // The driver that tests and people share.
 
-import { readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { accel } from './accel.js';
 import type { ExecOptions, ExecResult } from './channel.js';
@@ -257,11 +257,6 @@ export class Lab {
 
   restore(name: string): Promise<void> {
     return step(`back to ${name}`, () => this.machine.restore(name));
-  }
-
-  /** The guest's journal and serial console, for a report about a failure. */
-  async evidence(file: string): Promise<void> {
-    await writeFile(file, (await this.guest(['journalctl', '-b', '--no-pager', '-o', 'short-precise'])).stdout);
   }
 
   stop(): Promise<void> {
