@@ -58,7 +58,7 @@ export async function run(options: Options): Promise<void> {
   const table = new DeviceTable();
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
-  const engines = new Engines(root, (engine, problem) => log.error({ engine, problem }, 'a container is not known'));
+  const engines = new Engines(root, log);
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root));
   grants.keep(engines.list().map(({ cgroup }) => cgroup));
@@ -74,6 +74,7 @@ export async function run(options: Options): Promise<void> {
   keeper = new Keeper({ log, place: options, table, house, rules, consoles, tell, audit, book });
   const lender = new Lender({ log, book, table, house, keeper, audit });
 
+  keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>
     void notify(state).catch((error: unknown) => log.warn({ err: error }, 'systemd was not told'));

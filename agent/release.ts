@@ -152,7 +152,7 @@ async function unmountGrafts(
 }
 
 function runningContainers(): readonly Container[] {
-  const engines = new Engines(cgroupRoot(), () => undefined);
+  const engines = new Engines(cgroupRoot());
   try {
     return engines.list();
   } finally {

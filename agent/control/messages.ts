@@ -1,4 +1,5 @@
 import type { Happening } from '../core/happening.js';
+import type { EngineName } from '../core/policy.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
@@ -79,9 +80,22 @@ export interface Status {
   /** Ways in which what is typed at a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
   readonly udev: { readonly events: number; readonly overruns: number; readonly restarts: number };
+  /** Where the engines of the seats tell of themselves. */
+  readonly engines: readonly EngineEvents[];
   /** What was given to seats by hand, whether it is plugged now or not. */
   readonly attached: readonly AttachedStatus[];
   readonly pid: number;
+}
+
+/** A stream of events of an engine. */
+export interface EngineEvents {
+  readonly engine: EngineName;
+  /** Socket, file or command. */
+  readonly place: string;
+  /** Why it is not listened to; absent while it is. */
+  readonly reason: string | undefined;
+  /** What was heard of it since the policy names that engine: each of them had the agent look at its containers. */
+  readonly words: number;
 }
 
 /** A device that was given to a seat by hand. */

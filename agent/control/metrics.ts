@@ -121,6 +121,17 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
       udev.overruns,
     ),
     counter('hotseat_udev_restarts_total', 'Times that the udev process was started again.', udev.restarts),
+    gauge(
+      'hotseat_engine_listening',
+      "Whether an engine's own events are heard.",
+      status.engines.map(({ engine, place, reason }) => one(reason === undefined ? 1 : 0, { engine, place })),
+    ),
+    {
+      name: 'hotseat_engine_events_total',
+      type: 'counter',
+      help: 'What engines have said of themselves, each a reason to look at their containers.',
+      samples: status.engines.map(({ engine, place, words }) => one(words, { engine, place })),
+    },
     {
       name: 'hotseat_audit_records_total',
       type: 'counter',

@@ -13,7 +13,7 @@ interface Facts {
   readonly udev: Status['udev'];
   readonly loans: readonly Loan[];
   readonly leaks: readonly string[];
-  readonly engines: Pick<Engines, 'absence'>;
+  readonly engines: Pick<Engines, 'absence' | 'heard'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -53,6 +53,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     withheld: house.hidraws.withheld(),
     leaks: facts.leaks,
     udev: facts.udev,
+    engines: facts.engines.heard,
     attached: facts.loans.map(attachedOf),
     pid: process.pid,
   };

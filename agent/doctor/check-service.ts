@@ -4,6 +4,7 @@ import { about, type Finding } from './finding.js';
 
 const udev = about('udev');
 const service = about('service');
+const engine = about('engines');
 
 /** Whether udevd answers and knows of the policy, whether the service runs, and what the agent itself complains of. */
 export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabled: boolean): Finding[] {
@@ -33,7 +34,22 @@ export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabl
       udev.problem("the host's udev does not know the policy: its rules are missing", 'systemctl restart hotseat'),
     );
   }
-  return [...findings, ...complaints(agent.status)];
+  return [...findings, ...complaints(agent.status), ...hearing(agent.status)];
+}
+
+/** Whether what the engines say of themselves is heard. Without it their containers are found by their cgroups alone. */
+function hearing({ engines }: Status): Finding[] {
+  return [...new Set(engines.map((stream) => stream.engine))].map((name) => {
+    const streams = engines.filter((stream) => stream.engine === name);
+    const heard = streams.filter(({ reason }) => reason === undefined).map(({ place }) => place);
+    const reasons = streams.flatMap(({ reason }) => reason ?? []);
+    return heard.length > 0
+      ? engine.ok(`${name}: the agent hears its events: ${heard.join(', ')}`)
+      : engine.warning(
+          `${name}: its events are not heard: ${reasons.join('; ')}`,
+          `start ${name}, or leave it: its containers are found by their cgroups as well`,
+        );
+  });
 }
 
 function unitFinding({ load, active, file, result, restarts }: UnitFacts): Finding {

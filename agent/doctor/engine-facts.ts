@@ -1,5 +1,6 @@
 import { execa } from 'execa';
-import { dialects, programPath } from '../engines/all.js';
+import { dialects } from '../engines/all.js';
+import { programPath } from '../engines/programs.js';
 import type { EngineFacts } from './facts.js';
 
 /** Longest that an engine's program may take to say its version, ms. */

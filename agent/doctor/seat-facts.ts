@@ -21,7 +21,7 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
   const namespaces = new Namespaces();
   let engines: Engines | undefined;
   try {
-    const found = new Engines(cgroupRoot(), () => undefined);
+    const found = new Engines(cgroupRoot());
     engines = found;
     const running = found.list();
     const facts: SeatFacts[] = [];

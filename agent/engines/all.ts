@@ -1,5 +1,4 @@
-import { accessSync, constants } from 'node:fs';
-import { join } from 'node:path';
+import type { Logger } from 'pino';
 import { merge, type Observable } from 'rxjs';
 import type { ContainerRef, EngineName } from '../core/policy.js';
 import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
@@ -10,19 +9,10 @@ import { Follower } from './follower.js';
 import { incus, lxc } from './lxc.js';
 import { nspawn } from './nspawn.js';
 import { podman } from './podman.js';
+import { programPath } from './programs.js';
+import type { Heard } from './streams/hearing.js';
 
 export const dialects: Readonly<Record<EngineName, Dialect>> = { lxc, incus, podman, docker, nspawn };
-
-/** Where engines' programs are, whatever PATH the agent was started with. */
-const programDirectories = [
-  '/usr/bin',
-  '/usr/sbin',
-  '/usr/local/bin',
-  '/usr/local/sbin',
-  '/opt/incus/bin',
-  '/usr/libexec/incus',
-  '/snap/bin',
-];
 
 /** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
 export class Engines {
@@ -33,16 +23,29 @@ export class Engines {
 
   constructor(
     private readonly cgroupRoot: string,
-    private readonly complain: (engine: EngineName, problem: string) => void,
+    private readonly log?: Logger,
   ) {
-    this.engines = Object.values(dialects).map((dialect) => new Follower(cgroupRoot, dialect));
+    this.engines = Object.values(dialects).map((dialect) => new Follower(cgroupRoot, dialect, log));
     this.changes = merge(...this.engines.map((engine) => engine.changes));
+  }
+
+  /** Listens to what the engines of these containers say of themselves, and to no other engine. */
+  attend(containers: readonly ContainerRef[]): void {
+    for (const engine of this.engines) {
+      engine.attend(new Set(containers.filter((ref) => ref.engine === engine.name).map(({ user }) => user)));
+    }
+  }
+
+  /** The streams of events of the engines that are attended to. */
+  get heard(): readonly (Heard & { readonly engine: EngineName })[] {
+    return this.engines.flatMap(({ name, heard }) => heard.map((stream) => ({ engine: name, ...stream })));
   }
 
   list(): readonly Container[] {
     this.running = this.engines.flatMap((engine) => engine.list());
     for (const { name, problem } of this.engines) {
-      if (problem !== undefined && problem !== this.problems.get(name)) this.complain(name, problem);
+      if (problem !== undefined && problem !== this.problems.get(name))
+        this.log?.error({ engine: name, problem }, 'a container is not known');
       this.problems.set(name, problem);
     }
     return this.running;
@@ -68,7 +71,7 @@ export class Engines {
   private strays({ engine, name, user }: ContainerRef): boolean {
     const root = devicesRootV1();
     if (root === undefined) return false;
-    const follower = new Follower(root, dialects[engine]);
+    const follower = new Follower(root, dialects[engine], this.log);
     try {
       return follower.list().some((container) => container.name === name && container.user === user);
     } finally {
@@ -79,18 +82,4 @@ export class Engines {
   close(): void {
     for (const engine of this.engines) engine.close();
   }
-}
-
-/** Where an engine's program is; undefined when it is not installed. */
-export function programPath(program: string): string | undefined {
-  return programDirectories
-    .map((directory) => join(directory, program))
-    .find((path) => {
-      try {
-        accessSync(path, constants.X_OK);
-        return true;
-      } catch {
-        return false;
-      }
-    });
 }

@@ -1,4 +1,5 @@
 import type { EngineName } from '../core/policy.js';
+import type { EventStream } from './streams/stream.js';
 
 /** Who a container is, as its engine knows it. */
 export interface Identity {
@@ -8,7 +9,7 @@ export interface Identity {
 }
 
 /**
- * What one engine does in its own way: where it puts its containers' cgroups, and what it calls them. Everything else
+ * What one engine does in its own way: where it puts its containers' cgroups, what it calls them, and where it tells of them. Everything else
  * is the same for all engines, because it is the kernel's.
  */
 export interface Dialect {
@@ -22,6 +23,8 @@ export interface Dialect {
   readonly attachesOnce: boolean;
   /** Paths of containers' cgroups below the root of the hierarchy, one pattern for each level; the last is a container's. */
   readonly paths: readonly (readonly RegExp[])[];
-  /** Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init. */
+  /** Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init, and again after a word of the engine. */
   identify(container: { readonly init: number; readonly cgroup: string }): Identity | undefined;
+  /** Where it tells of containers of these users (undefined: root's). */
+  streams(users: readonly (string | undefined)[]): readonly EventStream[];
 }

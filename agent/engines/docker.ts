@@ -1,10 +1,19 @@
 import { basename } from 'node:path';
 import { readOptional } from '../kernel/read.js';
 import type { Dialect } from './dialect.js';
+import { httpStream } from './streams/http.js';
 
 const id = '[0-9a-f]{64}';
 const scope = new RegExp(`^docker-(${id})\\.scope$`);
 const plain = new RegExp(`^(${id})$`);
+
+/** Of what happens to containers, that which is not about a command run in one (Docker Engine API, GET /events). */
+const filters = { type: ['container'], event: ['start', 'die', 'pause', 'unpause', 'rename'] };
+const events = httpStream(
+  'dockerd',
+  '/run/docker.sock',
+  `/events?filters=${encodeURIComponent(JSON.stringify(filters))}`,
+);
 
 /**
  * Containers of Docker, whichever cgroup driver it uses. Their names stand in Docker's own files, so that its daemon
@@ -25,6 +34,7 @@ export const docker: Dialect = {
     const name = textOf(file, 'Name')?.replace(/^\//, '');
     return name === undefined ? undefined : { name, user: undefined };
   },
+  streams: () => [events],
 };
 
 /** `data-root` of the daemon's configuration (dockerd(8)). */

@@ -1,5 +1,6 @@
 import type { Observable } from 'rxjs';
 import type { EngineName } from '../core/policy.js';
+import type { Heard } from './streams/hearing.js';
 
 /** A running container, facts only. Everything is read from the host's side; nothing inside it is trusted. */
 export interface Container {
@@ -31,5 +32,9 @@ export interface Engine {
   /** What kept the last `list` from being complete, in words. */
   readonly problem: string | undefined;
   list(): Container[];
+  /** Listens to what it says itself of containers of these users (undefined: root's); of nobody's: not at all. */
+  attend(users: ReadonlySet<string | undefined>): void;
+  /** What it is listened to by, while it is attended to. */
+  readonly heard: readonly Heard[];
   close(): void;
 }

@@ -1,7 +1,10 @@
-import { map, merge, type Observable, of, startWith, switchMap, timer } from 'rxjs';
+import { map, merge, type Observable, of, startWith, switchMap, throttleTime, timer } from 'rxjs';
 
 /** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
 const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
+
+/** Whoever makes and removes cgroups, or has an engine talk, without end is looked at this often, ms. */
+const atMostEvery = 20;
 
 /**
  * When to look which containers there are: now, after every change and for a while behind it, and every so often without
@@ -11,6 +14,7 @@ export const looks = (changes: Observable<void>, everyMs: number): Observable<vo
   merge(
     changes.pipe(
       startWith(undefined),
+      throttleTime(atMostEvery, undefined, { leading: true, trailing: true }),
       switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
     ),
     timer(everyMs, everyMs),

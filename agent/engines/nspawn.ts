@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
 import type { Dialect } from './dialect.js';
+import { journalStream } from './streams/program.js';
 
 /** How systemd writes a name in a unit's name: `\x2d` for what is not allowed there (systemd.unit(5)). */
 const unescaped = (text: string): string =>
@@ -7,6 +8,12 @@ const unescaped = (text: string): string =>
 
 const service = /^systemd-nspawn@(.+)\.service$/;
 const scope = /^machine-(.+)\.scope$/;
+
+/** What systemd-machined writes to the journal of a machine that starts or ends (sd-messages.h, SD_MESSAGE_MACHINE_*). */
+const events = journalStream(
+  'MESSAGE_ID=24d8d4452573402496068381a6312df2',
+  'MESSAGE_ID=58432bd3bace477cb514b56381b8a758',
+);
 
 /**
  * Containers of systemd-nspawn: run by its template unit, or by hand, when systemd-machined makes a scope for them.
@@ -25,4 +32,5 @@ export const nspawn: Dialect = {
     const name = (service.exec(unit) ?? scope.exec(unit))?.[1];
     return name === undefined ? undefined : { name: unescaped(name), user: undefined };
   },
+  streams: () => [events],
 };

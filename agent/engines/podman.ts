@@ -1,13 +1,22 @@
 import { readOptional } from '../kernel/read.js';
 import type { Dialect } from './dialect.js';
 import { parentOf } from './process.js';
-import { userOf, userPaths } from './users.js';
+import { fileStream } from './streams/file.js';
+import { journalStream } from './streams/program.js';
+import type { EventStream } from './streams/stream.js';
+import { uidOf, userOf, userPaths } from './users.js';
 
 const id = '[0-9a-f]{64}';
 const scope = new RegExp(`^libpod-${id}(\\.scope)?$`);
 /** Inside a unit of its own: Quadlet's `--cgroups=split`. */
 const split = new RegExp(`^libpod-payload-${id}$`);
 const pod = new RegExp(`^machine-libpod_pod_${id}\\.slice$`);
+
+/** What `podman events` reads, unless configured otherwise: the journal, also for users who may read it (libpod/events). */
+const journal = journalStream(...['start', 'died', 'pause', 'unpause'].map((event) => `PODMAN_EVENT=${event}`));
+
+/** And the log in the runtime directory of a user who may not. */
+const logOf = (user: string): EventStream => fileStream(`/run/user/${uidOf(user)}/libpod/tmp/events`, 'events.log');
 
 /**
  * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
@@ -34,4 +43,5 @@ export const podman: Dialect = {
     }
     return { name, user: userOf(cgroup) };
   },
+  streams: (users) => [journal, ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
 };

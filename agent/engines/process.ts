@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { directoriesIn, readOptional } from '../kernel/read.js';
+import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 
 /** Pids of a cgroup and of all groups below it (cgroup.procs, cgroups(7)). */
 export function pidsBelow(cgroup: string): number[] {
@@ -38,6 +38,18 @@ export function processKey(pid: number): string | undefined {
 /** Pid of a process's parent (proc_pid_status(5)): of a container's init, the engine's own process that waits for it. */
 export const parentOf = (pid: number): string | undefined =>
   /^PPid:\s*(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+
+/**
+ * Whether a program of this name runs outside all containers: the kernel keeps 15 bytes of a name (proc_pid_comm(5)), and
+ * lists one pid for each pid namespace that a process is in.
+ */
+export const runs = (program: string): boolean =>
+  namesIn('/proc').some(
+    (pid) =>
+      /^\d+$/.test(pid) &&
+      readOptional(`/proc/${pid}/comm`)?.trim() === program.slice(0, 15) &&
+      /^NSpid:\s*\d+$/m.test(readOptional(`/proc/${pid}/status`) ?? ''),
+  );
 
 /**
  * Whether the engine is done with a container's init: it has a root of its own, and runs another program than the

@@ -17,7 +17,9 @@ export function userOf(cgroup: string): string | undefined {
 }
 
 /** From passwd(5); users of other sources are known by their number. */
-function loginName(uid: string): string | undefined {
-  const line = (readOptional('/etc/passwd') ?? '').split('\n').find((text) => text.split(':')[2] === uid);
-  return line?.split(':')[0];
-}
+const loginName = (uid: string): string | undefined => accounts().find((fields) => fields[2] === uid)?.[0];
+
+/** The number of a user, by whichever `userOf` calls it. */
+export const uidOf = (user: string): string => accounts().find(([name]) => name === user)?.[2] ?? user;
+
+const accounts = (): string[][] => (readOptional('/etc/passwd') ?? '').split('\n').map((line) => line.split(':'));

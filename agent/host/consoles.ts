@@ -14,8 +14,8 @@ const sysrqFile = '/proc/sys/kernel/sysrq';
 const activeFile = '/sys/class/tty/tty0/active';
 /** What no watch tells of is looked at this often, ms. */
 const lookEvery = 30_000;
-/** After a console could not be muted, ms. */
-const lookAgain = 50;
+/** After a console could not be muted, ms: first, and the longest. */
+const lookAgain = { first: 50, longest: lookEvery };
 
 /**
  * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
@@ -24,25 +24,24 @@ const lookAgain = 50;
  * looking at it is no such closing. SysRq is answered in the kernel whatever the mode: it is switched off as well.
  */
 export class Consoles {
-  private watchers: FSWatcher[] = [];
+  /** By what is watched. */
+  private readonly watchers = new Map<string, FSWatcher>();
+  /** Why something is not watched: the last look found no room for it in inotify, say. */
+  private blind: string | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private readonly held = new Map<number, { fd: number; watcher: FSWatcher }>();
+  private again: NodeJS.Timeout | undefined;
+  /** How long the last look that failed has put off the next, ms; 0 after one that did not. */
+  private putOff = 0;
+  /** Open descriptors by console. */
+  private readonly held = new Map<number, number>();
   private wanted: 'mute' | 'open' | undefined;
 
   constructor(private readonly deps: { readonly log: Logger }) {}
 
   mute(): void {
     this.wanted = 'mute';
+    this.timer ??= setInterval(() => this.look(), lookEvery).unref();
     this.look();
-    if (this.timer !== undefined) return;
-    this.timer = setInterval(() => this.look(), lookEvery).unref();
-    // Allocated consoles come and go in /dev as vcsN.
-    const dev = watch('/dev', { persistent: false }, (_event, name) => {
-      if (name?.startsWith('vcs') === true) this.look();
-    });
-    this.watchers = [dev];
-    // A kernel without virtual terminals has no such file, and no console to mute.
-    if (existsSync(activeFile)) this.watchers.push(watch(activeFile, { persistent: false }, () => this.look()));
   }
 
   /** Leaves the consoles open although there are seats: the admin's own choice, reported as a leak. */
@@ -54,56 +53,72 @@ export class Consoles {
 
   /** In words, how keys may reach the host. */
   leaks(): string[] {
-    return this.wanted === 'open'
-      ? ["the host's consoles are open (host.yaml, console: open): what is typed at any seat also reaches them"]
-      : [];
+    if (this.wanted === 'open') {
+      return ["the host's consoles are open (host.yaml, console: open): what is typed at any seat also reaches them"];
+    }
+    if (this.wanted !== 'mute' || this.blind === undefined) return [];
+    const forHow = `${lookEvery / 1000} s`;
+    return [`the host's consoles are muted, but not watched (${this.blind}): a getty opens one for up to ${forHow}`];
   }
 
   /** Stops watching; the consoles stay as they are. */
   close(): void {
     clearInterval(this.timer);
+    clearTimeout(this.again);
     this.timer = undefined;
-    for (const watcher of this.watchers) watcher.close();
-    this.watchers = [];
+    this.blind = undefined;
+    this.putOff = 0;
+    for (const path of [...this.watchers.keys()]) this.unwatch(path);
     for (const number of [...this.held.keys()]) this.release(number);
   }
 
   private look(): void {
+    const before = this.blind;
+    this.blind = undefined;
+    let failed = false;
     try {
+      // Allocated consoles come and go in /dev as vcsN.
+      this.watch('/dev', (name) => name?.startsWith('vcs') === true);
+      // A kernel without virtual terminals has no such file, and no console to mute.
+      if (existsSync(activeFile)) this.watch(activeFile);
       const numbers = allocated();
       for (const number of this.held.keys()) if (!numbers.includes(number)) this.release(number);
-      const muted = numbers.filter((number) => this.tryMute(number));
+      const muted = numbers.filter((number) => {
+        const done = this.tryMute(number);
+        failed ||= done === undefined;
+        return done;
+      });
       if (muted.length > 0) this.deps.log.info({ consoles: muted.map((number) => `tty${number}`) }, 'consoles muted');
     } catch (error) {
+      failed = true;
       this.deps.log.error({ err: error }, 'consoles could not be looked at');
     }
-    // A kernel built without SysRq answers none.
-    if (!existsSync(sysrqFile)) return;
-    try {
-      const value = Number(readFileSync(sysrqFile, 'utf8'));
-      if (value !== 0) {
-        sysrq.keep('sysrq', value);
-        writeFileSync(sysrqFile, '0');
-      }
-    } catch (error) {
-      this.deps.log.error({ err: error }, 'SysRq could not be switched off');
+    if (this.blind !== undefined && this.blind !== before) {
+      this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');
     }
+    this.lookAgainIf(failed);
+    silenceSysrq(this.deps.log);
   }
 
-  /** One console that cannot be muted keeps no other from it, and is tried again: a hang-up takes a moment. */
-  private tryMute(number: number): boolean {
+  /** A hang-up takes a moment; what lasts longer is not asked for all the time. */
+  private lookAgainIf(failed: boolean): void {
+    clearTimeout(this.again);
+    this.putOff = failed ? Math.min(this.putOff * 2 || lookAgain.first, lookAgain.longest) : 0;
+    if (failed) this.again = setTimeout(() => this.look(), this.putOff).unref();
+  }
+
+  /** One console that cannot be muted keeps no other from it: undefined. Otherwise whether it listened until now. */
+  private tryMute(number: number): boolean | undefined {
     try {
       return this.muteOne(number);
     } catch (error) {
-      setTimeout(() => this.timer !== undefined && this.look(), lookAgain).unref();
       const facts = { console: `tty${number}`, err: error };
       if (isSysError(error, 'EIO')) this.deps.log.debug(facts, 'console is being hung up');
       else this.deps.log.error(facts, 'console could not be muted');
-      return false;
+      return undefined;
     }
   }
 
-  /** Mutes a console; returns whether it listened until now. */
   private muteOne(number: number): boolean {
     try {
       return mute(number, this.hold(number));
@@ -116,27 +131,53 @@ export class Consoles {
   }
 
   private hold(number: number): number {
-    const known = this.held.get(number);
-    if (known !== undefined) return known.fd;
-    const fd = openConsole(number);
-    try {
-      const watcher = watch(`/dev/tty${number}`, { persistent: false }, () => this.look());
-      this.held.set(number, { fd, watcher });
-    } catch (error) {
-      // No inotify watch is left: the slow timer looks again, and must not find one descriptor more each time.
-      closeSync(fd);
-      throw error;
-    }
-    watchClosings(`/dev/tty${number}`);
+    const fd = this.held.get(number) ?? openConsole(number);
+    this.held.set(number, fd);
+    this.watch(terminal(number));
     return fd;
   }
 
   private release(number: number): void {
-    const held = this.held.get(number);
-    if (held === undefined) return;
+    const fd = this.held.get(number);
+    if (fd === undefined) return;
     this.held.delete(number);
-    held.watcher.close();
-    closeSync(held.fd);
+    this.unwatch(terminal(number));
+    closeSync(fd);
+  }
+
+  /** Looks whenever something is changed there, or closed if it is a terminal. What is muted is muted, watched or not. */
+  private watch(path: string, concerns: (name: string | null) => boolean = () => true): void {
+    if (this.watchers.has(path)) return;
+    try {
+      const watcher = watch(path, { persistent: false }, (_event, name) => {
+        if (concerns(name)) this.look();
+      });
+      this.watchers.set(path, watcher);
+      if (path.startsWith('/dev/tty')) watchClosings(path);
+    } catch (error) {
+      this.unwatch(path);
+      this.blind = (error as Error).message;
+    }
+  }
+
+  private unwatch(path: string): void {
+    this.watchers.get(path)?.close();
+    this.watchers.delete(path);
+  }
+}
+
+const terminal = (number: number): string => `/dev/tty${number}`;
+
+function silenceSysrq(log: Logger): void {
+  // A kernel built without SysRq answers none.
+  if (!existsSync(sysrqFile)) return;
+  try {
+    const value = Number(readFileSync(sysrqFile, 'utf8'));
+    if (value === 0) return;
+    sysrq.keep('sysrq', value);
+    writeFileSync(sysrqFile, '0');
+  } catch (error) {
+    log.error({ err: error }, 'SysRq could not be switched off');
   }
 }
 

@@ -1,11 +1,12 @@
 // An engine at work in the lab: its two containers as seats, and what tests ask of them.
 
+import { basename } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Process } from './channel.js';
 import { script, type Variant } from './engine-variants.js';
 import { type Lab, type Seat, seats } from './lab.js';
 import { gpu } from './machine.js';
-import { policyDirectory, reload, seatStatus } from './service.js';
+import { policyDirectory, reload, seatStatus, status } from './service.js';
 
 const ports: Record<Seat, string> = { left: 'pci-0000:00:05.0-usb-0:1', right: 'pci-0000:00:05.0-usb-0:2' };
 
@@ -105,6 +106,26 @@ export class Bench {
     const known = await this.inside(seat, `udevadm info --query=property ${node}`);
     // Nothing but the database knows since when (sd-device takes the rest from sysfs).
     assert.match(known ?? 'unknown to libudev', /^USEC_INITIALIZED=\d+$/m);
+  }
+
+  /** Waits until the last thing that a monitor has heard of a node is this. */
+  async heard(monitor: Process, action: 'add' | 'remove', node: string): Promise<void> {
+    const end = `/${basename(node)} `;
+    const last = () =>
+      monitor.stdout.split('\n').findLast((line) => line.includes(end) && / (add|remove) /.test(line)) ?? '';
+    await this.lab.until(`to be told: ${action} ${node}`, async () => last().includes(` ${action} `));
+  }
+
+  /** The number of a node on the host, `MAJOR:MINOR`. */
+  numberOf(node: string): Promise<string> {
+    return this.lab.sh(`printf '%d:%d' $(stat -c '0x%t 0x%T' ${node})`);
+  }
+
+  /** How much the agent has heard the engine say of itself; undefined while it hears none of it. */
+  async words(): Promise<number | undefined> {
+    const streams = (await status(this.lab)).engines.filter(({ engine }) => engine === this.variant.engine);
+    const heard = streams.filter(({ reason }) => reason === undefined);
+    return heard.length === 0 ? undefined : heard.reduce((sum, { words }) => sum + words, 0);
   }
 
   /** udevadm's monitor inside: libudev with all its checks. */

@@ -1,9 +1,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { preparedLab } from './prepared.js';
-import { HOTSEAT_CLI, inputs, policyDirectory, reload, seatStatus } from './service.js';
+import { HOTSEAT_CLI, inputs, policyDirectory, reload, seatStatus, status } from './service.js';
 
 const lab = await preparedLab();
+/** A drop-in for the service. */
+const blind = '/run/systemd/system/hotseat.service.d/blind.conf';
 
 test('container restart: its devices are back before its Xorg needs them', async () => {
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
@@ -81,6 +83,27 @@ test('what made its udev monitor before there was a udev to hear is reported dea
   await lab.inContainer('later', ['systemctl', 'restart', 'monitor']);
   // Looked at again every 30 s.
   await lab.until('the report to end', async () => (await deaf()) === '', 120_000);
+});
+
+// inotify has room for so many watches of root's, and whoever shares the PC with the agent may have used them up.
+test('an agent that can watch nothing mutes the consoles and says what that is worth', async () => {
+  await lab.sh('systemctl stop hotseat', { timeoutMs: 90_000 });
+  await lab.putFile(blind, '[Service]\nSystemCallFilter=~inotify_add_watch\n');
+  await lab.sh('systemctl daemon-reload && systemctl start hotseat', { timeoutMs: 90_000 });
+  await lab.until('the seat', async () => (await seatStatus(lab, 'left'))?.state === 'running');
+  assert.not.match(await lab.sh('kbd_mode -C /dev/tty1'), /unicode/i);
+  assert.match((await status(lab)).leaks.join(), /^the host's consoles are muted, but not watched \(EPERM: /);
+});
+
+test('where no cgroup can be watched, LXC is heard to say that a container has come and gone', async () => {
+  const state = async () => (await seatStatus(lab, 'left'))?.state;
+  await lab.until('LXC to be heard', async () => (await status(lab)).engines[0]?.reason === undefined);
+  await lab.stopContainers(['left']);
+  // Without a word it would be looked for every 30 s.
+  await lab.until('the seat to wait', async () => (await state()) === 'waiting', 10_000);
+  await lab.startContainers(['left']);
+  await lab.until('the seat to have it again', async () => (await state()) === 'running', 10_000);
+  await lab.sh(`rm ${blind} && systemctl daemon-reload && systemctl restart hotseat`, { timeoutMs: 90_000 });
 });
 
 test.after(() => lab.stop());

@@ -36,8 +36,6 @@ const things: Readonly<Record<Class, { plug: () => Promise<unknown>; unplug: () 
   },
 };
 
-const numberOf = (node: string): Promise<string> => lab.sh(`printf '%d:%d' $(stat -c '0x%t 0x%T' ${node})`);
-
 const steps = ['cold plug', 'plug', 'isolation', 'unplug', 'move', 'agent restart', 'container restart'] as const;
 type Step = (typeof steps)[number];
 const table = new Map<string, string>();
@@ -93,7 +91,7 @@ for (const variant of chosen) {
     async (kind, node) => {
       await things[kind].plug();
       second.set(kind, await bench.newNode('left', kind, [node]));
-      await heard(monitor, 'add', second.get(kind) ?? '');
+      await bench.heard(monitor, 'add', second.get(kind) ?? '');
       await bench.has('left', second.get(kind) ?? '');
     },
   );
@@ -103,7 +101,7 @@ for (const variant of chosen) {
     async () => undefined,
     async (_kind, node) => {
       assert.is(await bench.inside('right', `test -e ${node}`), undefined, 'the neighbour sees the node');
-      const theft = await bench.stealing('right', await numberOf(node));
+      const theft = await bench.stealing('right', await bench.numberOf(node));
       assert.equal(theft, { made: false, opened: false, control: true });
     },
   );
@@ -114,7 +112,7 @@ for (const variant of chosen) {
     async (kind) => {
       const node = second.get(kind) ?? '';
       await things[kind].unplug();
-      await heard(monitor, 'remove', node);
+      await bench.heard(monitor, 'remove', node);
       assert.is(await bench.inside('left', `test -e ${node}`), undefined, 'the node is still there');
     },
   );
@@ -126,7 +124,7 @@ for (const variant of chosen) {
       assert.is(await bench.newNode('right', kind), node);
       await bench.has('right', node);
       assert.is(await bench.inside('left', `test -e ${node}`), undefined, 'the node is still at the old seat');
-      const theft = await bench.stealing('left', await numberOf(node));
+      const theft = await bench.stealing('left', await bench.numberOf(node));
       assert.equal(theft, { made: false, opened: false, control: true });
     },
   );
@@ -148,17 +146,22 @@ for (const variant of chosen) {
       await things[kind].plug();
       const third = await bench.newNode('left', kind, [node]);
       await bench.has('left', third);
-      await heard(monitor, 'add', third);
+      await bench.heard(monitor, 'add', third);
       await things[kind].unplug();
-      await heard(monitor, 'remove', third);
+      await bench.heard(monitor, 'remove', third);
     },
   );
 
+  let wordsBefore: number | undefined;
   step(
     'container restart',
     async () => {
       // What entered from outside does not end with the container's processes, and would hold its pid namespace.
       await monitor.kill();
+      await lab.until('its own events to be heard', async () => {
+        wordsBefore = await bench.words();
+        return wordsBefore !== undefined;
+      });
       await bench.stop('left');
       await lab.until('the seat to wait', async () => (await bench.seat('left'))?.state === 'waiting');
       await bench.start('left');
@@ -168,6 +171,31 @@ for (const variant of chosen) {
       await bench.has('left', node);
     },
   );
+
+  test(`${variant.title}: it was heard to say so itself`, async () => {
+    assert.ok(wordsBefore !== undefined, 'it was not listened to');
+    const words = (await bench.words()) ?? 0;
+    // An end and a start.
+    assert.ok(words >= wordsBefore + 2, `${wordsBefore} words before, ${words} now`);
+  });
+
+  // Of all that an engine says, this is what no cgroup tells of.
+  if (variant.engine === 'docker') {
+    test(`${variant.title}: a container that is renamed is no longer the seat's, and is it again`, async () => {
+      const name = bench.name('left');
+      await script(lab, name, 'docker rename $name other');
+      await lab.until('the seat to wait', async () => (await bench.seat('left'))?.state === 'waiting', 10_000);
+      for (const node of first.values()) {
+        assert.is(await bench.inside('left', `exec 3<${node}`), undefined, `${node} still opens`);
+      }
+      await script(lab, name, 'docker rename other $name');
+      await lab.until('the seat to have it', async () => (await bench.seat('left'))?.state === 'running', 10_000);
+      for (const [kind, node] of first) {
+        assert.is(await bench.newNode('left', kind), node);
+        await bench.has('left', node);
+      }
+    });
+  }
 
   // systemd attaches its own device programs anew then, and one of ours was in the place of the former one.
   if (variant.engine === 'nspawn') {
@@ -180,7 +208,7 @@ for (const variant of chosen) {
         return true;
       });
       for (const node of first.values()) {
-        const theft = await bench.stealing('right', await numberOf(node));
+        const theft = await bench.stealing('right', await bench.numberOf(node));
         assert.equal(theft, { made: false, opened: false, control: true });
       }
     });
@@ -225,7 +253,7 @@ if (shared !== undefined && parts.some((part) => shared.title.includes(part))) {
     });
     assert.ok(node !== undefined);
     await bench.has('left', node);
-    await heard(monitor, 'add', node);
+    await bench.heard(monitor, 'add', node);
     await pause(2000);
     assert.is(times(monitor, 'add', node), 1, 'heard once, from udevd');
     await monitor.kill();
@@ -246,13 +274,6 @@ async function settled(monitor: Process): Promise<string> {
     await pause(3000);
     if (monitor.stdout === before) return before;
   }
-}
-
-async function heard(monitor: Process, action: 'add' | 'remove', node: string): Promise<void> {
-  const end = `/${basename(node)} `;
-  const last = () =>
-    monitor.stdout.split('\n').findLast((line) => line.includes(end) && / (add|remove) /.test(line)) ?? '';
-  await lab.until(`to be told: ${action} ${node}`, async () => last().includes(` ${action} `), 20_000);
 }
 
 test.after(async () => {

@@ -25,8 +25,6 @@ test('the agent runs there, and doctor says what it found', async () => {
   assert.match(stdout, /cgroups are hybrid: grants hang on \/sys\/fs\/cgroup\/unified/);
 });
 
-const numberOf = (node: string): Promise<string> => lab.sh(`printf '%d:%d' $(stat -c '0x%t 0x%T' ${node})`);
-
 /** HOTSEAT_ENGINES, whole titles separated by bars, runs others: nspawn, private users passes as well. */
 const chosen = (process.env['HOTSEAT_ENGINES'] ?? 'lxc').split('|');
 
@@ -55,36 +53,36 @@ for (const variant of variants.filter(({ title }) => chosen.includes(title))) {
     for (const seat of seats) await bench.start(seat);
     keyboard = await bench.newNode('left', 'input');
     await bench.has('left', keyboard);
-    assert.equal(await inputRules('left'), [rule(await numberOf(keyboard))]);
+    assert.equal(await inputRules('left'), [rule(await bench.numberOf(keyboard))]);
     assert.equal(await inputRules('right'), []);
   });
 
   test(`${variant.title}: isolation: the neighbour's root neither makes the node nor opens it`, async () => {
-    const theft = await bench.stealing('right', await numberOf(keyboard));
+    const theft = await bench.stealing('right', await bench.numberOf(keyboard));
     assert.equal(theft, { made: false, opened: false, control: true });
   });
 
   test(`${variant.title}: plug: it is opened and told of, and a rule that the engine took back is there again`, async () => {
     monitor = await bench.listen('left');
-    const lost = rule(await numberOf(keyboard));
+    const lost = rule(await bench.numberOf(keyboard));
     await lab.sh(`echo '${lost}' > ${await group('left')}/devices.deny`);
     assert.is(await bench.inside('left', `exec 3<${keyboard}`), undefined, 'v1 has no say: this shows nothing');
     await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'second' });
     second = await bench.newNode('left', 'input', [keyboard]);
-    secondNumber = await numberOf(second);
-    await heard('add', second);
+    secondNumber = await bench.numberOf(second);
+    await bench.heard(monitor, 'add', second);
     for (const node of [keyboard, second]) await bench.has('left', node);
     assert.equal(await inputRules('left'), [lost, rule(secondNumber)].sort());
   });
 
   test(`${variant.title}: unplug: the minor is denied, and whoever gets it next is not opened by it`, async () => {
     await lab.unplug('second');
-    await heard('remove', second);
+    await bench.heard(monitor, 'remove', second);
     await monitor.kill();
-    assert.equal(await inputRules('left'), [rule(await numberOf(keyboard))]);
+    assert.equal(await inputRules('left'), [rule(await bench.numberOf(keyboard))]);
     await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'reused' });
     const reused = await bench.newNode('right', 'input');
-    assert.is(await numberOf(reused), secondNumber, 'the minor was not reused: this shows nothing');
+    assert.is(await bench.numberOf(reused), secondNumber, 'the minor was not reused: this shows nothing');
     await bench.has('right', reused);
     assert.equal(await bench.stealing('left', secondNumber), { made: false, opened: false, control: true });
   });
@@ -98,13 +96,13 @@ for (const variant of variants.filter(({ title }) => chosen.includes(title))) {
     await lab.sh('systemctl start hotseat', { timeoutMs: 90_000 });
     await lab.until('the seat', async () => (await bench.seat('right'))?.state === 'running');
     assert.equal(await inputRules('right'), []);
-    assert.equal(await inputRules('left'), [rule(await numberOf(keyboard))]);
+    assert.equal(await inputRules('left'), [rule(await bench.numberOf(keyboard))]);
     await bench.has('left', keyboard);
   });
 
   test(`${variant.title}: whatever the rules of v1 allow, the guard forbids what is not granted`, async () => {
     await lab.sh(`echo a > ${await group('right')}/devices.allow`);
-    const theft = await bench.stealing('right', await numberOf(keyboard));
+    const theft = await bench.stealing('right', await bench.numberOf(keyboard));
     assert.equal(theft, { made: false, opened: false, control: true });
   });
 
@@ -112,13 +110,6 @@ for (const variant of variants.filter(({ title }) => chosen.includes(title))) {
     await lab.unplug('keyboard');
     for (const seat of seats) await bench.stop(seat);
   });
-
-  const heard = (action: 'add' | 'remove', node: string): Promise<void> =>
-    lab.until(`to be told: ${action} ${node}`, async () =>
-      monitor.stdout
-        .split('\n')
-        .some((line) => line.includes(` ${action} `) && line.includes(`/${node.split('/')[3]} `)),
-    );
 }
 
 test.after(() => lab.stop());

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Subject } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Dialect } from '../../agent/engines/dialect.js';
 import { Follower } from '../../agent/engines/follower.js';
+import type { Word } from '../../agent/engines/streams/stream.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 
 // Real cgroups and a real pid namespace, under a slice that no engine uses.
@@ -13,12 +15,14 @@ const slice = `hotseat-test-${process.pid}.slice`;
 const group = join(root, slice, 'seat-a.scope');
 const payload = join(group, 'payload');
 let answer = (): string => 'a';
+const words = new Subject<Word>();
 const dialect: Dialect = {
   engine: 'nspawn',
   program: 'none',
   attachesOnce: false,
   paths: [[new RegExp(`^${slice}$`), /^seat-.\.scope$/]],
   identify: () => ({ name: answer(), user: undefined }),
+  streams: () => [{ place: 'here', words }],
 };
 const follower = new Follower(root, dialect);
 let heard = 0;
@@ -66,6 +70,28 @@ test('who a container is was asked once: what the engine says later of the same 
   };
   assert.is(follower.list()[0]?.name, 'a');
   assert.is(follower.problem, undefined);
+});
+
+test('a word of the engine is a reason to look, and to ask again who a container is', async () => {
+  answer = () => 'renamed';
+  const before = heard;
+  words.next('word');
+  assert.is(heard, before, 'nobody attends to it yet');
+  follower.attend(new Set([undefined]));
+  assert.ok(words.observed);
+  words.next('word');
+  assert.is(heard, before + 1);
+  assert.is(follower.list()[0]?.name, 'renamed');
+  answer = () => {
+    throw new Error('nonsense');
+  };
+  assert.is(follower.list()[0]?.name, 'renamed', 'asked without a word');
+  assert.is(follower.problem, undefined);
+  words.next('word');
+  assert.is(follower.list()[0]?.name, 'renamed', 'what was known is not forgotten over nonsense');
+  assert.match(follower.problem ?? '', /cannot be named: nonsense/);
+  follower.attend(new Set());
+  assert.not(words.observed);
 });
 
 test('its end is heard of; an engine that talks nonsense about the next one says so, and has none', async () => {

@@ -30,6 +30,7 @@ const status: Status = {
   leaks: [],
   withheld: [],
   udev: { events: 0, overruns: 0, restarts: 0 },
+  engines: [{ engine: 'lxc', place: 'lxc-monitor', reason: undefined, words: 3 }],
   attached: [],
   pid: 1,
 };
@@ -94,6 +95,18 @@ test('a PC in order has nothing but good findings, in every area', () => {
   ]);
 });
 
+test('an engine with two logs is heard when one of them is', () => {
+  const log = { engine: 'podman' as const, words: 0 };
+  const facts = agent({
+    engines: [
+      { ...log, place: 'the journal', reason: undefined },
+      { ...log, place: 'events.log', reason: 'no such file' },
+    ],
+  });
+  assert.equal(bad(facts), []);
+  assert.ok(diagnose(facts).some(({ text }) => text === 'podman: the agent hears its events: the journal'));
+});
+
 test('hybrid cgroups are as good as unified ones', () => {
   const facts = kernel({ cgroups: '/sys/fs/cgroup/unified' });
   assert.equal(bad(facts), []);
@@ -132,6 +145,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
   ['an agent that is silent', service({ agent: { silent: 'no answer' } }), 'problem', 'service', /^no answer$/],
   ['a refused policy', agent({ policyErrors: ['left.yaml:1:1: x'] }), 'problem', 'service', /refused: left.yaml:1:1/],
   ['a conflict', agent({ conflicts: [{ device: '/d', rules: ['a', 'b'] }] }), 'problem', 'service', /a and b/],
+  [
+    'an engine that is not heard',
+    agent({ engines: [{ engine: 'docker', place: '/run/docker.sock', reason: 'dockerd does not run', words: 0 }] }),
+    'warning',
+    'engines',
+    /^docker: its events are not heard: dockerd does not run$/,
+  ],
   ['a leak', agent({ leaks: ['consoles are open'] }), 'warning', 'service', /consoles are open/],
   ['a seat in trouble', agent({ seats: [{ ...seatStatus, problem: 'oh' }] }), 'problem', 'seat left', /^oh$/],
   ['a policy with mistakes', { ...sound, policy: { ...sound.policy, errors: ['x'] } }, 'problem', 'policy', /^x$/],

@@ -1,0 +1,39 @@
+import { spawn } from 'node:child_process';
+import { Observable } from 'rxjs';
+import { programPath } from '../programs.js';
+import type { EventStream, Word } from './stream.js';
+
+/** What is kept of what a program says is wrong, characters. */
+const lastWords = 300;
+
+/** The events that a program prints until it is told to stop. It dies with the agent, however that dies (setpriv(1)). */
+export const programStream = (program: string, ...words: readonly string[]): EventStream => ({
+  place: [program, ...words].join(' '),
+  words: new Observable<Word>((subscriber) => {
+    const path = programPath(program);
+    if (path === undefined) {
+      subscriber.error(new Error(`${program} is not installed`));
+      return;
+    }
+    const child = spawn('/usr/bin/setpriv', ['--pdeathsig', 'KILL', '--', path, ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { PATH: process.env['PATH'], LC_ALL: 'C' },
+    });
+    let complaint = '';
+    child.on('spawn', () => subscriber.next('listening'));
+    child.stdout.on('data', () => subscriber.next('word'));
+    child.stderr.on('data', (said: Buffer) => {
+      complaint = `${complaint}${said}`.slice(-lastWords);
+    });
+    child.on('error', (error) => subscriber.error(error));
+    child.on('close', (code, signal) => {
+      const why = complaint.trim().replace(/\s+/g, ' ');
+      subscriber.error(new Error(`${program} ended (${code ?? signal})${why === '' ? '' : `: ${why}`}`));
+    });
+    return () => child.kill('SIGKILL');
+  }),
+});
+
+/** What is written to the journal from now on with one of these fields, `FIELD=value` (journalctl(1)). */
+export const journalStream = (...matches: readonly string[]): EventStream =>
+  programStream('journalctl', '--follow', '--lines=0', '--quiet', '--output=cat', ...matches);

@@ -1,0 +1,236 @@
+import { spawn } from 'node:child_process';
+import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Subject, throwError } from 'rxjs';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { runs } from '../../agent/engines/process.js';
+import { fileStream } from '../../agent/engines/streams/file.js';
+import { Hearing } from '../../agent/engines/streams/hearing.js';
+import { httpStream } from '../../agent/engines/streams/http.js';
+import { programStream } from '../../agent/engines/streams/program.js';
+import type { EventStream, Word } from '../../agent/engines/streams/stream.js';
+
+// Real sockets, programs and files; what speaks behind them is what an engine must not be able to do harm with.
+const scratch = mkdtempSync(join(tmpdir(), 'hotseat-streams-'));
+const self = readFileSync('/proc/self/comm', 'utf8').trim();
+test.after(() => rmSync(scratch, { recursive: true }));
+
+async function until(what: string, check: () => boolean): Promise<void> {
+  for (let tries = 0; !check(); tries++) {
+    if (tries > 1000) throw new Error(`not within 10 s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** What is heard of a stream: words, and why it ended. */
+function listen({ words }: EventStream): { heard: Word[]; ended: () => string | undefined; stop: () => void } {
+  const heard: Word[] = [];
+  let reason: string | undefined;
+  const subscription = words.subscribe({
+    next: (word) => heard.push(word),
+    error: (error: Error) => {
+      reason = error.message;
+    },
+  });
+  return { heard, ended: () => reason, stop: () => subscription.unsubscribe() };
+}
+
+/** A daemon on a socket of its own. */
+async function daemon(answer: RequestListener): Promise<{ server: Server; socket: string }> {
+  const socket = join(scratch, `${Math.random()}.sock`);
+  const server = createServer(answer);
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  return { server, socket };
+}
+
+test('a daemon is listened to, word by word, and its end is an end', async () => {
+  let asked = '';
+  let say = (_text: string): void => undefined;
+  let end = (): void => undefined;
+  const { server, socket } = await daemon((request, response) => {
+    asked = request.url ?? '';
+    response.writeHead(200).flushHeaders();
+    say = (text) => void response.write(text);
+    end = () => void response.end();
+  });
+  const { heard, ended } = listen(httpStream(self, socket, '/events?all=1'));
+  await until('it to be listened to', () => heard.length === 1);
+  assert.is(asked, '/events?all=1');
+  assert.equal(heard, ['listening']);
+  say('{"not": "JSON');
+  await until('a word', () => heard.length === 2);
+  say('\0'.repeat(1_000_000));
+  await until('more words', () => heard.length > 2);
+  assert.is(ended(), undefined);
+  end();
+  await until('its end', () => ended() !== undefined);
+  assert.is(ended(), `${self} ended it`);
+  server.close();
+});
+
+test('a daemon that refuses, one that is not there, and one that does not run are told apart', async () => {
+  const { server, socket } = await daemon((_request, response) => response.writeHead(403).end('no'));
+  const refused = listen(httpStream(self, socket, '/events'));
+  await until('the refusal', () => refused.ended() !== undefined);
+  assert.is(refused.ended(), `${socket} answers 403 to /events`);
+  assert.equal(refused.heard, []);
+  server.close();
+  const absent = listen(httpStream(self, join(scratch, 'none.sock'), '/events'));
+  await until('the absence', () => absent.ended() !== undefined);
+  assert.match(absent.ended() ?? '', /ENOENT.*none\.sock/);
+});
+
+test('a socket of a daemon that does not run is not touched: systemd would start it', async () => {
+  let connected = 0;
+  const { server, socket } = await daemon(() => undefined);
+  server.on('connection', () => {
+    connected += 1;
+  });
+  const { ended } = listen(httpStream('no-such-daemon', socket, '/events'));
+  assert.is(ended(), 'no-such-daemon does not run');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.is(connected, 0);
+  assert.ok(runs(self));
+  server.close();
+});
+
+test('whoever stops listening hangs up', async () => {
+  let closed = false;
+  const { server, socket } = await daemon((request, response) => {
+    response.writeHead(200).flushHeaders();
+    request.socket.on('close', () => {
+      closed = true;
+    });
+  });
+  const { heard, stop } = listen(httpStream(self, socket, '/'));
+  await until('it to be listened to', () => heard.length === 1);
+  stop();
+  await until('the end', () => closed);
+  server.close();
+});
+
+test('a program is listened to until it ends, with what it said was wrong', async () => {
+  const { heard, ended } = listen(
+    programStream('sh', '-c', 'echo a; sleep 0.2; echo b; echo "what a   pity" >&2; exit 3'),
+  );
+  await until('its end', () => ended() !== undefined);
+  assert.equal(heard, ['listening', 'word', 'word']);
+  assert.is(ended(), 'sh ended (3): what a pity');
+  assert.is(listen(programStream('no-such-program')).ended(), 'no-such-program is not installed');
+});
+
+test('a program ends when nobody listens any more, and with whoever listened, however that dies', async () => {
+  const pid = join(scratch, 'pid');
+  const alive = (): boolean => existsSync(`/proc/${readFileSync(pid, 'utf8').trim()}`);
+  const script = `echo $$ > ${pid}; echo up; exec sleep 1000`;
+  const { heard, stop } = listen(programStream('sh', '-c', script));
+  await until('it to be up', () => heard.length === 2);
+  assert.ok(alive());
+  stop();
+  await until('its end', () => !alive());
+
+  const module = new URL('../../agent/engines/streams/program.js', import.meta.url).href;
+  const code = `(await import('${module}')).programStream('sh', '-c', ${JSON.stringify(script)}).words.subscribe((word) => console.log(word));`;
+  const listener = spawn(process.execPath, ['--input-type=module', '--eval', code], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let said = '';
+  listener.stdout.on('data', (text: Buffer) => {
+    said += text.toString();
+  });
+  await until('it to be up again', () => said.includes('word'));
+  assert.ok(alive());
+  listener.kill('SIGKILL');
+  await until('its end as well', () => !alive());
+});
+
+test('a log is listened to, also after it was put aside; a directory that is not there is said', async () => {
+  const log = join(scratch, 'events.log');
+  const { heard, stop } = listen(fileStream(scratch, 'events.log'));
+  assert.equal(heard, ['listening']);
+  writeFileSync(join(scratch, 'other'), 'x');
+  writeFileSync(log, 'one');
+  await until('a word', () => heard.length > 1);
+  rmSync(log);
+  writeFileSync(log, '');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const before = heard.length;
+  appendFileSync(log, 'two');
+  await until('another', () => heard.length > before);
+  stop();
+  assert.match(listen(fileStream('/nonexistent', 'events.log')).ended() ?? '', /ENOENT/);
+});
+
+test('a daemon that lets itself be called and says nothing is given up, and called again', async () => {
+  let calls = 0;
+  let hungUp = 0;
+  const { server, socket } = await daemon((request) => {
+    calls += 1;
+    request.socket.on('close', () => {
+      hungUp += 1;
+    });
+  });
+  const hearing = new Hearing(
+    () => assert.unreachable('nothing was said'),
+    () => undefined,
+    100,
+  );
+  hearing.attend([httpStream(self, socket, '/')]);
+  await until('the reason', () => hearing.now[0]?.reason === 'no answer within 100 ms');
+  await until('another call', () => calls === 2 && hungUp >= 1);
+  hearing.attend([]);
+  await until('the end of both', () => hungUp === 2);
+  server.close();
+});
+
+test('a stream that ends is opened again; the reason is known meanwhile, and what was missed is looked for', async () => {
+  let opened = 0;
+  let source = new Subject<Word>();
+  const place = 'there';
+  const stream: EventStream = {
+    place,
+    get words() {
+      return source.asObservable();
+    },
+  };
+  const counted: EventStream = {
+    place,
+    words: throwError(() => {
+      opened += 1;
+      return new Error('not yet');
+    }),
+  };
+  let heard = 0;
+  const changes: (string | undefined)[] = [];
+  const hearing = new Hearing(
+    () => {
+      heard += 1;
+    },
+    (_place, reason) => changes.push(reason),
+  );
+  hearing.attend([counted]);
+  await until('three tries', () => opened === 3);
+  assert.equal(changes, ['not yet'], 'said once');
+  assert.equal(hearing.now, [{ place, reason: 'not yet', words: 0 }]);
+  hearing.attend([]);
+  assert.equal(hearing.now, []);
+
+  hearing.attend([stream]);
+  source.next('listening');
+  source.next('word');
+  assert.equal(hearing.now, [{ place, reason: undefined, words: 1 }]);
+  assert.is(heard, 2);
+  hearing.attend([stream]);
+  assert.is(hearing.now[0]?.words, 1, 'what is attended to already goes on');
+  const former = source;
+  source = new Subject();
+  former.error(new Error('it broke'));
+  assert.is(hearing.now[0]?.reason, 'it broke');
+  hearing.attend([]);
+  assert.not(source.observed);
+});
+
+test.run();
