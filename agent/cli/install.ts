@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { groupsFile, type InstalledFile, installedFiles, local, packaged } from '../install/files.js';
 import { apply, type Change, changesForInstall, changesForUninstall } from '../install/place.js';
 import { completionOf } from './completion.js';
@@ -8,9 +8,14 @@ import { manPage } from './man.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb, Verbs } from './verb.js';
 
-/** The program tree that this is part of: `dist/agent/cli/` lies three levels deep. */
-const program = resolve(import.meta.dirname, '../../..');
+/** The program tree that this is part of, bundled or not. */
+const program = withManifest(import.meta.dirname);
 const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
+
+/** The nearest directory from there upwards that has a package.json. */
+function withManifest(directory: string): string {
+  return existsSync(join(directory, 'package.json')) ? directory : withManifest(dirname(directory));
+}
 
 /** Waits for a program; rejects when it says no, except where `reject` is false. */
 async function run(command: string, words: readonly string[], reject = true): Promise<void> {

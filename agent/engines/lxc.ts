@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { readOptional } from '../kernel/read.js';
 import type { Dialect } from './dialect.js';
 import { parentOf } from './process.js';
-import { httpStream } from './streams/http.js';
 import { programStream } from './streams/program.js';
+import { websocketStream } from './streams/websocket.js';
 import { userOf, userPaths } from './users.js';
 
 /** LXC's default `lxc.cgroup.dir` pattern for a container's own processes (lxc.container.conf(5)). */
@@ -28,8 +28,12 @@ export const lxc: Dialect = {
   streams: (users) => (users.includes(undefined) ? [programStream('lxc-monitor', '--name', '.*')] : []),
 };
 
-/** Without an upgrade to a websocket it is one long answer (Incus' REST API, GET /1.0/events). */
-const incusEvents = httpStream('incusd', '/var/lib/incus/unix.socket', '/1.0/events?type=lifecycle&all-projects=true');
+/** What happens to instances of all projects (Incus' REST API, GET /1.0/events). */
+const incusEvents = websocketStream(
+  'incusd',
+  '/var/lib/incus/unix.socket',
+  '/1.0/events?type=lifecycle&all-projects=true',
+);
 
 /** Containers of Incus; in a project other than the default one their names are `project_name` (project.Instance). */
 export const incus: Dialect = {

@@ -57,7 +57,7 @@ export function installedFiles(source: string, places: Places, generated: Genera
     ...{ path, text, mode, admins },
   });
   // Debian's Node, whatever another one the admin has in PATH.
-  const start = `#!/bin/sh\nexec /usr/bin/node ${program}/dist/agent/cli/main.js "$@"\n`;
+  const start = `#!/bin/sh\nexec /usr/bin/node ${program}/dist/hotseat/main.js "$@"\n`;
   return [
     file(join(bin, 'hotseat'), start, 0o755),
     file(join(units, 'hotseat.service'), rule('hotseat.service')),

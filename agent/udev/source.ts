@@ -77,7 +77,7 @@ export class UdevSource {
     const born = Date.now();
     let heard = false;
     let ended = false;
-    const child = fork(fileURLToPath(new URL('./child.js', import.meta.url)), [], {
+    const child = fork(fileURLToPath(new URL('./udev-child.js', import.meta.url)), [], {
       execArgv: [],
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     });

@@ -20,7 +20,7 @@ import { completionOf } from '../../agent/cli/completion.js';
 import { manPage } from '../../agent/cli/man.js';
 import { verbs } from '../../agent/cli/verbs.js';
 import { installedFiles, packaged } from '../../agent/install/files.js';
-import { runtimePackages } from './dependencies.js';
+import { natives, runtimePackages } from './dependencies.js';
 
 const checkout = resolve(import.meta.dirname, '../../..');
 const text = (...path: string[]): string => readFileSync(join(checkout, ...path), 'utf8');
@@ -68,10 +68,11 @@ const unwanted = (name: string): boolean =>
 
 const gzip = (content: string): Buffer => gzipSync(content, { level: 9 });
 
-// The program. Node looks for what `agent` imports beside it, and package.json says that it is modules.
-copyTree(join(checkout, 'dist/agent'), join(packaged.program, 'dist/agent'));
-chmodSync(join(stage, packaged.program, 'dist/agent/cli/main.js'), 0o755);
-for (const directory of runtimePackages(checkout)) {
+// The program. Node looks for what is not bundled beside it, and package.json says that it is modules.
+const bundle = join(packaged.program, 'dist/hotseat');
+copyTree(join(checkout, 'dist/hotseat'), bundle);
+chmodSync(join(stage, bundle, 'main.js'), 0o755);
+for (const directory of runtimePackages(checkout, natives)) {
   copyTree(directory, join(packaged.program, relative(checkout, directory)));
 }
 put(join(packaged.program, 'package.json'), text('package.json'));
@@ -84,9 +85,10 @@ for (const native of run('find', stage, '-name', '*.node').split('\n')) {
 }
 
 // What is missing is noticed here, not on somebody's PC.
-const loads = ['agent/main.js', 'agent/release.js', 'agent/cli/verbs.js'].map((name) => `./dist/${name}`);
-const script = `for (const name of ${JSON.stringify(loads)}) await import(name); await import('udev'); process.exit(0)`;
-execaSync('node', ['--input-type=module', '--eval', script], { cwd: join(stage, packaged.program), timeout: 60_000 });
+const parts = readdirSync(join(stage, bundle)).filter((name) => /-[A-Z0-9]{8}\.js$/.test(name));
+const loads = [...parts.map((name) => `./${name}`), ...natives];
+const script = `for (const name of ${JSON.stringify(loads)}) await import(name); process.exit(0)`;
+execaSync('node', ['--input-type=module', '--eval', script], { cwd: join(stage, bundle), timeout: 60_000 });
 
 // Everything else.
 const page = manPage(verbs, date);
@@ -159,32 +161,48 @@ function sizeOf(directory: string): number {
 
 /** Ours and that of every package within, in Debian's machine-readable format (copyright-format 1.0). */
 function copyright(): string {
-  const paragraph = (licence: string): string =>
-    licence
-      .trim()
-      .split('\n')
-      .map((line) => (line.trim() === '' ? ' .' : ` ${line.trimEnd()}`))
-      .join('\n');
-  const modules = runtimePackages(checkout).map((directory) => {
-    const name = relative(checkout, directory).replace(/^.*node_modules\//, '');
-    const { license = 'unknown' } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
-    const file = readdirSync(directory).find((other) => /^licen[cs]e/i.test(other));
-    const words =
-      file === undefined ? `As its package.json says: ${license}` : readFileSync(join(directory, file), 'utf8');
-    const owner = /^.*copyright.*\d{4}.*$/im.exec(words)?.[0]?.trim() ?? 'its authors, see its package.json';
-    const path = join(packaged.program, relative(checkout, directory)).slice(1);
-    const common = `/usr/share/common-licenses/${license}`;
-    const [short, body] =
-      license === 'Apache-2.0'
-        ? [license, ` On Debian systems the text is in ${common}.`]
-        : [`${license}-${name.replace(/[^A-Za-z0-9.-]/g, '-')}`, paragraph(words)];
-    return `Files: ${path}/*\nCopyright: ${owner}\nLicense: ${short}\n${body}\n`;
-  });
+  const ours = { owner: '2026 the Hotseat authors', short: 'MIT', body: paragraph(text('LICENSE')) };
+  const separate = runtimePackages(checkout, natives);
+  const bundled = runtimePackages(checkout).filter((directory) => !separate.includes(directory));
+  const inBundle = [ours, ...bundled.map(licenceOf)];
   return [
     'Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\nUpstream-Name: hotseat\n',
-    `Files: *\nCopyright: 2026 the Hotseat authors\nLicense: MIT\n${paragraph(text('LICENSE'))}\n`,
-    ...modules,
+    `Files: *\nCopyright: ${ours.owner}\nLicense: ${ours.short}\n`,
+    `Files: ${bundle.slice(1)}/*\nCopyright: ${inBundle.map(({ owner }) => owner).join('\n ')}\nLicense: ${inBundle.map(({ short }) => short).join(' and ')}\n`,
+    ...separate.map((directory) => {
+      const { owner, short } = licenceOf(directory);
+      const path = join(packaged.program, relative(checkout, directory)).slice(1);
+      return `Files: ${path}/*\nCopyright: ${owner}\nLicense: ${short}\n`;
+    }),
+    ...new Map(
+      [ours, ...[...bundled, ...separate].map(licenceOf)].map(({ short, body }) => [
+        short,
+        `License: ${short}\n${body}\n`,
+      ]),
+    ).values(),
   ].join('\n');
+}
+
+/** Whose a package is, what its licence is called here, and its words. */
+function licenceOf(directory: string): { owner: string; short: string; body: string } {
+  const name = relative(checkout, directory).replace(/^.*node_modules\//, '');
+  const { license = 'unknown' } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
+  const file = readdirSync(directory).find((other) => /^licen[cs]e/i.test(other));
+  const words =
+    file === undefined ? `As its package.json says: ${license}` : readFileSync(join(directory, file), 'utf8');
+  const owner = /^.*copyright.*\d{4}.*$/im.exec(words)?.[0]?.trim() ?? `the authors of ${name}, see its package.json`;
+  return license === 'Apache-2.0'
+    ? { owner, short: license, body: ` On Debian systems the text is in /usr/share/common-licenses/${license}.` }
+    : { owner, short: `${license}-${name.replace(/[^A-Za-z0-9.-]/g, '-')}`, body: paragraph(words) };
+}
+
+/** A text as the format wants it in a field. */
+function paragraph(words: string): string {
+  return words
+    .trim()
+    .split('\n')
+    .map((line) => (line.trim() === '' ? ' .' : ` ${line.trimEnd()}`))
+    .join('\n');
 }
 
 interface Manifest {

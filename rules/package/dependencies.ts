@@ -9,14 +9,20 @@ interface Manifest {
 /** Named as dependencies by packages that need them to be compiled or typed, never to run. */
 const notToRun = new Set(['@mapbox/node-pre-gyp', 'node-addon-api', '@types/w3c-web-usb']);
 
-/** Directories of all npm packages that the program needs at run time, as Node would find them from `root`. */
-export function runtimePackages(root: string): string[] {
+/** With compiled parts, which they look for beside themselves: what cannot be bundled (see `bundle.ts`). */
+export const natives = ['koffi', 'udev', 'usb'] as const;
+
+/**
+ * Directories of all npm packages that the program needs at run time, as Node would find them from `root`; `only`: of
+ * these and of what they need.
+ */
+export function runtimePackages(root: string, only?: readonly string[]): string[] {
   const found = new Set<string>();
   const visit = (directory: string): void => {
     const manifest = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;
     const { dependencies = {}, optionalDependencies = {} } = manifest;
     for (const name of [...Object.keys(dependencies), ...Object.keys(optionalDependencies)]) {
-      if (notToRun.has(name)) continue;
+      if (notToRun.has(name) || (directory === root && only?.includes(name) === false)) continue;
       const at = locate(directory, name, root);
       // Optional ones are there for this machine's kind only.
       if (at === undefined && name in optionalDependencies) continue;

@@ -36,7 +36,7 @@ test('a device plugged while the agent is down is bound after it is back', async
 });
 
 test('kill -9 of the udev child: a device plugged meanwhile is bound within a second', async () => {
-  const child = await lab.sh('pgrep -f udev/child.js');
+  const child = await lab.sh('pgrep -f udev-child.js');
   const since = (await agentLog(lab)).length;
   await lab.sh(`kill -9 ${child}`);
   const started = Date.now();
@@ -49,7 +49,7 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
   const ms = Date.now() - started;
   console.log(`killed udev child to bound: ${ms} ms as seen from outside (emulated PC)`);
   assert.ok(ms < 10_000);
-  assert.is.not(await lab.sh('pgrep -f udev/child.js'), child);
+  assert.is.not(await lab.sh('pgrep -f udev-child.js'), child);
 });
 
 test('an agent that has failed for good gives the consoles back; its seats keep what they have', async () => {

@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { execa } from 'execa';
-import { exists } from './image.js';
+import { natives, runtimePackages } from '../../rules/package/dependencies.js';
 import type { Lab } from './lab.js';
 import { gpu } from './machine.js';
 import { checkout, guestFiles } from './paths.js';
@@ -17,20 +17,13 @@ export async function deploy(lab: Lab): Promise<void> {
 }
 
 export async function deployAgent(lab: Lab): Promise<void> {
-  const wanted = ['dist', 'package.json', 'rules', 'policies'].map((name) => join(checkout, name));
-  const listed = await execa('npm', ['ls', '--omit=dev', '--all', '--parseable'], {
-    cwd: checkout,
-    reject: false,
-    stderr: 'ignore',
-  });
-  wanted.push(...listed.stdout.split('\n').filter((dir) => dir.includes('/node_modules/')));
-  const there: string[] = [];
-  for (const path of wanted) if (await exists(path)) there.push(relative(checkout, path));
+  const wanted = ['dist/hotseat', 'package.json', 'rules', 'policies'];
+  const packages = runtimePackages(checkout, natives).map((directory) => relative(checkout, directory));
   const tar = await execa(
     'tar',
     [
-      ...['-C', checkout, '-cf', '-', '--use-compress-program=gzip -1', '--exclude=*.map', '--exclude=*.d.ts'],
-      ...['--exclude=*.o', '--exclude=dist/test', '--exclude=node_modules/rxjs/src', ...there],
+      ...['-C', checkout, '-cf', '-', '--use-compress-program=gzip -1', '--exclude=*.map', '--exclude=*.o'],
+      ...[...wanted, ...packages],
     ],
     { encoding: 'buffer', maxBuffer: 2 ** 30 },
   );

@@ -40,7 +40,7 @@ export async function prepare(lab: Lab): Promise<void> {
 /** Changes with everything that deploy() brings into the guest. */
 async function checkoutHash(): Promise<string> {
   const hash = createHash('sha256');
-  for (const root of ['dist/agent', 'dist/test/lab', 'rules', 'policies', 'test/lab/guest', 'package-lock.json']) {
+  for (const root of ['dist/hotseat', 'dist/test/lab', 'rules', 'policies', 'test/lab/guest', 'package-lock.json']) {
     const path = join(checkout, root);
     const below = await readdir(path, { recursive: true, withFileTypes: true }).catch(() => undefined);
     const files = below?.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name)) ?? [path];

@@ -7,7 +7,7 @@ import { type Lab, seats } from './lab.js';
 import { checkout } from './paths.js';
 import { step } from './progress.js';
 
-export const HOTSEAT_CLI = ['node', '/opt/hotseat/dist/agent/cli/main.js'] as const;
+export const HOTSEAT_CLI = ['node', '/opt/hotseat/dist/hotseat/main.js'] as const;
 export const HOTSEAT_UNIT = 'hotseat.service';
 /** Where the lab's seat files are in the guest. */
 export const policyDirectory = '/etc/hotseat/policies';

@@ -99,7 +99,7 @@ test('seats has a line for each, and plan has nothing to change', async () => {
 test('a git repository is the policy: what is committed counts, and a new commit is taken without being told', async () => {
   const git = 'git -C /srv/policy -c user.name=admin -c user.email=admin@example.org';
   const head = () => lab.sh('git -C /srv/policy rev-parse main');
-  const run = '/usr/bin/node --enable-source-maps /opt/hotseat/dist/agent/cli/main.js run';
+  const run = '/usr/bin/node --enable-source-maps /opt/hotseat/dist/hotseat/main.js run';
   await lab.sh(`git init -q -b main /srv/policy && cp ${policyDirectory}/*.yaml /srv/policy
     ${git} add . && ${git} commit -qm first
     mkdir -p /run/systemd/system/hotseat.service.d

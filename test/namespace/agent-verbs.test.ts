@@ -38,7 +38,7 @@ if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
 }
 unshared(import.meta.url, '--net', '--cgroup');
 
-const main = join(import.meta.dirname, '../../agent/cli/main.js');
+const main = join(import.meta.dirname, '../../hotseat/main.js');
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-agent-verbs-'));
 const admins = 4711;
 const head = '/sys/devices/hotseat/input/input1000';

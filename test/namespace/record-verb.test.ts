@@ -28,7 +28,7 @@ const parsed = (text: string) => {
 const unit = parsed(recorded.replaceAll(/masked-[0-9a-f]{8}/g, 'SN-12345'));
 
 const hotseat = (...words: string[]) =>
-  execa('node', [join(checkout, 'dist/agent/cli/main.js'), ...words], { reject: false, timeout: 30_000 });
+  execa('node', [join(checkout, 'dist/hotseat/main.js'), ...words], { reject: false, timeout: 30_000 });
 
 const server = new ControlServer(
   controlSocket,

@@ -288,7 +288,7 @@ test('a process that hangs is replaced; one that answers is left alone, and is h
 });
 
 test('it ends with its parent', async () => {
-  const child = fileURLToPath(new URL('../../agent/udev/child.js', import.meta.url));
+  const child = fileURLToPath(new URL('../../agent/udev/udev-child.js', import.meta.url));
   const script = `const c = require('child_process').fork(${JSON.stringify(child)}, [], { execArgv: [] }); c.on('message', () => { console.log(c.pid); process.kill(process.pid, 'SIGKILL'); });`;
   const { stdout } = spawnSync(process.execPath, ['-e', script], { encoding: 'utf8' });
   const pid = Number(stdout.trim());

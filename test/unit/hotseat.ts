@@ -4,7 +4,7 @@ import { execa } from 'execa';
 /** Where the sources are, seen from `dist/test/unit`. */
 export const checkout = fileURLToPath(new URL('../../../', import.meta.url));
 
-const main = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../hotseat/main.js', import.meta.url));
 
 /** A verb as an admin runs it: its output and exit status. */
 export const hotseat = async (

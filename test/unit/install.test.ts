@@ -70,7 +70,7 @@ test('the repository is one commit without a seat; a seat file with a mistake is
   mkdirSync(bin);
   writeFileSync(
     join(bin, 'hotseat'),
-    `#!/bin/sh\nexec '${process.execPath}' '${checkout}/dist/agent/cli/main.js' "$@"\n`,
+    `#!/bin/sh\nexec '${process.execPath}' '${checkout}/dist/hotseat/main.js' "$@"\n`,
   );
   chmodSync(join(bin, 'hotseat'), 0o755);
   const git = (...words: string[]) =>

@@ -81,8 +81,8 @@ test('the verbs are all of them, as the program lists them', () => {
 });
 
 test('a checkout says what it would install and remove', async () => {
-  const main = spans.find((span) => span.startsWith('node dist/agent/cli/main.js '));
-  assert.is(main, 'node dist/agent/cli/main.js install');
+  const main = spans.find((span) => span.startsWith('node dist/hotseat/main.js '));
+  assert.is(main, 'node dist/hotseat/main.js install');
   for (const verb of ['install', 'uninstall']) {
     const { exitCode, stdout } = await hotseat(verb, '--dry-run');
     assert.is(exitCode, 0);

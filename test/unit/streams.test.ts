@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { Subject, throwError } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { WebSocketServer } from 'ws';
 import { runs } from '../../agent/engines/process.js';
 import { fileStream } from '../../agent/engines/streams/file.js';
 import { Hearing } from '../../agent/engines/streams/hearing.js';
 import { httpStream } from '../../agent/engines/streams/http.js';
 import { programStream } from '../../agent/engines/streams/program.js';
 import type { EventStream, Word } from '../../agent/engines/streams/stream.js';
+import { websocketStream } from '../../agent/engines/streams/websocket.js';
 
 // Real sockets, programs and files; what speaks behind them is what an engine must not be able to do harm with.
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-streams-'));
@@ -95,6 +97,37 @@ test('a socket of a daemon that does not run is not touched: systemd would start
   assert.is(connected, 0);
   assert.ok(runs(self));
   server.close();
+});
+
+test('a daemon that talks by websocket is heard; that it asks who listens is no word, and is answered', async () => {
+  const { server, socket } = await daemon((_request, response) => response.writeHead(400).end());
+  const websockets = new WebSocketServer({ server });
+  let asked = '';
+  let answered = 0;
+  websockets.on('connection', (client, request) => {
+    asked = request.url ?? '';
+    client.on('pong', () => {
+      answered += 1;
+    });
+    client.ping();
+    client.send('no JSON');
+  });
+  const { heard, ended, stop } = listen(websocketStream(self, socket, '/1.0/events?type=lifecycle&all-projects=true'));
+  await until('a word', () => heard.length === 2);
+  assert.equal(heard, ['listening', 'word']);
+  assert.is(asked, '/1.0/events?type=lifecycle&all-projects=true');
+  await until('its question to be answered', () => answered === 1);
+  for (const client of websockets.clients) client.send('x'.repeat(2_000_000));
+  await until('the end of who talks nonsense', () => ended() !== undefined);
+  assert.match(ended() ?? '', /Max payload size exceeded/);
+  stop();
+  await until('the line to be free', () => websockets.clients.size === 0);
+  websockets.close();
+  const refused = listen(websocketStream(self, socket, '/'));
+  await until('the refusal', () => refused.ended() !== undefined);
+  assert.match(refused.ended() ?? '', /400/);
+  server.close();
+  assert.is(listen(websocketStream('no-such-daemon', socket, '/')).ended(), 'no-such-daemon does not run');
 });
 
 test('whoever stops listening hangs up', async () => {
