@@ -85,7 +85,10 @@ export class House {
   adopt(policy: Policy): Set<string> {
     this.policy = policy;
     this.decide = decider(policy);
-    this.deps.grants.keep(policy.seats.flatMap(({ seat }) => this.containerOf(seat)?.cgroup ?? []));
+    const known = policy.seats.flatMap(({ seat }) => this.containerOf(seat)?.cgroup ?? []);
+    // What a container has whose seat is another's now is taken back in order, and it is guarded until then.
+    const leaving = [...this.workers.values()].flatMap(({ cgroupInUse }) => cgroupInUse ?? []);
+    this.deps.grants.keep([...known, ...leaving]);
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
     this.verdicts.clear();
@@ -133,6 +136,14 @@ export class House {
 
   get judged(): ReadonlyMap<string, Verdict> {
     return this.verdicts;
+  }
+
+  /** Another seat that has, or may still have, devices in a seat's container: it has to be done with it first. */
+  occupantOf(seat: string): string | undefined {
+    const container = this.containerOf(seat);
+    // Whoever is in it has found it free.
+    if (container === undefined || this.workers.get(seat)?.isIn(container) === true) return undefined;
+    return [...this.workers].find(([other, worker]) => other !== seat && worker.occupies(container))?.[0];
   }
 
   /** Seats that a unit is in, or may still be in. */
@@ -188,7 +199,7 @@ export class House {
       (accounts) => desiredSeat(grantees, accounts, presentation),
       policy === undefined ? [] : graftsOf(this.classes(policy)),
     );
-    worker.serve(container);
+    worker.serve(this.occupantOf(seat) === undefined ? container : undefined, this.containers);
     return worker;
   }
 

@@ -12,6 +12,7 @@ import type { HostRules } from './host/host-rules.js';
 import type { House } from './house.js';
 import { formatDiagnostic } from './policy/diagnostics.js';
 import type { Loaded } from './policy/files.js';
+import { GitUnavailable } from './policy/git.js';
 import { keepLastGood, lastGood, lastGoodFile } from './policy/last-good.js';
 import type { LoanBook } from './policy/loan-book.js';
 import { commitOf, loadPolicy, type PolicyPlace } from './policy/source.js';
@@ -183,7 +184,13 @@ export class Keeper {
   private async load(): Promise<Loaded> {
     this.tried = undefined;
     this.tried = await commitOf(this.deps.place);
-    return loadPolicy(this.deps.place, this.tried);
+    try {
+      return await loadPolicy(this.deps.place, this.tried);
+    } catch (error) {
+      // Not the commit's fault: it is tried again.
+      if (error instanceof GitUnavailable) this.tried = undefined;
+      throw error;
+    }
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {

@@ -1,5 +1,5 @@
 import { nameOf } from '../core/name.js';
-import { type Loan, lineOf } from '../core/policy.js';
+import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
 import type { Engines } from '../engines/all.js';
 import type { House } from '../house.js';
@@ -18,6 +18,12 @@ interface Facts {
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
 export function statusOf(house: House, table: DeviceTable, facts: Facts): Status {
+  const reasonOf = ({ seat, container }: SeatPolicy): string => {
+    const occupant = house.occupantOf(seat);
+    return occupant === undefined
+      ? facts.engines.absence(container)
+      : `${container.engine} container ${container.name} still has devices of seat ${occupant}`;
+  };
   const seats = house.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
     return {
@@ -25,7 +31,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
       container: policy.container.name,
       engine: policy.container.engine,
       state: report.container?.state ?? 'waiting',
-      reason: report.container === undefined ? facts.engines.absence(policy.container) : undefined,
+      reason: report.container === undefined ? reasonOf(policy) : undefined,
       problem: report.problem,
       deaf: report.deaf,
       udev: report.udev,

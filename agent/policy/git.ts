@@ -34,6 +34,11 @@ const environment = {
   GIT_TERMINAL_PROMPT: '0',
 };
 
+/** git could not be run to its end, which says nothing about the repository: another time it may answer. */
+export class GitUnavailable extends Error {
+  override name = 'GitUnavailable';
+}
+
 /** The commit that a ref of the repository, or any other name of a commit, stands for now. */
 export async function resolveCommit({ repository, ref }: GitSource): Promise<string> {
   const answer = await git(repository, ['rev-parse', '--verify', '--quiet', '--end-of-options', `${ref}^{commit}`]);
@@ -99,6 +104,7 @@ async function verify(repository: string, commit: string, signers: string): Prom
   try {
     await git(repository, ['verify-commit', commit], undefined, [...programs, ...ssh, ...files]);
   } catch (error) {
+    if (error instanceof GitUnavailable) throw error;
     throw new Error(`commit ${commit} is not signed by a key in ${signers}: sign it, or add the key`, { cause: error });
   }
 }
@@ -131,5 +137,6 @@ async function git(repository: string, command: readonly string[], input = '', m
   if (!result.failed) return Buffer.from(result.stdout);
   const said = Buffer.from(result.stderr).toString('utf8').trim().split('\n')[0] ?? '';
   const why = result.timedOut ? `took longer than ${limits.timeoutMs} ms` : said || result.shortMessage;
-  throw new Error(`git ${command[0]} in ${repository}: ${why}`);
+  const message = `git ${command[0]} in ${repository}: ${why}`;
+  throw result.exitCode === undefined ? new GitUnavailable(message) : new Error(message);
 }

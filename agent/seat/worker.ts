@@ -12,12 +12,13 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { holders } from '../kernel/pidfd.js';
 import { noAccounts } from './accounts.js';
 import type { Announcer } from './announcer.js';
-import { Attachment } from './attachment.js';
+import { Attachment, type Audience } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
+import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
-import { type Graft, standstillOf } from './layout.js';
+import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
 import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
@@ -57,6 +58,8 @@ export class SeatWorker {
   private desired: (accounts: Accounts) => DesiredSeat = () => ({ devices: [], unknown: [] });
   private grafts: readonly Graft[] = [];
   private container: Container | undefined;
+  /** All that run, whosever they are. */
+  private containers: readonly Container[] = [];
   private attachment: Attachment | undefined;
   private seen: Contents = { nodes: new Map(), links: new Map(), records: new Map() };
   /** What others may have done to the directory and the grants is looked at by the next run. */
@@ -86,9 +89,25 @@ export class SeatWorker {
     this.grafts = grafts;
   }
 
-  /** The container as its engine sees it now, undefined while it is not running. */
-  serve(container: Container | undefined): void {
+  /** The container as its engine sees it now, undefined while it is not running, and all containers that run. */
+  serve(container: Container | undefined, containers: readonly Container[]): void {
     this.container = container;
+    this.containers = containers;
+  }
+
+  /** Whether this seat is served in this run of a container now. */
+  isIn({ key }: Container): boolean {
+    return this.attachment?.container.key === key;
+  }
+
+  /** Whether a container has, or may still have, anything of this seat. */
+  occupies({ key }: Container): boolean {
+    return this.occupied().has(key);
+  }
+
+  /** The group of the container that has what this seat has. */
+  get cgroupInUse(): string | undefined {
+    return this.attachment?.container.cgroup;
   }
 
   /** Runs soon; the promise settles when the run that takes this trigger into account is over. */
@@ -209,13 +228,21 @@ export class SeatWorker {
   /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
   private async run(): Promise<Error[]> {
     const errors: Error[] = [];
-    const keep = (error: unknown): void => void errors.push(error as Error);
+    this.left = false;
+    await this.bringUpToDate((error) => void errors.push(error as Error));
+    if (this.left) this.deps.released();
+    return errors;
+  }
+
+  private async bringUpToDate(keep: (error: unknown) => void): Promise<void> {
     if (this.stale) {
       await goOn(standstillOf(this.seat)).catch(keep);
       this.seen = this.deps.directory.read();
       this.deps.grants.reread();
       this.stale = false;
     }
+    const former = this.former();
+    if (former !== undefined && !(await this.leave(former, keep))) return;
     const ready = await this.attachContainer().then(
       () => true,
       (error) => {
@@ -231,15 +258,65 @@ export class SeatWorker {
     const started = process.hrtime.bigint();
     this.deps.measure('plan', Number(started - planning) / 1e9);
     const done: Part[] = [];
-    this.left = false;
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
       if (part.what === 'come' && !(ready && this.deps.mayHave(part.unit))) continue;
       await this.perform(part).then(() => done.push(part), keep);
     }
     this.logBindings(done, started);
-    if (this.left) this.deps.released();
-    return errors;
+  }
+
+  /** Keys of the containers that were given anything and may still have it. */
+  private occupied(): ReadonlySet<string | undefined> {
+    const told = [...this.deps.journal.entries.values()].map(({ knownTo }) => knownTo);
+    return new Set([this.attachment?.container.key, ...told]);
+  }
+
+  /** A container that runs on and is no longer this seat's: it got another name, or the policy names another one. */
+  private former(): Container | undefined {
+    const keys = this.occupied();
+    return this.containers.find(({ key }) => key !== this.container?.key && keys.has(key));
+  }
+
+  /**
+   * Takes from a former container all that it was given, as from a seat that shall have nothing. Settles with whether it has
+   * nothing any more: before that, nobody else gets any of it.
+   */
+  private async leave(former: Container, keep: (error: unknown) => void): Promise<boolean> {
+    const { directory, namespaces, log, tell } = this.deps;
+    const nothing: DesiredSeat = { devices: [], unknown: [] };
+    if (this.attachment?.container.key !== former.key) {
+      this.attachment?.close();
+      this.attachment = new Attachment(former, this.seat, directory.path, this.deps);
+      const all = graftsOf(nodeClasses);
+      const missing = missingGrafts(former.pid, directory.path, all);
+      const there = all.filter((graft) => !missing.includes(graft));
+      await this.attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
+    }
+    const blocked = this.findBlocked(nothing);
+    for (const part of parts(nothing, { ...this.actual(), blocked })) await this.perform(part).catch(keep);
+    if (this.deps.journal.entries.size > 0) return false;
+    // Denied and taken back, it can do nothing with what it sees there: one that cannot be unmounted holds nobody up.
+    const facts = { seat: this.seat, container: former.name };
+    await namespaces
+      .unmount(former.pid, graftsIn(former.pid, [directory.path]))
+      .catch((error: unknown) => log.warn({ ...facts, err: error }, 'its grafts could not be unmounted'));
+    log.info(facts, 'container is another’s now');
+    tell({ kind: 'container', ...facts, state: 'went' });
+    this.detach();
+    this.left = true;
+    return true;
+  }
+
+  private detach(): void {
+    if (this.attachment === undefined) return;
+    this.deps.grants.drop(this.attachment.container.cgroup);
+    this.attachment.close();
+    this.attachment = undefined;
+  }
+
+  private audienceOf(key: string): Audience {
+    return { knowsAll: () => this.nowKnown(key), knowsNothing: () => this.nowKnown(undefined) };
   }
 
   /** What gives or takes is on record before it begins, and how it ended behind it. */
@@ -287,19 +364,14 @@ export class SeatWorker {
       const { name } = this.attachment.container;
       this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
       this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
-      this.deps.grants.drop(this.attachment.container.cgroup);
-      this.attachment.close();
-      this.attachment = undefined;
+      this.detach();
     }
     if (container === undefined) return;
     if (this.attachment === undefined) {
       this.attachment = new Attachment(container, this.seat, this.deps.directory.path, this.deps);
       this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
     }
-    await this.attachment.ensure(container, this.grafts, {
-      knowsAll: () => this.nowKnown(container.key),
-      knowsNothing: () => this.nowKnown(undefined),
-    });
+    await this.attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 
   /** A container that started on top of its grafts has read everything from there; it needs no announcements. */

@@ -25,12 +25,22 @@ test('container restart: its devices are back before its Xorg needs them', async
   await lab.until('the sentence', async () => (await lab.typed('left')).includes('back again'));
 });
 
-test('a container that is created later, without any preparation, is grafted live', async () => {
-  const config = await lab.sh('cat /var/lib/lxc/left/config');
-  await lab.stopContainers(['right']);
+test('a seat gets another container: the one before it has lost everything but the card that its Xorg draws on', async () => {
+  await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'kbd-right' });
+  await inputs(lab, 'right', 1);
   const seatFile = await lab.sh(`cat ${policyDirectory}/right.yaml`);
   await lab.putFile(`${policyDirectory}/right.yaml`, `${seatFile.replace('name: right', 'name: later')}\n`);
   await reload(lab);
+  await inputs(lab, 'right', 0);
+  const problem = async () => (await seatStatus(lab, 'right'))?.problem ?? '';
+  await lab.until('the reason', async () => /card\d cannot leave: held by Xorg \(pid \d+\)/.test(await problem()));
+  await lab.unplug('kbd-right');
+  await lab.stopContainers(['right']);
+  await lab.until('the seat to be free', async () => (await problem()) === '');
+});
+
+test('a container that is created later, without any preparation, is grafted live', async () => {
+  const config = await lab.sh('cat /var/lib/lxc/left/config');
   await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'kbd-later' });
   const plain = config
     .split('\n')

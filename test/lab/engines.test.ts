@@ -183,7 +183,12 @@ for (const variant of chosen) {
   if (variant.engine === 'docker') {
     test(`${variant.title}: a container that is renamed is no longer the seat's, and is it again`, async () => {
       const name = bench.name('left');
+      const node = first.get('input') ?? '';
+      const reader = lab.start(bench.argv('left', 'cat', node));
+      const open = () => bench.inside('left', `ls -l /proc/[0-9]*/fd | grep ${node}$`);
+      await lab.until('it to be read', async () => (await open()) !== undefined);
       await script(lab, name, 'docker rename $name other');
+      assert.match((await reader.done).stderr, /No such device/);
       await lab.until('the seat to wait', async () => (await bench.seat('left'))?.state === 'waiting', 10_000);
       for (const node of first.values()) {
         assert.is(await bench.inside('left', `exec 3<${node}`), undefined, `${node} still opens`);

@@ -85,7 +85,7 @@ function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorke
 
 async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
   worker.want(() => seat, graftsOf(['input']));
-  worker.serve(to);
+  worker.serve(to, to === undefined ? [] : [to]);
   await worker.trigger();
 }
 

@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Deed } from '../../agent/core/audit.js';
+import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { House } from '../../agent/house.js';
@@ -14,6 +15,7 @@ import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { compose } from '../../agent/policy/load.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { DeviceTable } from '../../agent/udev/table.js';
+import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -22,17 +24,21 @@ const root = join(cgroupRoot(), `hotseat-house-${process.pid}`);
 const table = new DeviceTable();
 const namespaces = new Namespaces();
 const deeds: Deed[] = [];
+const happenings: Happening[] = [];
 let during: ((deed: Deed) => void) | undefined;
 let map: DeviceMap;
 let house: House;
 
-/** What each seat asks for, by port. */
-function policy(wishes: Readonly<Record<string, readonly string[]>>): Policy {
+/** What each seat asks for, by port; `names`: of containers, where they are not their seats'. */
+function policy(
+  wishes: Readonly<Record<string, readonly string[]>>,
+  names: Readonly<Record<string, string>> = {},
+): Policy {
   const texts = Object.entries(wishes).map(([seat, ports]) => ({
     name: `${seat}.yaml`,
     text: JSON.stringify({
       seat,
-      container: { engine: 'lxc', name: seat },
+      container: { engine: 'lxc', name: names[seat] ?? seat },
       devices: ports.map((port) => ({ label: port, match: { ID_PATH: port } })),
     }),
   }));
@@ -65,7 +71,8 @@ test.before(() => {
   map = DeviceMap.open({ cgroupRoot: root });
   house = new House({
     ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
-    ...{ tell: () => undefined, measure: () => undefined },
+    measure: () => undefined,
+    tell: (happening) => happenings.push(happening),
     audit: (deed) => {
       deeds.push(deed);
       during?.(deed);
@@ -73,7 +80,19 @@ test.before(() => {
     },
   });
 });
+/** Stand-ins for containers. */
+const children: ChildProcess[] = [];
+
+async function endChildren(): Promise<void> {
+  for (let child = children.pop(); child !== undefined; child = children.pop()) {
+    const over = new Promise((resolve) => child?.once('close', resolve));
+    child.kill('SIGKILL');
+    await over;
+  }
+}
+
 test.after(async () => {
+  await endChildren();
   await house.close();
   namespaces.close();
   map.remove();
@@ -136,6 +155,42 @@ test('a container that has just come is looked at again, although the clock on t
     Date.now = now;
   }
   house.populate([]);
+});
+
+test('two seats that change containers: neither comes into one before the other has left it', async () => {
+  const containers = await Promise.all(
+    ['left', 'right'].map(async (name) => {
+      const { child, container } = await standIn(join(root, name));
+      children.push(child);
+      return { ...container, name };
+    }),
+  );
+  const served = () => house.seats.map(({ policy: { seat }, worker }) => `${seat} ${worker.report().container?.name}`);
+  await house.serve(house.adopt(policy({ left: [], right: [] })));
+  await house.serve(house.populate(containers));
+  assert.equal(served(), ['left left', 'right right']);
+  happenings.length = 0;
+  await house.serve(house.adopt(policy({ left: [], right: [] }, { left: 'right', right: 'left' })));
+  const both = ['left right', 'right left'];
+  for (let tries = 0; served().join() !== both.join() && tries < 100; tries++)
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(served(), both);
+  await house.recheck();
+  const told = happenings.flatMap((one) =>
+    one.kind === 'container' ? [`${one.seat} ${one.state} ${one.container}`] : [],
+  );
+  assert.is(told.length, 4, told.join());
+  assert.ok(told.indexOf('left went left') < told.indexOf('right came left'), told.join());
+  assert.ok(told.indexOf('right went right') < told.indexOf('left came right'), told.join());
+  assert.equal(house.problems(), []);
+  assert.equal(
+    new Set(map.read().map(({ cgroup }) => cgroup)),
+    new Set(containers.map(({ cgroup }) => cgroupId(cgroup))),
+  );
+  await endChildren();
+  await house.serve(house.populate([]));
+  assert.equal(map.read(), []);
+  for (const { cgroup } of containers) rmdirSync(cgroup);
 });
 
 test('a container that is another one under the same name is guarded by what it is now', () => {

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -22,10 +22,10 @@ test.before(() => {
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A host without devices, whose udev is told of a policy by `install`. */
-function keeper(install: () => Promise<void>): Keeper {
+function keeper(install: () => Promise<void>, ref?: string): Keeper {
   const deps = {
     log: pino({ level: 'silent' }),
-    place: { policies, ref: undefined, signers: undefined },
+    place: { policies, ref, signers: undefined },
     table: { units: () => [] },
     house: { judged: new Map() },
     rules: { install },
@@ -80,5 +80,43 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
   assert.equal(seats, [1, 2, 1]);
   assert.equal(unhandled, []);
 });
+
+test('a commit that git died over is tried again; one that is refused is not', async () => {
+  const git = (...words: string[]) =>
+    execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', ...words], { stdio: 'ignore' });
+  write('left', 'right');
+  git('init', '-q', '-b', 'main');
+  git('add', '.');
+  git('commit', '-qm', 'two seats');
+  let taken = 0;
+  const one = keeper(async () => {
+    taken += 1;
+  }, 'refs/heads/main');
+  const real = '/run/git';
+  copyFileSync('/usr/bin/git', real);
+  chmodSync(real, 0o755);
+  // As if memory had run out: what it is asked for is known, and it dies over the answer.
+  const dying = '/run/dying';
+  writeFileSync(dying, `#!/bin/sh\ncase "$*" in *ls-tree*) kill -9 $$ ;; esac\nexec ${real} "$@"\n`, { mode: 0o755 });
+  execFileSync('mount', ['--bind', dying, '/usr/bin/git']);
+  await assertRejects(one.follow());
+  assert.match(one.errors.join(), /git ls-tree in .*SIGKILL/);
+  execFileSync('umount', ['/usr/bin/git']);
+  await one.follow();
+  assert.is(taken, 1);
+  assert.equal(one.errors, []);
+
+  writeFileSync(`${policies}/left.yaml`, 'nonsense');
+  git('commit', '-qam', 'nonsense');
+  await assertRejects(one.follow());
+  await one.follow();
+  assert.is(taken, 1);
+  assert.ok(one.errors.length > 0);
+});
+
+async function assertRejects(promise: Promise<unknown>): Promise<void> {
+  const [{ status }] = (await Promise.allSettled([promise])) as [PromiseSettledResult<unknown>];
+  assert.is(status, 'rejected');
+}
 
 test.run();

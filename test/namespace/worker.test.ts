@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { unrecorded } from '../../agent/core/audit.js';
+import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import type { DesiredSeat } from '../../agent/core/state.js';
 import type { JournalEntry, NodeSpec } from '../../agent/core/step.js';
 import type { Container } from '../../agent/engines/engine.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { mountPoints } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
@@ -48,13 +48,19 @@ const root = join(cgroupRoot(), `hotseat-worker-${process.pid}`);
 const namespaces = new Namespaces();
 const children: ChildProcess[] = [];
 const failures: string[] = [];
+const deeds: Deed[] = [];
 const log = pino({ level: 'error' }, { write: (line: string) => void failures.push(line) });
 let map: DeviceMap;
 let runs = 0;
 
-async function container(): Promise<Container> {
-  const { child, container: made } = await standIn(join(root, `payload-${++runs}`));
+/** All that run. */
+const containers: Container[] = [];
+
+async function container(name = 'left'): Promise<Container> {
+  const { child, container: stand } = await standIn(join(root, `payload-${++runs}`));
+  const made = { ...stand, name };
   children.push(child);
+  containers.push(made);
   return made;
 }
 
@@ -66,13 +72,16 @@ const agent = (): SeatWorker =>
     grants: new Grants(map),
     present: () => false,
     mayHave: () => true,
-    audit: unrecorded,
+    audit: (deed) => {
+      deeds.push(deed);
+      return unrecorded(deed);
+    },
     measure: () => undefined,
   });
 
 async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
   worker.want(() => seat, graftsOf(['input']));
-  worker.serve(to);
+  worker.serve(to, containers);
   await worker.trigger();
   assert.equal(failures, []);
 }
@@ -124,6 +133,7 @@ test('a raw node is shown with its grant, told of, repaired, kept over restarts,
   assert.equal(worker.report().entries[0]?.placeholder, known?.placeholder);
 
   const second = await container();
+  containers.splice(containers.indexOf(first), 1);
   await serve(worker, raw, second);
   assert.is(shownIn(second), 1, 'in the container that took its place');
   assert.is(worker.report().entries[0]?.knownTo, second.key);
@@ -140,12 +150,20 @@ test('a raw node is shown with its grant, told of, repaired, kept over restarts,
   await worker.close();
 });
 
-/** A udevd's ear: the kernel's group in a container's network namespace. */
-async function listen({ pid }: Container): Promise<{ heard: string }> {
+/** Grafts in a container. */
+const grafts = ({ pid }: Container) =>
+  mountPoints(pid).filter(({ target }) => target === '/dev/input' || target === '/run/udev').length;
+const guarded = ({ cgroup }: Container) => map.read().some(({ cgroup: id }) => id === cgroupId(cgroup));
+
+/** Netlink groups of uevents: what the kernel says, and what udevd does (systemd, sd-device's device-monitor.c). */
+const [kernelsGroup, udevdsGroup] = [1, 2];
+
+/** An ear in a container's network namespace. */
+async function listen({ pid }: Container, group: number): Promise<{ heard: string }> {
   const script = `
 import socket
 s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
-s.bind((0, 1))
+s.bind((0, ${group}))
 print('listening')
 while True: print(s.recv(4096))
 `;
@@ -159,11 +177,51 @@ while True: print(s.recv(4096))
   return ear;
 }
 
+for (const again of [false, true]) {
+  const when = again ? 'while no agent ran' : 'while the agent ran';
+  test(`a container that runs on, and ceased to be the seat’s ${when}, is told and has nothing left`, async () => {
+    const [first, second] = [await container('first'), await container('second')];
+    let worker = agent();
+    await serve(worker, raw, first);
+    const ear = await listen(first, udevdsGroup);
+    assert.is(grafts(first), 2);
+    assert.is(shownIn(first), 1);
+    if (again) {
+      await worker.close();
+      worker = agent();
+    }
+    deeds.length = 0;
+    await serve(worker, raw, second);
+    assert.equal(
+      deeds.map(({ what, container: name }) => `${what} ${name}`),
+      ['unbind first', 'bind second'],
+    );
+    await until(() => ear.heard.includes('ACTION=remove'));
+    assert.match(ear.heard, /DEVNAME=\/dev\/hidraw0.*ACTION=remove/);
+    assert.is(grafts(first), 0);
+    assert.is(shownIn(first), 0);
+    assert.not.ok(guarded(first));
+    assert.is(shownIn(second), 1);
+    assert.ok(guarded(second));
+    // And of a seat that the policy drops.
+    deeds.length = 0;
+    await serve(worker, nothing, undefined);
+    assert.equal(
+      deeds.map(({ what, container: name }) => `${what} ${name}`),
+      ['unbind second'],
+    );
+    assert.is(grafts(second), 0);
+    assert.not.ok(guarded(second));
+    assert.equal(worker.report().entries, []);
+    await worker.close();
+  });
+}
+
 test('a udevd that somebody starts later gets its database back, and is told of everything as by the kernel', async () => {
   const made = await container();
   const worker = agent();
   await serve(worker, raw, made);
-  const ear = await listen(made);
+  const ear = await listen(made, kernelsGroup);
   const udevMounts = () => mountPoints(made.pid).filter(({ target }) => target === '/run/udev').length;
   assert.is(udevMounts(), 1);
   const program = '/run/bin/systemd-udevd';
@@ -203,7 +261,7 @@ test('a container in whose /dev nothing can be made has everything else, and the
   ]);
   const worker = agent();
   worker.want(() => raw, graftsOf(['input']));
-  worker.serve(made);
+  worker.serve(made, containers);
   await worker.trigger();
   assert.match(worker.report().problem ?? '', /hidraw0: EROFS/);
   assert.ok(mountPoints(made.pid).some(({ target }) => target === '/dev/input'));
