@@ -1,43 +1,25 @@
-import type { Logger } from 'pino';
 import type { Accounts } from '../core/access.js';
-import { type Audit, onRecord } from '../core/audit.js';
-import { numberText } from '../core/device.js';
-import type { Measure, Tell } from '../core/happening.js';
 import { hidDeviceOf, overhears } from '../core/hid.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
-import { isTidying, type JournalEntry, type NodeSpec, type Properties, type Step } from '../core/step.js';
+import type { JournalEntry, Properties } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { holders } from '../kernel/pidfd.js';
 import { noAccounts } from './accounts.js';
-import type { Announcer } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
-import { deedOf, factsOf, numbersGiven } from './deeds.js';
-import type { Contents, SeatDirectory } from './directory.js';
+import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
-import { DeviceGone, type Grants } from './grants.js';
-import type { Journal } from './journal.js';
+import { DeviceGone } from './grants.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
-import { rebind } from './rebind.js';
-import { revoke } from './revoke.js';
 import { goOn } from './standstill.js';
 
 /** What the rest of the house hands to a seat. */
-export interface SeatDeps {
-  readonly log: Logger;
-  readonly directory: SeatDirectory;
-  readonly journal: Journal;
-  readonly grants: Grants;
+export interface SeatDeps extends ExecutorDeps {
   readonly namespaces: Namespaces;
-  readonly tell: Tell;
-  readonly audit: Audit;
-  readonly measure: Measure;
   /** Whether a device exists now, by syspath. */
   readonly present: (syspath: string) => boolean;
-  /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
-  readonly receivedNs: (unit: string) => bigint | undefined;
   /** Whether a unit still is this seat's to have, and in no other seat: asked anew right before it is given. */
   readonly mayHave: (unit: string) => boolean;
   /** Called after something left this seat for good, so that another seat may take it. */
@@ -51,7 +33,7 @@ const lookAgain = 1000;
 const retry = { first: 200, longest: 30_000 };
 
 /**
- * One seat's executor: compares what the seat shall have with what it has, and runs the difference, one step after the
+ * One seat: compares what the seat shall have with what it has, and runs the difference, one step after the
  * other. Level-triggered: `trigger` says only that something may have changed; runs never overlap.
  */
 export class SeatWorker {
@@ -60,8 +42,12 @@ export class SeatWorker {
   private container: Container | undefined;
   /** All that run, whosever they are. */
   private containers: readonly Container[] = [];
-  private attachment: Attachment | undefined;
-  private seen: Contents = { nodes: new Map(), links: new Map(), records: new Map() };
+  private readonly hold: Hold = {
+    attachment: undefined,
+    seen: { nodes: new Map(), links: new Map(), records: new Map() },
+    left: false,
+  };
+  private readonly executor: Executor;
   /** What others may have done to the directory and the grants is looked at by the next run. */
   private stale = true;
   private running: Promise<void> | undefined;
@@ -74,14 +60,14 @@ export class SeatWorker {
   /** What cannot leave and who holds it, in words. */
   private blocked: string | undefined;
   private blockedTimer: NodeJS.Timeout | undefined;
-  /** Something left for good in the run that is under way. */
-  private left = false;
   private closed = false;
 
   constructor(
     readonly seat: string,
     private readonly deps: SeatDeps,
-  ) {}
+  ) {
+    this.executor = new Executor(seat, deps, this.hold);
+  }
 
   /** What the seat shall look like, given its container's accounts; takes effect with the next trigger. */
   want(desired: (accounts: Accounts) => DesiredSeat, grafts: readonly Graft[]): void {
@@ -97,7 +83,7 @@ export class SeatWorker {
 
   /** Whether this seat is served in this run of a container now. */
   isIn({ key }: Container): boolean {
-    return this.attachment?.container.key === key;
+    return this.hold.attachment?.container.key === key;
   }
 
   /** Whether a container has, or may still have, anything of this seat. */
@@ -107,7 +93,7 @@ export class SeatWorker {
 
   /** The group of the container that has what this seat has. */
   get cgroupInUse(): string | undefined {
-    return this.attachment?.container.cgroup;
+    return this.hold.attachment?.container.cgroup;
   }
 
   /** Runs soon; the promise settles when the run that takes this trigger into account is over. */
@@ -123,23 +109,24 @@ export class SeatWorker {
 
   /** The next run looks at the container's mounts again. */
   expectChanges(): void {
-    this.attachment?.invalidate();
+    this.hold.attachment?.invalidate();
   }
 
   /** Reads the seat directory, the grants and the grafts again before the next run: what others did is noticed here. */
   recheck(): Promise<void> {
     this.stale = true;
-    this.attachment?.invalidate();
+    this.hold.attachment?.invalidate();
     return this.trigger();
   }
 
   /** Passes on what is no change of a device itself, if the seat has it: a monitor came or went. */
   tell(syspath: string, news: Properties): void {
     for (const entry of this.deps.journal.entries.values()) {
-      if (entry.syspath !== syspath || entry.node === undefined || !this.seen.nodes.has(nodeKey(entry.node))) continue;
-      if (entry.knownTo === undefined || entry.knownTo !== this.attachment?.container.key) continue;
+      if (entry.syspath !== syspath || entry.node === undefined || !this.hold.seen.nodes.has(nodeKey(entry.node)))
+        continue;
+      if (entry.knownTo === undefined || entry.knownTo !== this.hold.attachment?.container.key) continue;
       try {
-        this.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
+        this.hold.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
       } catch (error) {
         this.deps.log.warn({ seat: this.seat, device: syspath, err: error }, 'the container was not told');
       }
@@ -172,9 +159,9 @@ export class SeatWorker {
   } {
     return {
       container: this.container,
-      problem: this.problem ?? this.blocked ?? this.attachment?.mute,
-      deaf: this.attachment?.deaf ?? [],
-      udev: this.attachment?.udev,
+      problem: this.problem ?? this.blocked ?? this.hold.attachment?.mute,
+      deaf: this.hold.attachment?.deaf ?? [],
+      udev: this.hold.attachment?.udev,
       entries: [...this.deps.journal.entries.values()],
     };
   }
@@ -185,7 +172,7 @@ export class SeatWorker {
     clearTimeout(this.retryTimer);
     clearTimeout(this.blockedTimer);
     await this.running;
-    this.attachment?.close();
+    this.hold.attachment?.close();
     this.deps.directory.close();
   }
 
@@ -228,16 +215,16 @@ export class SeatWorker {
   /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
   private async run(): Promise<Error[]> {
     const errors: Error[] = [];
-    this.left = false;
+    this.hold.left = false;
     await this.bringUpToDate((error) => void errors.push(error as Error));
-    if (this.left) this.deps.released();
+    if (this.hold.left) this.deps.released();
     return errors;
   }
 
   private async bringUpToDate(keep: (error: unknown) => void): Promise<void> {
     if (this.stale) {
       await goOn(standstillOf(this.seat)).catch(keep);
-      this.seen = this.deps.directory.read();
+      this.hold.seen = this.deps.directory.read();
       this.deps.grants.reread();
       this.stale = false;
     }
@@ -250,8 +237,8 @@ export class SeatWorker {
         return false;
       },
     );
-    const desired = this.desired(this.attachment?.accounts ?? noAccounts);
-    this.attachment?.complain(desired.unknown);
+    const desired = this.desired(this.hold.attachment?.accounts ?? noAccounts);
+    this.hold.attachment?.complain(desired.unknown);
     const blocked = this.findBlocked(desired);
     const planning = process.hrtime.bigint();
     const todo = parts(desired, { ...this.actual(), blocked });
@@ -261,15 +248,15 @@ export class SeatWorker {
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
       if (part.what === 'come' && !(ready && this.deps.mayHave(part.unit))) continue;
-      await this.perform(part).then(() => done.push(part), keep);
+      await this.executor.perform(part).then(() => done.push(part), keep);
     }
-    this.logBindings(done, started);
+    this.executor.logBindings(done, started);
   }
 
   /** Keys of the containers that were given anything and may still have it. */
   private occupied(): ReadonlySet<string | undefined> {
     const told = [...this.deps.journal.entries.values()].map(({ knownTo }) => knownTo);
-    return new Set([this.attachment?.container.key, ...told]);
+    return new Set([this.hold.attachment?.container.key, ...told]);
   }
 
   /** A container that runs on and is no longer this seat's: it got another name, or the policy names another one. */
@@ -285,16 +272,16 @@ export class SeatWorker {
   private async leave(former: Container, keep: (error: unknown) => void): Promise<boolean> {
     const { directory, namespaces, log, tell } = this.deps;
     const nothing: DesiredSeat = { devices: [], unknown: [] };
-    if (this.attachment?.container.key !== former.key) {
-      this.attachment?.close();
-      this.attachment = new Attachment(former, this.seat, directory.path, this.deps);
+    if (this.hold.attachment?.container.key !== former.key) {
+      this.hold.attachment?.close();
+      this.hold.attachment = new Attachment(former, this.seat, directory.path, this.deps);
       const all = graftsOf(nodeClasses);
       const missing = missingGrafts(former.pid, directory.path, all);
       const there = all.filter((graft) => !missing.includes(graft));
-      await this.attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
+      await this.hold.attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
     const blocked = this.findBlocked(nothing);
-    for (const part of parts(nothing, { ...this.actual(), blocked })) await this.perform(part).catch(keep);
+    for (const part of parts(nothing, { ...this.actual(), blocked })) await this.executor.perform(part).catch(keep);
     if (this.deps.journal.entries.size > 0) return false;
     // Denied and taken back, it can do nothing with what it sees there: one that cannot be unmounted holds nobody up.
     const facts = { seat: this.seat, container: former.name };
@@ -304,74 +291,36 @@ export class SeatWorker {
     log.info(facts, 'container is another’s now');
     tell({ kind: 'container', ...facts, state: 'went' });
     this.detach();
-    this.left = true;
+    this.hold.left = true;
     return true;
   }
 
   private detach(): void {
-    if (this.attachment === undefined) return;
-    this.deps.grants.drop(this.attachment.container.cgroup);
-    this.attachment.close();
-    this.attachment = undefined;
+    if (this.hold.attachment === undefined) return;
+    this.deps.grants.drop(this.hold.attachment.container.cgroup);
+    this.hold.attachment.close();
+    this.hold.attachment = undefined;
   }
 
   private audienceOf(key: string): Audience {
     return { knowsAll: () => this.nowKnown(key), knowsNothing: () => this.nowKnown(undefined) };
   }
 
-  /** What gives or takes is on record before it begins, and how it ended behind it. */
-  private async perform(part: Part): Promise<void> {
-    const deed = deedOf(part, this.deps.journal.entries.values());
-    const close = deed && this.deps.audit({ ...deed, ...this.place() });
-    try {
-      if (part.what === 'come') for (const step of part.steps) await this.execute(step);
-      else await this.takeAway(part.steps);
-      close?.({ end: 'done' });
-    } catch (error) {
-      close?.({ end: error instanceof DeviceGone ? 'gone' : 'failed', error: (error as Error).message });
-      throw error;
-    }
-  }
-
-  /**
-   * Every step of a removal is tried, whatever became of the others: a container can keep its own directories from being
-   * tidied up, but by that no descriptor from being taken back. What lies about is a stray to the next run; what was not
-   * denied, told of and taken back is not forgotten.
-   */
-  private async takeAway(steps: readonly Step[]): Promise<void> {
-    const litter: Error[] = [];
-    const owed: Error[] = [];
-    for (const step of steps) {
-      if (step.step === 'forget' && owed.length > 0) break;
-      try {
-        await this.execute(step);
-      } catch (error) {
-        (isTidying(step) ? litter : owed).push(error as Error);
-      }
-    }
-    const [first] = [...owed, ...litter];
-    if (first !== undefined) throw first;
-  }
-
-  private place(): { seat: string; container: string | undefined } {
-    return { seat: this.seat, container: this.attachment?.container.name };
-  }
-
   /** Follows the container: another init means other namespaces, another cgroup, other listeners. */
   private async attachContainer(): Promise<void> {
     const { container } = this;
-    if (this.attachment !== undefined && this.attachment.container.key !== container?.key) {
-      const { name } = this.attachment.container;
+    if (this.hold.attachment !== undefined && this.hold.attachment.container.key !== container?.key) {
+      const { name } = this.hold.attachment.container;
       this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
       this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
       this.detach();
     }
     if (container === undefined) return;
-    if (this.attachment === undefined) {
-      this.attachment = new Attachment(container, this.seat, this.deps.directory.path, this.deps);
+    if (this.hold.attachment === undefined) {
+      this.hold.attachment = new Attachment(container, this.seat, this.deps.directory.path, this.deps);
       this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
     }
-    await this.attachment.ensure(container, this.grafts, this.audienceOf(container.key));
+    await this.hold.attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 
   /** A container that started on top of its grafts has read everything from there; it needs no announcements. */
@@ -400,172 +349,17 @@ export class SeatWorker {
   }
 
   private actual(): Omit<ActualSeat, 'blocked'> {
-    const cgroup = this.attachment?.container.cgroup;
+    const cgroup = this.hold.attachment?.container.cgroup;
     return {
-      container: this.attachment?.container.key,
-      audience: this.attachment?.announcer === undefined ? undefined : this.attachment.container.key,
+      container: this.hold.attachment?.container.key,
+      audience: this.hold.attachment?.announcer === undefined ? undefined : this.hold.attachment.container.key,
       grants: cgroup === undefined ? new Map() : this.deps.grants.of(cgroup),
-      nodes: this.seen.nodes,
-      shown: this.attachment?.shown.now,
-      links: this.seen.links,
-      records: this.seen.records,
+      nodes: this.hold.seen.nodes,
+      shown: this.hold.attachment?.shown.now,
+      links: this.hold.seen.links,
+      records: this.hold.seen.records,
       journal: this.deps.journal.entries,
       present: this.deps.present,
     };
   }
-
-  private async execute(step: Step): Promise<void> {
-    const { directory, journal, grants, log } = this.deps;
-    switch (step.step) {
-      case 'intend':
-        this.intend(step.entry);
-        return;
-      case 'grant':
-        grants.grant(this.cgroup(), step.number, step.syspath);
-        return;
-      case 'deny':
-        grants.deny(this.cgroup(), step.number);
-        return;
-      case 'node':
-        directory.makeNode(step.node);
-        this.seen.nodes.set(nodeKey(step.node), step.node);
-        return;
-      case 'show':
-        await this.show(step.id, step.node);
-        return;
-      case 'hide':
-        await this.attachment?.shown.hide(step.name, step.placeholder);
-        return;
-      case 'unlink':
-        directory.removeNode(step.class, step.name);
-        this.seen.nodes.delete(nodeKey(step));
-        this.seen.links.delete(nodeKey(step));
-        return;
-      case 'link':
-        directory.makeLink(step.link);
-        this.seen.links.set(nodeKey(step.link), step.link);
-        return;
-      case 'record':
-        directory.writeRecord(step.record);
-        this.seen.records.set(step.record.id, step.record.text);
-        return;
-      case 'unrecord':
-        directory.removeRecord(step.id);
-        this.seen.records.delete(step.id);
-        return;
-      case 'announce':
-        this.announcer().announce(step.action, step.entry);
-        // Of the entry as it is by now: showing a node has left a note in it. What was told to go and could not be taken
-        // back is told of again if it stays after all.
-        this.note(step.entry.id, { knownTo: step.action === 'remove' ? undefined : this.attachment?.container.key });
-        return;
-      case 'revoke':
-        await this.revoke(step);
-        return;
-      case 'forget':
-        this.tellOf('unbound', journal.entries.get(step.id));
-        journal.delete(step.id);
-        this.left = true;
-        return;
-      default:
-        log.fatal({ step: step satisfies never }, 'unknown step');
-    }
-  }
-
-  /** What has not left for good under the same id is not forgotten over its successor. */
-  private intend(entry: JournalEntry): void {
-    const former = this.deps.journal.entries.get(entry.id);
-    if (former !== undefined && former.syspath !== entry.syspath) {
-      throw new Error(`${entry.syspath} has to wait until ${former.syspath} has left`);
-    }
-    this.deps.journal.put(entry);
-  }
-
-  /** Shows a node that lies in no grafted directory. */
-  private async show(id: string, node: NodeSpec): Promise<void> {
-    const former = this.deps.journal.entries.get(id)?.placeholder;
-    const bind = await this.attachment?.shown.show(node, this.deps.directory.openNode(node), former);
-    this.note(id, { placeholder: bind?.placeholder });
-    if (bind?.covers === undefined) return;
-    const facts = { seat: this.seat, container: this.attachment?.container.name, device: nodePath(node) };
-    this.deps.log.warn({ ...facts, covers: bind.covers }, 'shown over what stood there');
-  }
-
-  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'placeholder'>>): void {
-    const entry = this.deps.journal.entries.get(id);
-    if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
-  }
-
-  private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
-    const { log, audit, journal } = this.deps;
-    const entries = [...journal.entries.values()].filter(({ unit }) => unit === step.unit);
-    await onRecord(
-      audit,
-      { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
-      async () => {
-        const { revoked, left } = await revoke(step.nodes, this.attachment?.container.cgroup, standstillOf(this.seat));
-        const facts = { seat: this.seat, unit: step.unit, revoked };
-        if (left.length === 0 && !step.hard) {
-          log.info(facts, 'descriptors taken back');
-          return { revoked };
-        }
-        const usb = this.bindAnew(step, left);
-        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
-        return { revoked, left, anew: usb };
-      },
-      (outcome) => outcome,
-    );
-  }
-
-  private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
-    try {
-      return rebind(unit, nodes[0]?.class ?? 'input');
-    } catch (error) {
-      const why = (error as Error).message;
-      throw new Error(left.length === 0 ? why : `${left.join(', ')}: it moves when they let it go (${why})`);
-    }
-  }
-
-  /** One line for each node that was given or granted now; what merely changed its description is no binding. */
-  private logBindings(done: readonly Part[], started: bigint): void {
-    const numbers = numbersGiven(done);
-    if (numbers.size === 0) return;
-    for (const entry of this.deps.journal.entries.values()) {
-      if (entry.node === undefined || !numbers.has(numberText(entry.node.number))) continue;
-      const received = this.deps.receivedNs(entry.unit);
-      const ms = milliseconds(received ?? started);
-      if (received !== undefined) this.deps.measure('announce', ms / 1000);
-      this.deps.log.info(
-        {
-          ...this.place(),
-          device: nodePath(entry.node),
-          number: numberText(entry.node.number),
-          rule: entry.rule,
-          ms,
-          from: received === undefined ? 'reconciliation' : 'udev',
-        },
-        'bound',
-      );
-      this.tellOf('bound', entry);
-    }
-  }
-
-  private tellOf(kind: 'bound' | 'unbound', entry: JournalEntry | undefined): void {
-    if (entry?.node === undefined) return;
-    const container = this.attachment?.container.name;
-    this.deps.tell({ kind, seat: this.seat, container, device: nodePath(entry.node), rule: entry.rule });
-  }
-
-  private cgroup(): string {
-    if (this.attachment === undefined) throw new Error(`seat ${this.seat} has no container to grant anything to`);
-    return this.attachment.container.cgroup;
-  }
-
-  private announcer(): Announcer {
-    const announcer = this.attachment?.announcer;
-    if (announcer === undefined) throw new Error(`seat ${this.seat} has no container that listens`);
-    return announcer;
-  }
 }
-
-const milliseconds = (since: bigint): number => Number((process.hrtime.bigint() - since) / 1000n) / 1000;

@@ -1,0 +1,247 @@
+import type { Logger } from 'pino';
+import { type Audit, onRecord } from '../core/audit.js';
+import { numberText } from '../core/device.js';
+import type { Measure, Tell } from '../core/happening.js';
+import type { Part } from '../core/plan.js';
+import { nodeKey, nodePath } from '../core/state.js';
+import { isTidying, type JournalEntry, type NodeSpec, type Step } from '../core/step.js';
+import type { Announcer } from './announcer.js';
+import type { Attachment } from './attachment.js';
+import { deedOf, factsOf, numbersGiven } from './deeds.js';
+import type { Contents, SeatDirectory } from './directory.js';
+import { DeviceGone, type Grants } from './grants.js';
+import type { Journal } from './journal.js';
+import { standstillOf } from './layout.js';
+import { rebind } from './rebind.js';
+import { revoke } from './revoke.js';
+
+/** What it takes to execute steps for a seat. */
+export interface ExecutorDeps {
+  readonly log: Logger;
+  readonly directory: SeatDirectory;
+  readonly journal: Journal;
+  readonly grants: Grants;
+  readonly tell: Tell;
+  readonly audit: Audit;
+  readonly measure: Measure;
+  /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
+  readonly receivedNs: (unit: string) => bigint | undefined;
+}
+
+/** What a seat is served with: steps change it, plans are made from it. */
+export interface Hold {
+  /** On the container that has the devices now. */
+  attachment: Attachment | undefined;
+  /** What is in the seat's directory. */
+  seen: Contents;
+  /** Something left for good since this was last reset. */
+  left: boolean;
+}
+
+/** Executes the steps of a plan for one seat, and puts on record what they give and take. */
+export class Executor {
+  constructor(
+    private readonly seat: string,
+    private readonly deps: ExecutorDeps,
+    private readonly hold: Hold,
+  ) {}
+
+  /** What gives or takes is on record before it begins, and how it ended behind it. */
+  async perform(part: Part): Promise<void> {
+    const deed = deedOf(part, this.deps.journal.entries.values());
+    const close = deed && this.deps.audit({ ...deed, ...this.place() });
+    try {
+      if (part.what === 'come') for (const step of part.steps) await this.execute(step);
+      else await this.takeAway(part.steps);
+      close?.({ end: 'done' });
+    } catch (error) {
+      close?.({ end: error instanceof DeviceGone ? 'gone' : 'failed', error: (error as Error).message });
+      throw error;
+    }
+  }
+
+  /**
+   * Every step of a removal is tried, whatever became of the others: a container can keep its own directories from being
+   * tidied up, but by that no descriptor from being taken back. What lies about is a stray to the next run; what was not
+   * denied, told of and taken back is not forgotten.
+   */
+  private async takeAway(steps: readonly Step[]): Promise<void> {
+    const litter: Error[] = [];
+    const owed: Error[] = [];
+    for (const step of steps) {
+      if (step.step === 'forget' && owed.length > 0) break;
+      try {
+        await this.execute(step);
+      } catch (error) {
+        (isTidying(step) ? litter : owed).push(error as Error);
+      }
+    }
+    const [first] = [...owed, ...litter];
+    if (first !== undefined) throw first;
+  }
+
+  private place(): { seat: string; container: string | undefined } {
+    return { seat: this.seat, container: this.hold.attachment?.container.name };
+  }
+
+  private async execute(step: Step): Promise<void> {
+    const { directory, journal, grants, log } = this.deps;
+    switch (step.step) {
+      case 'intend':
+        this.intend(step.entry);
+        return;
+      case 'grant':
+        grants.grant(this.cgroup(), step.number, step.syspath);
+        return;
+      case 'deny':
+        grants.deny(this.cgroup(), step.number);
+        return;
+      case 'node':
+        directory.makeNode(step.node);
+        this.hold.seen.nodes.set(nodeKey(step.node), step.node);
+        return;
+      case 'show':
+        await this.show(step.id, step.node);
+        return;
+      case 'hide':
+        await this.hold.attachment?.shown.hide(step.name, step.placeholder);
+        return;
+      case 'unlink':
+        directory.removeNode(step.class, step.name);
+        this.hold.seen.nodes.delete(nodeKey(step));
+        this.hold.seen.links.delete(nodeKey(step));
+        return;
+      case 'link':
+        directory.makeLink(step.link);
+        this.hold.seen.links.set(nodeKey(step.link), step.link);
+        return;
+      case 'record':
+        directory.writeRecord(step.record);
+        this.hold.seen.records.set(step.record.id, step.record.text);
+        return;
+      case 'unrecord':
+        directory.removeRecord(step.id);
+        this.hold.seen.records.delete(step.id);
+        return;
+      case 'announce':
+        this.announcer().announce(step.action, step.entry);
+        // Of the entry as it is by now: showing a node has left a note in it. What was told to go and could not be taken
+        // back is told of again if it stays after all.
+        this.note(step.entry.id, {
+          knownTo: step.action === 'remove' ? undefined : this.hold.attachment?.container.key,
+        });
+        return;
+      case 'revoke':
+        await this.revoke(step);
+        return;
+      case 'forget':
+        this.tellOf('unbound', journal.entries.get(step.id));
+        journal.delete(step.id);
+        this.hold.left = true;
+        return;
+      default:
+        log.fatal({ step: step satisfies never }, 'unknown step');
+    }
+  }
+
+  /** What has not left for good under the same id is not forgotten over its successor. */
+  private intend(entry: JournalEntry): void {
+    const former = this.deps.journal.entries.get(entry.id);
+    if (former !== undefined && former.syspath !== entry.syspath) {
+      throw new Error(`${entry.syspath} has to wait until ${former.syspath} has left`);
+    }
+    this.deps.journal.put(entry);
+  }
+
+  /** Shows a node that lies in no grafted directory. */
+  private async show(id: string, node: NodeSpec): Promise<void> {
+    const former = this.deps.journal.entries.get(id)?.placeholder;
+    const bind = await this.hold.attachment?.shown.show(node, this.deps.directory.openNode(node), former);
+    this.note(id, { placeholder: bind?.placeholder });
+    if (bind?.covers === undefined) return;
+    const facts = { seat: this.seat, container: this.hold.attachment?.container.name, device: nodePath(node) };
+    this.deps.log.warn({ ...facts, covers: bind.covers }, 'shown over what stood there');
+  }
+
+  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'placeholder'>>): void {
+    const entry = this.deps.journal.entries.get(id);
+    if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
+  }
+
+  private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
+    const { log, audit, journal } = this.deps;
+    const entries = [...journal.entries.values()].filter(({ unit }) => unit === step.unit);
+    await onRecord(
+      audit,
+      { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
+      async () => {
+        const { revoked, left } = await revoke(
+          step.nodes,
+          this.hold.attachment?.container.cgroup,
+          standstillOf(this.seat),
+        );
+        const facts = { seat: this.seat, unit: step.unit, revoked };
+        if (left.length === 0 && !step.hard) {
+          log.info(facts, 'descriptors taken back');
+          return { revoked };
+        }
+        const usb = this.bindAnew(step, left);
+        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
+        return { revoked, left, anew: usb };
+      },
+      (outcome) => outcome,
+    );
+  }
+
+  private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
+    try {
+      return rebind(unit, nodes[0]?.class ?? 'input');
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new Error(left.length === 0 ? why : `${left.join(', ')}: it moves when they let it go (${why})`);
+    }
+  }
+
+  /** One line for each node that was given or granted now; what merely changed its description is no binding. */
+  logBindings(done: readonly Part[], started: bigint): void {
+    const numbers = numbersGiven(done);
+    if (numbers.size === 0) return;
+    for (const entry of this.deps.journal.entries.values()) {
+      if (entry.node === undefined || !numbers.has(numberText(entry.node.number))) continue;
+      const received = this.deps.receivedNs(entry.unit);
+      const ms = milliseconds(received ?? started);
+      if (received !== undefined) this.deps.measure('announce', ms / 1000);
+      this.deps.log.info(
+        {
+          ...this.place(),
+          device: nodePath(entry.node),
+          number: numberText(entry.node.number),
+          rule: entry.rule,
+          ms,
+          from: received === undefined ? 'reconciliation' : 'udev',
+        },
+        'bound',
+      );
+      this.tellOf('bound', entry);
+    }
+  }
+
+  private tellOf(kind: 'bound' | 'unbound', entry: JournalEntry | undefined): void {
+    if (entry?.node === undefined) return;
+    const container = this.hold.attachment?.container.name;
+    this.deps.tell({ kind, seat: this.seat, container, device: nodePath(entry.node), rule: entry.rule });
+  }
+
+  private cgroup(): string {
+    if (this.hold.attachment === undefined) throw new Error(`seat ${this.seat} has no container to grant anything to`);
+    return this.hold.attachment.container.cgroup;
+  }
+
+  private announcer(): Announcer {
+    const announcer = this.hold.attachment?.announcer;
+    if (announcer === undefined) throw new Error(`seat ${this.seat} has no container that listens`);
+    return announcer;
+  }
+}
+
+const milliseconds = (since: bigint): number => Number((process.hrtime.bigint() - since) / 1000n) / 1000;
