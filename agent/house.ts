@@ -85,12 +85,12 @@ export class House {
   adopt(policy: Policy): Set<string> {
     this.policy = policy;
     this.decide = decider(policy);
-    const known = policy.seats.flatMap(({ seat }) => this.containerOf(seat)?.cgroup ?? []);
-    // What a container has whose seat is another's now is taken back in order, and it is guarded until then.
-    const leaving = [...this.workers.values()].flatMap(({ cgroupInUse }) => cgroupInUse ?? []);
-    this.deps.grants.keep([...known, ...leaving]);
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
+    const known = policy.seats.map(({ seat }) => this.containerOf(seat));
+    // One that is no longer a seat's is guarded until what it has been given is taken back.
+    const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
+    this.deps.grants.keep([...known, ...former].flatMap((container) => container?.cgroup ?? []));
     this.verdicts.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
@@ -141,8 +141,7 @@ export class House {
   /** Another seat that has, or may still have, devices in a seat's container: it has to be done with it first. */
   occupantOf(seat: string): string | undefined {
     const container = this.containerOf(seat);
-    // Whoever is in it has found it free.
-    if (container === undefined || this.workers.get(seat)?.isIn(container) === true) return undefined;
+    if (container === undefined) return undefined;
     return [...this.workers].find(([other, worker]) => other !== seat && worker.occupies(container))?.[0];
   }
 

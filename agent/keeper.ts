@@ -33,6 +33,9 @@ export interface KeeperDeps {
 
 type Good = Extract<Loaded, { ok: true }>;
 
+/** A commit that git dies over is tried so often. */
+const mostTries = 5;
+
 /** The life of the policy: loaded, refused or adopted, kept for a cold start, and followed where its ref goes. */
 export class Keeper {
   private readonly subject = new Subject<Policy>();
@@ -42,6 +45,7 @@ export class Keeper {
   errors: readonly string[] = [];
   private active: Policy | undefined;
   private tried: string | undefined;
+  private diedOver: { readonly commit: string | undefined; readonly times: number } | undefined;
   /** Policies are taken one after the other: settles when the one that is being taken now is. */
   private turn: Promise<void> = Promise.resolve();
   /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
@@ -60,7 +64,7 @@ export class Keeper {
     try {
       await this.onRecord(undefined, async () => {
         const good = await this.read();
-        if (isUnconfirmed(trialFile, good.texts)) this.refuse(['the policy was on trial and nobody confirmed it'], '');
+        this.refuseUnconfirmed(good);
         await this.adopt(good.policy);
         this.keep(good);
       });
@@ -84,8 +88,10 @@ export class Keeper {
     return this.revision;
   }
 
-  private async take(force: boolean, confirmMs: number | undefined): Promise<void> {
+  /** `asked`: by somebody, who may take what was on trial and what nobody confirmed. */
+  private async take(force: boolean, confirmMs: number | undefined, asked = true): Promise<void> {
     const good = await this.read();
+    if (!asked) this.refuseUnconfirmed(good);
     this.refuseDangers(good.policy, force);
     this.errors = [];
     const former = this.trial?.former ?? this.active;
@@ -155,7 +161,7 @@ export class Keeper {
     return this.inTurn(async () => {
       const commit = await commitOf(this.deps.place);
       if (commit === undefined || commit === this.tried) return;
-      await this.onRecord(undefined, () => this.take(false, undefined));
+      await this.onRecord(undefined, () => this.take(false, undefined, false));
     });
   }
 
@@ -187,10 +193,22 @@ export class Keeper {
     try {
       return await loadPolicy(this.deps.place, this.tried);
     } catch (error) {
-      // Not the commit's fault: it is tried again.
-      if (error instanceof GitUnavailable) this.tried = undefined;
+      // Perhaps not the commit's fault: it is tried again, if not for ever.
+      if (error instanceof GitUnavailable && this.triesOver(this.tried) < mostTries) this.tried = undefined;
       throw error;
     }
+  }
+
+  /** How often git has died over a commit by now. */
+  private triesOver(commit: string | undefined): number {
+    const { diedOver } = this;
+    const times = diedOver !== undefined && diedOver.commit === commit ? diedOver.times + 1 : 1;
+    this.diedOver = { commit, times };
+    return times;
+  }
+
+  private refuseUnconfirmed({ texts }: Good): void {
+    if (isUnconfirmed(trialFile, texts)) this.refuse(['the policy was on trial and nobody confirmed it'], '');
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {

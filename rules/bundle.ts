@@ -1,7 +1,7 @@
 // Bundles the program into dist/hotseat: a start loads a few files there instead of several hundred. Part of `npm run build`.
 
-import { chmodSync, rmSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { chmodSync, readdirSync, rmSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { natives } from './package/dependencies.js';
 
@@ -10,8 +10,8 @@ const outdir = join(checkout, 'dist/hotseat');
 /** What runs in a process or a thread of its own is found beside whoever starts it. */
 const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/namespace-worker.ts'];
 
-rmSync(outdir, { recursive: true, force: true });
-await build({
+const { metafile } = await build({
+  metafile: true,
   absWorkingDir: checkout,
   entryPoints: programs.map((path) => join('agent', path)),
   outdir,
@@ -30,3 +30,7 @@ await build({
   banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
 });
 chmodSync(join(outdir, 'main.js'), 0o755);
+// What a program that still runs may yet load goes last.
+for (const name of readdirSync(outdir)) {
+  if (!(relative(checkout, join(outdir, name)) in metafile.outputs)) rmSync(join(outdir, name));
+}

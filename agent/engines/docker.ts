@@ -23,6 +23,7 @@ export const docker: Dialect = {
   engine: 'docker',
   program: 'dockerd',
   attachesOnce: false,
+  renames: true,
   paths: [
     [/^system\.slice$/, scope],
     [/^docker$/, plain],

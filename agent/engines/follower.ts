@@ -54,7 +54,7 @@ export class Follower implements Engine {
   /** Containers that have an init now. */
   list(): Container[] {
     const known = this.identities;
-    const anew = this.told;
+    const anew = this.told && this.dialect.renames;
     this.identities = new Map();
     this.told = false;
     this.problem = undefined;

@@ -17,6 +17,7 @@ export const lxc: Dialect = {
   engine: 'lxc',
   program: 'lxc-start',
   attachesOnce: true,
+  renames: false,
   paths: [[payload], ...userPaths([/\.(scope|service|slice)$/, payload])],
   identify: ({ init, cgroup }) => {
     const title = monitorTitle(init);
@@ -40,6 +41,7 @@ export const incus: Dialect = {
   engine: 'incus',
   program: 'incusd',
   attachesOnce: true,
+  renames: false,
   paths: [[payload]],
   identify: ({ init }) => {
     const title = monitorTitle(init);

@@ -11,6 +11,7 @@ const scope = /^machine-(.+)\.scope$/;
 
 /** What systemd-machined writes to the journal of a machine that starts or ends (sd-messages.h, SD_MESSAGE_MACHINE_*). */
 const events = journalStream(
+  '_SYSTEMD_UNIT=systemd-machined.service',
   'MESSAGE_ID=24d8d4452573402496068381a6312df2',
   'MESSAGE_ID=58432bd3bace477cb514b56381b8a758',
 );
@@ -23,6 +24,7 @@ export const nspawn: Dialect = {
   engine: 'nspawn',
   program: 'systemd-nspawn',
   attachesOnce: false,
+  renames: false,
   paths: [
     [/^machine\.slice$/, service],
     [/^machine\.slice$/, scope],

@@ -12,11 +12,18 @@ const scope = new RegExp(`^libpod-${id}(\\.scope)?$`);
 const split = new RegExp(`^libpod-payload-${id}$`);
 const pod = new RegExp(`^machine-libpod_pod_${id}\\.slice$`);
 
-/** What `podman events` reads, unless configured otherwise: the journal, also for users who may read it (libpod/events). */
-const journal = journalStream(...['start', 'died', 'pause', 'unpause'].map((event) => `PODMAN_EVENT=${event}`));
+/**
+ * What `podman events` reads, unless configured otherwise: the journal, also for users who may read it (libpod/events). Only
+ * of these users: anybody may write anything to the journal, but only as who they are (systemd.journal-fields(7)).
+ */
+const journal = (users: readonly (string | undefined)[]): EventStream =>
+  journalStream(
+    ...['start', 'died', 'pause', 'unpause'].map((event) => `PODMAN_EVENT=${event}`),
+    ...users.map((user) => `_UID=${user === undefined ? 0 : uidOf(user)}`),
+  );
 
 /** And the log in the runtime directory of a user who may not. */
-const logOf = (user: string): EventStream => fileStream(`/run/user/${uidOf(user)}/libpod/tmp/events`, 'events.log');
+const logOf = (user: string): EventStream => fileStream(`/run/user/${uidOf(user)}`, 'libpod/tmp/events', 'events.log');
 
 /**
  * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
@@ -27,6 +34,7 @@ export const podman: Dialect = {
   engine: 'podman',
   program: 'podman',
   attachesOnce: false,
+  renames: false,
   paths: [
     [/^machine\.slice$/, scope],
     [/^machine\.slice$/, pod, scope],
@@ -43,5 +51,5 @@ export const podman: Dialect = {
     }
     return { name, user: userOf(cgroup) };
   },
-  streams: (users) => [journal, ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
+  streams: (users) => [journal(users), ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
 };

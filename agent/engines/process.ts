@@ -40,15 +40,17 @@ export const parentOf = (pid: number): string | undefined =>
   /^PPid:\s*(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
 
 /**
- * Whether a program of this name runs outside all containers: the kernel keeps 15 bytes of a name (proc_pid_comm(5)), and
- * lists one pid for each pid namespace that a process is in.
+ * Whether a daemon of this name runs outside all containers: the kernel keeps 15 bytes of a name (proc_pid_comm(5)), and
+ * lists one pid for each pid namespace that a process is in. What Incus's daemon leaves behind for each container keeps its
+ * name when it is gone: LXC's monitor, and its own `incusd fork…`.
  */
 export const runs = (program: string): boolean =>
   namesIn('/proc').some(
     (pid) =>
       /^\d+$/.test(pid) &&
       readOptional(`/proc/${pid}/comm`)?.trim() === program.slice(0, 15) &&
-      /^NSpid:\s*\d+$/m.test(readOptional(`/proc/${pid}/status`) ?? ''),
+      /^NSpid:\s*\d+$/m.test(readOptional(`/proc/${pid}/status`) ?? '') &&
+      !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(readOptional(`/proc/${pid}/cmdline`) ?? ''),
   );
 
 /**

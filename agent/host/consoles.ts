@@ -30,8 +30,8 @@ export class Consoles {
   private blind: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   private again: NodeJS.Timeout | undefined;
-  /** How long the last look that failed has put off the next, ms; 0 after one that did not. */
-  private putOff = 0;
+  /** Consoles that could not be muted: why, and how long to wait before the next try, ms. */
+  private readonly failing = new Map<number, { readonly reason: string; readonly wait: number }>();
   /** Open descriptors by console. */
   private readonly held = new Map<number, number>();
   private wanted: 'mute' | 'open' | undefined;
@@ -56,9 +56,16 @@ export class Consoles {
     if (this.wanted === 'open') {
       return ["the host's consoles are open (host.yaml, console: open): what is typed at any seat also reaches them"];
     }
-    if (this.wanted !== 'mute' || this.blind === undefined) return [];
+    if (this.wanted !== 'mute') return [];
+    // A hang-up is over by then.
+    const open = [...this.failing].filter(([, { wait }]) => wait > 1000);
+    const leaks = open.map(([number, { reason }]) => `tty${number} could not be muted: ${reason}`);
+    if (this.blind === undefined) return leaks;
     const forHow = `${lookEvery / 1000} s`;
-    return [`the host's consoles are muted, but not watched (${this.blind}): a getty opens one for up to ${forHow}`];
+    return [
+      ...leaks,
+      `the host's consoles are muted, but not watched (${this.blind}): a getty opens one for up to ${forHow}`,
+    ];
   }
 
   /** Stops watching; the consoles stay as they are. */
@@ -67,7 +74,7 @@ export class Consoles {
     clearTimeout(this.again);
     this.timer = undefined;
     this.blind = undefined;
-    this.putOff = 0;
+    this.failing.clear();
     for (const path of [...this.watchers.keys()]) this.unwatch(path);
     for (const number of [...this.held.keys()]) this.release(number);
   }
@@ -75,7 +82,6 @@ export class Consoles {
   private look(): void {
     const before = this.blind;
     this.blind = undefined;
-    let failed = false;
     try {
       // Allocated consoles come and go in /dev as vcsN.
       this.watch('/dev', (name) => name?.startsWith('vcs') === true);
@@ -83,39 +89,45 @@ export class Consoles {
       if (existsSync(activeFile)) this.watch(activeFile);
       const numbers = allocated();
       for (const number of this.held.keys()) if (!numbers.includes(number)) this.release(number);
-      const muted = numbers.filter((number) => {
-        const done = this.tryMute(number);
-        failed ||= done === undefined;
-        return done;
-      });
+      for (const number of this.failing.keys()) if (!numbers.includes(number)) this.failing.delete(number);
+      const muted = numbers.filter((number) => this.tryMute(number));
       if (muted.length > 0) this.deps.log.info({ consoles: muted.map((number) => `tty${number}`) }, 'consoles muted');
     } catch (error) {
-      failed = true;
       this.deps.log.error({ err: error }, 'consoles could not be looked at');
     }
     if (this.blind !== undefined && this.blind !== before) {
       this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');
     }
-    this.lookAgainIf(failed);
+    this.planAnother();
     silenceSysrq(this.deps.log);
   }
 
   /** A hang-up takes a moment; what lasts longer is not asked for all the time. */
-  private lookAgainIf(failed: boolean): void {
+  private planAnother(): void {
     clearTimeout(this.again);
-    this.putOff = failed ? Math.min(this.putOff * 2 || lookAgain.first, lookAgain.longest) : 0;
-    if (failed) this.again = setTimeout(() => this.look(), this.putOff).unref();
+    if (this.failing.size === 0) return;
+    const wait = Math.min(...[...this.failing.values()].map((one) => one.wait));
+    this.again = setTimeout(() => {
+      for (const [number, one] of this.failing) {
+        this.failing.set(number, { ...one, wait: Math.min(one.wait * 2, lookAgain.longest) });
+      }
+      this.look();
+    }, wait).unref();
   }
 
-  /** One console that cannot be muted keeps no other from it: undefined. Otherwise whether it listened until now. */
-  private tryMute(number: number): boolean | undefined {
+  /** One console that cannot be muted keeps no other from it. Returns whether it listened until now. */
+  private tryMute(number: number): boolean {
     try {
-      return this.muteOne(number);
+      const listened = this.muteOne(number);
+      this.failing.delete(number);
+      return listened;
     } catch (error) {
+      const { wait } = this.failing.get(number) ?? { wait: lookAgain.first };
+      this.failing.set(number, { reason: (error as Error).message, wait });
       const facts = { console: `tty${number}`, err: error };
       if (isSysError(error, 'EIO')) this.deps.log.debug(facts, 'console is being hung up');
       else this.deps.log.error(facts, 'console could not be muted');
-      return undefined;
+      return false;
     }
   }
 

@@ -20,7 +20,7 @@ const pathOnly = 0o10000000; // O_PATH
 const closeOnExec = 0o2000000; // O_CLOEXEC
 const removeDirectory = 0x200; // AT_REMOVEDIR
 const noFollow = 0x100; // AT_SYMLINK_NOFOLLOW
-const resolve = { noMagicLinks: 0x02n, noSymlinks: 0x04n, beneath: 0x08n, inRoot: 0x10n }; // openat2(2)
+const resolve = { noXdev: 0x01n, noMagicLinks: 0x02n, noSymlinks: 0x04n, beneath: 0x08n, inRoot: 0x10n }; // openat2(2)
 
 /** What a directory entry is, not following links. Ids are host ids. */
 export interface EntryStat {
@@ -57,6 +57,13 @@ export function openAt(directory: number | undefined, path: string, flags: numbe
   const how = resolve.noSymlinks | (directory === undefined ? 0n : resolve.beneath);
   return openat2(directory ?? here, path, flags | constants.O_NOFOLLOW, how);
 }
+
+/**
+ * A descriptor of a directory below another, found without following a link and without leaving that file system, so that
+ * whoever owns it cannot have us wait for one of their own making. Nothing can be done with it but to look at it.
+ */
+export const openWithin = (directory: number, path: string): number =>
+  openat2(directory, path, pathOnly | constants.O_DIRECTORY, resolve.beneath | resolve.noSymlinks | resolve.noXdev);
 
 /** A descriptor of a process's root directory. */
 export const openRoot = (pid: number): number =>

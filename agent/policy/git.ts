@@ -34,7 +34,7 @@ const environment = {
   GIT_TERMINAL_PROMPT: '0',
 };
 
-/** git could not be run to its end, which says nothing about the repository: another time it may answer. */
+/** git did not come to its end, which need not be the repository's fault: another time it may. */
 export class GitUnavailable extends Error {
   override name = 'GitUnavailable';
 }
@@ -138,5 +138,5 @@ async function git(repository: string, command: readonly string[], input = '', m
   const said = Buffer.from(result.stderr).toString('utf8').trim().split('\n')[0] ?? '';
   const why = result.timedOut ? `took longer than ${limits.timeoutMs} ms` : said || result.shortMessage;
   const message = `git ${command[0]} in ${repository}: ${why}`;
-  throw result.exitCode === undefined ? new GitUnavailable(message) : new Error(message);
+  throw result.exitCode === undefined && !result.isMaxBuffer ? new GitUnavailable(message) : new Error(message);
 }

@@ -107,6 +107,12 @@ export class Attachment {
     this.announcer?.close();
   }
 
+  /** Nothing is announced any more. */
+  silence(): void {
+    this.announcer?.close();
+    this.announcer = undefined;
+  }
+
   private async speak(now: Container, as: Announcer['as'], foundGrafted: boolean, audience: Audience): Promise<void> {
     if (this.announcer?.as === as) return;
     const former = this.announcer;

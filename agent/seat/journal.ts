@@ -1,13 +1,18 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JournalEntry } from '../core/step.js';
+import { readOptional } from '../kernel/read.js';
+
+/** Where the key of the container is; no id of a device. */
+const containerFile = 'container';
 
 /**
- * One small file for each device of a seat, root-only and outside every graft. It is what survives a crash: what was
- * about to be given, what was announced to which container, and the properties that a later removal needs.
+ * One small file for each device of a seat, root-only and outside every graft. It is what survives a crash: which
+ * container has the devices, what was about to be given, what was announced to which container, and the properties that a later removal needs.
  */
 export class Journal {
   private readonly known = new Map<string, JournalEntry>();
+  private key: string | undefined;
 
   /** `directory`: of this seat alone; made when missing. Files that cannot be read are reported and left out. */
   constructor(
@@ -15,8 +20,10 @@ export class Journal {
     damaged: (file: string, error: Error) => void,
   ) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    this.key = readOptional(join(directory, containerFile));
     for (const name of readdirSync(directory)) {
       const file = join(directory, name);
+      if (name === containerFile) continue;
       if (!name.endsWith('.json')) {
         rmSync(file);
         continue;
@@ -31,21 +38,37 @@ export class Journal {
     }
   }
 
+  /** Key of the container that has been given what is in here, or may have been. */
+  get container(): string | undefined {
+    return this.key;
+  }
+
+  /** On record before anything is given to a container, and until it has nothing any more. */
+  setContainer(key: string | undefined): void {
+    const file = join(this.directory, containerFile);
+    if (key === undefined) rmSync(file, { force: true });
+    else this.write(file, key);
+    this.key = key;
+  }
+
   get entries(): ReadonlyMap<string, JournalEntry> {
     return this.known;
   }
 
-  /** Written whole or not at all (rename(2)). */
   put(entry: JournalEntry): void {
-    const file = this.file(entry.id);
-    writeFileSync(`${file}.new`, JSON.stringify(entry), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    this.write(this.file(entry.id), JSON.stringify(entry));
     this.known.set(entry.id, entry);
   }
 
   delete(id: string): void {
     rmSync(this.file(id), { force: true });
     this.known.delete(id);
+  }
+
+  /** Whole or not at all (rename(2)). */
+  private write(file: string, text: string): void {
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
   }
 
   private file(id: string): string {

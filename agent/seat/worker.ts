@@ -59,6 +59,8 @@ export class SeatWorker {
   private problem: string | undefined;
   /** What cannot leave and who holds it, in words. */
   private blocked: string | undefined;
+  /** Name of a former container that has something yet. */
+  private leaving: string | undefined;
   private blockedTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -81,19 +83,9 @@ export class SeatWorker {
     this.containers = containers;
   }
 
-  /** Whether this seat is served in this run of a container now. */
-  isIn({ key }: Container): boolean {
-    return this.hold.attachment?.container.key === key;
-  }
-
   /** Whether a container has, or may still have, anything of this seat. */
   occupies({ key }: Container): boolean {
-    return this.occupied().has(key);
-  }
-
-  /** The group of the container that has what this seat has. */
-  get cgroupInUse(): string | undefined {
-    return this.hold.attachment?.container.cgroup;
+    return this.deps.journal.container === key;
   }
 
   /** Runs soon; the promise settles when the run that takes this trigger into account is over. */
@@ -159,11 +151,16 @@ export class SeatWorker {
   } {
     return {
       container: this.container,
-      problem: this.problem ?? this.blocked ?? this.hold.attachment?.mute,
+      problem: this.problem ?? this.blockedBy() ?? this.hold.attachment?.mute,
       deaf: this.hold.attachment?.deaf ?? [],
       udev: this.hold.attachment?.udev,
       entries: [...this.deps.journal.entries.values()],
     };
+  }
+
+  private blockedBy(): string | undefined {
+    if (this.blocked === undefined || this.leaving === undefined) return this.blocked;
+    return `${this.blocked}: stop it, or container ${this.leaving}, which is no longer this seat's`;
   }
 
   /** Nothing is taken away: a stopped agent leaves every binding as it is. */
@@ -229,6 +226,7 @@ export class SeatWorker {
       this.stale = false;
     }
     const former = this.former();
+    if (former === undefined) this.leaving = undefined;
     if (former !== undefined && !(await this.leave(former, keep))) return;
     const ready = await this.attachContainer().then(
       () => true,
@@ -247,22 +245,20 @@ export class SeatWorker {
     const done: Part[] = [];
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
-      if (part.what === 'come' && !(ready && this.deps.mayHave(part.unit))) continue;
+      if (part.what === 'come' && !(ready && this.isInPlace() && this.deps.mayHave(part.unit))) continue;
       await this.executor.perform(part).then(() => done.push(part), keep);
     }
     this.executor.logBindings(done, started);
   }
 
-  /** Keys of the containers that were given anything and may still have it. */
-  private occupied(): ReadonlySet<string | undefined> {
-    const told = [...this.deps.journal.entries.values()].map(({ knownTo }) => knownTo);
-    return new Set([this.hold.attachment?.container.key, ...told]);
+  /** Whether what is given now is given to the container that shall have it: the policy may be another by now. */
+  private isInPlace(): boolean {
+    return this.hold.attachment?.container.key === this.container?.key;
   }
 
   /** A container that runs on and is no longer this seat's: it got another name, or the policy names another one. */
   private former(): Container | undefined {
-    const keys = this.occupied();
-    return this.containers.find(({ key }) => key !== this.container?.key && keys.has(key));
+    return this.containers.find((other) => this.occupies(other) && other.key !== this.container?.key);
   }
 
   /**
@@ -270,36 +266,64 @@ export class SeatWorker {
    * nothing any more: before that, nobody else gets any of it.
    */
   private async leave(former: Container, keep: (error: unknown) => void): Promise<boolean> {
-    const { directory, namespaces, log, tell } = this.deps;
-    const nothing: DesiredSeat = { devices: [], unknown: [] };
-    if (this.hold.attachment?.container.key !== former.key) {
-      this.hold.attachment?.close();
-      this.hold.attachment = new Attachment(former, this.seat, directory.path, this.deps);
+    const { directory, namespaces, journal, log, tell } = this.deps;
+    const attachment = this.attach(former);
+    if (attachment.announcer === undefined) {
       const all = graftsOf(nodeClasses);
       const missing = missingGrafts(former.pid, directory.path, all);
       const there = all.filter((graft) => !missing.includes(graft));
-      await this.hold.attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
+      await attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
-    const blocked = this.findBlocked(nothing);
-    for (const part of parts(nothing, { ...this.actual(), blocked })) await this.executor.perform(part).catch(keep);
-    if (this.deps.journal.entries.size > 0) return false;
-    // Denied and taken back, it can do nothing with what it sees there: one that cannot be unmounted holds nobody up.
+    if ((await this.takeAll(keep)) > 0) {
+      // What cannot be told of anything loses it all the same.
+      attachment.silence();
+      await this.takeAll(keep);
+    }
+    this.leaving = journal.entries.size > 0 ? former.name : undefined;
+    if (this.leaving !== undefined) return false;
     const facts = { seat: this.seat, container: former.name };
-    await namespaces
-      .unmount(former.pid, graftsIn(former.pid, [directory.path]))
-      .catch((error: unknown) => log.warn({ ...facts, err: error }, 'its grafts could not be unmounted'));
-    log.info(facts, 'container is another’s now');
+    const grafts = (): string[] => graftsIn(former.pid, [directory.path]);
+    await namespaces.unmount(former.pid, grafts()).catch((error: unknown) => {
+      log.warn({ ...facts, err: error }, 'its grafts could not be unmounted');
+    });
+    log.info(facts, 'container is no longer the seat’s');
     tell({ kind: 'container', ...facts, state: 'went' });
-    this.detach();
+    // One that has kept a way to see what the seat gets from now on stays guarded.
+    this.detach(grafts().length === 0);
     this.hold.left = true;
     return true;
   }
 
-  private detach(): void {
+  /** Takes away what can be; returns how much of it failed. */
+  private async takeAll(keep: (error: unknown) => void): Promise<number> {
+    const nothing: DesiredSeat = { devices: [], unknown: [] };
+    const blocked = this.findBlocked(nothing);
+    let failures = 0;
+    for (const part of parts(nothing, { ...this.actual(), blocked })) {
+      await this.executor.perform(part).catch((error: unknown) => {
+        failures += 1;
+        keep(error);
+      });
+    }
+    return failures;
+  }
+
+  private attach(container: Container): Attachment {
+    const { directory, journal } = this.deps;
+    if (this.hold.attachment?.container.key === container.key) return this.hold.attachment;
+    this.hold.attachment?.close();
+    journal.setContainer(container.key);
+    this.hold.attachment = new Attachment(container, this.seat, directory.path, this.deps);
+    return this.hold.attachment;
+  }
+
+  /** `free`: it shall be as if it had never been a seat's. */
+  private detach(free = true): void {
     if (this.hold.attachment === undefined) return;
-    this.deps.grants.drop(this.hold.attachment.container.cgroup);
+    if (free) this.deps.grants.drop(this.hold.attachment.container.cgroup);
     this.hold.attachment.close();
     this.hold.attachment = undefined;
+    this.deps.journal.setContainer(undefined);
   }
 
   private audienceOf(key: string): Audience {
@@ -316,11 +340,10 @@ export class SeatWorker {
       this.detach();
     }
     if (container === undefined) return;
-    if (this.hold.attachment === undefined) {
-      this.hold.attachment = new Attachment(container, this.seat, this.deps.directory.path, this.deps);
-      this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
-    }
-    await this.hold.attachment.ensure(container, this.grafts, this.audienceOf(container.key));
+    const came = this.hold.attachment === undefined;
+    const attachment = this.attach(container);
+    if (came) this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
+    await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 
   /** A container that started on top of its grafts has read everything from there; it needs no announcements. */

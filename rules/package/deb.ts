@@ -63,8 +63,8 @@ const unwanted = (name: string): boolean =>
     name,
   ) ||
   /(^|\/)(\.[^/]+|Makefile|CHANGELOG.*|config\.gypi|package-lock\.json)(\/|$)/.test(name) ||
-  // RxJS for bundlers: Node takes `cjs`. Programs for a package's own authors.
-  /^(dist\/(esm|esm5|types|bundles)\/|bin\.m?js$|cnoke\.cjs$|src\/koffi\/src\/trampolines\.cjs$)/.test(name);
+  // Programs for a package's own authors.
+  /^(bin\.m?js$|cnoke\.cjs$|src\/koffi\/src\/trampolines\.cjs$)/.test(name);
 
 const gzip = (content: string): Buffer => gzipSync(content, { level: 9 });
 

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
 import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
+import { trialFile } from '../../agent/policy/trial.js';
 import { unshared } from './unshared.js';
 
 // With a /var/lib of its own, where the agent keeps what it has to know after a boot.
@@ -84,6 +85,8 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
 test('a commit that git died over is tried again; one that is refused is not', async () => {
   const git = (...words: string[]) =>
     execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', ...words], { stdio: 'ignore' });
+  // What the test above left on trial is no matter of this one.
+  rmSync(trialFile);
   write('left', 'right');
   git('init', '-q', '-b', 'main');
   git('add', '.');
@@ -92,16 +95,10 @@ test('a commit that git died over is tried again; one that is refused is not', a
   const one = keeper(async () => {
     taken += 1;
   }, 'refs/heads/main');
-  const real = '/run/git';
-  copyFileSync('/usr/bin/git', real);
-  chmodSync(real, 0o755);
-  // As if memory had run out: what it is asked for is known, and it dies over the answer.
-  const dying = '/run/dying';
-  writeFileSync(dying, `#!/bin/sh\ncase "$*" in *ls-tree*) kill -9 $$ ;; esac\nexec ${real} "$@"\n`, { mode: 0o755 });
-  execFileSync('mount', ['--bind', dying, '/usr/bin/git']);
-  await assertRejects(one.follow());
-  assert.match(one.errors.join(), /git ls-tree in .*SIGKILL/);
-  execFileSync('umount', ['/usr/bin/git']);
+  await whileGitDies(async () => {
+    await assertRejects(one.follow());
+    assert.match(one.errors.join(), /git ls-tree in .*SIGKILL/);
+  });
   await one.follow();
   assert.is(taken, 1);
   assert.equal(one.errors, []);
@@ -113,6 +110,43 @@ test('a commit that git died over is tried again; one that is refused is not', a
   assert.is(taken, 1);
   assert.ok(one.errors.length > 0);
 });
+
+test('what was on trial when the PC went off is not taken later either, unless somebody asks for it', async () => {
+  let taken = 0;
+  const install = async () => {
+    taken += 1;
+  };
+  write('left', 'right');
+  execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qam', 'good again']);
+  const before = keeper(install, 'refs/heads/main');
+  await before.begin();
+  write('third');
+  execFileSync('git', ['-C', policies, 'add', '.']);
+  execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'on trial']);
+  await before.reload(false, 600_000);
+  taken = 0;
+  const after = keeper(install, 'refs/heads/main');
+  await whileGitDies(() => after.begin());
+  assert.is(taken, 1, 'the one that was good last');
+  await assertRejects(after.follow());
+  assert.match(after.errors.join(), /on trial and nobody confirmed it/);
+  await after.follow();
+  assert.is(taken, 1);
+  await after.reload(false);
+  assert.is(taken, 2);
+});
+
+/** As if memory had run out: git knows what it is asked for, and dies over the answer. */
+async function whileGitDies(act: () => Promise<void>): Promise<void> {
+  const real = '/run/git';
+  copyFileSync('/usr/bin/git', real);
+  chmodSync(real, 0o755);
+  const dying = '/run/dying';
+  writeFileSync(dying, `#!/bin/sh\ncase "$*" in *ls-tree*) kill -9 $$ ;; esac\nexec ${real} "$@"\n`, { mode: 0o755 });
+  execFileSync('mount', ['--bind', dying, '/usr/bin/git']);
+  await act();
+  execFileSync('umount', ['/usr/bin/git']);
+}
 
 async function assertRejects(promise: Promise<unknown>): Promise<void> {
   const [{ status }] = (await Promise.allSettled([promise])) as [PromiseSettledResult<unknown>];

@@ -155,6 +155,27 @@ const grafts = ({ pid }: Container) =>
   mountPoints(pid).filter(({ target }) => target === '/dev/input' || target === '/run/udev').length;
 const guarded = ({ cgroup }: Container) => map.read().some(({ cgroup: id }) => id === cgroupId(cgroup));
 
+test('what is given is given to the container that shall have it by then', async () => {
+  const [first, second] = [await container('first'), await container('second')];
+  const worker = agent();
+  deeds.length = 0;
+  worker.want(
+    () => {
+      worker.serve(second, containers);
+      return raw;
+    },
+    graftsOf(['input']),
+  );
+  worker.serve(first, containers);
+  await worker.trigger();
+  assert.equal(deeds, []);
+  await serve(worker, raw, second);
+  assert.is(shownIn(first), 0);
+  assert.is(shownIn(second), 1);
+  await serve(worker, nothing, undefined);
+  await worker.close();
+});
+
 /** Netlink groups of uevents: what the kernel says, and what udevd does (systemd, sd-device's device-monitor.c). */
 const [kernelsGroup, udevdsGroup] = [1, 2];
 

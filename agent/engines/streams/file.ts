@@ -1,32 +1,44 @@
-import { type Stats, statSync, watch } from 'node:fs';
+import { closeSync, fstatSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { Observable } from 'rxjs';
+import { openAt, openWithin } from '../../kernel/fs.js';
 import type { EventStream, Word } from './stream.js';
 
-/** A watch ends with its directory, and nobody tells: looked for this often, ms. */
-const lookEvery = 30_000;
-
 /**
- * Events that are appended to a file in a directory (which may be put aside for a new one). It may be an ordinary user's:
- * it is never opened.
+ * Events that are appended to a file (which may be put aside for a new one) in a directory of an ordinary user's: `path`
+ * below `base`, which is the root of a file system that the system mounted. It is watched, and never read. A watch ends
+ * with its directory, and nobody tells: looked for every `lookEvery` ms.
  */
-export const fileStream = (directory: string, name: string): EventStream => ({
-  place: join(directory, name),
+export const fileStream = (base: string, path: string, name: string, lookEvery = 30_000): EventStream => ({
+  place: join(base, path, name),
   words: new Observable<Word>((subscriber) => {
-    const same = (a: Stats | undefined, b: Stats | undefined) => a?.ino === b?.ino && a?.dev === b?.dev;
-    const watched = statSync(directory);
-    const watcher = watch(directory, { persistent: false }, (_event, changed) => {
+    const watched = open(base, path);
+    subscriber.add(() => closeSync(watched));
+    const watcher = watch(`/proc/self/fd/${watched}`, { persistent: false }, (_event, changed) => {
       if (changed === name) subscriber.next('word');
     });
+    subscriber.add(() => watcher.close());
     watcher.on('error', (error) => subscriber.error(error));
     const look = setInterval(() => {
-      const now = statSync(directory, { throwIfNoEntry: false });
-      if (!same(watched, now)) subscriber.error(new Error(`${directory} is gone`));
+      try {
+        const now = open(base, path);
+        const same = fstatSync(now).ino === fstatSync(watched).ino;
+        closeSync(now);
+        if (!same) subscriber.error(new Error('its directory was replaced'));
+      } catch (error) {
+        subscriber.error(error);
+      }
     }, lookEvery).unref();
+    subscriber.add(() => clearInterval(look));
     subscriber.next('listening');
-    return () => {
-      clearInterval(look);
-      watcher.close();
-    };
   }),
 });
+
+function open(base: string, path: string): number {
+  const root = openAt(undefined, base);
+  try {
+    return openWithin(root, path);
+  } finally {
+    closeSync(root);
+  }
+}

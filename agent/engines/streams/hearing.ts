@@ -1,4 +1,4 @@
-import { defer, retry, type Subscription, tap, throwError, timeout, timer } from 'rxjs';
+import { defer, retry, Subject, type Subscription, tap, throttleTime, throwError, timeout, timer } from 'rxjs';
 import type { EventStream, Word } from './stream.js';
 
 /** A stream as it is now. */
@@ -12,6 +12,8 @@ export interface Heard {
 
 /** Waits before a stream is opened again, ms: first, and the longest; each is twice the one before. */
 const again = { first: 1000, longest: 30_000 };
+/** Whoever talks without end has us look this often, ms: a word is a hint and no more. */
+const atMostEvery = 200;
 /** It has recovered when it was listened to for this long, ms. */
 const healthy = 30_000;
 
@@ -22,15 +24,19 @@ export class Hearing {
     { subscription: Subscription; reason: string | undefined; words: number }
   >();
 
+  private readonly hints = new Subject<void>();
+
   /**
-   * `heard` is called for every word; `changed` when a stream is listened to, or no longer, with the reason; `patience`:
+   * `heard` is called when something was said; `changed` when a stream is listened to, or no longer, with the reason; `patience`:
    * longest that an engine may take to let us listen, ms.
    */
   constructor(
-    private readonly heard: () => void,
+    heard: () => void,
     private readonly changed: (place: string, reason: string | undefined) => void,
     private readonly patience = 10_000,
-  ) {}
+  ) {
+    this.hints.pipe(throttleTime(atMostEvery, undefined, { leading: true, trailing: true })).subscribe(heard);
+  }
 
   /** Listens to these from now on, and to no others. */
   attend(streams: readonly EventStream[]): void {
@@ -72,7 +78,7 @@ export class Hearing {
       if (word === 'listening') say(undefined);
       else state.words += 1;
       // Before it was listened to, something may have happened as well.
-      this.heard();
+      this.hints.next();
     };
     const entry = Object.assign(state, {
       subscription: stream

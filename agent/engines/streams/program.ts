@@ -6,6 +6,9 @@ import type { EventStream, Word } from './stream.js';
 /** What is kept of what a program says is wrong, characters. */
 const lastWords = 300;
 
+/** A program that says nothing and has lived this long listens, ms: one that cannot ends at once. */
+const settled = 1000;
+
 /** The events that a program prints until it is told to stop. It dies with the agent, however that dies (setpriv(1)). */
 export const programStream = (program: string, ...words: readonly string[]): EventStream => ({
   place: [program, ...words].join(' '),
@@ -19,18 +22,32 @@ export const programStream = (program: string, ...words: readonly string[]): Eve
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { PATH: process.env['PATH'], LC_ALL: 'C' },
     });
+    child.on('error', (error) => subscriber.error(error));
+    // One that could not be started has no pid, and no pipes.
+    if (child.pid === undefined) return;
+    let listening: NodeJS.Timeout | undefined = setTimeout(() => isUp(), settled).unref();
+    const isUp = (): void => {
+      if (listening === undefined) return;
+      clearTimeout(listening);
+      listening = undefined;
+      subscriber.next('listening');
+    };
     let complaint = '';
-    child.on('spawn', () => subscriber.next('listening'));
-    child.stdout.on('data', () => subscriber.next('word'));
+    child.stdout.on('data', () => {
+      isUp();
+      subscriber.next('word');
+    });
     child.stderr.on('data', (said: Buffer) => {
       complaint = `${complaint}${said}`.slice(-lastWords);
     });
-    child.on('error', (error) => subscriber.error(error));
     child.on('close', (code, signal) => {
       const why = complaint.trim().replace(/\s+/g, ' ');
       subscriber.error(new Error(`${program} ended (${code ?? signal})${why === '' ? '' : `: ${why}`}`));
     });
-    return () => child.kill('SIGKILL');
+    return () => {
+      clearTimeout(listening);
+      child.kill('SIGKILL');
+    };
   }),
 });
 
