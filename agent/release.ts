@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import type { Logger } from 'pino';
+import { type Logger, pino } from 'pino';
 import { permitted } from './control/permission.js';
 import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
@@ -35,7 +35,8 @@ import { DeviceTable } from './udev/table.js';
  * the keyboards to the consoles. For an uninstallation, and refused while the agent runs. Each part is tried whatever
  * became of the others; what failed is returned, in words.
  */
-export async function release(log: Logger): Promise<string[]> {
+export async function release(): Promise<string[]> {
+  const log = pino({ name: 'hotseat', level: 'warn' }, pino.destination({ dest: 2, sync: true }));
   if (await listens(controlSocket)) throw new Error('the agent is running: systemctl stop hotseat comes first');
   const failed: string[] = [];
   const attempt = async (what: string, action: () => void | Promise<void>): Promise<void> => {

@@ -8,8 +8,8 @@ export const release: Verb = {
   examples: [{ line: 'release', help: 'after systemctl stop hotseat: devices, consoles and containers are as before' }],
   run: async (): Promise<ExitCode> => {
     if (process.getuid?.() !== 0) throw new Error('giving devices back needs root');
-    const [{ pino }, { release: giveBack }] = await Promise.all([import('pino'), import('../release.js')]);
-    const failed = await giveBack(pino({ name: 'hotseat', level: 'warn' }, pino.destination({ dest: 2, sync: true })));
+    const { release: giveBack } = await import('../release.js');
+    const failed = await giveBack();
     for (const line of failed) console.error(`hotseat release: ${line}`);
     return failed.length > 0 ? 2 : 0;
   },
