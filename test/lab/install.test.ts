@@ -246,7 +246,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
   assert.is(left.length, 1, `${stdout}\n${stderr}`);
   assert.match(
     left[0] ?? '',
-    /^hotseat release: seats: left: \/dev\/dri\/\w+ and \/dev\/dri\/\w+ cannot leave: held by Xorg \(pid \d+\)$/,
+    /^hotseat release: seats: left: \/dev\/dri\/\w+ and \/dev\/dri\/\w+ cannot leave: held by Xorg \(pid \d+\): stop it, or container left, which is no longer this seat's$/,
   );
   assert.equal(await xinput(lab, 'left'), [], 'an Xorg that runs on is told that they went');
   assert.match(await keyboardMode(), /unicode/i);
