@@ -139,8 +139,7 @@ export class House {
   }
 
   /** Another seat that has, or may still have, devices in a seat's container: it has to be done with it first. */
-  occupantOf(seat: string): string | undefined {
-    const container = this.containerOf(seat);
+  occupantOf(seat: string, container = this.containerOf(seat)): string | undefined {
     if (container === undefined) return undefined;
     return [...this.workers].find(([other, worker]) => other !== seat && worker.occupies(container))?.[0];
   }
@@ -198,7 +197,7 @@ export class House {
       (accounts) => desiredSeat(grantees, accounts, presentation),
       policy === undefined ? [] : graftsOf(this.classes(policy)),
     );
-    worker.serve(this.occupantOf(seat) === undefined ? container : undefined, this.containers);
+    worker.serve(this.occupantOf(seat, container) === undefined ? container : undefined, this.containers);
     return worker;
   }
 

@@ -24,7 +24,7 @@ const { metafile } = await build({
   target: 'node20.19',
   sourcemap: true,
   external: [...natives],
-  // Node's own condition would take the whole of it, of which we use a tenth.
+  // Node's own condition names its CommonJS build, of which nothing can be left out.
   alias: { rxjs: join(checkout, 'node_modules/rxjs/dist/esm/index.js') },
   // What a CommonJS package inside requires of Node.
   banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },

@@ -114,31 +114,23 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     gauge('hotseat_policy_errors', 'What is wrong with the policy that was looked at last.', [
       one(status.policyErrors.length),
     ]),
-    counter('hotseat_udev_events_total', "udevd's messages.", udev.events),
-    counter(
-      'hotseat_udev_overruns_total',
-      'Times that messages of udevd were lost, and everything read anew.',
-      udev.overruns,
-    ),
-    counter('hotseat_udev_restarts_total', 'Times that the udev process was started again.', udev.restarts),
+    counter('hotseat_udev_events_total', "udevd's messages.", [one(udev.events)]),
+    counter('hotseat_udev_overruns_total', 'Times that messages of udevd were lost, and everything read anew.', [
+      one(udev.overruns),
+    ]),
+    counter('hotseat_udev_restarts_total', 'Times that the udev process was started again.', [one(udev.restarts)]),
     gauge(
       'hotseat_engine_listening',
       "Whether an engine's own events are heard.",
       status.engines.map(({ engine, place, reason }) => one(reason === undefined ? 1 : 0, { engine, place })),
     ),
-    {
-      name: 'hotseat_engine_events_total',
-      type: 'counter',
-      help: 'What engines have said of themselves, each a reason to look at their containers.',
-      samples: status.engines.map(({ engine, place, words }) => one(words, { engine, place })),
-    },
-    {
-      name: 'hotseat_audit_records_total',
-      type: 'counter',
-      help: 'Deeds on record, by how they ended.',
-      samples: records,
-    },
-    counter('hotseat_audit_failures_total', 'Lines of the audit trail that could not be written.', trail.lost),
+    counter(
+      'hotseat_engine_events_total',
+      'What engines have said of themselves, each a reason to look at their containers.',
+      status.engines.map(({ engine, place, words }) => one(words, { engine, place })),
+    ),
+    counter('hotseat_audit_records_total', 'Deeds on record, by how they ended.', records),
+    counter('hotseat_audit_failures_total', 'Lines of the audit trail that could not be written.', [one(trail.lost)]),
     ...counted,
   ];
 }
@@ -150,9 +142,11 @@ const gauge = (name: string, help: string, samples: readonly Sample[]): Family =
   help,
   samples,
 });
-const counter = (name: string, help: string, value: number): Family => ({
-  ...{ name, type: 'counter', help },
-  samples: [one(value)],
+const counter = (name: string, help: string, samples: readonly Sample[]): Family => ({
+  name,
+  type: 'counter',
+  help,
+  samples,
 });
 const histogram = (name: string, help: string, counted: Histogram): Family => ({
   ...{ name, type: 'histogram', help },

@@ -103,12 +103,8 @@ export class Attachment {
       this.deps.log.warn({ seat, container: container.name, names }, 'not in the container: root instead');
   }
 
-  close(): void {
-    this.announcer?.close();
-  }
-
   /** Nothing is announced any more. */
-  silence(): void {
+  close(): void {
     this.announcer?.close();
     this.announcer = undefined;
   }

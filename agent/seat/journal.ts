@@ -8,7 +8,8 @@ const containerFile = 'container';
 
 /**
  * One small file for each device of a seat, root-only and outside every graft. It is what survives a crash: which
- * container has the devices, what was about to be given, what was announced to which container, and the properties that a later removal needs.
+ * container has the devices, what was about to be given, what was announced to which container, and the properties that a
+ * later removal needs.
  */
 export class Journal {
   private readonly known = new Map<string, JournalEntry>();

@@ -59,8 +59,6 @@ export class SeatWorker {
   private problem: string | undefined;
   /** What cannot leave and who holds it, in words. */
   private blocked: string | undefined;
-  /** Name of a former container that has something yet. */
-  private leaving: string | undefined;
   private blockedTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -159,8 +157,9 @@ export class SeatWorker {
   }
 
   private blockedBy(): string | undefined {
-    if (this.blocked === undefined || this.leaving === undefined) return this.blocked;
-    return `${this.blocked}: stop it, or container ${this.leaving}, which is no longer this seat's`;
+    const former = this.former();
+    if (this.blocked === undefined || former === undefined) return this.blocked;
+    return `${this.blocked}: stop it, or container ${former.name}, which is no longer this seat's`;
   }
 
   /** Nothing is taken away: a stopped agent leaves every binding as it is. */
@@ -226,7 +225,6 @@ export class SeatWorker {
       this.stale = false;
     }
     const former = this.former();
-    if (former === undefined) this.leaving = undefined;
     if (former !== undefined && !(await this.leave(former, keep))) return;
     const ready = await this.attachContainer().then(
       () => true,
@@ -276,11 +274,10 @@ export class SeatWorker {
     }
     if ((await this.takeAll(keep)) > 0) {
       // What cannot be told of anything loses it all the same.
-      attachment.silence();
+      attachment.close();
       await this.takeAll(keep);
     }
-    this.leaving = journal.entries.size > 0 ? former.name : undefined;
-    if (this.leaving !== undefined) return false;
+    if (journal.entries.size > 0) return false;
     const facts = { seat: this.seat, container: former.name };
     const grafts = (): string[] => graftsIn(former.pid, [directory.path]);
     await namespaces.unmount(former.pid, grafts()).catch((error: unknown) => {

@@ -38,6 +38,9 @@ function keeper(install: () => Promise<void>, ref?: string): Keeper {
   return new Keeper(deps as unknown as KeeperDeps);
 }
 
+const git = (...words: string[]) =>
+  execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', ...words], { stdio: 'ignore' });
+
 function write(...seats: string[]): void {
   for (const seat of seats) {
     const text = { seat, container: { engine: 'lxc', name: seat }, devices: [] };
@@ -83,8 +86,6 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
 });
 
 test('a commit that git died over is tried again; one that is refused is not', async () => {
-  const git = (...words: string[]) =>
-    execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', ...words], { stdio: 'ignore' });
   // What the test above left on trial is no matter of this one.
   rmSync(trialFile);
   write('left', 'right');
@@ -117,12 +118,12 @@ test('what was on trial when the PC went off is not taken later either, unless s
     taken += 1;
   };
   write('left', 'right');
-  execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qam', 'good again']);
+  git('commit', '-qam', 'good again');
   const before = keeper(install, 'refs/heads/main');
   await before.begin();
   write('third');
-  execFileSync('git', ['-C', policies, 'add', '.']);
-  execFileSync('git', ['-C', policies, '-c', 'user.name=a', '-c', 'user.email=a@b', 'commit', '-qm', 'on trial']);
+  git('add', '.');
+  git('commit', '-qm', 'on trial');
   await before.reload(false, 600_000);
   taken = 0;
   const after = keeper(install, 'refs/heads/main');

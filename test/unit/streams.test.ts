@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import {
   appendFileSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -106,6 +107,20 @@ test('a socket of a daemon that does not run is not touched: systemd would start
   assert.is(connected, 0);
   assert.ok(runs(self));
   server.close();
+});
+
+test('what a daemon leaves behind under its name is not the daemon', async () => {
+  const program = join(scratch, 'some-daemon');
+  copyFileSync('/bin/sleep', program);
+  const start = (...title: string[]) =>
+    spawn('bash', ['-c', `exec -a "$0" ${program} 1000`, ...title], { stdio: 'ignore' });
+  const left = start('[lxc monitor] /var/lib/some/containers left');
+  const named = () => readFileSync(`/proc/${left.pid}/comm`, 'utf8').trim() === 'some-daemon';
+  await until('what is left behind', named);
+  assert.not.ok(runs('some-daemon'));
+  const itself = start('some-daemon');
+  await until('the daemon', () => runs('some-daemon'));
+  for (const child of [left, itself]) child.kill('SIGKILL');
 });
 
 test('a daemon that talks by websocket is heard; that it asks who listens is no word, and is answered', async () => {
