@@ -1,100 +1,105 @@
-import { readdirSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { basename, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// Runs the tests, layer by layer, and counts. Its last line is `N passed, N failed`, and `, N skipped` where any were.
+//
+// Usage: run.js [unit] [namespace] [lab] [part of a file's name ...] [--note-times]
+
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
 import { execa } from 'execa';
+import type { Outcome, TestFile } from './runner/file.js';
+import { type Layer, layers } from './runner/layers.js';
+import { timesText } from './runner/report.js';
+import { type Budget, runAgain, runFiles } from './runner/run-files.js';
 
-/**
- * Runs every test file in a process of its own and counts. uvu alone can be green by accident (a throwing `before`,
- * a forgotten `.run()` and a hanging test all pass or never end), so a file fails here unless it closes with a summary
- * in which at least one test ran and every one that ran passed.
- *
- * Usage: run.js [unit] [namespace] [lab] [part of a file's name ...]
- */
-const layers = { unit: 60_000, namespace: 120_000, lab: 1_500_000 } as const;
-/** What shares nothing with others runs beside them; the rest has the machine for itself. */
-const atOnce = { unit: availableParallelism(), namespace: 1, lab: 1 } as const;
-type Layer = keyof typeof layers;
+/** Everything has ended by then, also when files hang: CI gives a run 90 minutes. */
+const wholeRunMs = 80 * 60_000;
 
-interface Outcome {
-  readonly passed: number;
-  readonly failed: number;
-  readonly skipped: number;
-}
+const here = import.meta.dirname;
+/** How many seconds each file usually takes, on two cores without KVM: long files come first, and a hang is known. */
+const timesFile = resolve(here, '../../test/runner/usual-times.json');
+const usual = JSON.parse(readFileSync(timesFile, 'utf8')) as Record<string, number>;
 
-const here = fileURLToPath(new URL('.', import.meta.url));
-const isLayer = (word: string): word is Layer => word in layers;
-const words = process.argv.slice(2);
-const wanted = words.filter(isLayer);
-const names = words.filter((word) => !isLayer(word));
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const wanted = layers.filter(({ name }) => words.includes(name));
+const parts = words.filter((word) => !layers.some(({ name }) => name === word));
+const budget: Budget = { end: Date.now() + wholeRunMs };
 
-function filesOf(layer: Layer): string[] {
-  return readdirSync(join(here, layer))
-    .filter((name) => name.endsWith('.test.js') && (names.length === 0 || names.some((part) => name.includes(part))))
+const nameOf = (layer: Layer, path: string): string => `${layer.name}/${basename(path, '.test.js')}`;
+
+/** The files of a layer that were asked for, those that take longest first. */
+function filesOf(layer: Layer): TestFile[] {
+  const directory = join(here, layer.directory);
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.test.js') && (parts.length === 0 || parts.some((part) => name.includes(part))))
     .sort()
-    .map((name) => join(here, layer, name));
+    .map((name) => {
+      const path = join(directory, name);
+      const seconds = usual[nameOf(layer, path)];
+      const limitMs = seconds === undefined ? layer.limitMs : Math.max(layer.limitMs / 2, seconds * 3000);
+      return { path, limitMs, seconds: seconds ?? Number.POSITIVE_INFINITY };
+    })
+    .sort((a, b) => b.seconds - a.seconds);
 }
 
-async function runFile(file: string, layer: Layer): Promise<Outcome> {
-  const started = Date.now();
-  const title = `\n── ${layer}/${basename(file, '.js')}`;
-  const alone = atOnce[layer] === 1;
-  if (alone) console.log(title);
-  const result = await execa('node', ['--enable-source-maps', file], {
-    timeout: layers[layer],
-    killSignal: 'SIGTERM',
-    forceKillAfterDelay: 10_000,
+/** Builds the lab's disk and boots it once, while other layers run; whether that went well. */
+async function makeLabReady(): Promise<boolean> {
+  const made = await execa('node', ['--enable-source-maps', join(here, 'lab/driver/make-ready.js')], {
     reject: false,
     stdin: 'ignore',
-    all: true,
-    stdout: alone ? ['inherit', 'pipe'] : 'pipe',
-    stderr: alone ? ['inherit', 'pipe'] : 'pipe',
-    env: { FORCE_COLOR: '0' },
+    stdout: 'inherit',
+    stderr: 'inherit',
+    timeout: 20 * 60_000,
   });
-  const total = numberAfter(result.stdout, /^\s*Total:\s+(\d+)/m);
-  const passed = numberAfter(result.stdout, /^\s*Passed:\s+(\d+)/m);
-  const skipped = numberAfter(result.stdout, /^\s*Skipped:\s+(\d+)/m);
-  const seconds = ((Date.now() - started) / 1000).toFixed(1);
-  const failed = Math.max(total - passed, 0);
-  const wrong = reason(result.timedOut, result.exitCode, total, failed);
-  if (!alone) console.log(`${title}\n${result.all}`);
-  console.log(
-    `${wrong === undefined ? 'ok  ' : 'FAIL'} ${basename(file)} ${seconds} s${wrong === undefined ? '' : `: ${wrong}`}`,
-  );
-  return { passed, failed: wrong !== undefined && failed === 0 ? 1 : failed, skipped };
+  return made.exitCode === 0;
 }
 
-function reason(timedOut: boolean, exitCode: number | undefined, total: number, failed: number): string | undefined {
-  if (timedOut) return 'did not end in time';
-  if (failed > 0) return `${failed} of ${total} did not pass`;
-  if (exitCode !== 0) return `ended with status ${exitCode ?? 'none (killed)'}`;
-  return total === 0 ? 'no test ran: is .run() missing?' : undefined;
-}
+const chosen = (wanted.length > 0 ? wanted : layers).map((layer) => ({ layer, files: filesOf(layer) }));
+const labIsReady = chosen.some(({ layer, files }) => layer.name === 'lab' && files.length > 0) ? makeLabReady() : true;
 
-/** The last match counts: a test may print another program's summary before its own. */
-function numberAfter(text: string, pattern: RegExp): number {
-  return Number([...text.matchAll(new RegExp(pattern.source, 'gm'))].at(-1)?.[1] ?? 0);
+const outcomes: Outcome[] = [];
+const flaky: string[] = [];
+const seconds = new Map<Layer, number>();
+let failed = 0;
+for (const { layer, files } of chosen) {
+  if (files.length === 0) continue;
+  if (layer.name === 'lab' && !(await labIsReady)) {
+    console.error('FAIL the lab could not be made ready: none of its files ran');
+    failed += files.length;
+    continue;
+  }
+  const started = Date.now();
+  const these = await runFiles(files, layer.atOnce, budget, console.log);
+  flaky.push(...(await runAgain(these, budget, console.log)));
+  outcomes.push(...these);
+  seconds.set(layer, (Date.now() - started) / 1000);
 }
-
-const sum = { passed: 0, failed: 0, skipped: 0 };
-let files = 0;
-for (const layer of wanted.length > 0 ? wanted : (Object.keys(layers) as Layer[])) {
-  const rest = filesOf(layer);
-  files += rest.length;
-  const runRest = async (): Promise<void> => {
-    for (let file = rest.shift(); file !== undefined; file = rest.shift()) {
-      const outcome = await runFile(file, layer);
-      sum.passed += outcome.passed;
-      sum.failed += outcome.failed;
-      sum.skipped += outcome.skipped;
-    }
-  };
-  await Promise.all(Array.from({ length: atOnce[layer] }, runRest));
-}
-if (files === 0) {
+if (outcomes.length + failed === 0) {
   console.error('no test file matches');
-  sum.failed += 1;
+  failed += 1;
 }
-const skipped = sum.skipped > 0 ? `, ${sum.skipped} skipped` : '';
-console.log(`\n${sum.passed} passed, ${sum.failed} failed${skipped}`);
-process.exitCode = sum.failed > 0 ? 1 : 0;
+
+const labelled = outcomes.map((outcome) => ({
+  name: `${basename(resolve(outcome.file.path, '..')) === 'tests' ? 'lab' : basename(resolve(outcome.file.path, '..'))}/${basename(outcome.file.path, '.test.js')}`,
+  outcome,
+}));
+console.log(
+  timesText(
+    [...seconds].map(([{ name, atOnce }, took]) => ({ name, atOnce, took })),
+    labelled,
+  ),
+);
+for (const { name, outcome } of labelled)
+  if (outcome.wrong !== undefined) console.log(`FAIL ${name}: ${outcome.wrong}`);
+for (const name of flaky) console.log(`FLAKY ${name}: it failed, and passed when it was run again`);
+if (process.argv.includes('--note-times')) {
+  for (const { name, outcome } of labelled) usual[name] = Math.ceil(outcome.seconds);
+  const sorted = Object.fromEntries(Object.entries(usual).sort(([a], [b]) => a.localeCompare(b)));
+  writeFileSync(timesFile, `${JSON.stringify(sorted, undefined, 2)}\n`);
+}
+
+const sum = (of: (outcome: Outcome) => number): number => outcomes.reduce((total, outcome) => total + of(outcome), 0);
+failed += sum((outcome) => outcome.failed);
+const skipped = sum((outcome) => outcome.skipped);
+console.log(
+  `\n${sum((outcome) => outcome.passed)} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`,
+);
+process.exitCode = failed > 0 ? 1 : 0;

@@ -3,11 +3,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { type Lab, type Place, places, type Seat, seats, startLab } from './lab.js';
-import { out } from './paths.js';
-import { eavesdrop } from './probes.js';
-import { say, step } from './progress.js';
-import { HOTSEAT_CLI, HOTSEAT_UNIT, startAgent, xinput } from './service.js';
+import { type Lab, type Place, places, type Seat, seats, startLab } from './driver/lab.js';
+import { out } from './driver/paths.js';
+import { eavesdrop } from './driver/probes.js';
+import { say, step } from './driver/progress.js';
+import { HOTSEAT_CLI, HOTSEAT_UNIT, startAgent, xinput } from './driver/service.js';
 
 const sentences: Record<Seat, string> = {
   left: 'The quick brown fox sits on the LEFT, and nobody else reads this.',

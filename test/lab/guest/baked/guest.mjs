@@ -3,13 +3,17 @@
 // host -> guest   {id, op: 'exec', argv, env?, cwd?, timeoutMs?}   start a process
 //                 {id, op: 'in', b64} · {id, op: 'eof'}            its standard input
 //                 {id, op: 'kill', signal}
+//                 {id, op: 'ask', path, line}                      a line to a unix socket, over a connection that stays
 //                 {op: 'hello', epoch, time}                       a new driver, or the same one after loadvm
 // guest -> host   {t: 'hello', epoch} · {id, t: 'out' | 'err', b64} · {id, t: 'exit', code, signal, timedOut}
+//                 {id, t: 'answer', line | error}
 //
 // A snapshot can be taken in the middle of a line. Therefore both sides begin a hello with a newline, and
 // everything that was started before it is killed.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
+import { createConnection } from 'node:net';
+import { createInterface } from 'node:readline';
 
 const path = '/dev/virtio-ports/org.hotseat.lab';
 const PIECE = 48 * 1024;
@@ -97,11 +101,41 @@ function exec({ id, argv, env, cwd, timeoutMs }) {
   }
 }
 
+/** Open connections by path; each answers one line for each that it got, in their order. */
+const conversations = new Map();
+
+function converse(path) {
+  const socket = createConnection(path);
+  const asked = [];
+  const end = (error) => {
+    if (conversations.get(path)?.socket === socket) conversations.delete(path);
+    for (const answered of asked.splice(0)) answered({ error });
+  };
+  socket.on('error', (error) => end(error.message));
+  socket.on('close', () => end('it closed the connection without an answer'));
+  createInterface({ input: socket })
+    .on('error', () => {})
+    .on('line', (line) => asked.shift()?.({ line }));
+  return { socket, asked };
+}
+
+function ask({ id, path, line }) {
+  const born = epoch;
+  const conversation = conversations.get(path) ?? converse(path);
+  conversations.set(path, conversation);
+  conversation.asked.push((answer) => {
+    if (epoch === born) send({ id, t: 'answer', ...answer });
+  });
+  conversation.socket.write(`${line}\n`);
+}
+
 function take(message) {
   switch (message.op) {
     case 'hello':
       for (const child of children.values()) kill(child, 'SIGKILL');
       children.clear();
+      for (const { socket } of conversations.values()) socket.destroy();
+      conversations.clear();
       epoch = message.epoch;
       queue = [];
       spawnSync('date', ['-u', '-s', `@${message.time / 1000}`]);
@@ -110,6 +144,9 @@ function take(message) {
       break;
     case 'exec':
       exec(message);
+      break;
+    case 'ask':
+      ask(message);
       break;
     case 'in':
       children.get(message.id)?.stdin.write(Buffer.from(message.b64, 'base64'));

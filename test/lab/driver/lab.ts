@@ -1,0 +1,320 @@
+// The driver that tests and people share.
+
+import { readdir, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { accel } from './accel.js';
+import type { ExecOptions, ExecResult } from './channel.js';
+import { deploy } from './deploy.js';
+import { exists, type Image, image } from './image.js';
+import { keystrokes } from './keymap.js';
+import { type DeviceArgs, gpu, hub, loadState, Machine, type Place, type State, screen } from './machine.js';
+import { step } from './progress.js';
+import { setMonitor } from './vnc.js';
+import { waitingFor, witness } from './waiting.js';
+
+export type { ExecOptions, ExecResult } from './channel.js';
+export { type Place, places } from './machine.js';
+export type Seat = 'left' | 'right';
+export const seats: readonly Seat[] = ['left', 'right'];
+
+export interface Plug {
+  /** Whose hub; the display that feeds it follows. */
+  seat: Place;
+  /** usb-kbd, usb-mouse, usb-tablet, usb-wacom-tablet, usb-audio, … */
+  driver: string;
+  id: string;
+  /** A port of that hub, 1 to 8; the first free one if not given. */
+  port?: number;
+  serial?: string;
+  /** Whose screen feeds this keyboard or tablet, when it is not the one of its hub. */
+  display?: Place;
+  options?: Record<string, string | number | boolean>;
+}
+
+const WITH_DISPLAY = new Set(['usb-kbd', 'usb-tablet']);
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+export interface Prepared {
+  /** What the preparation depends on; the result is kept for later starts with the same key. */
+  readonly key: string;
+  /** What it begins with, if not with a PC that has just booted. */
+  readonly on?: Prepared;
+  prepare(lab: Lab): Promise<void>;
+}
+
+/** A booted machine: from the image, from the kept booted state, or from a kept preparation on top of it. */
+export async function startLab(prepared?: Prepared): Promise<Lab> {
+  const built = await image();
+  return new Lab(await Machine.from(built, await keptState(built, prepared)));
+}
+
+async function keptState(built: Image, prepared: Prepared | undefined): Promise<State> {
+  const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
+  const dir = join(built.dir, `${name}-${await accel(built)}`);
+  if (await exists(dir)) return loadState(dir);
+  if (prepared === undefined) {
+    const machine = await Machine.boot(built);
+    return step('keeping the booted state', () => machine.keep(dir));
+  }
+  const lab = new Lab(await Machine.from(built, await keptState(built, prepared.on)));
+  try {
+    await prepared.prepare(lab);
+    return await step('keeping the prepared state', () => lab.machine.keep(dir));
+  } finally {
+    await lab.stop();
+    await forgetPreparations(built.dir);
+  }
+}
+
+/** A machine that boots with further kernel arguments. It is another one than the ordinary: nothing of it is kept. */
+export const bootLab = async (kernelArguments: readonly string[]): Promise<Lab> =>
+  new Lab(await Machine.boot(await image(), kernelArguments));
+
+/** Preparations are some 500 MB each, and one may lie on another: the newest four stay. */
+async function forgetPreparations(cacheDir: string): Promise<void> {
+  const names = (await readdir(cacheDir)).filter((name) => name.startsWith('prepared-'));
+  const aged = await Promise.all(
+    names.map(async (name) => ({ path: join(cacheDir, name), made: (await stat(join(cacheDir, name))).mtimeMs })),
+  );
+  const old = aged.sort((a, b) => b.made - a.made).slice(4);
+  for (const { path } of old) await rm(path, { recursive: true, force: true });
+}
+
+export class Lab {
+  readonly #forget: () => void;
+
+  constructor(readonly machine: Machine) {
+    this.#forget = witness(() => this.#lastWords());
+  }
+
+  /** Shuts the guest down and boots it again, as `reboot` does. */
+  reboot(): Promise<void> {
+    return this.machine.reboot();
+  }
+
+  /** Cuts the PC's power and gives it back: memory goes, the disk stays as the guest's fsync left it. */
+  powerCut(): Promise<void> {
+    return this.machine.powerCut();
+  }
+
+  /** What a unix socket in the guest answers to a line. All questions to one go over one connection. */
+  ask(path: string, line: string, timeoutMs = 90_000): Promise<string> {
+    return this.machine.channel.ask(path, line, timeoutMs);
+  }
+
+  /** Plugs a USB device in. Resolves when QEMU has it: the guest hears of it some 100 ms later. */
+  async plug(what: Plug): Promise<DeviceArgs> {
+    const taken = new Set([...this.machine.plugged.values()].map((device) => device.port));
+    const { port: root } = hub[what.seat];
+    const ports = what.port ? [what.port] : [1, 2, 3, 4, 5, 6, 7, 8];
+    const port = ports.map((number) => `${root}.${number}`).find((path) => !taken.has(path));
+    if (!port) throw new Error(`no free port for ${what.id} at the hub of ${what.seat}`);
+    const device: DeviceArgs = { driver: what.driver, id: what.id, bus: 'xhci.0', port, ...what.options };
+    if (what.driver === 'usb-audio') device.audiodev ??= 'silence';
+    if (what.serial) device.serial = what.serial;
+    if (WITH_DISPLAY.has(what.driver)) device.display = gpu[what.display ?? what.seat].id;
+    await this.machine.plug(device);
+    return device;
+  }
+
+  unplug(id: string): Promise<void> {
+    return this.machine.unplug(id);
+  }
+
+  /** Types ASCII text on the first keyboard that belongs to this screen; a newline is Enter. */
+  async type(head: Place, text: string, gapMs = 25): Promise<void> {
+    for (const [qcode, shift] of keystrokes(text)) {
+      if (shift) await this.#event(head, key('shift', true), gapMs);
+      await this.#event(head, key(qcode, true), gapMs);
+      await this.#event(head, key(qcode, false), gapMs);
+      if (shift) await this.#event(head, key('shift', false), gapMs);
+    }
+  }
+
+  /** Presses these keys together (QEMU's QKeyCode names) and lets go in the opposite order: key('left', 'ctrl', 'c'). */
+  async key(head: Place, ...qcodes: string[]): Promise<void> {
+    for (const qcode of qcodes) await this.#event(head, key(qcode, true), 25);
+    for (const qcode of qcodes.toReversed()) await this.#event(head, key(qcode, false), 25);
+  }
+
+  async keyDown(head: Place, qcode: string): Promise<void> {
+    await this.#event(head, key(qcode, true), 0);
+  }
+
+  async keyUp(head: Place, qcode: string): Promise<void> {
+    await this.#event(head, key(qcode, false), 0);
+  }
+
+  /** Moves the mouse of this screen, in steps that one report can carry. */
+  async move(head: Place, dx: number, dy: number): Promise<void> {
+    await this.machine.chooseMouse(head);
+    const count = Math.max(1, Math.ceil(Math.max(Math.abs(dx), Math.abs(dy)) / 100));
+    for (let i = 0; i < count; i++) {
+      const part = (total: number) => Math.round((total * (i + 1)) / count) - Math.round((total * i) / count);
+      await this.#events(head, [
+        { type: 'rel', data: { axis: 'x', value: part(dx) } },
+        { type: 'rel', data: { axis: 'y', value: part(dy) } },
+      ]);
+      await pause(25);
+    }
+  }
+
+  /** Moves a tablet of this screen to a place in pixels. */
+  async moveTo(head: Place, x: number, y: number): Promise<void> {
+    await this.#events(head, [
+      { type: 'abs', data: { axis: 'x', value: Math.round((x * 32767) / screen.width) } },
+      { type: 'abs', data: { axis: 'y', value: Math.round((y * 32767) / screen.height) } },
+    ]);
+    await pause(25);
+  }
+
+  async click(head: Place, button: 'left' | 'middle' | 'right' = 'left'): Promise<void> {
+    await this.machine.chooseMouse(head);
+    for (const down of [true, false]) await this.#event(head, { type: 'btn', data: { button, down } }, 25);
+  }
+
+  /** Plugs a monitor of this size into this screen's card, or pulls it. */
+  monitor(head: Place, size: { width: number; height: number } | undefined): Promise<void> {
+    return setMonitor(join(this.machine.dir, `vnc-${head}`), size);
+  }
+
+  /** The picture that a person at this screen sees, as PNG. */
+  async shot(head: Place, file: string): Promise<void> {
+    await this.machine.qmp.run('screendump', { filename: file, device: gpu[head].id, format: 'png' });
+  }
+
+  guest(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return this.machine.channel.exec(argv, options);
+  }
+
+  /** A shell script in the guest; its trimmed standard output. */
+  async sh(script: string, options: ExecOptions = {}): Promise<string> {
+    return (await this.guest(['bash', '-ec', script], options)).stdout.trim();
+  }
+
+  inContainer(name: string, argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    const { env = {}, ...rest } = options;
+    const variables = Object.entries({ DISPLAY: ':0', HOME: '/root', ...env }).map(([k, v]) => `--set-var=${k}=${v}`);
+    return this.guest(['lxc-attach', '-n', name, '--clear-env', ...variables, '--', ...argv], rest);
+  }
+
+  /** A process in the guest that runs on: `.write`, `.end`, `.kill`, `.onOutput`, `.done`. */
+  start(argv: readonly string[], options: Pick<ExecOptions, 'timeoutMs' | 'env' | 'cwd'> = {}) {
+    return this.machine.channel.start(argv, options);
+  }
+
+  putFile(path: string, content: string | Buffer, mode?: number): Promise<void> {
+    return this.machine.channel.putFile(path, content, mode);
+  }
+
+  /** Everything that changes with the checkout: the agent, the containers' configuration and their units. */
+  deploy(): Promise<void> {
+    return step('deploying this checkout', () => deploy(this));
+  }
+
+  /** Starts the containers; resolves when the init of each has reached its target. */
+  async startContainers(names: readonly string[] = seats): Promise<void> {
+    await step(`starting containers ${names.join(', ')}`, async () => {
+      for (const name of names) await this.guest(['systemctl', 'start', `lxc@${name}`]);
+      for (const name of names) await this.containerUp(name);
+    });
+  }
+
+  async stopContainers(names: readonly string[] = seats): Promise<void> {
+    for (const name of names) await this.guest(['systemctl', 'stop', `lxc@${name}`], { timeoutMs: 150_000 });
+  }
+
+  async containerUp(name: string): Promise<void> {
+    const wait =
+      'for i in $(seq 300); do s=$(systemctl is-system-running 2>/dev/null); case $s in running|degraded) exit 0;; esac; sleep 0.3; done; echo "state: $s"; exit 1';
+    await this.guest(['lxc-wait', '-n', name, '-s', 'RUNNING', '-t', '60']);
+    await this.inContainer(name, ['sh', '-c', wait], { timeoutMs: 120_000 });
+  }
+
+  /** Starts Xorg and the terminal in these containers and waits until the terminal is there. */
+  async startScreens(names: readonly string[] = seats): Promise<void> {
+    await step(`starting screens ${names.join(', ')}`, async () => {
+      for (const name of names) await this.inContainer(name, ['systemctl', 'start', '--no-block', 'xorg', 'term']);
+      for (const name of names) {
+        const script = 'xdotool search --onlyvisible --class xterm 2>/dev/null | grep .';
+        await this.untilInside(name, `a terminal on the screen of ${name}`, script);
+      }
+    });
+  }
+
+  /** The lines that were typed at a seat and ended with Enter. */
+  async typed(name: string): Promise<string[]> {
+    const { stdout } = await this.inContainer(name, ['sh', '-c', 'cat /root/typed 2>/dev/null || true']);
+    return stdout.split('\n').slice(0, -1);
+  }
+
+  /** Looks again and again whether something is so. What the guest can look at itself costs less by `untilInside`. */
+  async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
+    const end = Date.now() + timeoutMs;
+    const look = async (): Promise<void> => {
+      while (!(await check())) {
+        if (Date.now() > end) throw new Error(await this.#notYet(what, timeoutMs));
+        await pause(100);
+      }
+    };
+    await waitingFor(what, look());
+  }
+
+  /** Waits until a shell script succeeds as root of a container; its standard output. The guest does the looking. */
+  async untilInside(name: string, what: string, script: string, timeoutMs = 60_000): Promise<string> {
+    const loop = `until said=$(${script}\n); do sleep 0.1; done; printf %s "$said"`;
+    const inside = this.inContainer(name, ['bash', '-c', loop], { timeoutMs });
+    try {
+      return (await waitingFor(what, inside)).stdout;
+    } catch (error) {
+      throw new Error(`${await this.#notYet(what, timeoutMs)}\n${String(error)}`);
+    }
+  }
+
+  async #notYet(what: string, timeoutMs: number): Promise<string> {
+    return `after ${timeoutMs / 1000} s still not: ${what}\n${await this.#lastWords()}`;
+  }
+
+  /** What the agent and the guest's kernel said last: most of what does not come is explained by it. */
+  async #lastWords(): Promise<string> {
+    const script =
+      "echo 'the agent said last:'; journalctl -u hotseat -n 12 -o cat --no-pager; " +
+      "echo 'the kernel said last:'; journalctl -k -n 8 -o short-monotonic --no-pager";
+    const said = this.guest(['sh', '-c', script], { allowFailure: true, timeoutMs: 20_000 });
+    return said.then(
+      ({ stdout }) => stdout,
+      async (error: Error) => `${error.message}\nthe kernel said last:\n${await this.machine.serial()}`,
+    );
+  }
+
+  /** udevd has finished with everything that it knows of. */
+  async settled(): Promise<void> {
+    await this.guest(['udevadm', 'settle', '--timeout=30']);
+  }
+
+  savePoint(name: string): Promise<void> {
+    return step(`save point ${name}`, () => this.machine.savePoint(name));
+  }
+
+  restore(name: string): Promise<void> {
+    return step(`back to ${name}`, () => this.machine.restore(name));
+  }
+
+  stop(): Promise<void> {
+    this.#forget();
+    return this.machine.stop();
+  }
+
+  async #event(head: Place, event: object, gapMs: number): Promise<void> {
+    await this.#events(head, [event]);
+    if (gapMs > 0) await pause(gapMs);
+  }
+
+  async #events(head: Place, events: object[]): Promise<void> {
+    await this.machine.qmp.run('input-send-event', { device: gpu[head].id, events });
+  }
+}
+
+function key(qcode: string, down: boolean): object {
+  return { type: 'key', data: { down, key: { type: 'qcode', data: qcode } } };
+}

@@ -1,0 +1,68 @@
+// What the lab's disk is made of, as data: its hash is the name of the cached image.
+
+const slim = ['man', 'doc', 'locale', 'info', 'lintian'].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`);
+
+/** Services that would only cost time, on the host and in the seats alike. */
+const quietMasks = [
+  'apt-daily.timer',
+  'apt-daily-upgrade.timer',
+  'dpkg-db-backup.timer',
+  'fstrim.timer',
+  'e2scrub_all.timer',
+  'e2scrub_reap.service',
+  'systemd-networkd.service',
+  'systemd-pstore.service',
+];
+
+export const recipe = {
+  version: 5,
+  /** Debian's release of the PC itself, and of what runs at each seat: they need not be the same. */
+  suite: 'trixie',
+  seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
+  options: ['--mode=root', '--variant=minbase', ...slim],
+  /** The PC itself. */
+  host: [
+    'linux-image-amd64 initramfs-tools systemd systemd-sysv udev dbus libpam-systemd kbd lxc nodejs',
+    'iproute2 procps kmod bpftool python3-minimal evtest git strace',
+    // The other engines; none of them runs until a test starts it.
+    'systemd-container podman crun conmon uidmap dbus-user-session incus-base docker.io docker-cli',
+  ].flatMap((line) => line.split(' ')),
+  /** What runs at a seat: the read-only lower layers of the containers. */
+  seat: [
+    'systemd systemd-sysv udev dbus xserver-xorg-core xserver-xorg-input-libinput xinput xterm',
+    'x11-utils x11-xserver-utils xdotool xfonts-base python3 procps evtest alsa-utils kmod iproute2',
+    // A consumer of each kind: sound servers, a music player, a wlroots compositor, SDL.
+    'pulseaudio pulseaudio-utils pipewire wireplumber mpd mpc cage wlr-randr libsdl2-2.0-0 libasound2-plugins',
+    // A display manager, and what makes a session of a login.
+    'lightdm libpam-systemd',
+  ].flatMap((line) => line.split(' ')),
+  hostMasks: [
+    ...quietMasks,
+    'systemd-timesyncd.service',
+    'lxc-net.service',
+    'lxc-monitord.service',
+    'lxc.service',
+    ...['machines.target', 'podman-auto-update.timer', 'podman-restart.service', 'podman.socket'],
+    'serial-getty@ttyS0.service',
+  ],
+  /** Units of engines that are not started with the PC. */
+  idle: ['docker', 'containerd', 'incus', 'lxcfs', 'podman', 'netavark'],
+  seatMasks: [
+    ...quietMasks,
+    'systemd-udevd.service',
+    'systemd-udevd-kernel.socket',
+    'systemd-udevd-control.socket',
+    'systemd-udev-trigger.service',
+    'systemd-udev-settle.service',
+    'getty@.service',
+    'console-getty.service',
+    'container-getty@.service',
+    'systemd-logind.service',
+    'lightdm.service',
+  ],
+  initrdModules: ['virtio_pci', 'virtio_blk', 'ext4'],
+  diskSize: '8G',
+  // Emulated, a huge page costs more to clear than it saves: 10 % of everything.
+  cmdline:
+    'root=/dev/vda rw quiet console=tty0 console=ttyS0 systemd.show_status=0 mitigations=off transparent_hugepage=never',
+} as const;

@@ -1,0 +1,49 @@
+// What this process waits for, so that a test which hangs can say so when it is ended.
+
+interface Wait {
+  readonly what: string;
+  readonly since: number;
+}
+
+const waits = new Set<Wait>();
+let running: string | undefined;
+
+/** Who can tell more about a hang: the PCs that are on. */
+const witnesses = new Set<() => Promise<string>>();
+
+/** Waits for `work`; while it does, `what` is what this process waits for. */
+export async function waitingFor<T>(what: string, work: Promise<T>): Promise<T> {
+  const wait: Wait = { what, since: Date.now() };
+  waits.add(wait);
+  try {
+    return await work;
+  } finally {
+    waits.delete(wait);
+  }
+}
+
+/** Says which test runs now. */
+export function nowRunning(test: string | undefined): void {
+  running = test;
+}
+
+/** `words`: what is to be known when this process is ended at its limit. The result takes it back. */
+export function witness(words: () => Promise<string>): () => void {
+  witnesses.add(words);
+  return () => {
+    witnesses.delete(words);
+  };
+}
+
+function waitsText(): string {
+  const lines = [...waits].map(({ what, since }) => `  ${what}, for ${((Date.now() - since) / 1000).toFixed(0)} s`);
+  return lines.length === 0 ? '  nothing that the driver knows of' : lines.join('\n');
+}
+
+// The runner ends a file at its limit with SIGTERM and leaves it a minute for this.
+process.once('SIGTERM', () => {
+  console.log(`\nended at its limit, in: ${running ?? 'no test'}\nwaiting for:\n${waitsText()}`);
+  void Promise.all([...witnesses].map((words) => words()))
+    .then((all) => console.log(all.join('\n')))
+    .finally(() => process.exit(1));
+});

@@ -1,0 +1,72 @@
+import * as assert from 'uvu/assert';
+import { seats } from '../driver/lab.js';
+import { preparedLab } from '../driver/prepared.js';
+import { agentLog, inputs, status } from '../driver/service.js';
+import { test } from '../driver/test.js';
+
+const lab = await preparedLab();
+const xorgLog = async (seat: string): Promise<string[]> =>
+  (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout.split('\n');
+
+test('kill -9 of the agent while both seats type: no key is lost, and no Xorg notices', async () => {
+  for (const seat of seats) {
+    await lab.plug({ seat, driver: 'usb-kbd', id: `kbd-${seat}` });
+    await inputs(lab, seat, 1);
+  }
+  const before = { left: await xorgLog('left'), right: await xorgLog('right') };
+  const pid = (await status(lab)).pid;
+  const text = (seat: string) => `the quick brown fox types at the ${seat} and loses no key\n`;
+  const typing = Promise.all(seats.map((seat) => lab.type(seat, text(seat), 60)));
+  await lab.sh('sleep 1; systemctl kill -s KILL hotseat');
+  await typing;
+  await lab.until('the agent to be back', async () => (await status(lab).catch(() => ({ pid }))).pid !== pid);
+  for (const seat of seats) {
+    await lab.until(`the sentence at ${seat}`, async () => (await lab.typed(seat)).length > 0);
+    assert.equal(await lab.typed(seat), [text(seat).trim()]);
+    assert.equal((await xorgLog(seat)).slice(before[seat].length - 1), [''], `Xorg of ${seat} has new log lines`);
+  }
+});
+
+test('a device plugged while the agent is down is bound after it is back', async () => {
+  await lab.sh('systemctl stop hotseat', { timeoutMs: 60_000 });
+  await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'late' });
+  await lab.settled();
+  await lab.sh('systemctl start hotseat', { timeoutMs: 60_000 });
+  await inputs(lab, 'left', 2);
+});
+
+test('kill -9 of the udev child: a device plugged meanwhile is bound within a second', async () => {
+  const child = await lab.sh('pgrep -f udev-child.js');
+  const since = (await agentLog(lab)).length;
+  await lab.sh(`kill -9 ${child}`);
+  const started = Date.now();
+  await lab.plug({ seat: 'right', driver: 'usb-mouse', id: 'meanwhile' });
+  await lab.until(
+    'the mouse to be bound',
+    async () => (await agentLog(lab)).slice(since).some(({ msg, seat }) => msg === 'bound' && seat === 'right'),
+    20_000,
+  );
+  const ms = Date.now() - started;
+  console.log(`killed udev child to bound: ${ms} ms as seen from outside (emulated PC)`);
+  assert.ok(ms < 10_000);
+  assert.is.not(await lab.sh('pgrep -f udev-child.js'), child);
+});
+
+test('an agent that has failed for good gives the consoles back; its seats keep what they have', async () => {
+  const mode = () => lab.sh('kbd_mode -C /dev/tty1; cat /proc/sys/kernel/sysrq');
+  assert.not.match(await mode(), /unicode/i);
+  await lab.sh(`mkdir -p /run/systemd/system/hotseat.service.d
+    printf '[Service]\\nRestart=no\\n' > /run/systemd/system/hotseat.service.d/once.conf
+    systemctl daemon-reload; systemctl kill -s KILL hotseat`);
+  await lab.until(
+    'the unit to have failed',
+    async () => (await lab.sh('systemctl is-failed hotseat || true')) === 'failed',
+  );
+  await lab.until('the consoles to be given back', async () => /unicode/i.test(await mode()));
+  assert.is.not((await mode()).split('\n')[1], '0', 'SysRq is as it was');
+  await lab.type('left', 'nobody is at home\n');
+  await lab.until('the sentence', async () => (await lab.typed('left')).includes('nobody is at home'));
+});
+
+test.after(() => lab.stop());
+test.run();

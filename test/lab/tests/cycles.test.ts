@@ -1,0 +1,100 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { seats } from '../driver/lab.js';
+import { guestFiles } from '../driver/paths.js';
+import { preparedLab } from '../driver/prepared.js';
+import { HOTSEAT_UNIT, policyDirectory, reload, status } from '../driver/service.js';
+import { test } from '../driver/test.js';
+
+const lab = await preparedLab();
+/** Everything that could be left behind, as the host sees it. */
+async function traces(): Promise<Record<string, number>> {
+  const { pid } = await status(lab);
+  const script = `
+    echo nodes $(find /run/hotseat/seats/*/dev -type c | wc -l)
+    echo records $(find /run/hotseat/seats/*/udev/data -type f | wc -l)
+    echo tags $(find /run/hotseat/seats/*/udev/tags -type f | wc -l)
+    echo strays $(find /run/hotseat -name '.hotseat-*' | wc -l)
+    echo journal $(find /run/hotseat/journal -type f | wc -l)
+    echo rules $(ls /run/udev/rules.d | wc -l)
+    echo programs $(bpftool prog show | grep -c 'name hotseat')
+    echo entries $(bpftool map dump name hotseat_grants -j | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))')
+    echo mounts $(wc -l < /proc/self/mountinfo)
+    echo descriptors $(ls /proc/${pid}/fd | wc -l)`;
+  const lines = (await lab.sh(script)).split('\n').map((line) => line.trim().split(' '));
+  return Object.fromEntries(lines.map(([name = '', count]) => [name, Number(count)]));
+}
+
+/** Bytes of the agent's heap that something refers to: what the process has besides is garbage that nobody collected yet. */
+async function liveHeap(): Promise<number> {
+  const { pid } = await status(lab);
+  const bytes = Number(await lab.sh(`python3 /root/live-heap.py ${pid} /run`, { timeoutMs: 120_000 }));
+  assert.ok(bytes > 1e6);
+  return bytes;
+}
+
+const resident = async (): Promise<string> =>
+  lab.sh(`awk '/VmRSS/ {print $2}' /proc/${(await status(lab)).pid}/status`);
+
+/** Waits until both seats together have this many event nodes. */
+const events = (count: number) =>
+  lab.until(
+    `${count} event nodes`,
+    async () => Number(await lab.sh('ls /run/hotseat/seats/*/dev/input/ | grep -c event || true')) === count,
+    60_000,
+  );
+
+const probe = (what: 'cycle' | 'ports', count: number) =>
+  lab.guest(['python3', '/root/virtual.py', what, String(count), ...seats], { timeoutMs: count * 20_000 });
+
+/** Four devices a round, of uinput's making: they come and go as quickly as udevd can follow, which USB's never do. */
+async function quick(rounds: number): Promise<void> {
+  await probe('cycle', rounds);
+  await lab.settled();
+}
+
+/** Eight USB devices at eight ports: plugged, cut off and let in again by the USB core so many times, unplugged. */
+async function ports(number: number, again: number): Promise<void> {
+  const ids = seats.flatMap((seat) =>
+    Array.from({ length: 4 }, (_, index) => ({ seat, id: `${seat}-${number}-${index}`, mouse: index % 2 === 1 })),
+  );
+  for (const { seat, id, mouse } of ids) await lab.plug({ seat, id, driver: mouse ? 'usb-mouse' : 'usb-kbd' });
+  await events(ids.length);
+  await probe('ports', again);
+  for (const { id } of ids) await lab.unplug(id);
+  await events(0);
+}
+
+test.before(async () => {
+  for (const name of ['virtual.py', 'live-heap.py'])
+    await lab.putFile(`/root/${name}`, await readFile(join(guestFiles, 'probes', name)));
+  const snapshots = '[Service]\nEnvironment=NODE_OPTIONS=--heapsnapshot-signal=SIGUSR2\nWorkingDirectory=/run\n';
+  await lab.putFile(`/etc/systemd/system/${HOTSEAT_UNIT}.d/heap.conf`, snapshots);
+  await lab.sh(`systemctl daemon-reload; systemctl restart ${HOTSEAT_UNIT}`, { timeoutMs: 120_000 });
+  for (const seat of seats) {
+    const file = `${policyDirectory}/${seat}.yaml`;
+    const rule = `  - { label: cycles, match: { subsystem: input, NAME: '?cycle ${seat} *' } }\n`;
+    await lab.putFile(file, `${await lab.sh(`cat ${file}`)}\n${rule}`);
+  }
+  await reload(lab);
+});
+
+test('300 cycles, 120 of them at eight USB ports, leave nothing behind, and memory stays flat', async () => {
+  await ports(0, 1);
+  await quick(50);
+  const before = { traces: await traces(), heap: await liveHeap() };
+  for (let part = 1; part <= 3; part++) {
+    await ports(part, 4);
+    await quick(15);
+    console.log(`${part * 100} cycles, resident ${await resident()} KiB`);
+  }
+  const after = { traces: await traces(), heap: await liveHeap() };
+  console.log(`live heap: ${before.heap} bytes before, ${after.heap} after; ${JSON.stringify(after.traces)}`);
+  assert.equal(after.traces, before.traces);
+  // Code that V8 compiled meanwhile is a part of it; as little as 7 KB kept of every device would not fit into this.
+  assert.ok(after.heap < before.heap + 2e6);
+});
+
+test.after(() => lab.stop());
+test.run();

@@ -1,0 +1,285 @@
+// The package on a PC that has never seen Hotseat: installed, used, upgraded, removed and purged, as README tells it.
+
+import { readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { execa } from 'execa';
+import * as assert from 'uvu/assert';
+import { deployContainers } from '../driver/deploy.js';
+import { type Seat, seats, startLab } from '../driver/lab.js';
+import { checkout } from '../driver/paths.js';
+import { agentLog, HOTSEAT_UNIT, inputs, policyDirectory, status, xinput } from '../driver/service.js';
+import { test } from '../driver/test.js';
+
+/** Builds the package as `npm run deb` does, in a revision of its own. */
+async function built(version: string): Promise<string> {
+  const command = [join(checkout, 'dist/rules/package/deb.js'), '--version', version];
+  const { stdout } = await execa('node', command, { cwd: checkout, timeout: 300_000, stderr: 'inherit' });
+  return join(checkout, stdout.trim().split('\n').at(-1) ?? '');
+}
+
+const [first, second] = [await built('0.1.0-1'), await built('0.1.0-2')];
+const lab = await startLab();
+
+const apt = ['apt-get', '-y', '-q', '-o', 'Dpkg::Use-Pty=0'];
+const noninteractive = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 300_000 };
+
+async function aptInstall(file: string): Promise<string> {
+  const path = `/root/${basename(file)}`;
+  await lab.putFile(path, await readFile(file));
+  const { stdout } = await lab.guest([...apt, 'install', path], noninteractive);
+  return stdout;
+}
+
+const hotseat = (...words: string[]) => lab.guest(['hotseat', ...words], { allowFailure: true, timeoutMs: 90_000 });
+const exists = async (path: string) => (await lab.guest(['test', '-e', path], { allowFailure: true })).code === 0;
+const mainPid = () => lab.sh(`systemctl show -P MainPID ${HOTSEAT_UNIT}`);
+const keyboardMode = () => lab.sh('kbd_mode -C /dev/tty1');
+const xorgLog = async (seat: Seat) => (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout;
+
+/** Writes seat files into the policy repository and commits them, as an admin does; what the hooks say. */
+async function commit(files: Readonly<Record<string, string>>, message: string): Promise<string> {
+  for (const [name, text] of Object.entries(files)) await lab.putFile(`${policyDirectory}/${name}`, text);
+  const names = Object.keys(files).join(' ');
+  return lab.sh(`cd ${policyDirectory} && git add ${names} && git commit -m '${message}' 2>&1`, { timeoutMs: 90_000 });
+}
+
+const policyOf = (seat: Seat) => readFile(join(checkout, 'policies', `${seat}.yaml`), 'utf8');
+
+async function typesInto(seat: Seat, head: Seat, text: string): Promise<void> {
+  await lab.type(head, `${text}\n`);
+  await lab.until(`"${text}" at ${seat}`, async () => (await lab.typed(seat)).includes(text));
+}
+
+test('apt installs it; the service runs, and every device is still the host’s', async () => {
+  await deployContainers(lab);
+  assert.match(await keyboardMode(), /unicode/i);
+  console.log((await aptInstall(first)).trim());
+  assert.is(await lab.sh(`systemctl is-active ${HOTSEAT_UNIT}`), 'active');
+  assert.is(await lab.sh(`systemctl is-enabled ${HOTSEAT_UNIT}`), 'enabled');
+  assert.match(await lab.sh('getent group hotseat-admin'), /^hotseat-admin:x:\d{1,3}:$/, 'a group of the system');
+  assert.equal((await status(lab)).seats, []);
+  assert.match(await lab.sh(`systemctl show -P StatusText ${HOTSEAT_UNIT}`), /^policy [0-9a-f]{12}: no seats$/);
+  assert.match(await keyboardMode(), /unicode/i, 'without seats no console is muted');
+  for (const path of ['/usr/share/man/man8/hotseat.8.gz', '/usr/share/bash-completion/completions/hotseat']) {
+    const listed = await lab.sh(`dpkg -L hotseat | grep -Fx ${path}`);
+    assert.is(listed, path);
+  }
+});
+
+test('systemd has nothing against the units, and they are confined', async () => {
+  const units = ['hotseat.service', 'hotseat-consoles.service'];
+  const verified = await lab.guest(['systemd-analyze', 'verify', '--man=no', ...units], { timeoutMs: 90_000 });
+  assert.is(`${verified.stdout}${verified.stderr}`, '');
+  for (const unit of units) {
+    const { stdout } = await lab.guest(['systemd-analyze', 'security', '--no-pager', unit], { timeoutMs: 90_000 });
+    console.log(stdout.trim().split('\n').at(-1));
+  }
+  const pid = await mainPid();
+  const set = /^CapBnd:\s*(\w+)$/m.exec(await lab.sh(`cat /proc/${pid}/status`))?.[1] ?? '';
+  const wanted = await readFile(join(checkout, 'rules/hotseat.service'), 'utf8');
+  const count = [...wanted.matchAll(/^CapabilityBoundingSet=(.*)$/gm)].flatMap(([, names]) => names?.split(' ')).length;
+  assert.is([...BigInt(`0x${set}`).toString(2)].filter((bit) => bit === '1').length, count);
+  assert.match(await lab.sh(`cat /proc/${pid}/status`), /^NoNewPrivs:\s*1$[\s\S]*^Seccomp:\s*2$/m);
+  const [ours, its] = (await lab.sh(`readlink /proc/1/ns/mnt /proc/${pid}/ns/mnt`)).split('\n');
+  assert.is(its, ours, 'what it mounts is seen by the host');
+});
+
+test('the doctor finds nothing wrong', async () => {
+  const { code, stdout } = await hotseat('doctor');
+  console.log(stdout.trim());
+  assert.is(code, 0);
+});
+
+test('one seat file is written and committed: a keyboard that is plugged works at that seat', async () => {
+  // As the comment in the installed snippet says: included in the container's configuration, SEAT replaced.
+  for (const seat of seats) {
+    await lab.sh(`sed s/SEAT/${seat}/g /usr/share/hotseat/lxc-seat.conf > /var/lib/lxc/${seat}/hotseat.conf
+      : > /var/lib/lxc/${seat}/card.conf`);
+  }
+  const said = await commit({ 'left.yaml': await policyOf('left') }, 'The seat left');
+  assert.match(said, /^policy [0-9a-f]{40} is active$/m);
+  await lab.startContainers(['left']);
+  await lab.startScreens(['left']);
+  await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
+  await inputs(lab, 'left', 1);
+  await typesInto('left', 'left', 'typed after one commit');
+  assert.not.match(await keyboardMode(), /unicode/i, 'the host’s consoles hear nothing of it');
+});
+
+test('a commit with a mistake is refused before it is one', async () => {
+  const before = await lab.sh(`git -C ${policyDirectory} rev-parse main`);
+  const wrong = (await policyOf('left')).replace('match:', 'mtach:');
+  await lab.putFile(`${policyDirectory}/left.yaml`, wrong);
+  const git = ['git', '-C', policyDirectory];
+  const refused = await lab.guest([...git, 'commit', '-am', 'wrong'], { allowFailure: true, timeoutMs: 90_000 });
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, /left\.yaml:\d+:\d+: unknown key "mtach": did you mean "match"\?/);
+  assert.is(await lab.sh(`git -C ${policyDirectory} rev-parse main`), before);
+  // Whoever overrules that gets the same answer from the agent, and the last good policy serves on.
+  const taken = await lab.guest([...git, 'commit', '--no-verify', '-am', 'wrong'], { timeoutMs: 90_000 });
+  assert.match(`${taken.stdout}${taken.stderr}`, /left\.yaml:\d+:\d+: unknown key "mtach"/);
+  assert.is((await status(lab)).revision, before);
+  assert.ok((await status(lab)).policyErrors.length > 0);
+  await typesInto('left', 'left', 'still typing');
+  await lab.guest([...git, 'reset', '-q', '--hard', before]);
+  assert.is((await hotseat('reload')).code, 0);
+  assert.equal((await status(lab)).policyErrors, []);
+});
+
+test('under the confined unit a device moves to another seat and back, and a restart takes nothing away', async () => {
+  await commit({ 'right.yaml': await policyOf('right') }, 'The seat right');
+  await lab.startContainers(['right']);
+  await lab.startScreens(['right']);
+  const keyboardTo = (seat: Seat) =>
+    lab.sh(
+      `cd ${policyDirectory} && for s in left right; do git show HEAD:$s.yaml > $s.yaml; done
+      sed -i 's/usb-0:[12]"/usb-0:${seat === 'right' ? '2' : '1'}"/' left.yaml
+      sed -i 's/usb-0:[12]"/usb-0:${seat === 'right' ? '1' : '2'}"/' right.yaml
+      git commit -qam 'the hub to ${seat}' 2>&1`,
+      { timeoutMs: 90_000 },
+    );
+  await keyboardTo('right');
+  await inputs(lab, 'right', 1);
+  await inputs(lab, 'left', 0);
+  await typesInto('right', 'left', 'moved to the right');
+  await keyboardTo('left');
+  await inputs(lab, 'left', 1);
+  await inputs(lab, 'right', 0);
+  const before = await xorgLog('left');
+  await lab.guest(['systemctl', 'restart', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+  await typesInto('left', 'left', 'after a restart');
+  assert.is(await xorgLog('left'), before, 'Xorg has noticed nothing');
+});
+
+test('the doctor has looked into the containers: what they may is said, and nothing is wrong', async () => {
+  const { code, stdout } = await hotseat('doctor');
+  console.log(stdout.trim());
+  for (const seat of seats) {
+    assert.match(stdout, new RegExp(`^ok +seat ${seat}: lxc container ${seat} is ready: its init is systemd$`, 'm'));
+    // Debian's own profile for LXC lets bpf(2) through, and the lab's containers are privileged.
+    assert.match(stdout, new RegExp(`^warning +seat ${seat}: root of its container is root of the host`, 'm'));
+  }
+  assert.not.match(stdout, /grafted live|^problem/m);
+  assert.is(code, 0);
+});
+
+test('the journal knows how bad each line is', async () => {
+  const levels = async (priority: string) =>
+    (await lab.sh(`journalctl -u ${HOTSEAT_UNIT} -b -o cat --no-pager -p ${priority}`))
+      .split('\n')
+      .flatMap((line) => (line.startsWith('{') ? [(JSON.parse(line) as { level: number }).level] : []));
+  assert.ok((await levels('info')).includes(30));
+  assert.ok((await levels('err')).includes(50), 'the policy that was refused');
+  assert.equal(
+    (await levels('warning')).filter((level) => level < 40),
+    [],
+  );
+});
+
+test('an agent that hangs is killed and started anew, and no key is lost', async () => {
+  await lab.sh(`mkdir -p /run/systemd/system/hotseat.service.d
+    printf '[Service]\\nWatchdogSec=20\\n' > /run/systemd/system/hotseat.service.d/soon.conf
+    systemctl daemon-reload`);
+  await lab.guest(['systemctl', 'restart', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+  const pid = await mainPid();
+  // Longer than systemd waits: it is told in time that the agent is alive.
+  await lab.sh('sleep 25');
+  assert.is(await mainPid(), pid);
+  const before = await xorgLog('left');
+  await lab.sh(`kill -STOP ${pid}`);
+  await typesInto('left', 'left', 'while the agent hangs');
+  await lab.until(
+    'another agent',
+    async () => {
+      const now = await mainPid();
+      return now !== pid && now !== '0' && (await status(lab).catch(() => undefined)) !== undefined;
+    },
+    180_000,
+  );
+  await typesInto('left', 'left', 'after the hang');
+  assert.is(await xorgLog('left'), before);
+  assert.match(await lab.sh(`journalctl -u ${HOTSEAT_UNIT} -b -o cat --no-pager`), /Watchdog timeout/);
+  await lab.sh('rm -r /run/systemd/system/hotseat.service.d; systemctl daemon-reload');
+});
+
+test('an upgrade takes nothing away and tells nobody anything anew', async () => {
+  const before = { log: await xorgLog('left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
+  const since = (await agentLog(lab)).length;
+  console.log((await aptInstall(second)).trim().split('\n').at(-1));
+  assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), '0.1.0-2');
+  await lab.until('the new agent', async () => (await status(lab).catch(() => undefined)) !== undefined);
+  assert.is.not(await mainPid(), before.pid);
+  await typesInto('left', 'left', 'after an upgrade');
+  assert.is(await xorgLog('left'), before.log);
+  assert.equal(await xinput(lab, 'left'), before.devices);
+  const bound = (await agentLog(lab)).slice(since).filter(({ msg }) => msg === 'bound');
+  assert.equal(bound, []);
+  assert.not.match(await keyboardMode(), /unicode/i);
+});
+
+test('with hotseat.disable on the kernel’s command line nothing starts, and the doctor says why', async () => {
+  await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+  // The unit that gives them back starts a program for it.
+  await lab.until('the consoles to have their keyboards', async () => /unicode/i.test(await keyboardMode()));
+  await lab.sh(`{ tr -d '\\n' < /proc/cmdline; echo ' hotseat.disable'; } > /run/cmdline
+    mount --bind /run/cmdline /proc/cmdline`);
+  try {
+    await lab.guest(['systemctl', 'start', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+    assert.is(await lab.sh(`systemctl is-active ${HOTSEAT_UNIT} || true`), 'inactive');
+    assert.match(await keyboardMode(), /unicode/i);
+    const { code, stdout } = await hotseat('doctor');
+    assert.is(code, 1);
+    assert.match(stdout, /^problem +kernel: hotseat\.disable is on the command line/m);
+  } finally {
+    await lab.sh('umount /proc/cmdline');
+  }
+  await lab.guest(['systemctl', 'start', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+  await typesInto('left', 'left', 'enabled again');
+});
+
+test('removed: the devices are the host’s, the consoles have their keyboards, nothing of it is left in the kernel', async () => {
+  await lab.inContainer('right', ['systemctl', 'stop', 'term', 'xorg']);
+  assert.equal(await xinput(lab, 'left'), ['QEMU QEMU USB Keyboard']);
+  const { stdout, stderr } = await lab.guest([...apt, 'remove', 'hotseat'], noninteractive);
+  const left = `${stdout}\n${stderr}`.split('\n').filter((line) => line.startsWith('hotseat release: '));
+  // An Xorg that still draws keeps its card until it ends, and that alone is left.
+  assert.is(left.length, 1, `${stdout}\n${stderr}`);
+  assert.match(
+    left[0] ?? '',
+    /^hotseat release: seats: left: \/dev\/dri\/\w+ and \/dev\/dri\/\w+ cannot leave: held by Xorg \(pid \d+\): stop it, or container left, which is no longer this seat's$/,
+  );
+  assert.equal(await xinput(lab, 'left'), [], 'an Xorg that runs on is told that they went');
+  assert.match(await keyboardMode(), /unicode/i);
+  assert.is.not(await lab.sh('cat /proc/sys/kernel/sysrq'), '0');
+  for (const path of [
+    '/run/udev/rules.d/72-zz-hotseat.rules',
+    '/run/hotseat',
+    '/usr/bin/hotseat',
+    '/usr/lib/hotseat',
+  ]) {
+    assert.not.ok(await exists(path), path);
+  }
+  // What nothing holds any more is freed a moment later.
+  await lab.until(
+    'its programs to be gone',
+    async () => (await lab.sh('bpftool prog show | grep hotseat || true')) === '',
+  );
+  assert.is(await lab.sh('udevadm info --export-db | grep -c "ID_SEAT=seat-" || true'), '0');
+  assert.not.match(await lab.sh('systemctl list-units --plain --no-legend'), /^hotseat(-consoles)?\.service/m);
+  assert.ok(await exists(`${policyDirectory}/left.yaml`), 'the policy stays');
+  assert.ok(await exists('/etc/default/hotseat'));
+});
+
+test('purged: nothing is left but the admin’s policy, in a backup', async () => {
+  await lab.guest([...apt, 'purge', 'hotseat'], noninteractive);
+  for (const path of ['/etc/hotseat', '/etc/default/hotseat', '/var/lib/hotseat'])
+    assert.not.ok(await exists(path), path);
+  const kept = await lab.sh('tar -tzf /var/backups/hotseat-policies-*.tar.gz');
+  assert.match(kept, /^policies\/left\.yaml$/m);
+  assert.match(kept, /^policies\/\.git\/HEAD$/m);
+  // As Debian's packages do: a number that files may still have is nobody else's.
+  assert.ok(await lab.sh('getent group hotseat-admin'));
+});
+
+test.after(() => lab.stop());
+test.run();

@@ -1,0 +1,32 @@
+// The layers of tests, and how many files of each run beside each other.
+
+import { availableParallelism, totalmem } from 'node:os';
+
+export type LayerName = 'unit' | 'namespace' | 'lab';
+
+export interface Layer {
+  readonly name: LayerName;
+  /** Where its compiled test files are, below `dist/test`. */
+  readonly directory: string;
+  /** How many files run at a time. */
+  readonly atOnce: number;
+  /** When a file is ended whose usual time nobody has noted, ms. */
+  readonly limitMs: number;
+}
+
+/** Memory that an emulated PC takes together with the test that drives it, bytes. */
+const perPc = 4 * 2 ** 30;
+
+const cores = availableParallelism();
+
+export const layers: readonly Layer[] = [
+  { name: 'unit', directory: 'unit', atOnce: cores, limitMs: 60_000 },
+  // These change the machine that they run on: mounts, cgroups, programs in the kernel.
+  { name: 'namespace', directory: 'namespace', atOnce: 1, limitMs: 120_000 },
+  {
+    name: 'lab',
+    directory: 'lab/tests',
+    atOnce: Math.max(1, Math.min(cores, Math.floor(totalmem() / perPc))),
+    limitMs: 600_000,
+  },
+];
