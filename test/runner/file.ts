@@ -22,13 +22,13 @@ export interface Outcome {
 }
 
 /** What a file may still say when it has been told to end, ms: a test of the lab asks its PC for last words. */
-const graceMs = 60_000;
+const lastWordsMs = 60_000;
 
 /**
  * uvu alone can be green by accident: a throwing `before`, a forgotten `.run()` and a test that hangs all pass or never
  * end. So a file fails unless it closes with a summary in which at least one test ran and every one that ran passed.
  */
-export async function runFile(file: TestFile): Promise<Outcome> {
+export async function runFile(file: TestFile, graceMs = lastWordsMs): Promise<Outcome> {
   const started = Date.now();
   const result = await execa('node', ['--enable-source-maps', file.path], {
     timeout: file.limitMs,

@@ -5,18 +5,18 @@ import { createInterface } from 'node:readline';
 import { waitingFor } from './waiting.js';
 
 export interface ExecOptions {
-  timeoutMs?: number;
-  stdin?: string | Buffer;
-  env?: Record<string, string>;
-  cwd?: string;
+  readonly timeoutMs?: number;
+  readonly stdin?: string | Buffer;
+  readonly env?: Record<string, string>;
+  readonly cwd?: string;
   /** Do not throw when the exit code is not 0. */
-  allowFailure?: boolean;
+  readonly allowFailure?: boolean;
 }
 
 export interface ExecResult {
-  code: number;
-  stdout: string;
-  stderr: string;
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
 }
 
 export class GuestError extends Error {
@@ -31,15 +31,15 @@ export class GuestError extends Error {
 }
 
 interface FromGuest {
-  t: 'hello' | 'out' | 'err' | 'exit' | 'answer';
-  id?: number;
-  epoch?: number;
-  b64?: string;
-  code?: number | null;
-  signal?: string | null;
-  timedOut?: boolean;
-  error?: string;
-  line?: string;
+  readonly t: 'hello' | 'out' | 'err' | 'exit' | 'answer';
+  readonly id?: number;
+  readonly epoch?: number;
+  readonly b64?: string;
+  readonly code?: number | null;
+  readonly signal?: string | null;
+  readonly timedOut?: boolean;
+  readonly error?: string;
+  readonly line?: string;
 }
 
 /** Whoever waits for something that the guest sends. */
@@ -69,9 +69,9 @@ export class Process implements Listener {
   readonly done: Promise<ExecResult>;
   /** Called with every piece of standard output. */
   onOutput: ((text: string) => void) | undefined;
-  #settle!: { resolve(result: ExecResult): void; reject(error: Error): void };
-  readonly #out: Buffer[] = [];
-  readonly #err: Buffer[] = [];
+  private settle!: { resolve(result: ExecResult): void; reject(error: Error): void };
+  private readonly out: Buffer[] = [];
+  private readonly err: Buffer[] = [];
 
   constructor(
     readonly id: number,
@@ -80,7 +80,7 @@ export class Process implements Listener {
   ) {
     this.name = argv.join(' ');
     this.done = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject };
+      this.settle = { resolve, reject };
     });
     this.done.catch(() => undefined);
   }
@@ -100,7 +100,7 @@ export class Process implements Listener {
     this.send({ id: this.id, op: 'kill', signal });
     const stubborn = setTimeout(() => this.send({ id: this.id, op: 'kill', signal: 'SIGKILL' }), GRACE / 2);
     try {
-      return await within(this.done, GRACE, () => this.#error(`still runs ${GRACE / 1000} s after ${signal}`));
+      return await within(this.done, GRACE, () => this.error(`still runs ${GRACE / 1000} s after ${signal}`));
     } finally {
       clearTimeout(stubborn);
     }
@@ -109,28 +109,28 @@ export class Process implements Listener {
   take(message: FromGuest): void {
     if (message.t === 'exit') {
       const code = message.code ?? (message.signal ? 128 : 127);
-      if (message.timedOut) this.fail(this.#error('timed out', code));
-      else if (message.error) this.fail(this.#error(message.error, code));
-      else this.#settle.resolve({ code, stdout: this.stdout, stderr: this.stderr });
+      if (message.timedOut) this.fail(this.error('timed out', code));
+      else if (message.error) this.fail(this.error(message.error, code));
+      else this.settle.resolve({ code, stdout: this.stdout, stderr: this.stderr });
       return;
     }
     const data = Buffer.from(message.b64 ?? '', 'base64');
     // Whole buffers are decoded, because a piece can end in the middle of a character.
     if (message.t === 'out') {
-      this.#out.push(data);
-      this.stdout = Buffer.concat(this.#out).toString();
+      this.out.push(data);
+      this.stdout = Buffer.concat(this.out).toString();
       this.onOutput?.(data.toString());
     } else {
-      this.#err.push(data);
-      this.stderr = Buffer.concat(this.#err).toString();
+      this.err.push(data);
+      this.stderr = Buffer.concat(this.err).toString();
     }
   }
 
   fail(error: Error): void {
-    this.#settle.reject(error);
+    this.settle.reject(error);
   }
 
-  #error(why: string, code = -1): GuestError {
+  private error(why: string, code = -1): GuestError {
     return new GuestError(this.argv, { code, stdout: this.stdout, stderr: this.stderr }, why);
   }
 }
@@ -147,20 +147,20 @@ async function within<T>(work: Promise<T>, ms: number, late: () => Error | Promi
 }
 
 export class Channel {
-  readonly #socket: Socket;
-  readonly #running = new Map<number, Listener>();
-  #next = 1;
-  #epoch = 0;
-  #greeted: (() => void) | undefined;
+  private readonly socket: Socket;
+  private readonly running = new Map<number, Listener>();
+  private next = 1;
+  private epoch = 0;
+  private greeted: (() => void) | undefined;
 
   private constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
     socket.on('error', () => undefined);
-    socket.on('close', () => this.#drop('QEMU is gone'));
+    socket.on('close', () => this.drop('QEMU is gone'));
     // The socket's own error comes through the interface as well; who waits is told by 'close'.
     createInterface({ input: socket })
       .on('error', () => undefined)
-      .on('line', (line) => this.#take(line));
+      .on('line', (line) => this.take(line));
   }
 
   static async connect(path: string): Promise<Channel> {
@@ -171,17 +171,17 @@ export class Channel {
 
   /** After connecting and after every loadvm: sets the guest's clock, kills what ran, starts with clean lines. */
   async hello(timeoutMs: number): Promise<void> {
-    this.#drop('the machine was set back');
+    this.drop('the machine was set back');
     const until = Date.now() + timeoutMs;
     while (Date.now() < until) {
-      this.#epoch = Math.floor(Math.random() * 2 ** 48);
+      this.epoch = Math.floor(Math.random() * 2 ** 48);
       const answered = await new Promise<boolean>((resolve) => {
         const timer = setTimeout(() => resolve(false), 5000);
-        this.#greeted = () => {
+        this.greeted = () => {
           clearTimeout(timer);
           resolve(true);
         };
-        this.#socket.write(`\n${JSON.stringify({ op: 'hello', epoch: this.#epoch, time: Date.now() })}\n`);
+        this.socket.write(`\n${JSON.stringify({ op: 'hello', epoch: this.epoch, time: Date.now() })}\n`);
       });
       if (answered) return;
     }
@@ -189,10 +189,10 @@ export class Channel {
   }
 
   start(argv: readonly string[], options: Pick<ExecOptions, 'timeoutMs' | 'env' | 'cwd'> = {}): Process {
-    const id = this.#next++;
-    const process = new Process(id, argv, (message) => this.#send(message));
-    this.#running.set(id, process);
-    this.#send({ id, op: 'exec', argv, env: options.env, cwd: options.cwd, timeoutMs: options.timeoutMs });
+    const id = this.next++;
+    const process = new Process(id, argv, (message) => this.send(message));
+    this.running.set(id, process);
+    this.send({ id, op: 'exec', argv, env: options.env, cwd: options.cwd, timeoutMs: options.timeoutMs });
     return process;
   }
 
@@ -202,7 +202,7 @@ export class Channel {
     if (options.stdin !== undefined) process.write(options.stdin);
     process.end();
     const ended = within(process.done, timeoutMs + GRACE, async () => {
-      const why = `no answer ${GRACE / 1000} s after its time of ${timeoutMs / 1000} s. ${await this.#stuck()}`;
+      const why = `no answer ${GRACE / 1000} s after its time of ${timeoutMs / 1000} s. ${await this.stuck()}`;
       return new GuestError(argv, { code: -1, stdout: process.stdout, stderr: process.stderr }, why);
     });
     const result = await waitingFor(`the end of ${process.name.slice(0, 300)}`, ended);
@@ -215,22 +215,22 @@ export class Channel {
    * connection, which the guest keeps. Throws when there is no such socket, and when it is closed before the answer.
    */
   ask(path: string, line: string, timeoutMs: number): Promise<string> {
-    const id = this.#next++;
+    const id = this.next++;
     const name = `the answer of ${path} to ${line.slice(0, 300)}`;
     const answer = new Promise<string>((resolve, reject) => {
-      this.#running.set(id, {
+      this.running.set(id, {
         name,
         take: (message) => {
-          this.#running.delete(id);
+          this.running.delete(id);
           if (message.line !== undefined) resolve(message.line);
           else reject(new Error(`${path}: ${message.error ?? 'no answer'}`));
         },
         fail: reject,
       });
     });
-    this.#send({ id, op: 'ask', path, line });
+    this.send({ id, op: 'ask', path, line });
     const late = () => {
-      this.#running.delete(id);
+      this.running.delete(id);
       return new Error(`${name}: none within ${timeoutMs / 1000} s`);
     };
     return waitingFor(name, within(answer, timeoutMs, late));
@@ -243,20 +243,20 @@ export class Channel {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
-  #send(message: object): void {
-    this.#socket.write(`${JSON.stringify(message)}\n`);
+  private send(message: object): void {
+    this.socket.write(`${JSON.stringify(message)}\n`);
   }
 
-  async #stuck(): Promise<string> {
+  private async stuck(): Promise<string> {
     const process = this.start(['sh', '-c', STUCK], { timeoutMs: GRACE });
     const { stdout } = await within(process.done, GRACE, () => new Error('')).catch(() => ({ stdout: undefined }));
     return stdout === undefined ? 'The guest does not answer at all' : `Stuck in its kernel:\n${stdout}`;
   }
 
-  #take(line: string): void {
+  private take(line: string): void {
     let message: FromGuest;
     try {
       message = JSON.parse(line) as FromGuest;
@@ -264,17 +264,17 @@ export class Channel {
       return; // half a line from before a snapshot
     }
     if (message.t === 'hello') {
-      if (message.epoch === this.#epoch) this.#greeted?.();
+      if (message.epoch === this.epoch) this.greeted?.();
       return;
     }
-    const listener = message.id === undefined ? undefined : this.#running.get(message.id);
+    const listener = message.id === undefined ? undefined : this.running.get(message.id);
     if (listener === undefined || message.id === undefined) return;
-    if (message.t === 'exit') this.#running.delete(message.id);
+    if (message.t === 'exit') this.running.delete(message.id);
     listener.take(message);
   }
 
-  #drop(why: string): void {
-    for (const listener of this.#running.values()) listener.fail(new Error(`${listener.name}: ${why}`));
-    this.#running.clear();
+  private drop(why: string): void {
+    for (const listener of this.running.values()) listener.fail(new Error(`${listener.name}: ${why}`));
+    this.running.clear();
   }
 }

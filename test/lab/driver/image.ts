@@ -10,10 +10,10 @@ import { recipe } from './recipe.js';
 
 /** `dir` holds disk.raw (never written again), vmlinuz and initrd. */
 export interface Image {
-  dir: string;
-  disk: string;
-  kernel: string;
-  initrd: string;
+  readonly dir: string;
+  readonly disk: string;
+  readonly kernel: string;
+  readonly initrd: string;
 }
 
 export async function image(): Promise<Image> {

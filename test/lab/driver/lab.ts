@@ -19,16 +19,16 @@ export const seats: readonly Seat[] = ['left', 'right'];
 
 export interface Plug {
   /** Whose hub; the display that feeds it follows. */
-  seat: Place;
+  readonly seat: Place;
   /** usb-kbd, usb-mouse, usb-tablet, usb-wacom-tablet, usb-audio, … */
-  driver: string;
-  id: string;
+  readonly driver: string;
+  readonly id: string;
   /** A port of that hub, 1 to 8; the first free one if not given. */
-  port?: number;
-  serial?: string;
+  readonly port?: number;
+  readonly serial?: string;
   /** Whose screen feeds this keyboard or tablet, when it is not the one of its hub. */
-  display?: Place;
-  options?: Record<string, string | number | boolean>;
+  readonly display?: Place;
+  readonly options?: Record<string, string | number | boolean>;
 }
 
 const WITH_DISPLAY = new Set(['usb-kbd', 'usb-tablet']);
@@ -81,10 +81,10 @@ async function forgetPreparations(cacheDir: string): Promise<void> {
 }
 
 export class Lab {
-  readonly #forget: () => void;
+  private readonly forget: () => void;
 
   constructor(readonly machine: Machine) {
-    this.#forget = witness(() => this.#lastWords());
+    this.forget = witness(() => this.lastWords());
   }
 
   /** Shuts the guest down and boots it again, as `reboot` does. */
@@ -124,25 +124,25 @@ export class Lab {
   /** Types ASCII text on the first keyboard that belongs to this screen; a newline is Enter. */
   async type(head: Place, text: string, gapMs = 25): Promise<void> {
     for (const [qcode, shift] of keystrokes(text)) {
-      if (shift) await this.#event(head, key('shift', true), gapMs);
-      await this.#event(head, key(qcode, true), gapMs);
-      await this.#event(head, key(qcode, false), gapMs);
-      if (shift) await this.#event(head, key('shift', false), gapMs);
+      if (shift) await this.event(head, key('shift', true), gapMs);
+      await this.event(head, key(qcode, true), gapMs);
+      await this.event(head, key(qcode, false), gapMs);
+      if (shift) await this.event(head, key('shift', false), gapMs);
     }
   }
 
   /** Presses these keys together (QEMU's QKeyCode names) and lets go in the opposite order: key('left', 'ctrl', 'c'). */
   async key(head: Place, ...qcodes: string[]): Promise<void> {
-    for (const qcode of qcodes) await this.#event(head, key(qcode, true), 25);
-    for (const qcode of qcodes.toReversed()) await this.#event(head, key(qcode, false), 25);
+    for (const qcode of qcodes) await this.event(head, key(qcode, true), 25);
+    for (const qcode of qcodes.toReversed()) await this.event(head, key(qcode, false), 25);
   }
 
   async keyDown(head: Place, qcode: string): Promise<void> {
-    await this.#event(head, key(qcode, true), 0);
+    await this.event(head, key(qcode, true), 0);
   }
 
   async keyUp(head: Place, qcode: string): Promise<void> {
-    await this.#event(head, key(qcode, false), 0);
+    await this.event(head, key(qcode, false), 0);
   }
 
   /** Moves the mouse of this screen, in steps that one report can carry. */
@@ -151,7 +151,7 @@ export class Lab {
     const count = Math.max(1, Math.ceil(Math.max(Math.abs(dx), Math.abs(dy)) / 100));
     for (let i = 0; i < count; i++) {
       const part = (total: number) => Math.round((total * (i + 1)) / count) - Math.round((total * i) / count);
-      await this.#events(head, [
+      await this.events(head, [
         { type: 'rel', data: { axis: 'x', value: part(dx) } },
         { type: 'rel', data: { axis: 'y', value: part(dy) } },
       ]);
@@ -161,7 +161,7 @@ export class Lab {
 
   /** Moves a tablet of this screen to a place in pixels. */
   async moveTo(head: Place, x: number, y: number): Promise<void> {
-    await this.#events(head, [
+    await this.events(head, [
       { type: 'abs', data: { axis: 'x', value: Math.round((x * 32767) / screen.width) } },
       { type: 'abs', data: { axis: 'y', value: Math.round((y * 32767) / screen.height) } },
     ]);
@@ -170,7 +170,7 @@ export class Lab {
 
   async click(head: Place, button: 'left' | 'middle' | 'right' = 'left'): Promise<void> {
     await this.machine.chooseMouse(head);
-    for (const down of [true, false]) await this.#event(head, { type: 'btn', data: { button, down } }, 25);
+    for (const down of [true, false]) await this.event(head, { type: 'btn', data: { button, down } }, 25);
   }
 
   /** Plugs a monitor of this size into this screen's card, or pulls it. */
@@ -242,9 +242,9 @@ export class Lab {
     });
   }
 
-  /** The lines that were typed at a seat and ended with Enter. */
+  /** The lines that were typed at a seat and ended with Enter, from the upper layer of its container's file system. */
   async typed(name: string): Promise<string[]> {
-    const { stdout } = await this.inContainer(name, ['sh', '-c', 'cat /root/typed 2>/dev/null || true']);
+    const { stdout } = await this.guest(['cat', `/var/lib/lxc/${name}/delta/root/typed`], { allowFailure: true });
     return stdout.split('\n').slice(0, -1);
   }
 
@@ -252,9 +252,12 @@ export class Lab {
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
     const end = Date.now() + timeoutMs;
     const look = async (): Promise<void> => {
-      while (!(await check())) {
-        if (Date.now() > end) throw new Error(await this.#notYet(what, timeoutMs));
-        await pause(100);
+      for (;;) {
+        const started = Date.now();
+        if (await check()) return;
+        if (Date.now() > end) throw new Error(await this.notYet(what, timeoutMs));
+        // Looking takes the guest's time: it has as much for what is waited for.
+        await pause(Math.max(100, Date.now() - started));
       }
     };
     await waitingFor(what, look());
@@ -267,22 +270,22 @@ export class Lab {
     try {
       return (await waitingFor(what, inside)).stdout;
     } catch (error) {
-      throw new Error(`${await this.#notYet(what, timeoutMs)}\n${String(error)}`);
+      throw new Error(`${await this.notYet(what, timeoutMs)}\n${String(error)}`);
     }
   }
 
-  async #notYet(what: string, timeoutMs: number): Promise<string> {
-    return `after ${timeoutMs / 1000} s still not: ${what}\n${await this.#lastWords()}`;
+  private async notYet(what: string, timeoutMs: number): Promise<string> {
+    return `after ${timeoutMs / 1000} s still not: ${what}\n${await this.lastWords()}`;
   }
 
   /** What the agent and the guest's kernel said last: most of what does not come is explained by it. */
-  async #lastWords(): Promise<string> {
+  private async lastWords(): Promise<string> {
     const script =
       "echo 'the agent said last:'; journalctl -u hotseat -n 12 -o cat --no-pager; " +
       "echo 'the kernel said last:'; journalctl -k -n 8 -o short-monotonic --no-pager";
-    const said = this.guest(['sh', '-c', script], { allowFailure: true, timeoutMs: 20_000 });
-    return said.then(
-      ({ stdout }) => stdout,
+    const said = this.guest(['sh', '-c', script], { allowFailure: true }).then(({ stdout }) => stdout);
+    const silent = pause(25_000).then(() => Promise.reject(new Error('the guest does not answer')));
+    return Promise.race([said, silent]).catch(
       async (error: Error) => `${error.message}\nthe kernel said last:\n${await this.machine.serial()}`,
     );
   }
@@ -301,16 +304,16 @@ export class Lab {
   }
 
   stop(): Promise<void> {
-    this.#forget();
+    this.forget();
     return this.machine.stop();
   }
 
-  async #event(head: Place, event: object, gapMs: number): Promise<void> {
-    await this.#events(head, [event]);
+  private async event(head: Place, event: object, gapMs: number): Promise<void> {
+    await this.events(head, [event]);
     if (gapMs > 0) await pause(gapMs);
   }
 
-  async #events(head: Place, events: object[]): Promise<void> {
+  private async events(head: Place, events: object[]): Promise<void> {
     await this.machine.qmp.run('input-send-event', { device: gpu[head].id, events });
   }
 }

@@ -33,9 +33,9 @@ export type DeviceArgs = { driver: string; id: string } & Record<string, string 
 
 /** A machine at rest: its disk (an overlay), its memory and devices, and what was plugged. */
 export interface State {
-  disk: string;
-  memory: string;
-  plugged: DeviceArgs[];
+  readonly disk: string;
+  readonly memory: string;
+  readonly plugged: DeviceArgs[];
 }
 
 interface Start {
@@ -54,9 +54,9 @@ interface Power {
 
 export class Machine {
   readonly plugged = new Map<string, DeviceArgs>();
-  readonly #mouse = new Map<string, number>();
-  readonly #points = new Map<string, DeviceArgs[]>();
-  #power: Power;
+  private readonly mouse = new Map<string, number>();
+  private readonly points = new Map<string, DeviceArgs[]>();
+  private power: Power;
 
   private constructor(
     readonly dir: string,
@@ -65,28 +65,28 @@ export class Machine {
     private readonly command: readonly string[],
     power: Power,
   ) {
-    this.#power = power;
+    this.power = power;
   }
 
   get qmp(): Qmp {
-    return this.#power.qmp;
+    return this.power.qmp;
   }
 
   get channel(): Channel {
-    return this.#power.channel;
+    return this.power.channel;
   }
 
   /** Boots `image` with these further kernel arguments. The disk that is written is private to this machine. */
   static boot(image: Image, kernelArguments: readonly string[] = []): Promise<Machine> {
-    return Machine.#start(image, { kernelArguments });
+    return Machine.start(image, { kernelArguments });
   }
 
   /** Goes on `from` a state. The disk that is written is private to this machine. */
   static from(image: Image, from: State): Promise<Machine> {
-    return Machine.#start(image, { kernelArguments: [], from });
+    return Machine.start(image, { kernelArguments: [], from });
   }
 
-  static async #start(image: Image, { kernelArguments, from }: Start): Promise<Machine> {
+  private static async start(image: Image, { kernelArguments, from }: Start): Promise<Machine> {
     const how = await accel(image);
     const dir = await mkdtemp(join(tmpdir(), 'hotseat-lab-'));
     try {
@@ -97,7 +97,7 @@ export class Machine {
       const command = [...options(image, how, dir, disk), ...append];
       const power = await switchOn(dir, from === undefined ? command : [...command, '-incoming', 'defer']);
       const machine = new Machine(dir, how, command, power);
-      await machine.#orGone(from ? machine.#continue(from) : machine.#boot('booting'));
+      await machine.orGone(from ? machine.continue(from) : machine.boot('booting'));
       return machine;
     } catch (error) {
       await rm(dir, { recursive: true, force: true });
@@ -106,21 +106,21 @@ export class Machine {
   }
 
   /** What `work` gives; when QEMU ends first, or it fails, QEMU is off and the guest's last words are in the error. */
-  async #orGone<T>(work: Promise<T>): Promise<T> {
-    const gone = this.#power.ended.then((why) => {
+  private async orGone<T>(work: Promise<T>): Promise<T> {
+    const gone = this.power.ended.then((why) => {
       throw new Error(`QEMU ended: ${String(why)}`);
     });
     gone.catch(() => undefined);
     try {
       return await Promise.race([work, gone]);
     } catch (error) {
-      await this.#switchOff();
+      await this.switchOff();
       throw new Error(`${String(error)}\nlast words of the guest:\n${await this.serial()}`);
     }
   }
 
-  async #switchOff(): Promise<void> {
-    const { qmp, channel, ended, kill } = this.#power;
+  private async switchOff(): Promise<void> {
+    const { qmp, channel, ended, kill } = this.power;
     channel.close();
     qmp.close();
     kill();
@@ -138,9 +138,9 @@ export class Machine {
     await step('shutting down', async () => {
       const reset = this.qmp.event('RESET', () => true, 240_000);
       this.channel.start(['systemctl', 'reboot']);
-      await this.#orGone(reset);
+      await this.orGone(reset);
     });
-    await this.#orGone(this.#boot('booting again'));
+    await this.orGone(this.boot('booting again'));
   }
 
   /**
@@ -148,16 +148,16 @@ export class Machine {
    * guest's fsync was told to be there. What is plugged stays plugged.
    */
   async powerCut(): Promise<void> {
-    await this.#switchOff();
-    this.#power = await switchOn(this.dir, this.command);
+    await this.switchOff();
+    this.power = await switchOn(this.dir, this.command);
     const devices = [...this.plugged.values()];
     this.plugged.clear();
-    this.#mouse.clear();
+    this.mouse.clear();
     for (const device of devices) await this.plug(device);
-    await this.#orGone(this.#boot('booting after a power cut'));
+    await this.orGone(this.boot('booting after a power cut'));
   }
 
-  async #boot(what: string): Promise<void> {
+  private async boot(what: string): Promise<void> {
     await step(`${what} (${this.accel})`, async () => {
       await this.channel.hello(300_000);
       const state = await this.channel.exec(['systemctl', 'is-system-running', '--wait'], {
@@ -168,7 +168,7 @@ export class Machine {
     });
   }
 
-  async #continue(from: State): Promise<void> {
+  private async continue(from: State): Promise<void> {
     await step('continuing from a saved state', async () => {
       for (const device of from.plugged) await this.plug(device);
       await this.qmp.run('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
@@ -185,23 +185,23 @@ export class Machine {
   }
 
   async plug(device: DeviceArgs): Promise<void> {
-    const before = new Set(await this.#mice());
+    const before = new Set(await this.mice());
     await this.qmp.run('device_add', device);
     this.plugged.set(device.id, device);
-    const index = (await this.#mice()).find((mouse) => !before.has(mouse));
-    if (device.driver === 'usb-mouse' && index !== undefined) this.#mouse.set(device.id, index);
+    const index = (await this.mice()).find((mouse) => !before.has(mouse));
+    if (device.driver === 'usb-mouse' && index !== undefined) this.mouse.set(device.id, index);
   }
 
   /** usb-mouse cannot be bound to a screen: the next movement goes to the one that was chosen last. */
   async chooseMouse(place: Place): Promise<void> {
     const mine = [...this.plugged.values()].filter((device) => String(device.port).startsWith(`${hub[place].port}.`));
     if (mine.some((device) => device.display === gpu[place].id && device.driver !== 'usb-kbd')) return;
-    const index = mine.map((device) => this.#mouse.get(device.id)).find((found) => found !== undefined);
+    const index = mine.map((device) => this.mouse.get(device.id)).find((found) => found !== undefined);
     if (index === undefined) throw new Error(`no mouse is plugged in at ${place}`);
     await this.qmp.human(`mouse_set ${index}`);
   }
 
-  async #mice(): Promise<number[]> {
+  private async mice(): Promise<number[]> {
     return ((await this.qmp.run('query-mice')) as { index: number }[]).map((mouse) => mouse.index);
   }
 
@@ -211,19 +211,19 @@ export class Machine {
     await this.qmp.run('device_del', { id });
     await deleted;
     this.plugged.delete(id);
-    this.#mouse.delete(id);
+    this.mouse.delete(id);
   }
 
   /** savevm into this machine's own disk. */
   async savePoint(name: string): Promise<void> {
     await this.channel.exec(['sync']);
     await this.qmp.human(`savevm ${name}`);
-    this.#points.set(name, [...this.plugged.values()]);
+    this.points.set(name, [...this.plugged.values()]);
   }
 
   /** loadvm: QEMU must have the same devices, so they are plugged as they were, with the machine stopped. */
   async restore(name: string): Promise<void> {
-    const then = this.#points.get(name);
+    const then = this.points.get(name);
     if (!then) throw new Error(`no save point ${name}`);
     await this.qmp.run('stop');
     const same = (a: DeviceArgs, b: DeviceArgs | undefined) => JSON.stringify(a) === JSON.stringify(b);
@@ -258,7 +258,7 @@ export class Machine {
     if (status.status !== 'completed') throw new Error(`saving the machine: ${status['error-desc'] ?? status.status}`);
     const plugged = [...this.plugged.values()];
     await this.qmp.run('quit').catch(() => undefined);
-    await this.#power.ended;
+    await this.power.ended;
     await rename(join(this.dir, 'disk.qcow2'), join(work, 'disk.qcow2')).catch(() =>
       execa('cp', ['--sparse=always', join(this.dir, 'disk.qcow2'), join(work, 'disk.qcow2')]),
     );
@@ -272,7 +272,7 @@ export class Machine {
   }
 
   async stop(): Promise<void> {
-    await this.#switchOff();
+    await this.switchOff();
     await rm(this.dir, { recursive: true, force: true });
   }
 }

@@ -10,30 +10,33 @@ export class QmpError extends Error {
 }
 
 interface Message {
-  id?: number;
-  return?: unknown;
-  error?: { class: string; desc: string };
-  event?: string;
-  data?: Record<string, unknown>;
+  readonly id?: number;
+  readonly return?: unknown;
+  readonly error?: { class: string; desc: string };
+  readonly event?: string;
+  readonly data?: Record<string, unknown>;
 }
 
 export class Qmp {
   readonly events = new EventEmitter<{ event: [name: string, data: Record<string, unknown>] }>();
-  readonly #socket: Socket;
-  readonly #waiting = new Map<number, { command: string; resolve(value: unknown): void; reject(error: Error): void }>();
-  #next = 1;
+  private readonly socket: Socket;
+  private readonly waiting = new Map<
+    number,
+    { command: string; resolve(value: unknown): void; reject(error: Error): void }
+  >();
+  private next = 1;
 
   private constructor(socket: Socket) {
-    this.#socket = socket;
+    this.socket = socket;
     this.events.setMaxListeners(50);
     // The socket's own error comes through the interface as well; who waits is told by 'close'.
     createInterface({ input: socket })
       .on('error', () => undefined)
-      .on('line', (line) => this.#take(JSON.parse(line) as Message));
+      .on('line', (line) => this.take(JSON.parse(line) as Message));
     socket.on('error', () => undefined);
     socket.on('close', () => {
-      for (const { command, reject } of this.#waiting.values()) reject(new QmpError(`${command}: QEMU is gone`));
-      this.#waiting.clear();
+      for (const { command, reject } of this.waiting.values()) reject(new QmpError(`${command}: QEMU is gone`));
+      this.waiting.clear();
     });
   }
 
@@ -47,11 +50,11 @@ export class Qmp {
 
   /** What QEMU returns to a command. A save point is the longest of them: seconds, on a busy machine more. */
   run(command: string, args: Record<string, unknown> = {}, timeoutMs = 180_000): Promise<unknown> {
-    if (this.#socket.destroyed) return Promise.reject(new QmpError(`${command}: QEMU is gone`));
-    const id = this.#next++;
+    if (this.socket.destroyed) return Promise.reject(new QmpError(`${command}: QEMU is gone`));
+    const id = this.next++;
     const answer = new Promise((resolve, reject) => {
       const late = () => {
-        this.#waiting.delete(id);
+        this.waiting.delete(id);
         reject(new QmpError(`${command}: no answer within ${timeoutMs / 1000} s`));
       };
       const timer = setTimeout(late, timeoutMs);
@@ -61,8 +64,8 @@ export class Qmp {
           clearTimeout(timer);
           settle(value);
         };
-      this.#waiting.set(id, { command, resolve: ended(resolve), reject: ended(reject) });
-      this.#socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
+      this.waiting.set(id, { command, resolve: ended(resolve), reject: ended(reject) });
+      this.socket.write(`${JSON.stringify({ execute: command, arguments: args, id })}\n`);
     });
     return waitingFor(`QEMU's answer to ${command}`, answer);
   }
@@ -92,17 +95,17 @@ export class Qmp {
   }
 
   close(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
-  #take(message: Message): void {
+  private take(message: Message): void {
     if (message.event) {
       this.events.emit('event', message.event, message.data ?? {});
       return;
     }
-    const waiting = message.id === undefined ? undefined : this.#waiting.get(message.id);
+    const waiting = message.id === undefined ? undefined : this.waiting.get(message.id);
     if (!waiting || message.id === undefined) return;
-    this.#waiting.delete(message.id);
+    this.waiting.delete(message.id);
     if (message.error) waiting.reject(new QmpError(`${waiting.command}: ${message.error.desc}`));
     else waiting.resolve(message.return);
   }

@@ -6,26 +6,9 @@ import { guestFiles } from '../driver/paths.js';
 import { preparedLab } from '../driver/prepared.js';
 import { HOTSEAT_UNIT, policyDirectory, reload, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { traces } from '../driver/traces.js';
 
 const lab = await preparedLab();
-/** Everything that could be left behind, as the host sees it. */
-async function traces(): Promise<Record<string, number>> {
-  const { pid } = await status(lab);
-  const script = `
-    echo nodes $(find /run/hotseat/seats/*/dev -type c | wc -l)
-    echo records $(find /run/hotseat/seats/*/udev/data -type f | wc -l)
-    echo tags $(find /run/hotseat/seats/*/udev/tags -type f | wc -l)
-    echo strays $(find /run/hotseat -name '.hotseat-*' | wc -l)
-    echo journal $(find /run/hotseat/journal -type f | wc -l)
-    echo rules $(ls /run/udev/rules.d | wc -l)
-    echo programs $(bpftool prog show | grep -c 'name hotseat')
-    echo entries $(bpftool map dump name hotseat_grants -j | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))')
-    echo mounts $(wc -l < /proc/self/mountinfo)
-    echo descriptors $(ls /proc/${pid}/fd | wc -l)`;
-  const lines = (await lab.sh(script)).split('\n').map((line) => line.trim().split(' '));
-  return Object.fromEntries(lines.map(([name = '', count]) => [name, Number(count)]));
-}
-
 /** Bytes of the agent's heap that something refers to: what the process has besides is garbage that nobody collected yet. */
 async function liveHeap(): Promise<number> {
   const { pid } = await status(lab);
@@ -83,13 +66,13 @@ test.before(async () => {
 test('300 cycles, 120 of them at eight USB ports, leave nothing behind, and memory stays flat', async () => {
   await ports(0, 1);
   await quick(50);
-  const before = { traces: await traces(), heap: await liveHeap() };
+  const before = { traces: await traces(lab), heap: await liveHeap() };
   for (let part = 1; part <= 3; part++) {
     await ports(part, 4);
     await quick(15);
     console.log(`${part * 100} cycles, resident ${await resident()} KiB`);
   }
-  const after = { traces: await traces(), heap: await liveHeap() };
+  const after = { traces: await traces(lab), heap: await liveHeap() };
   console.log(`live heap: ${before.heap} bytes before, ${after.heap} after; ${JSON.stringify(after.traces)}`);
   assert.equal(after.traces, before.traces);
   // Code that V8 compiled meanwhile is a part of it; as little as 7 KB kept of every device would not fit into this.

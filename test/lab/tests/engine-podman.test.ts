@@ -26,10 +26,10 @@ function hostNetwork({ lab, variant }: Suite): void {
       await engine.heard(monitor, 'add', node);
       return node;
     };
-    const node = await plugged('shared', []);
+    const node = await plugged('shared', await engine.nodes('left', 'input', 'bound'));
     await engine.has('left', node);
     // Messages keep their order: a second one about the first keyboard would have come before the next one's.
-    await plugged('next', [node]);
+    await plugged('next', await engine.nodes('left', 'input', 'bound'));
     const added = monitor.stdout
       .split('\n')
       .filter((line) => line.includes(' add ') && line.includes(`/${basename(node)} `));

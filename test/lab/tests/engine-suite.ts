@@ -1,6 +1,6 @@
 // One suite for every engine, run in a file for each: what is promised for a container must not depend on who runs it.
 
-import { basename } from 'node:path';
+import { basename, dirname } from 'node:path';
 import * as assert from 'uvu/assert';
 import type { Process } from '../driver/channel.js';
 import { type Class, classes, EngineSeats } from '../driver/engine-seats.js';
@@ -25,6 +25,9 @@ export interface More {
   /** Adds tests after both have been stopped. */
   readonly stopped?: (suite: Suite) => void;
 }
+
+/** Of the directories in /dev, what udevadm's monitor calls what is in them. */
+const subsystems: Readonly<Record<string, string>> = { input: 'input', snd: 'sound', dri: 'drm' };
 
 /** How a second device of each class comes and goes. */
 const thingsOf = (
@@ -133,7 +136,7 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
     },
   );
 
-  /** Nodes that the left seat had before the agent was restarted, by their last names. */
+  /** What the left seat had before the agent was restarted, as the ends of the monitor's lines name it. */
   let known: string[] = [];
   let heardBefore = 0;
   step(
@@ -141,9 +144,9 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
     async () => {
       await engine.rule();
       for (const kind of classes) await engine.newNode('left', kind);
-      known =
-        (await engine.seat('left'))?.devices.flatMap(({ node }) => (node === undefined ? [] : basename(node))) ?? [];
-      for (const name of known) await engine.heard(monitor, 'add', name);
+      const nodes = (await engine.seat('left'))?.devices.flatMap(({ node }) => node ?? []) ?? [];
+      for (const node of nodes) await engine.heard(monitor, 'add', node);
+      known = nodes.map((node) => `/${basename(node)} (${subsystems[basename(dirname(node))]})`);
       heardBefore = monitor.stdout.length;
       await lab.sh('systemctl restart hotseat', { timeoutMs: 90_000 });
       await lab.until('the seat', async () => (await engine.seat('left'))?.state === 'running');
@@ -158,7 +161,7 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
       const again = monitor.stdout
         .slice(heardBefore)
         .split('\n')
-        .filter((line) => known.some((name) => line.includes(`/${name} `)));
+        .filter((line) => known.some((end) => line.endsWith(end)));
       assert.equal(again, [], 'something was announced again');
       await things[kind].unplug();
       await engine.heard(monitor, 'remove', third);

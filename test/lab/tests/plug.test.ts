@@ -1,12 +1,17 @@
 import * as assert from 'uvu/assert';
 import { seats } from '../driver/lab.js';
 import { preparedLab } from '../driver/prepared.js';
-import { eavesdrop, pause } from '../driver/probes.js';
+import { eavesdrop } from '../driver/probes.js';
 import { agentLog, inputs, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
 const lab = await preparedLab();
 const before = (await agentLog(lab)).length;
+/** Types a line at left and waits until it is there: whoever else hears that keyboard has heard it by then. */
+const typesAtLeft = async (text: string): Promise<void> => {
+  await lab.type('left', `${text}\n`);
+  await lab.until(`"${text}" at left`, async () => (await lab.typed('left')).includes(text));
+};
 const keyboard = 'QEMU QEMU USB Keyboard';
 const mouse = 'QEMU QEMU USB Mouse';
 
@@ -47,7 +52,6 @@ test('what is typed on one head arrives in the terminal of that seat only, and n
     'both sentences',
     async () => (await lab.typed('left')).length + (await lab.typed('right')).length >= 2,
   );
-  await pause(1000);
   assert.equal(await lab.typed('left'), ['hello from the left']);
   assert.equal(await lab.typed('right'), ['and from the right']);
   assert.is(reader.stdout.trim(), 'reading', 'the host console received bytes');
@@ -65,14 +69,13 @@ test('the raw reader would have seen keys: it does once the console is given bac
 });
 
 test('a getty that starts and resets the console does not open it again', async () => {
-  await lab.sh('systemctl start getty@tty1');
-  await pause(3000);
+  await lab.sh("printf '\\033[2J\\033[H' > /dev/tty1; systemctl start getty@tty1");
+  await lab.until('the prompt', async () => (await lab.sh("tr -d '\\0' < /dev/vcs1")).includes('login:'));
   await lab.sh('systemctl stop getty@tty1');
-  await pause(1000);
+  await lab.until('it to be muted', async () => !/unicode/i.test(await lab.sh('kbd_mode -C /dev/tty1')), 10_000);
   const mode = await lab.sh('kbd_mode -C /dev/tty1');
   const reader = await eavesdrop(lab);
-  await lab.type('left', 'secret\n');
-  await pause(1000);
+  await typesAtLeft('secret');
   assert.is(reader.stdout.trim(), 'reading', `the console listens again: ${mode}`);
   await reader.kill();
 });
@@ -89,13 +92,14 @@ test('a power key and Alt-SysRq-R at a seat do nothing to the host', async () =>
   const boot = await lab.sh('cat /proc/sys/kernel/random/boot_id');
   await lab.key('left', 'power');
   await lab.key('left', 'alt', 'sysrq', 'r');
-  await pause(3000);
+  // One keyboard's keys keep their order, and logind answers after what came to it before.
+  await typesAtLeft('after the power key');
+  await lab.sh('loginctl list-seats');
   assert.is(await lab.sh('cat /proc/sys/kernel/random/boot_id'), boot);
   assert.match(await lab.sh('systemctl is-system-running || true'), /running|degraded/);
   assert.not.match(await lab.sh('journalctl -b -u systemd-logind --no-pager'), /Power key pressed/i);
   const reader = await eavesdrop(lab);
-  await lab.type('left', 'q\n');
-  await pause(500);
+  await typesAtLeft('q');
   assert.is(reader.stdout.trim(), 'reading', 'SysRq-R has opened the console');
   await reader.kill();
 });

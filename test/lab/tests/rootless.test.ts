@@ -28,28 +28,28 @@ const config = [
 ].join('\n');
 
 for (const variant of variants.filter(({ title }) => /unprivileged|rootless/.test(title))) {
-  const bench = new EngineSeats(lab, variant);
+  const engine = new EngineSeats(lab, variant);
   let xorg: Process;
   let terminal: Process;
 
   const inside = async (command: string): Promise<string> => {
-    const answer = await bench.inside('left', command);
+    const answer = await engine.inside('left', command);
     assert.ok(answer !== undefined, `failed: ${command}`);
     return answer;
   };
 
   test(`${variant.title}: an Xorg that is not root starts on the seat's card`, async () => {
-    await bench.rule();
-    await script(lab, bench.name('left'), variant.prepare);
-    await bench.start('left');
-    const card = await bench.newNode('left', 'graphics');
+    await engine.rule();
+    await script(lab, engine.name('left'), variant.prepare);
+    await engine.start('left');
+    const card = await engine.newNode('left', 'graphics');
     await inside(`mkdir -p /tmp/.X11-unix && chmod 1777 /tmp /tmp/.X11-unix
       cat > /tmp/seat.conf <<'END'\n${config.replace('CARD', card)}\nEND`);
     const files = '-config /tmp/seat.conf -logfile /tmp/xorg.log';
     const server = `HOME=/tmp exec Xorg :0 -noreset -nolisten tcp -novtswitch -sharevts ${files}`;
-    xorg = lab.start(bench.argv('left', 'sh', '-c', `${somebody} sh -c '${server}'`));
+    xorg = lab.start(engine.argv('left', 'sh', '-c', `${somebody} sh -c '${server}'`));
     await lab.until('Xorg to answer', async () => {
-      const answer = await bench.inside('left', `${somebody} env DISPLAY=:0 xinput list --name-only`);
+      const answer = await engine.inside('left', `${somebody} env DISPLAY=:0 xinput list --name-only`);
       return answer?.includes('Virtual core keyboard') === true;
     });
   });
@@ -65,18 +65,21 @@ for (const variant of variants.filter(({ title }) => /unprivileged|rootless/.tes
 
   test(`${variant.title}: a keyboard plugged then types into it`, async () => {
     const typing = `${somebody} env DISPLAY=:0 HOME=/tmp xterm -geometry 170x60+0+0 -e sh -c 'cat > /tmp/typed'`;
-    terminal = lab.start(bench.argv('left', 'sh', '-c', typing));
+    terminal = lab.start(engine.argv('left', 'sh', '-c', typing));
     await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'rootless' });
     const list = `${somebody} env DISPLAY=:0 xinput list --name-only`;
     await lab.until('the keyboard in xinput', async () =>
-      /USB Keyboard/.test((await bench.inside('left', list)) ?? ''),
+      /USB Keyboard/.test((await engine.inside('left', list)) ?? ''),
     );
     await lab.until('the terminal', async () => {
-      const found = await bench.inside('left', `${somebody} env DISPLAY=:0 xdotool search --onlyvisible --class xterm`);
+      const found = await engine.inside(
+        'left',
+        `${somebody} env DISPLAY=:0 xdotool search --onlyvisible --class xterm`,
+      );
       return found !== undefined && found !== '';
     });
     await lab.type('left', 'no root needed\n');
-    await lab.until('the sentence', async () => (await bench.inside('left', 'cat /tmp/typed')) === 'no root needed');
+    await lab.until('the sentence', async () => (await engine.inside('left', 'cat /tmp/typed')) === 'no root needed');
     await lab.unplug('rootless');
     await lab.until('no keyboard in xinput', async () => !/USB Keyboard/.test(await inside(list)));
   });
@@ -84,7 +87,7 @@ for (const variant of variants.filter(({ title }) => /unprivileged|rootless/.tes
   test(`${variant.title}: clearing up`, async () => {
     await Promise.all([terminal, xorg].map((process) => process.kill().catch(() => undefined)));
     await lab.sh('pkill -x Xorg || true');
-    await bench.stop('left');
+    await engine.stop('left');
   });
 }
 

@@ -108,7 +108,15 @@ test('unplugged, it goes from PulseAudio and from /dev', async () => {
 
 test('PipeWire at the other seat takes a card that is plugged there, plays, and lets it go', async () => {
   await inside('right', 'mkdir -p /etc/wireplumber; true');
-  await service('right', 'pipewire', 'dbus-run-session', '--', 'bash', '-c', 'pipewire & sleep 2; exec wireplumber');
+  await service(
+    'right',
+    'pipewire',
+    'dbus-run-session',
+    '--',
+    'bash',
+    '-c',
+    'pipewire & until [ -S /run/anna/pipewire-0 ]; do sleep 0.1; done; exec wireplumber',
+  );
   await until('PipeWire at right', 'right', 'ls /run/anna/pipewire-0', /pipewire-0/);
   await lab.plug({ seat: 'right', driver: 'usb-audio', id: 'card' });
   const list = `${anna} wpctl status`;

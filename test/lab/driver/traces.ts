@@ -1,0 +1,22 @@
+// Everything of ours that could be left behind, as the host sees it.
+
+import type { Lab } from './lab.js';
+import { status } from './service.js';
+
+/** How many of each there are. */
+export async function traces(lab: Lab): Promise<Readonly<Record<string, number>>> {
+  const { pid } = await status(lab);
+  const script = `
+    echo nodes $(find /run/hotseat/seats/*/dev -type c | wc -l)
+    echo records $(find /run/hotseat/seats/*/udev/data -type f | wc -l)
+    echo tags $(find /run/hotseat/seats/*/udev/tags -type f | wc -l)
+    echo strays $(find /run/hotseat -name '.hotseat-*' | wc -l)
+    echo journal $(find /run/hotseat/journal -type f | wc -l)
+    echo rules $(ls /run/udev/rules.d | wc -l)
+    echo programs $(bpftool prog show | grep -c 'name hotseat')
+    echo entries $(bpftool map dump name hotseat_grants -j | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))')
+    echo mounts $(wc -l < /proc/self/mountinfo)
+    echo descriptors $(ls /proc/${pid}/fd | wc -l)`;
+  const lines = (await lab.sh(script)).split('\n').map((line) => line.trim().split(' '));
+  return Object.fromEntries(lines.map(([name = '', count]) => [name, Number(count)]));
+}
