@@ -15,6 +15,8 @@ import { isForAdmins, refusal } from './permission.js';
  * and how many connections one user has who is not root.
  */
 const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, perUser: 32 };
+/** At the end, who has not read his answers by then does not get them, ms. */
+const farewellMs = 1000;
 
 /**
  * The unix socket that `hotseat status` and the others talk to. Everybody on the host may connect; who may ask for what
@@ -24,6 +26,7 @@ const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, perUser: 
 export class ControlServer {
   private readonly server: Server;
   private readonly watchers = new Set<Socket>();
+  private readonly sockets = new Set<Socket>();
   /** Open connections by uid. */
   private readonly connections = new Map<number, number>();
 
@@ -62,9 +65,13 @@ export class ControlServer {
     }
   };
 
+  /** Stops listening and drops all clients: an open connection would keep the process from its end. */
   close(): void {
-    for (const socket of this.watchers) socket.end();
     this.server.close();
+    for (const socket of this.sockets) {
+      socket.destroySoon();
+      setTimeout(() => socket.destroy(), farewellMs);
+    }
     rmSync(this.path, { force: true });
   }
 
@@ -99,6 +106,8 @@ export class ControlServer {
   /** Who it is, counted until the connection ends; undefined, and dropped, when that cannot be told or there are too many. */
   private admit(socket: Socket): Peer | undefined {
     socket.on('error', () => socket.destroy());
+    this.sockets.add(socket);
+    socket.on('close', () => this.sockets.delete(socket));
     let peer: Peer;
     try {
       peer = peerOf(descriptorOf(socket));

@@ -47,6 +47,30 @@ test('who watches is told what happens from then on, in order, with the time, un
   server.tell(news('/dev/input/event3'));
 });
 
+test('a server that closes drops all clients: no connection keeps its process from the end', async () => {
+  const other = join(scratch, 'closing.sock');
+  const closing = new ControlServer(other, async () => 'x'.repeat(4_000_000), pino({ level: 'silent' }));
+  await closing.listen();
+  const clients = await Promise.all(
+    ['idle', 'answered', 'does not read', 'watches'].map(async (kind) => {
+      const socket = createConnection(other);
+      const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()).on('error', () => undefined));
+      await new Promise((resolve) => socket.once('connect', resolve));
+      if (kind !== 'does not read') socket.resume();
+      if (kind === 'watches') socket.write('{"verb":"watch"}\n');
+      else if (kind !== 'idle') socket.write('{"verb":"status"}\n');
+      return { kind, socket, closed };
+    }),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  closing.close();
+  // One that reads nothing sees the end only when it reads again.
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  for (const { socket } of clients) socket.resume();
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error('still connected')), 5000).unref());
+  for (const { closed } of clients) await Promise.race([closed, late]);
+});
+
 test('one who does not read is dropped, and disturbs neither the others nor the agent', async () => {
   const sleeper = createConnection(path);
   await new Promise((resolve) => sleeper.once('connect', resolve));
