@@ -6,7 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { execa } from 'execa';
 import type { Outcome, TestFile } from './runner/file.js';
-import { type Layer, layers } from './runner/layers.js';
+import { type Layer, labEnvironment, layers } from './runner/layers.js';
 import { timesText } from './runner/report.js';
 import { type Budget, runAgain, runFiles } from './runner/run-files.js';
 
@@ -47,6 +47,7 @@ async function makeLabReady(): Promise<boolean> {
     stdin: 'ignore',
     stdout: 'inherit',
     stderr: 'inherit',
+    env: labEnvironment,
     timeout: 20 * 60_000,
   });
   return made.exitCode === 0;

@@ -2,6 +2,7 @@
 
 import { basename } from 'node:path';
 import { execa } from 'execa';
+import { labEnvironment } from './layers.js';
 
 export interface TestFile {
   readonly path: string;
@@ -37,7 +38,7 @@ export async function runFile(file: TestFile, graceMs = lastWordsMs): Promise<Ou
     reject: false,
     stdin: 'ignore',
     all: true,
-    env: { FORCE_COLOR: '0' },
+    env: { FORCE_COLOR: '0', ...labEnvironment },
   });
   const total = lastNumber(result.stdout, /^\s*Total:\s+(\d+)/gm);
   const passed = lastNumber(result.stdout, /^\s*Passed:\s+(\d+)/gm);

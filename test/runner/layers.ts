@@ -18,6 +18,12 @@ export interface Layer {
 const perPc = 4 * 2 ** 30;
 
 const cores = availableParallelism();
+const pcs = Math.max(1, Math.min(cores, Math.floor(totalmem() / perPc)));
+
+/** What the lab's programs are told: processors of a PC, one or two, as many as there are cores for each of them. */
+export const labEnvironment: Readonly<Record<string, string>> = {
+  HOTSEAT_LAB_CPUS: String(Math.max(1, Math.min(2, Math.floor(cores / pcs)))),
+};
 
 export const layers: readonly Layer[] = [
   { name: 'unit', directory: 'unit', atOnce: cores, limitMs: 60_000 },
@@ -26,7 +32,7 @@ export const layers: readonly Layer[] = [
   {
     name: 'lab',
     directory: 'lab/tests',
-    atOnce: Math.max(1, Math.min(cores, Math.floor(totalmem() / perPc))),
+    atOnce: pcs,
     limitMs: 600_000,
   },
 ];

@@ -7,7 +7,7 @@ import type { ExecOptions, ExecResult } from './channel.js';
 import { deploy } from './deploy.js';
 import { exists, type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
-import { type DeviceArgs, gpu, hub, loadState, Machine, type Place, type State, screen } from './machine.js';
+import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, type State, screen } from './machine.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
 import { waitingFor, witness } from './waiting.js';
@@ -50,7 +50,7 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
 
 async function keptState(built: Image, prepared: Prepared | undefined): Promise<State> {
   const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
-  const dir = join(built.dir, `${name}-${await accel(built)}`);
+  const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
   if (await exists(dir)) return loadState(dir);
   if (prepared === undefined) {
     const machine = await Machine.boot(built);

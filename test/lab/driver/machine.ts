@@ -29,6 +29,12 @@ export const hub = {
 } as const;
 export const screen = { width: 1024, height: 768 };
 
+/**
+ * Processors of the PC. Emulated, two of them are 1.5 times as quick as one while a core of the machine has nothing else to
+ * do, and slower when none has: the runner says how many there are for each of the PCs that it runs beside each other.
+ */
+export const cpus = Number(process.env['HOTSEAT_LAB_CPUS'] ?? 2);
+
 export type DeviceArgs = { driver: string; id: string } & Record<string, string | number | boolean>;
 
 /** A machine at rest: its disk (an overlay), its memory and devices, and what was plugged. */
@@ -320,7 +326,20 @@ function options(image: Image, how: Accel, dir: string, disk: string): string[] 
   return [
     // No PS/2: what no USB keyboard of a head takes must not fall through to one of the host.
     ...['-machine', 'pc,i8042=off', '-accel', how === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=512'],
-    ...['-cpu', 'max', '-smp', '2', '-m', '3G', '-nodefaults', '-display', 'none', '-vga', 'none', '-no-user-config'],
+    ...[
+      '-cpu',
+      'max',
+      '-smp',
+      String(cpus),
+      '-m',
+      '3G',
+      '-nodefaults',
+      '-display',
+      'none',
+      '-vga',
+      'none',
+      '-no-user-config',
+    ],
     ...['-kernel', image.kernel, '-initrd', image.initrd],
     ...['-chardev', `file,id=serial,path=${dir}/serial.log,append=on`, '-serial', 'chardev:serial'],
     ...['-qmp', `unix:${dir}/qmp,server=on,wait=off`],
