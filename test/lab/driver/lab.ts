@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { accel } from './accel.js';
 import type { ExecOptions, ExecResult } from './channel.js';
 import { deploy } from './deploy.js';
-import { exists, type Image, image } from './image.js';
+import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
 import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, type State, screen } from './machine.js';
+import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
 import { waitingFor, witness } from './waiting.js';
@@ -48,18 +49,24 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
   return new Lab(await Machine.from(built, await keptState(built, prepared)));
 }
 
+/** The state of this preparation. Whoever needs it first makes it; others who come meanwhile wait for that. */
 async function keptState(built: Image, prepared: Prepared | undefined): Promise<State> {
   const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
-  if (await exists(dir)) return loadState(dir);
-  if (prepared === undefined) {
-    const machine = await Machine.boot(built);
-    return step('keeping the booted state', () => machine.keep(dir));
-  }
+  await madeOnce(dir, () => (prepared === undefined ? makeBooted(built, dir) : makePrepared(built, dir, prepared)));
+  return loadState(dir);
+}
+
+async function makeBooted(built: Image, dir: string): Promise<void> {
+  const machine = await Machine.boot(built);
+  await step('keeping the booted state', () => machine.keep(dir));
+}
+
+async function makePrepared(built: Image, dir: string, prepared: Prepared): Promise<void> {
   const lab = new Lab(await Machine.from(built, await keptState(built, prepared.on)));
   try {
     await prepared.prepare(lab);
-    return await step('keeping the prepared state', () => lab.machine.keep(dir));
+    await step('keeping the prepared state', () => lab.machine.keep(dir));
   } finally {
     await lab.stop();
     await forgetPreparations(built.dir);
@@ -117,8 +124,15 @@ export class Lab {
     return device;
   }
 
-  unplug(id: string): Promise<void> {
-    return this.machine.unplug(id);
+  /**
+   * Pulls a USB device out. Resolves when the guest's kernel has noticed: QEMU's hub is asked some times a second only, and
+   * to the kernel what is plugged into the same port before that is the former device, which fails for half a minute.
+   */
+  async unplug(id: string): Promise<void> {
+    const port = this.machine.plugged.get(id)?.port;
+    await this.machine.unplug(id);
+    const script = `until ! ls -d /sys/bus/usb/devices/*-${port} > /dev/null 2>&1; do sleep 0.05; done`;
+    await this.guest(['sh', '-c', script], { timeoutMs: 30_000 });
   }
 
   /** Types ASCII text on the first keyboard that belongs to this screen; a newline is Enter. */
@@ -225,10 +239,10 @@ export class Lab {
   }
 
   async containerUp(name: string): Promise<void> {
-    const wait =
-      'for i in $(seq 300); do s=$(systemctl is-system-running 2>/dev/null); case $s in running|degraded) exit 0;; esac; sleep 0.3; done; echo "state: $s"; exit 1';
     await this.guest(['lxc-wait', '-n', name, '-s', 'RUNNING', '-t', '60']);
-    await this.inContainer(name, ['sh', '-c', wait], { timeoutMs: 120_000 });
+    // It fails while its systemd does not answer yet, and then answers when everything has been started.
+    const script = 'systemctl is-system-running --wait 2>/dev/null | grep -E "running|degraded"';
+    await this.untilInside(name, `${name} to have started`, script, 120_000);
   }
 
   /** Starts Xorg and the terminal in these containers and waits until the terminal is there. */
@@ -265,7 +279,7 @@ export class Lab {
 
   /** Waits until a shell script succeeds as root of a container; its standard output. The guest does the looking. */
   async untilInside(name: string, what: string, script: string, timeoutMs = 60_000): Promise<string> {
-    const loop = `until said=$(${script}\n); do sleep 0.1; done; printf %s "$said"`;
+    const loop = `until said=$(${script}\n); do sleep 0.3; done; printf %s "$said"`;
     const inside = this.inContainer(name, ['bash', '-c', loop], { timeoutMs });
     try {
       return (await waitingFor(what, inside)).stdout;

@@ -171,6 +171,8 @@ export class Machine {
         allowFailure: true,
       });
       if (!/running|degraded/.test(state.stdout)) throw new Error(`the guest is ${state.stdout.trim()}`);
+      // Drivers of what was found at the boot are loaded meanwhile: nobody waits for them.
+      await this.channel.exec(['udevadm', 'settle', '--timeout=60']);
     });
   }
 

@@ -1,9 +1,6 @@
-// Makes everything that the lab's tests start from: the disk, the booted state and the prepared ones. The runner calls
-// it once, so that the tests, which run beside each other, find all of it made.
+// Makes the disk and boots it once. The runner calls this before the tests, which run beside each other and need both.
 
-import { preparedEngines, preparedLab } from './prepared.js';
+import { startLab } from './lab.js';
 
-for (const start of [preparedLab, preparedEngines]) {
-  const lab = await start();
-  await lab.stop();
-}
+const lab = await startLab();
+await lab.stop();

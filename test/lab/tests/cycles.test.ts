@@ -65,7 +65,7 @@ test.before(async () => {
 
 test('300 cycles, 120 of them at eight USB ports, leave nothing behind, and memory stays flat', async () => {
   await ports(0, 1);
-  await quick(25);
+  await quick(10);
   const before = { traces: await traces(lab), heap: await liveHeap() };
   for (let part = 1; part <= 3; part++) {
     await ports(part, 4);

@@ -10,7 +10,7 @@ import { traces } from '../driver/traces.js';
 const lab = await preparedLab();
 
 const things = seats.flatMap((seat) =>
-  [1, 2, 3, 4, 5, 6].map((port) => ({
+  [1, 2, 3, 4, 5, 6, 7].map((port) => ({
     seat,
     port,
     id: `${seat}-${port}`,
@@ -18,7 +18,7 @@ const things = seats.flatMap((seat) =>
   })),
 );
 /** A keyboard has an event node, a mouse has a mouse node as well. */
-const nodesPerSeat = 9;
+const nodesPerSeat = 10;
 const plugAll = async () => {
   for (const thing of things) await lab.plug(thing);
 };
