@@ -1,5 +1,6 @@
 // Brings this checkout into the guest: the built agent with its production packages, and the containers' files.
 
+import { createHash } from 'node:crypto';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
@@ -75,6 +76,8 @@ async function stageContainer(lab: Lab, name: 'left' | 'right', base: string): P
   for (const file of await readdir(dir)) await put(file, await readFile(join(dir, file), 'utf8'));
 
   await put('delta/etc/hostname', `${name}\n`);
+  // One that has none is at its first boot for systemd, which then looks at every unit.
+  await put('delta/etc/machine-id', `${createHash('md5').update(name).digest('hex')}\n`);
   await seatFile('xorg.conf', 'etc/X11/xorg.conf');
   await seatFile('xorg.service', 'etc/systemd/system/xorg.service');
   await seatFile('term.service', 'etc/systemd/system/term.service');

@@ -62,6 +62,7 @@ async function build(work: string): Promise<void> {
       await mask(root, recipe.seatMasks);
       await writeFile(join(root, 'etc/hostname'), 'seat\n');
       await writeFile(join(root, 'etc/machine-id'), '');
+      await upToDate(root);
       await rename(root, join(host, 'srv', name));
     }
     const boot = await readdir(join(host, 'boot'));
@@ -122,6 +123,7 @@ async function finishHost(root: string): Promise<void> {
   const wants = join(root, 'etc/systemd/system/multi-user.target.wants');
   await mkdir(wants, { recursive: true });
   await symlink('../hotseat-lab.service', join(wants, 'hotseat-lab.service'));
+  await upToDate(root);
   await mask(root, recipe.hostMasks);
   // Enabled by their packages: they start when a test asks for them.
   for (const wanted of ['multi-user.target.wants', 'sockets.target.wants']) {
@@ -129,6 +131,11 @@ async function finishHost(root: string): Promise<void> {
     for (const unit of await readdir(dir))
       if (recipe.idle.some((name) => unit.startsWith(name))) await rm(join(dir, unit));
   }
+}
+
+/** Spares each start what systemd does once after /usr has changed: ldconfig, the journal's catalog (systemd.unit(5)). */
+async function upToDate(root: string): Promise<void> {
+  for (const directory of ['etc', 'var']) await writeFile(join(root, directory, '.updated'), '');
 }
 
 async function mask(root: string, units: readonly string[]): Promise<void> {

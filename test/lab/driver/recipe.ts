@@ -12,10 +12,12 @@ const quietMasks = [
   'e2scrub_reap.service',
   'systemd-networkd.service',
   'systemd-pstore.service',
+  'systemd-sysctl.service',
+  ...['dev-hugepages.mount', 'dev-mqueue.mount', 'run-lock.mount'],
 ];
 
 export const recipe = {
-  version: 5,
+  version: 6,
   /** Debian's release of the PC itself, and of what runs at each seat: they need not be the same. */
   suite: 'trixie',
   seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
