@@ -23,19 +23,20 @@ const wanted = layers.filter(({ name }) => words.includes(name));
 const parts = words.filter((word) => !layers.some(({ name }) => name === word));
 const budget: Budget = { end: Date.now() + wholeRunMs };
 
-const nameOf = (layer: Layer, path: string): string => `${layer.name}/${basename(path, '.test.js')}`;
-
 /** The files of a layer that were asked for, those that take longest first. */
 function filesOf(layer: Layer): TestFile[] {
   const directory = join(here, layer.directory);
-  return readdirSync(directory)
-    .filter((name) => name.endsWith('.test.js') && (parts.length === 0 || parts.some((part) => name.includes(part))))
+  const names = readdirSync(directory).flatMap((file) =>
+    file.endsWith('.test.js') ? [basename(file, '.test.js')] : [],
+  );
+  return names
+    .filter((name) => parts.length === 0 || parts.some((part) => name.includes(part)))
     .sort()
-    .map((name) => {
-      const path = join(directory, name);
-      const seconds = usual[nameOf(layer, path)];
+    .map((file) => {
+      const name = `${layer.name}/${file}`;
+      const seconds = usual[name];
       const limitMs = seconds === undefined ? layer.limitMs : Math.max(layer.limitMs / 2, seconds * 3000);
-      return { path, limitMs, seconds: seconds ?? Number.POSITIVE_INFINITY };
+      return { name, path: join(directory, `${file}.test.js`), limitMs, seconds: seconds ?? Number.POSITIVE_INFINITY };
     })
     .sort((a, b) => b.seconds - a.seconds);
 }
@@ -78,21 +79,16 @@ if (outcomes.length + failed === 0) {
   failed += 1;
 }
 
-const labelled = outcomes.map((outcome) => ({
-  name: `${basename(resolve(outcome.file.path, '..')) === 'tests' ? 'lab' : basename(resolve(outcome.file.path, '..'))}/${basename(outcome.file.path, '.test.js')}`,
-  outcome,
-}));
 console.log(
   timesText(
     [...seconds].map(([{ name, atOnce }, took]) => ({ name, atOnce, took })),
-    labelled,
+    outcomes,
   ),
 );
-for (const { name, outcome } of labelled)
-  if (outcome.wrong !== undefined) console.log(`FAIL ${name}: ${outcome.wrong}`);
+for (const { file, wrong } of outcomes) if (wrong !== undefined) console.log(`FAIL ${file.name}: ${wrong}`);
 for (const name of flaky) console.log(`FLAKY ${name}: it failed, and passed when it was run again`);
 if (process.argv.includes('--note-times')) {
-  for (const { name, outcome } of labelled) usual[name] = Math.ceil(outcome.seconds);
+  for (const { file, seconds: took } of outcomes) usual[file.name] = Math.ceil(took);
   const sorted = Object.fromEntries(Object.entries(usual).sort(([a], [b]) => a.localeCompare(b)));
   writeFileSync(timesFile, `${JSON.stringify(sorted, undefined, 2)}\n`);
 }

@@ -1,10 +1,11 @@
 // Runs one test file in a process of its own and counts what became of its tests.
 
-import { basename } from 'node:path';
 import { execa } from 'execa';
 import { labEnvironment } from './layers.js';
 
 export interface TestFile {
+  /** `layer/file`, as people name it. */
+  readonly name: string;
   readonly path: string;
   /** It is ended when it takes longer, ms. */
   readonly limitMs: number;
@@ -56,8 +57,7 @@ export async function runFile(file: TestFile, graceMs = lastWordsMs): Promise<Ou
 }
 
 /** What is printed of a file, in one piece. */
-export function outcomeText({ file, wrong, seconds, output }: Outcome): string {
-  const name = basename(file.path, '.test.js');
+export function outcomeText({ file: { name }, wrong, seconds, output }: Outcome): string {
   const verdict = wrong === undefined ? `ok   ${name}` : `FAIL ${name}: ${wrong}`;
   return `\n── ${name}\n${output.trimEnd()}\n${verdict} (${seconds.toFixed(1)} s)`;
 }

@@ -9,20 +9,14 @@ export interface LayerTime {
   readonly took: number;
 }
 
-export interface Labelled {
-  /** `layer/file`. */
-  readonly name: string;
-  readonly outcome: Outcome;
-}
-
 const shown = 10;
 
 /** How long each layer took, and the slowest files. */
-export function timesText(layers: readonly LayerTime[], files: readonly Labelled[]): string {
+export function timesText(layers: readonly LayerTime[], outcomes: readonly Outcome[]): string {
   const lines = layers.map(
     ({ name, atOnce, took }) => `${took.toFixed(0).padStart(6)} s  ${name}${atOnce > 1 ? `, ${atOnce} at a time` : ''}`,
   );
-  const slowest = files.toSorted((a, b) => b.outcome.seconds - a.outcome.seconds).slice(0, shown);
-  const slow = slowest.map(({ name, outcome }) => `${outcome.seconds.toFixed(1).padStart(6)} s  ${name}`);
+  const slowest = outcomes.toSorted((a, b) => b.seconds - a.seconds).slice(0, shown);
+  const slow = slowest.map(({ file, seconds }) => `${seconds.toFixed(1).padStart(6)} s  ${file.name}`);
   return ['\nTime', ...lines, `The ${slow.length} slowest files`, ...slow].join('\n');
 }

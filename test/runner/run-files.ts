@@ -1,6 +1,5 @@
 // Runs test files beside each other, within the time that all of them have together.
 
-import { basename } from 'node:path';
 import { type Outcome, outcomeText, runFile, type TestFile } from './file.js';
 
 export interface Budget {
@@ -43,7 +42,7 @@ export async function runAgain(
   const flaky: string[] = [];
   for (const { file, wrong } of outcomes) {
     if (wrong === undefined || Date.now() + file.limitMs > budget.end) continue;
-    const name = basename(file.path, '.test.js');
+    const { name } = file;
     print(`\n── ${name} failed; once more, to see whether by chance`);
     const again = await runFile(file);
     if (again.wrong === undefined) {

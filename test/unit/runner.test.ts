@@ -14,7 +14,7 @@ const summary = (total: number, passed: number) =>
 function file(name: string, text: string, limitMs = 20_000): TestFile {
   const path = join(directory, `${name}.test.js`);
   writeFileSync(path, text);
-  return { path, limitMs };
+  return { name: `unit/${name}`, path, limitMs };
 }
 
 /** Long enough for a busy machine to have started Node. */
@@ -27,7 +27,7 @@ test('a file whose tests all pass is counted, and what it printed is one piece',
   const outcome = await runFile(green);
   assert.equal([outcome.passed, outcome.failed, outcome.wrong], [2, 0, undefined]);
   const text = outcomeText(outcome);
-  assert.match(text, /^\n── green\n[\s\S]*\nok {3}green \(\d+\.\d s\)$/);
+  assert.match(text, /^\n── unit\/green\n[\s\S]*\nok {3}unit\/green \(\d+\.\d s\)$/);
   for (const line of ['out', 'err', '  Total:     2']) assert.ok(text.split('\n').includes(line), line);
 });
 
@@ -81,10 +81,10 @@ test('what failed and then passes is flaky, and stays a failure', async () => {
   const path = join(directory, 'flaky.test.mjs');
   writeFileSync(path, text);
   const broken = file('broken', summary(1, 0));
-  const outcomes = await runFiles([green, { path, limitMs: 20_000 }, broken], 1, budget, silent);
+  const outcomes = await runFiles([green, { name: 'unit/flaky', path, limitMs: 20_000 }, broken], 1, budget, silent);
   const printed: string[] = [];
-  assert.equal(await runAgain(outcomes, budget, (line) => printed.push(line)), ['flaky.test.mjs']);
-  assert.match(printed.join('\n'), /^FLAKY flaky.*: 1 of 1 did not pass at first, and nothing the second time$/m);
+  assert.equal(await runAgain(outcomes, budget, (line) => printed.push(line)), ['unit/flaky']);
+  assert.match(printed.join('\n'), /^FLAKY unit\/flaky: 1 of 1 did not pass at first, and nothing the second time$/m);
   assert.is(
     outcomes.reduce((sum, { failed }) => sum + failed, 0),
     2,
@@ -93,8 +93,8 @@ test('what failed and then passes is flaky, and stays a failure', async () => {
 
 test('the report has the layers and the ten slowest files', async () => {
   const outcome = await runFile(green);
-  const files = Array.from({ length: 12 }, (_, n) => ({ name: `unit/${n}`, outcome: { ...outcome, seconds: n } }));
-  const lines = timesText([{ name: 'unit', atOnce: 2, took: 61.2 }], files)
+  const all = Array.from({ length: 12 }, (_, n) => ({ ...outcome, file: { ...green, name: `unit/${n}` }, seconds: n }));
+  const lines = timesText([{ name: 'unit', atOnce: 2, took: 61.2 }], all)
     .trim()
     .split('\n');
   assert.equal(lines.slice(0, 3), ['Time', '    61 s  unit, 2 at a time', 'The 10 slowest files']);
