@@ -13,6 +13,7 @@ import type { DeviceTable } from '../udev/table.js';
 import { explanationOf, findUnit, infoOf, planOf, recordOf } from './inspect.js';
 import type { Answerable, Attached, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
+import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
 import type { Trail } from './trail.js';
 
@@ -32,7 +33,9 @@ export interface Rooms {
 
 /** Answers what clients ask over the control socket, one request after the other or several at once. */
 export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<unknown> {
-  const { house, table, keeper, lender, trail, counts } = rooms;
+  const { house, table, keeper, lender, trail, counts, engines } = rooms;
+  // A change of another seat's container that is seen here is seen by nobody else.
+  const look = new SharedLook(() => void house.serve(house.populate(engines.list())));
   return async (request, by) => {
     switch (request.verb) {
       case 'status':
@@ -60,7 +63,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       case 'metrics':
         return metricsOf(status(rooms), trail, counts.families());
       case 'wait':
-        return wait(rooms, request.container, request.timeoutMs);
+        return wait(house, look, request.container, request.timeoutMs);
     }
   };
 }
@@ -91,15 +94,13 @@ function attached({ house, table }: Rooms, loan: Loan): Attached {
 }
 
 /** Settles when everything that the named container shall have is granted to it, or the time is over. */
-async function wait({ house, engines }: Rooms, container: string, timeoutMs: number): Promise<void> {
+async function wait(house: House, look: SharedLook, container: string, timeoutMs: number): Promise<void> {
   const policy = house.seatOfContainer(container);
   if (policy === undefined) return;
-  // A change of another seat's container that is seen here is seen by nobody else.
-  void house.serve(house.populate(engines.list()));
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs).unref();
   });
-  await Promise.race([house.serve([policy.seat]), over]);
+  await Promise.race([look.taken().then(() => house.serve([policy.seat])), over]);
   clearTimeout(timer);
 }

@@ -1,11 +1,13 @@
 import { chmodSync, mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
+import { setImmediate as otherEvents, setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Asker } from '../core/audit.js';
 import type { Happening } from '../core/happening.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
+import { Allowance } from './allowance.js';
 import { ControlError } from './error.js';
 import { type Answerable, type Happened, parseRequest, type Response } from './messages.js';
 import { isForAdmins, refusal } from './permission.js';
@@ -27,6 +29,7 @@ export class ControlServer {
   private readonly server: Server;
   private readonly watchers = new Set<Socket>();
   private readonly sockets = new Set<Socket>();
+  private readonly allowance = new Allowance();
   /** Open connections by uid. */
   private readonly connections = new Map<number, number>();
 
@@ -96,6 +99,8 @@ export class ControlServer {
       }
       buffered = lines.pop() ?? '';
       for (const line of lines) {
+        await this.turn(socket, peer.uid);
+        if (socket.destroyed) return;
         await this.answer(socket, peer, line);
         if (socket.writableNeedDrain) await drained(socket);
         if (socket.destroyed) return;
@@ -132,9 +137,21 @@ export class ControlServer {
     return peer;
   }
 
+  /** Settles when this user's next request may be read. Whatever else has happened meanwhile comes first. */
+  private async turn(socket: Socket, uid: number): Promise<void> {
+    await otherEvents();
+    // Asked again, because his other connections wait for the same.
+    for (let ms = this.allowance.delay(uid); ms > 0 && !socket.destroyed; ms = this.allowance.delay(uid)) {
+      socket.setTimeout(0);
+      await sleep(ms, undefined, { ref: false });
+      socket.setTimeout(limits.idleMs);
+    }
+  }
+
   private async answer(socket: Socket, peer: Peer, line: string): Promise<void> {
     const request = parseRequest(line);
     if (typeof request === 'string') {
+      this.allowance.spend(peer.uid, 0);
       reply(socket, { ok: false, error: request });
       return;
     }
@@ -143,6 +160,7 @@ export class ControlServer {
     const facts = { verb: request.verb, ...by };
     if (refused === undefined) this.log[isForAdmins(request.verb) ? 'info' : 'debug'](facts, 'asked');
     else {
+      this.allowance.spend(peer.uid, 0);
       this.log.warn(facts, 'refused');
       reply(socket, { ok: false, error: refused.message, details: refused.details });
       return;
@@ -153,8 +171,15 @@ export class ControlServer {
       return;
     }
     socket.setTimeout(0);
+    const charge = (from: number): void => this.allowance.spend(peer.uid, performance.now() - from);
     try {
-      reply(socket, { ok: true, result: (await this.handle(request, by)) ?? null });
+      const asked = performance.now();
+      const answering = this.handle(request, by);
+      charge(asked);
+      const result = (await answering) ?? null;
+      const answered = performance.now();
+      reply(socket, { ok: true, result });
+      charge(answered);
     } catch (error) {
       const details = error instanceof ControlError ? error.details : [];
       this.log.debug({ err: error, verb: request.verb }, 'request failed');

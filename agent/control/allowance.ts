@@ -1,0 +1,70 @@
+/** How much of the agent's one thread its unprivileged clients may take: a share of the time, and at once, ms. */
+interface Share {
+  readonly ofTime: number;
+  readonly burstMs: number;
+}
+
+/** Each user who is not root, and all of them together: one person can have many user ids (subuid(5)). */
+const each: Share = { ofTime: 0.05, burstMs: 100 };
+const together: Share = { ofTime: 0.25, burstMs: 500 };
+/** What a request costs at least, ms: to read it, and to write its answer. */
+const leastMs = 0.2;
+
+interface Account {
+  /** What is left of the burst, ms; below 0 what was taken beyond it. */
+  balance: number;
+  /** When it was last brought up to date, ms. */
+  at: number;
+}
+
+/**
+ * The time that clients who are not root take. A user who has had more than his share waits before his next request is
+ * read: he delays himself, and neither the seats nor other users. `now`: a monotonic clock, ms.
+ */
+export class Allowance {
+  private readonly accounts = new Map<number, Account>();
+  private readonly all: Account;
+
+  constructor(private readonly now: () => number = () => performance.now()) {
+    this.all = { balance: together.burstMs, at: now() };
+  }
+
+  /** How long a user has to wait before his next request, ms; 0 when it may be answered now. Root never waits. */
+  delay(uid: number): number {
+    if (uid === 0) return 0;
+    const mine = this.accounts.get(uid);
+    return Math.max(mine === undefined ? 0 : this.debt(mine, each), this.debt(this.all, together));
+  }
+
+  /** Charges a user with the time that a request of his took, ms. */
+  spend(uid: number, ms: number): void {
+    if (uid === 0) return;
+    const mine = this.accounts.get(uid) ?? { balance: each.burstMs, at: this.now() };
+    this.accounts.set(uid, mine);
+    for (const [account, share] of [
+      [mine, each],
+      [this.all, together],
+    ] as const) {
+      this.debt(account, share);
+      account.balance -= Math.max(ms, leastMs);
+    }
+    this.forget();
+  }
+
+  /** Brings an account up to date; how long until its balance is not below 0, ms. */
+  private debt(account: Account, { ofTime, burstMs }: Share): number {
+    const now = this.now();
+    account.balance = Math.min(burstMs, account.balance + (now - account.at) * ofTime);
+    account.at = now;
+    return account.balance >= 0 ? 0 : -account.balance / ofTime;
+  }
+
+  /** Whoever has his whole burst again is as one who never asked. */
+  private forget(): void {
+    for (const [uid, account] of this.accounts) {
+      this.debt(account, each);
+      if (account.balance < each.burstMs) return;
+      this.accounts.delete(uid);
+    }
+  }
+}
