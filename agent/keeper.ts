@@ -12,6 +12,7 @@ import type { HostRules } from './host/host-rules.js';
 import type { House } from './house.js';
 import { formatDiagnostic } from './policy/diagnostics.js';
 import type { Loaded } from './policy/files.js';
+import { floorFile, keepFloor, rollback } from './policy/floor.js';
 import { GitUnavailable } from './policy/git.js';
 import { keepLastGood, lastGood, lastGoodFile } from './policy/last-good.js';
 import type { LoanBook } from './policy/loan-book.js';
@@ -65,6 +66,7 @@ export class Keeper {
       await this.onRecord(undefined, async () => {
         const good = await this.read();
         this.refuseUnconfirmed(good);
+        await this.refuseRollback(good);
         await this.adopt(good.policy);
         this.keep(good);
       });
@@ -81,17 +83,22 @@ export class Keeper {
   /**
    * Takes the policy that is there now, whole or not at all; returns its revision. With `confirmMs` it is on trial: the one
    * before it comes back unless `confirm` is called in time, and serves at once after a restart of the agent. `by`: who
-   * asked, when it was by a verb.
+   * asked, when it was by a verb. `allowRollback`: also a signed commit that does not descend from the confirmed one.
    */
-  async reload(force: boolean, confirmMs?: number, by?: Asker): Promise<string> {
-    await this.inTurn(() => this.onRecord(by, () => this.take(force, confirmMs)));
+  async reload(force: boolean, confirmMs?: number, by?: Asker, allowRollback = false): Promise<string> {
+    if (allowRollback && by?.uid !== 0) throw new ControlError('only root may take a policy that is a step back');
+    await this.inTurn(() => this.onRecord(by, () => this.take({ force, confirmMs, allowRollback })));
     return this.revision;
   }
 
   /** `asked`: by somebody, who may take what was on trial and what nobody confirmed. */
-  private async take(force: boolean, confirmMs: number | undefined, asked = true): Promise<void> {
+  private async take(
+    { force, confirmMs, allowRollback }: { force: boolean; confirmMs: number | undefined; allowRollback: boolean },
+    asked = true,
+  ): Promise<void> {
     const good = await this.read();
     if (!asked) this.refuseUnconfirmed(good);
+    if (!allowRollback) await this.refuseRollback(good);
     this.refuseDangers(good.policy, force);
     this.errors = [];
     const former = this.trial?.former ?? this.active;
@@ -161,7 +168,9 @@ export class Keeper {
     return this.inTurn(async () => {
       const commit = await commitOf(this.deps.place);
       if (commit === undefined || commit === this.tried) return;
-      await this.onRecord(undefined, () => this.take(false, undefined, false));
+      await this.onRecord(undefined, () =>
+        this.take({ force: false, confirmMs: undefined, allowRollback: false }, false),
+      );
     });
   }
 
@@ -169,6 +178,9 @@ export class Keeper {
   async peek(revision: string | undefined): Promise<Policy> {
     const loaded = await loadPolicy(this.deps.place, await commitOf(this.deps.place, revision));
     if (!loaded.ok) throw new ControlError('the policy has errors', loaded.diagnostics.map(formatDiagnostic));
+    // A reload would refuse it; any other revision is only looked at.
+    const back = revision === undefined ? await rollback(this.deps.place, loaded.policy.revision) : undefined;
+    if (back !== undefined) throw new ControlError('the policy is a step back', [back]);
     return this.whole(loaded.policy);
   }
 
@@ -209,6 +221,11 @@ export class Keeper {
 
   private refuseUnconfirmed({ texts }: Good): void {
     if (isUnconfirmed(trialFile, texts)) this.refuse(['the policy was on trial and nobody confirmed it'], '');
+  }
+
+  private async refuseRollback({ policy }: Good): Promise<void> {
+    const reason = await rollback(this.deps.place, policy.revision);
+    if (reason !== undefined) this.refuse([reason], 'the policy is a step back; the one that was confirmed last stays');
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {
@@ -255,6 +272,12 @@ export class Keeper {
       keepLastGood(lastGoodFile, policy.revision, texts);
     } catch (error) {
       this.deps.log.error({ err: error, file: lastGoodFile }, 'the policy was not kept for a cold start');
+    }
+    if (this.deps.place.signers === undefined) return;
+    try {
+      keepFloor(floorFile, policy.revision);
+    } catch (error) {
+      this.deps.log.error({ err: error, file: floorFile }, 'an older commit than this one would be taken again');
     }
   }
 }

@@ -6,10 +6,14 @@ import type { Call, ExitCode, Verb } from './verb.js';
 /** `hotseat reload`: the whole policy or none of it. */
 export const reload: Verb = {
   summary: 'read the policy again; a bad one changes nothing',
-  usage: 'reload [--force] [--confirm TIME]',
+  usage: 'reload [--force] [--confirm TIME] [--allow-rollback]',
   options: {
     force: { type: 'boolean', help: 'even if the host loses its last keyboard, or a bound device comes into conflict' },
     confirm: { type: 'string', help: 'go back to the policy before it unless hotseat confirm comes in time: 30s, 10m' },
+    'allow-rollback': {
+      type: 'boolean',
+      help: 'where commits must be signed: also one that does not descend from the last that was confirmed (root)',
+    },
   },
   examples: [
     { line: 'reload', help: 'after a change of the seat files' },
@@ -19,7 +23,8 @@ export const reload: Verb = {
   run: async ({ options }: Call): Promise<ExitCode> => {
     const { confirm } = options;
     const confirmMs = typeof confirm === 'string' ? duration('confirm', confirm) : undefined;
-    const request = { verb: 'reload', force: options['force'] === true, confirmMs } as const;
+    const allowRollback = options['allow-rollback'] === true;
+    const request = { verb: 'reload', force: options['force'] === true, confirmMs, allowRollback } as const;
     const { revision } = (await ask(controlSocket, request, 60_000)) as { revision: string };
     const trial = confirmMs === undefined ? '' : `, for ${String(confirm)} unless you say hotseat confirm`;
     console.log(`policy ${revision} is active${trial}`);

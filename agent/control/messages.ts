@@ -10,6 +10,8 @@ export type Request =
       readonly force: boolean;
       /** Goes back to the policy before it unless `confirm` comes within this time. */
       readonly confirmMs?: number | undefined;
+      /** Also a signed commit that does not descend from the one that was confirmed last; for root alone. */
+      readonly allowRollback?: boolean;
     }
   | { readonly verb: 'confirm' }
   /** Answered with what happens from then on, a line each, as long as the client listens. */
@@ -166,10 +168,8 @@ export function parseRequest(line: string): Request | string {
     return 'not JSON: send one JSON object a line';
   }
   if (typeof value !== 'object' || value === null || !('verb' in value)) return 'no "verb" in the request';
-  const { verb, container, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask } = value as Record<
-    string,
-    unknown
-  >;
+  const { verb, container, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask, allowRollback } =
+    value as Record<string, unknown>;
   switch (verb) {
     case 'status':
     case 'devices':
@@ -178,11 +178,11 @@ export function parseRequest(line: string): Request | string {
     case 'metrics':
       return { verb };
     case 'reload':
-      if (confirmMs === undefined) return { verb, force: force === true };
+      if (confirmMs === undefined) return { verb, force: force === true, allowRollback: allowRollback === true };
       if (typeof confirmMs !== 'number' || !(confirmMs >= 1000 && confirmMs <= 86_400_000)) {
         return '"reload" takes "confirmMs", 1000 to 86400000';
       }
-      return { verb, force: force === true, confirmMs };
+      return { verb, force: force === true, confirmMs, allowRollback: allowRollback === true };
     case 'attach':
       if (typeof device !== 'string' || typeof seat !== 'string') return '"attach" needs a "device" and a "seat"';
       if (forMs === undefined) return { verb, device, seat, force: force === true };

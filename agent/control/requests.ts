@@ -41,7 +41,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       case 'status':
         return status(rooms);
       case 'reload':
-        return { revision: await keeper.reload(request.force, request.confirmMs, by) };
+        return { revision: await keeper.reload(request.force, request.confirmMs, by, request.allowRollback) };
       case 'confirm':
         return { revision: keeper.confirm(by) };
       case 'attach': {

@@ -18,7 +18,8 @@ const limits = { timeoutMs: 10_000, bytes: 16 * 1024 * 1024, files: 200 };
 /**
  * Nothing of the agent's own surroundings and no configuration but the repository's is read. GIT_ALLOW_PROTOCOL wins
  * over every `protocol.*` of the repository (git(1)), so that a missing object of a partial clone is fetched by nothing;
- * refs/replace/ cannot put other content behind the commit that was named.
+ * refs/replace/ cannot put other content behind the commit that was named. Neither grafts nor a commit-graph file can give
+ * it other parents (gitrepository-layout(5)).
  */
 const environment = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -30,6 +31,7 @@ const environment = {
   GIT_ALLOW_PROTOCOL: '',
   GIT_NO_LAZY_FETCH: '1',
   GIT_NO_REPLACE_OBJECTS: '1',
+  GIT_GRAFT_FILE: '/dev/null',
   GIT_OPTIONAL_LOCKS: '0',
   GIT_TERMINAL_PROMPT: '0',
 };
@@ -45,6 +47,12 @@ export async function resolveCommit({ repository, ref }: GitSource): Promise<str
   const commit = answer.toString('latin1').trim();
   if (!/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(commit)) throw new Error(`${ref} names no commit of ${repository}`);
   return commit;
+}
+
+/** Whether a commit is the other one or among its ancestors. Throws when the repository does not have both. */
+export async function isAncestor(repository: string, ancestor: string, commit: string): Promise<boolean> {
+  const missing = await git(repository, ['rev-list', '--max-count=1', '--end-of-options', ancestor, `^${commit}`]);
+  return missing.length === 0;
 }
 
 /** The seat files of one commit as a policy: all of them or none. No work tree, index, hook or filter takes part. */
@@ -119,6 +127,7 @@ async function git(repository: string, command: readonly string[], input = '', m
   const directory = gitDirectory(repository);
   const settings = [
     ...['core.fsmonitor=false', 'core.hooksPath=/dev/null', 'protocol.allow=never', 'core.pager=cat'],
+    'core.commitGraph=false',
     ...[`safe.directory=${directory}`, `safe.directory=${resolve(repository)}`],
   ].flatMap((setting) => ['-c', setting]);
   // A policy in a plain directory needs no program.

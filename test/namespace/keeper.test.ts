@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -23,10 +23,10 @@ test.before(() => {
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A host without devices, whose udev is told of a policy by `install`. */
-function keeper(install: () => Promise<void>, ref?: string): Keeper {
+function keeper(install: () => Promise<void>, ref?: string, signers?: string): Keeper {
   const deps = {
     log: pino({ level: 'silent' }),
-    place: { policies, ref, signers: undefined },
+    place: { policies, ref, signers },
     table: { units: () => [] },
     house: { judged: new Map() },
     rules: { install },
@@ -135,6 +135,63 @@ test('what was on trial when the PC went off is not taken later either, unless s
   assert.is(taken, 1);
   await after.reload(false);
   assert.is(taken, 2);
+});
+
+test('a signed commit that is older than the confirmed one is refused, whoever put the ref back and however', async () => {
+  const [key, signers] = ['/run/key', '/run/signers'];
+  execFileSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+  writeFileSync(signers, `a@b ${readFileSync(`${key}.pub`, 'utf8')}`);
+  const signed = (...seats: string[]): string => {
+    write(...seats);
+    git('add', '.');
+    git('-c', 'gpg.format=ssh', '-c', `user.signingKey=${key}`, 'commit', '-qS', '-m', seats.join());
+    return execFileSync('git', ['-C', policies, 'rev-parse', 'main'], { encoding: 'utf8' }).trim();
+  };
+  const refTo = (commit: string) => git('update-ref', 'refs/heads/main', commit);
+  const root = { uid: 0, pid: 1 };
+  const agent = () => keeper(async () => undefined, 'refs/heads/main', signers);
+  rmSync(trialFile, { force: true });
+  git('rm', '-q', '--cached', 'third.yaml');
+  const old = signed('fourth');
+  const middle = signed('fifth');
+  const one = agent();
+  await one.begin();
+  assert.is(one.revision, middle);
+
+  // On trial is not confirmed: what comes after it may be what was before it.
+  const tried = signed('sixth');
+  await one.reload(true, 50);
+  assert.is(one.revision, tried);
+  await pause(300);
+  assert.is(one.revision, middle, 'going back from a trial is no rollback');
+  refTo(middle);
+  await one.reload(true);
+  await one.reload(true, 600_000);
+  one.confirm();
+
+  for (const forge of [
+    () => undefined,
+    // Its parent is the confirmed commit, says a file of the repository (gitrepository-layout(5)).
+    () => writeFileSync(`${policies}/.git/info/grafts`, `${old} ${middle}\n`),
+    () => git('replace', '--graft', old, middle),
+  ]) {
+    // A commit that was refused is not tried again before another one was.
+    refTo(middle);
+    await one.reload(true);
+    forge();
+    refTo(old);
+    await assertRejects(one.follow());
+    assert.match(one.errors.join(), new RegExp(`^${old} does not descend from ${middle}, .*--allow-rollback$`));
+    await assertRejects(one.reload(true));
+    await assertRejects(one.peek(undefined));
+    const fresh = agent();
+    await fresh.begin();
+    assert.equal([one.revision, fresh.revision], [middle, middle], 'nor by an agent that starts again');
+  }
+  await assertRejects(one.reload(true, undefined, { uid: 1000, pid: 1 }, true));
+  assert.is(await one.reload(true, undefined, root, true), old);
+  refTo(tried);
+  assert.is(await one.reload(true), tried, 'a descendant needs no leave');
 });
 
 /** As if memory had run out: git knows what it is asked for, and dies over the answer. */

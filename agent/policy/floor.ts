@@ -1,0 +1,43 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { isAncestor } from './git.js';
+import type { PolicyPlace } from './source.js';
+
+/** Outside of the repository, which its owner may put back as he likes; survives a boot. */
+export const floorFile = '/var/lib/hotseat/floor';
+
+/** Remembers the signed commit that is there to stay; a crash leaves the former or this one. */
+export function keepFloor(file: string, commit: string): void {
+  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+  writeFileSync(`${file}.new`, `${commit}\n`, { mode: 0o600, flush: true });
+  renameSync(`${file}.new`, file);
+}
+
+/** The commit that was kept last; undefined when none was. Throws when the file is there and says nothing of the kind. */
+function floorOf(file: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8').trim();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  if (!/^[0-9a-f]{40,64}$/.test(text)) throw new Error(`${file} names no commit: hotseat reload --allow-rollback`);
+  return text;
+}
+
+/**
+ * Why a signed commit must not follow the one that was confirmed last: an old commit has a good signature as well, so
+ * only what descends from the confirmed one is newer. Undefined when it may, and where nothing has to be signed.
+ */
+export async function rollback(place: PolicyPlace, commit: string, file = floorFile): Promise<string | undefined> {
+  const { policies: repository, signers } = place;
+  if (signers === undefined) return undefined;
+  try {
+    const floor = floorOf(file);
+    if (floor === undefined || floor === commit || (await isAncestor(repository, floor, commit))) return undefined;
+    return `${commit} does not descend from ${floor}, the last commit that was confirmed: root takes it with hotseat reload --allow-rollback`;
+  } catch (error) {
+    return `whether ${commit} is a step back cannot be told: ${(error as Error).message}`;
+  }
+}
