@@ -251,9 +251,16 @@ export class House {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
     const { log, table, grants, namespaces, tell, audit, measure } = this.deps;
+    const directory = new SeatDirectory(seat);
+    if (directory.setAside !== undefined) {
+      log.warn(
+        { seat, reason: directory.setAside },
+        'the seat directory was beyond use, and a fresh one takes its place',
+      );
+    }
     const worker = new SeatWorker(seat, {
       log,
-      directory: new SeatDirectory(seat),
+      directory,
       journal: new Journal(journalRoot(seat), (file, error) => log.error({ file, err: error }, 'journal entry lost')),
       grants,
       namespaces,

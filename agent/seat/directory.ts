@@ -16,7 +16,7 @@ import {
   statAt,
   writeFileAt,
 } from '../kernel/fs.js';
-import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../kernel/mount.js';
+import { mountPoints, mountTmpfs, openTree, setReadOnly, unmount } from '../kernel/mount.js';
 import { nodeClasses, seatRoot } from './layout.js';
 
 /** What a seat directory holds. */
@@ -38,26 +38,35 @@ const largestRecord = 64 * 1024;
  * through descriptors opened before, with O_EXCL and O_NOFOLLOW, and what is read back is checked, never believed.
  */
 export class SeatDirectory {
-  private readonly classes: ReadonlyMap<NodeClass, number>;
-  private readonly data: number;
-  private readonly tags: number;
+  private readonly open: OpenTree;
   readonly path: string;
+  /** Why the tree that was there before was set aside; undefined when it serves on, or there was none. */
+  readonly setAside: string | undefined;
 
+  /** Throws a SysError only when the host cannot mount a fresh tree either. */
   constructor(readonly seat: string) {
     this.path = seatRoot(seat);
     mkdirSync(this.path, { recursive: true, mode: 0o755 });
-    if (!mountPoints('self').some((mount) => mount.target === this.path)) {
-      mountTmpfs(this.path, { size: '4m', inodes: 4096, mode: 0o755 });
+    const former = mountPoints('self').some((mount) => mount.target === this.path);
+    if (!former) mountFresh(this.path);
+    try {
+      this.open = openTrees(this.path);
+    } catch (error) {
+      if (!former) throw error;
+      // Whoever is in the container has spoilt it beyond use: no room is left, say. What is grafted of it stays its own.
+      this.setAside = (error as Error).message;
+      unmount(this.path);
+      mountFresh(this.path);
+      this.open = openTrees(this.path);
     }
-    const root = openAt(undefined, this.path);
-    const dev = this.directory(root, 'dev');
-    const udev = this.directory(root, 'udev');
-    this.classes = new Map(nodeClasses.map((name) => [name, this.directory(dev, name)]));
-    this.data = this.directory(udev, 'data');
-    this.tags = this.directory(udev, 'tags');
-    // libudev asks once, when a client starts, whether this exists (consumer: device_monitor_new_full).
-    if (!existsSync(join(this.path, 'udev/control'))) writeFileAt(udev, 'control', '', 0o600);
-    for (const fd of [root, dev, udev]) closeSync(fd);
+  }
+
+  private get data(): number {
+    return this.open.data;
+  }
+
+  private get tags(): number {
+    return this.open.tags;
   }
 
   makeNode(node: NodeSpec): void {
@@ -87,7 +96,7 @@ export class SeatDirectory {
   writeRecord(record: RecordSpec): void {
     writeFileAt(this.data, record.id, record.text, 0o644);
     for (const tag of record.tags) {
-      const directory = this.directory(this.tags, tag);
+      const directory = openDirectory(this.tags, tag);
       try {
         writeFileAt(directory, record.id, '', 0o644);
       } finally {
@@ -116,7 +125,7 @@ export class SeatDirectory {
   read(): Contents {
     const nodes = new Map<string, NodeSpec>();
     const links = new Map<string, LinkSpec>();
-    for (const [name, fd] of this.classes) {
+    for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
@@ -169,7 +178,7 @@ export class SeatDirectory {
       action(this.classFd(name), first);
       return;
     }
-    const fd = this.directory(this.classFd(name), first);
+    const fd = openDirectory(this.classFd(name), first);
     try {
       action(fd, second);
     } finally {
@@ -178,7 +187,7 @@ export class SeatDirectory {
   }
 
   close(): void {
-    for (const fd of [...this.classes.values(), this.data, this.tags]) closeSync(fd);
+    for (const fd of [...this.open.classes.values(), this.data, this.tags]) closeSync(fd);
   }
 
   private recordText(name: string): string | undefined {
@@ -193,22 +202,55 @@ export class SeatDirectory {
   }
 
   private classFd(name: NodeClass): number {
-    const fd = this.classes.get(name);
+    const fd = this.open.classes.get(name);
     if (fd === undefined) throw new Error(`no directory for ${name}`);
     return fd;
   }
+}
 
-  /** Opens a directory of ours; a missing one is made, in the place of whatever else may have its name. */
-  private directory(parent: number, name: string): number {
+/** Descriptors of the directories that are written to. */
+interface OpenTree {
+  readonly classes: ReadonlyMap<NodeClass, number>;
+  readonly data: number;
+  readonly tags: number;
+}
+
+const mountFresh = (path: string): void => mountTmpfs(path, { size: '4m', inodes: 4096, mode: 0o755 });
+
+/** Opens a seat's directories; what is missing is made. Throws, with nothing left open, when that cannot be done. */
+function openTrees(path: string): OpenTree {
+  const opened: number[] = [];
+  const directory = (parent: number, name: string): number => {
+    const fd = openDirectory(parent, name);
+    opened.push(fd);
+    return fd;
+  };
+  try {
+    const root = openAt(undefined, path);
+    opened.push(root);
+    const [dev, udev] = [directory(root, 'dev'), directory(root, 'udev')];
+    const classes = new Map(nodeClasses.map((name) => [name, directory(dev, name)]));
+    const [data, tags] = [directory(udev, 'data'), directory(udev, 'tags')];
+    // libudev asks once, when a client starts, whether this exists (consumer: device_monitor_new_full).
+    if (!existsSync(join(path, 'udev/control'))) writeFileAt(udev, 'control', '', 0o600);
+    for (const fd of [root, dev, udev]) closeSync(fd);
+    return { classes, data, tags };
+  } catch (error) {
+    for (const fd of opened) closeSync(fd);
+    throw error;
+  }
+}
+
+/** Opens a directory of ours; a missing one is made, in the place of whatever else may have its name. */
+function openDirectory(parent: number, name: string): number {
+  mkdirAt(parent, name, 0o755);
+  try {
+    return openAt(parent, name);
+  } catch (error) {
+    if (!isSysError(error, 'ENOTDIR', 'ELOOP')) throw error;
+    removeAt(parent, name);
     mkdirAt(parent, name, 0o755);
-    try {
-      return openAt(parent, name);
-    } catch (error) {
-      if (!isSysError(error, 'ENOTDIR', 'ELOOP')) throw error;
-      removeAt(parent, name);
-      mkdirAt(parent, name, 0o755);
-      return openAt(parent, name);
-    }
+    return openAt(parent, name);
   }
 }
 

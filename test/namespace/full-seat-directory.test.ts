@@ -1,0 +1,90 @@
+// Root in a privileged container remounts its view of the seat's directory, takes out of it what is ours and fills it.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { pino } from 'pino';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { House } from '../../agent/house.js';
+import { mountPoints } from '../../agent/kernel/mount.js';
+import { compose } from '../../agent/policy/load.js';
+import { SeatDirectory } from '../../agent/seat/directory.js';
+import type { Grants } from '../../agent/seat/grants.js';
+import { seatRoot } from '../../agent/seat/layout.js';
+import { DeviceTable } from '../../agent/udev/table.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const view = '/run/view';
+const warnings: { msg: string; seat?: string }[] = [];
+
+test.before(() => {
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
+  mkdirSync(view);
+});
+
+/** What is grafted into a container, and made writable there; `spoil` is what its root does with it. */
+function spoilt(seat: string, spoil: () => void): void {
+  new SeatDirectory(seat).close();
+  execFileSync('mount', ['--bind', `${seatRoot(seat)}/udev`, view]);
+  execFileSync('mount', ['-o', 'remount,bind,ro', view]);
+  execFileSync('mount', ['-o', 'remount,bind,rw', view]);
+  spoil();
+}
+
+function fill(): void {
+  for (let made = 0; ; made++) {
+    try {
+      writeFileSync(`${view}/x${made}`, '');
+    } catch (error) {
+      assert.is((error as NodeJS.ErrnoException).code, 'ENOSPC');
+      assert.ok(made > 1000);
+      return;
+    }
+  }
+}
+
+const withoutData = (): void => {
+  rmSync(`${view}/data`, { recursive: true });
+  fill();
+};
+
+test('a seat directory that is beyond use is set aside, and a fresh one mounted in its place', () => {
+  spoilt('evil', withoutData);
+  const directory = new SeatDirectory('evil');
+  assert.match(directory.setAside ?? '', /ENOSPC/);
+  assert.equal(readdirSync(directory.path).sort(), ['dev', 'udev']);
+  assert.equal([...directory.read().records.keys()], []);
+  directory.writeRecord({ id: 'c13:64', text: 'V:1\n', tags: ['seat'] });
+  directory.close();
+  assert.ok(statfsSync(directory.path).ffree > 1000, 'there is room again');
+  assert.is(mountPoints('self').filter(({ target }) => target === directory.path).length, 1);
+  assert.ok(existsSync(`${view}/x0`), 'the container keeps what it has spoilt');
+  assert.is(new SeatDirectory('evil').setAside, undefined, 'a good one is left as it is');
+  execFileSync('umount', [view]);
+});
+
+test('an agent that starts serves every seat, whether it still is one or was', () => {
+  spoilt('evil', withoutData);
+  new SeatDirectory('good').close();
+  const nothing = (): void => undefined;
+  const grants = { keep: nothing, reread: nothing, guard: nothing, of: () => new Map(), drop: nothing };
+  for (const seats of [['evil', 'good'], ['good']]) {
+    const house = new House({
+      log: pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line) as { msg: string }) }),
+      ...{ table: new DeviceTable(), grants: grants as unknown as Grants, namespaces: {} as never },
+      ...{ tell: nothing, audit: () => nothing, measure: nothing },
+    });
+    const texts = seats.map((seat) => ({
+      name: `${seat}.yaml`,
+      text: JSON.stringify({ seat, container: { engine: 'lxc', name: seat }, devices: [] }),
+    }));
+    const loaded = compose(texts, 'unversioned', 'test');
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
+    assert.equal([...house.adopt(loaded.policy)].sort(), ['evil', 'good']);
+  }
+  assert.is(warnings.filter(({ msg, seat }) => /beyond use/.test(msg) && seat === 'evil').length, 1);
+});
+
+test.run();
