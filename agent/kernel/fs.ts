@@ -6,8 +6,8 @@ import {
   fstatSync,
   opendirSync,
   readdirSync,
-  readFileSync,
   readlinkSync,
+  readSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
@@ -227,6 +227,19 @@ export function removeAt(directory: number, name: string): void {
   }
 }
 
+/** What is left to be read of an open file; undefined when that is more than `limit` bytes. */
+export function readAtMost(file: number, limit: number): Buffer | undefined {
+  // Some files of procfs are read in pieces of eight bytes only (proc_pid_pagemap(5)).
+  const buffer = Buffer.allocUnsafe(8 * (Math.floor(limit / 8) + 1));
+  let length = 0;
+  for (;;) {
+    const read = readSync(file, buffer, length, buffer.length - length, null);
+    if (read === 0) return buffer.subarray(0, length);
+    length += read;
+    if (length > limit) return undefined;
+  }
+}
+
 /**
  * The text of a plain file below a foreign root, following no link; undefined when there is none. What is no plain file,
  * or longer than `limit` bytes, is refused: nothing here waits for a reader or a writer.
@@ -241,9 +254,10 @@ export function readInRoot(root: number, path: string, limit: number): string | 
     throw error;
   }
   try {
-    const stat = fstatSync(file);
-    if (!stat.isFile() || stat.size > limit) throw new Error(`/${path} is no plain file of at most ${limit} bytes`);
-    return readFileSync(file, 'utf8').slice(0, limit);
+    // A size of 0 says nothing: /proc/PID/pagemap is a plain file of that size, and yields 256 GiB.
+    const bytes = fstatSync(file).isFile() ? readAtMost(file, limit) : undefined;
+    if (bytes === undefined) throw new Error(`/${path} is no plain file of at most ${limit} bytes`);
+    return bytes.toString('utf8');
   } finally {
     closeSync(file);
   }

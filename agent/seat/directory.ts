@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 import { nodeKey } from '../core/state.js';
@@ -10,6 +10,7 @@ import {
   makeNode,
   mkdirAt,
   openAt,
+  readAtMost,
   readLinkAt,
   removeAt,
   removeEmpty,
@@ -192,10 +193,10 @@ export class SeatDirectory {
 
   private recordText(name: string): string | undefined {
     const stat = statAt(this.data, name);
-    if (stat === undefined || stat.type !== 'file' || stat.size > largestRecord) return undefined;
+    if (stat === undefined || stat.type !== 'file') return undefined;
     const fd = openAt(this.data, name, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
-      return readFileSync(fd, 'utf8');
+      return readAtMost(fd, largestRecord)?.toString('utf8');
     } finally {
       closeSync(fd);
     }
