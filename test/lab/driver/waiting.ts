@@ -40,8 +40,13 @@ function waitsText(): string {
   return lines.length === 0 ? '  nothing that the driver knows of' : lines.join('\n');
 }
 
-// The runner ends a file at its limit with SIGTERM and leaves it a minute for this.
-process.once('SIGTERM', () => {
+let ending = false;
+
+// The runner ends a file at its limit with SIGTERM and leaves it a minute for this. Not `once`: while somebody else
+// listens, execa's clean-up at a signal leaves the end to him.
+process.on('SIGTERM', () => {
+  if (ending) return;
+  ending = true;
   console.log(`\nended at its limit, in: ${running ?? 'no test'}\nwaiting for:\n${waitsText()}`);
   void Promise.all([...witnesses].map((words) => words()))
     .then((all) => console.log(all.join('\n')))

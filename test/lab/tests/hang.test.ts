@@ -1,9 +1,16 @@
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { runFile } from '../../runner/file.js';
+import { preparedLab } from '../driver/prepared.js';
 import { test } from '../driver/test.js';
 
 const hanging = { name: 'lab/hanging', path: join(import.meta.dirname, 'hanging.js'), limitMs: 20_000 };
+
+test.before(async () => {
+  // Made by now, so that all the time is for the hang.
+  const lab = await preparedLab();
+  await lab.stop();
+});
 
 test('a file that hangs is ended at its limit, and says in what, what it waited for, and who said what last', async () => {
   const { wrong, failed, output } = await runFile(hanging);
