@@ -22,11 +22,17 @@ interface Account {
  * read: he delays himself, and neither the seats nor other users. `now`: a monotonic clock, ms.
  */
 export class Allowance {
+  /** By user, whoever was charged last at the end. */
   private readonly accounts = new Map<number, Account>();
   private readonly all: Account;
 
   constructor(private readonly now: () => number = () => performance.now()) {
     this.all = { balance: together.burstMs, at: now() };
+  }
+
+  /** Of how many users an account is kept. */
+  get users(): number {
+    return this.accounts.size;
   }
 
   /** How long a user has to wait before his next request, ms; 0 when it may be answered now. Root never waits. */
@@ -40,6 +46,7 @@ export class Allowance {
   spend(uid: number, ms: number): void {
     if (uid === 0) return;
     const mine = this.accounts.get(uid) ?? { balance: each.burstMs, at: this.now() };
+    this.accounts.delete(uid);
     this.accounts.set(uid, mine);
     for (const [account, share] of [
       [mine, each],

@@ -178,8 +178,10 @@ export function parseRequest(line: string): Request | string {
     case 'metrics':
       return { verb };
     case 'reload':
-      if (confirmMs === undefined) return { verb, force: force === true, allowRollback: allowRollback === true };
-      if (typeof confirmMs !== 'number' || !(confirmMs >= 1000 && confirmMs <= 86_400_000)) {
+      if (
+        confirmMs !== undefined &&
+        (typeof confirmMs !== 'number' || !(confirmMs >= 1000 && confirmMs <= 86_400_000))
+      ) {
         return '"reload" takes "confirmMs", 1000 to 86400000';
       }
       return { verb, force: force === true, confirmMs, allowRollback: allowRollback === true };

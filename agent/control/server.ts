@@ -73,7 +73,7 @@ export class ControlServer {
     this.server.close();
     for (const socket of this.sockets) {
       socket.destroySoon();
-      setTimeout(() => socket.destroy(), farewellMs);
+      setTimeout(() => socket.destroy(), farewellMs).unref();
     }
     rmSync(this.path, { force: true });
   }

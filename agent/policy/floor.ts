@@ -1,17 +1,13 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { writeDurably } from './durable.js';
 import { isAncestor } from './git.js';
 import type { PolicyPlace } from './source.js';
 
 /** Outside of the repository, which its owner may put back as he likes; survives a boot. */
 export const floorFile = '/var/lib/hotseat/floor';
 
-/** Remembers the signed commit that is there to stay; a crash leaves the former or this one. */
-export function keepFloor(file: string, commit: string): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, `${commit}\n`, { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
-}
+/** Remembers the signed commit that is there to stay. */
+export const keepFloor = (file: string, commit: string): void => writeDurably(file, `${commit}\n`);
 
 /** The commit that was kept last; undefined when none was. Throws when the file is there and says nothing of the kind. */
 function floorOf(file: string): string | undefined {

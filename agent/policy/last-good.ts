@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { writeDurably } from './durable.js';
 import type { Loaded, Text } from './files.js';
 import { compose } from './load.js';
 
@@ -12,12 +12,9 @@ const stored = z.object({
   texts: z.array(z.object({ name: z.string(), text: z.string() })),
 });
 
-/** Keeps the files of a policy that was adopted; a crash leaves the former or this one, never half of it. */
-export function keepLastGood(file: string, revision: string, texts: readonly Text[]): void {
-  mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-  writeFileSync(`${file}.new`, JSON.stringify({ revision, texts }), { mode: 0o600, flush: true });
-  renameSync(`${file}.new`, file);
-}
+/** Keeps the files of a policy that was adopted. */
+export const keepLastGood = (file: string, revision: string, texts: readonly Text[]): void =>
+  writeDurably(file, JSON.stringify({ revision, texts }));
 
 /** The policy that was adopted last, undefined when there is none or it no longer is one. */
 export function lastGood(file: string, host: string): Extract<Loaded, { ok: true }> | undefined {

@@ -44,6 +44,16 @@ test('who asks now and then never waits, and neither does root', () => {
   assert.is(allowance.delay(0), 0);
 });
 
+test('users who ask no more are forgotten, also while one goes on asking', () => {
+  let now = 0;
+  const allowance = new Allowance(() => now);
+  for (let n = 0; n < 1000; n++, now += 100) {
+    allowance.spend(user, 1);
+    allowance.spend(100_000 + n, 1);
+  }
+  assert.ok(allowance.users < 10, `${allowance.users}`);
+});
+
 test('one who has to wait is told how long, and may ask then', () => {
   let now = 0;
   const allowance = new Allowance(() => now);
