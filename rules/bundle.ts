@@ -2,13 +2,23 @@
 
 import { chmodSync, readdirSync, rmSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { natives } from './package/dependencies.js';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const outdir = join(checkout, 'dist/hotseat');
 /** What runs in a process or a thread of its own is found beside whoever starts it. */
 const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/namespace-worker.ts'];
+
+/** Zod's messages in fifty languages, a third of all that would be loaded: ours are English. */
+const englishOnly: Plugin = {
+  name: 'english only',
+  setup: ({ onLoad }) => {
+    onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
+      contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
 
 const { metafile } = await build({
   metafile: true,
@@ -24,6 +34,7 @@ const { metafile } = await build({
   target: 'node20.19',
   sourcemap: true,
   external: [...natives],
+  plugins: [englishOnly],
   // Node's own condition names its CommonJS build, of which nothing can be left out.
   alias: { rxjs: join(checkout, 'node_modules/rxjs/dist/esm/index.js') },
   // What a CommonJS package inside requires of Node.

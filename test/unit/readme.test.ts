@@ -1,4 +1,4 @@
-// What README says and no PC is needed to see: names, keys, files. test/lab/tests/readme.test.ts follows it.
+// What README says and no PC is needed to see: names, keys, files. test/lab/tests/install.test.ts follows it.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,13 +1,13 @@
 // The driver that tests and people share.
 
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { accel } from './accel.js';
 import type { ExecOptions, ExecResult } from './channel.js';
 import { deploy } from './deploy.js';
 import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
-import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, type State, screen } from './machine.js';
+import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, screen } from './machine.js';
 import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
@@ -46,15 +46,15 @@ export interface Prepared {
 /** A booted machine: from the image, from the kept booted state, or from a kept preparation on top of it. */
 export async function startLab(prepared?: Prepared): Promise<Lab> {
   const built = await image();
-  return new Lab(await Machine.from(built, await keptState(built, prepared)));
+  return new Lab(await Machine.from(built, await loadState(await kept(built, prepared))));
 }
 
-/** The state of this preparation. Whoever needs it first makes it; others who come meanwhile wait for that. */
-async function keptState(built: Image, prepared: Prepared | undefined): Promise<State> {
+/** Where the state of this preparation is. Whoever needs it first makes it; others who come meanwhile wait for that. */
+async function kept(built: Image, prepared: Prepared | undefined): Promise<string> {
   const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
   await madeOnce(dir, () => (prepared === undefined ? makeBooted(built, dir) : makePrepared(built, dir, prepared)));
-  return loadState(dir);
+  return dir;
 }
 
 async function makeBooted(built: Image, dir: string): Promise<void> {
@@ -63,10 +63,13 @@ async function makeBooted(built: Image, dir: string): Promise<void> {
 }
 
 async function makePrepared(built: Image, dir: string, prepared: Prepared): Promise<void> {
-  const lab = new Lab(await Machine.from(built, await keptState(built, prepared.on)));
+  const below = await kept(built, prepared.on);
+  const lab = new Lab(await Machine.from(built, await loadState(below)));
   try {
     await prepared.prepare(lab);
     await step('keeping the prepared state', () => lab.machine.keep(dir));
+    // Now it is younger than what lies on it, and goes later.
+    await utimes(below, new Date(), new Date());
   } finally {
     await lab.stop();
     await forgetPreparations(built.dir);
@@ -77,7 +80,7 @@ async function makePrepared(built: Image, dir: string, prepared: Prepared): Prom
 export const bootLab = async (kernelArguments: readonly string[]): Promise<Lab> =>
   new Lab(await Machine.boot(await image(), kernelArguments));
 
-/** Preparations are some 500 MB each, and one may lie on another: the newest four stay. */
+/** Preparations are some 500 MB each: the newest four stay. */
 async function forgetPreparations(cacheDir: string): Promise<void> {
   const names = (await readdir(cacheDir)).filter((name) => name.startsWith('prepared-'));
   const aged = await Promise.all(
@@ -125,13 +128,14 @@ export class Lab {
   }
 
   /**
-   * Pulls a USB device out. Resolves when the guest's kernel has noticed: QEMU's hub is asked some times a second only, and
-   * to the kernel what is plugged into the same port before that is the former device, which fails for half a minute.
+   * Pulls USB devices out, all at once. Resolves when the guest's kernel has noticed: QEMU's hub is asked some times a
+   * second only, and to the kernel what is plugged into the same port before that is the former device, which fails for
+   * half a minute.
    */
-  async unplug(id: string): Promise<void> {
-    const port = this.machine.plugged.get(id)?.port;
-    await this.machine.unplug(id);
-    const script = `until ! ls -d /sys/bus/usb/devices/*-${port} > /dev/null 2>&1; do sleep 0.05; done`;
+  async unplug(...ids: readonly string[]): Promise<void> {
+    const paths = ids.map((id) => `/sys/bus/usb/devices/*-${this.machine.plugged.get(id)?.port}`);
+    await Promise.all(ids.map((id) => this.machine.unplug(id)));
+    const script = `until ! ls -d ${paths.join(' ')} 2> /dev/null | grep -q .; do sleep 0.05; done`;
     await this.guest(['sh', '-c', script], { timeoutMs: 30_000 });
   }
 

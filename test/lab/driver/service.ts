@@ -40,7 +40,7 @@ export async function startAgent(lab: Lab): Promise<void> {
 }
 
 /** What the agent answers to a request; throws while it does not listen, and when it refuses. */
-async function ask(lab: Lab, request: Request): Promise<unknown> {
+export async function ask(lab: Lab, request: Request): Promise<unknown> {
   const response = JSON.parse(await lab.ask('/run/hotseat/control.sock', JSON.stringify(request))) as Response;
   if (!response.ok) throw new Error([response.error, ...(response.details ?? [])].join('\n'));
   return response.result;

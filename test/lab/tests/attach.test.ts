@@ -94,7 +94,7 @@ test('an ordinary user is told what he needs, and may take it back once he has i
 
 test('it goes back by itself when its time is over', async () => {
   const node = await eventNode('left');
-  assert.is((await hotseat('attach', node, 'right', '--for', '40s')).code, 0);
+  assert.is((await hotseat('attach', node, 'right', '--for', '20s')).code, 0);
   await at('right');
   await at('left', 120_000);
   await lab.type('left', 'three\n');

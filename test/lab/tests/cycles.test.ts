@@ -45,7 +45,7 @@ async function ports(number: number, again: number): Promise<void> {
   for (const { seat, id, mouse } of ids) await lab.plug({ seat, id, driver: mouse ? 'usb-mouse' : 'usb-kbd' });
   await events(ids.length);
   await probe('ports', again);
-  for (const { id } of ids) await lab.unplug(id);
+  await lab.unplug(...ids.map(({ id }) => id));
   await events(0);
 }
 

@@ -35,7 +35,7 @@ function hostNetwork({ lab, variant }: Suite): void {
       .filter((line) => line.includes(' add ') && line.includes(`/${basename(node)} `));
     assert.is(added.length, 1, 'heard once, from udevd');
     await monitor.kill();
-    for (const id of ['shared', 'next']) await lab.unplug(id);
+    await lab.unplug('shared', 'next');
     await engine.stop('left');
   });
 }

@@ -1,34 +1,28 @@
-// The package on a PC that has never seen Hotseat: installed, used, upgraded, removed and purged, as README tells it.
+// README followed on a PC that has never seen Hotseat, example by example; then what an admin meets with the package
+// afterwards: mistakes, a move, a hang, an upgrade, the way out.
 
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
+import { readme, spansOf } from '../../readme.js';
+import type { Process } from '../driver/channel.js';
 import { deployContainers } from '../driver/deploy.js';
-import { type Seat, seats, startLab } from '../driver/lab.js';
+import { type Plug, type Seat, seats, startLab } from '../driver/lab.js';
 import { checkout } from '../driver/paths.js';
 import { agentLog, HOTSEAT_UNIT, inputs, policyDirectory, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { type Answer, type Around, Reader } from './reader.js';
 
-/** Builds the package as `npm run deb` does, in a revision of its own. */
-async function built(version: string): Promise<string> {
-  const command = [join(checkout, 'dist/rules/package/deb.js'), '--version', version];
+/** Builds the package as `npm run deb` does; its path in this checkout. */
+async function built(...version: string[]): Promise<string> {
+  const command = [join(checkout, 'dist/rules/package/deb.js'), ...version];
   const { stdout } = await execa('node', command, { cwd: checkout, timeout: 300_000, stderr: 'inherit' });
   return join(checkout, stdout.trim().split('\n').at(-1) ?? '');
 }
 
-const [first, second] = [await built('0.1.0-1'), await built('0.1.0-2')];
+const [first, second] = [await built(), await built('--version', '0.1.0-2')];
 const lab = await startLab();
-
-const apt = ['apt-get', '-y', '-q', '-o', 'Dpkg::Use-Pty=0'];
-const noninteractive = { env: { DEBIAN_FRONTEND: 'noninteractive' }, timeoutMs: 300_000 };
-
-async function aptInstall(file: string): Promise<string> {
-  const path = `/root/${basename(file)}`;
-  await lab.putFile(path, await readFile(file));
-  const { stdout } = await lab.guest([...apt, 'install', path], noninteractive);
-  return stdout;
-}
 
 const hotseat = (...words: string[]) => lab.guest(['hotseat', ...words], { allowFailure: true, timeoutMs: 90_000 });
 const exists = async (path: string) => (await lab.guest(['test', '-e', path], { allowFailure: true })).code === 0;
@@ -36,24 +30,25 @@ const mainPid = () => lab.sh(`systemctl show -P MainPID ${HOTSEAT_UNIT}`);
 const keyboardMode = () => lab.sh('kbd_mode -C /dev/tty1');
 const xorgLog = async (seat: Seat) => (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout;
 
-/** Writes seat files into the policy repository and commits them, as an admin does; what the hooks say. */
-async function commit(files: Readonly<Record<string, string>>, message: string): Promise<string> {
-  for (const [name, text] of Object.entries(files)) await lab.putFile(`${policyDirectory}/${name}`, text);
-  const names = Object.keys(files).join(' ');
-  return lab.sh(`cd ${policyDirectory} && git add ${names} && git commit -m '${message}' 2>&1`, { timeoutMs: 90_000 });
-}
-
-const policyOf = (seat: Seat) => readFile(join(checkout, 'policies', `${seat}.yaml`), 'utf8');
-
 async function typesInto(seat: Seat, head: Seat, text: string): Promise<void> {
   await lab.type(head, `${text}\n`);
   await lab.until(`"${text}" at ${seat}`, async () => (await lab.typed(seat)).includes(text));
 }
 
-test('apt installs it; the service runs, and every device is still the host’s', async () => {
-  await deployContainers(lab);
-  assert.match(await keyboardMode(), /unicode/i);
-  console.log((await aptInstall(first)).trim());
+const keyboard: Plug = { seat: 'left', driver: 'usb-kbd', id: 'kbd', port: 1 };
+/** The host's own. */
+const admins: Plug = { seat: 'host', driver: 'usb-kbd', id: 'admins', display: 'left' };
+const hers: Plug = { seat: 'host', driver: 'usb-kbd', id: 'hers', serial: 'HERS' };
+
+async function keyboardIsThere(wanted: boolean): Promise<void> {
+  const look = async () => (await lab.inContainer('left', ['ls', '/dev/input'])).stdout.includes('event2');
+  await lab.until(
+    `the keyboard, ${wanted ? 'in' : 'no longer in'} the container`,
+    async () => (await look()) === wanted,
+  );
+}
+
+async function isInstalled(): Promise<void> {
   assert.is(await lab.sh(`systemctl is-active ${HOTSEAT_UNIT}`), 'active');
   assert.is(await lab.sh(`systemctl is-enabled ${HOTSEAT_UNIT}`), 'enabled');
   assert.match(await lab.sh('getent group hotseat-admin'), /^hotseat-admin:x:\d{1,3}:$/, 'a group of the system');
@@ -61,8 +56,95 @@ test('apt installs it; the service runs, and every device is still the host’s'
   assert.match(await lab.sh(`systemctl show -P StatusText ${HOTSEAT_UNIT}`), /^policy [0-9a-f]{12}: no seats$/);
   assert.match(await keyboardMode(), /unicode/i, 'without seats no console is muted');
   for (const path of ['/usr/share/man/man8/hotseat.8.gz', '/usr/share/bash-completion/completions/hotseat']) {
-    const listed = await lab.sh(`dpkg -L hotseat | grep -Fx ${path}`);
-    assert.is(listed, path);
+    assert.is(await lab.sh(`dpkg -L hotseat | grep -Fx ${path}`), path);
+  }
+}
+
+/** The doctor has looked into the containers: what they may is said, and nothing is wrong. */
+async function isHealthy({ said, code }: Answer): Promise<void> {
+  for (const seat of seats) {
+    assert.match(said, new RegExp(`^ok +seat ${seat}: lxc container ${seat} is ready: its init is systemd$`, 'm'));
+    // Debian's own profile for LXC lets bpf(2) through, and the lab's containers are privileged.
+    assert.match(said, new RegExp(`^warning +seat ${seat}: root of its container is root of the host`, 'm'));
+  }
+  assert.not.match(said, /grafted live|^problem/m);
+  assert.is(code, 0);
+}
+
+async function pressKey(running: Process): Promise<void> {
+  await lab.until('it to listen', async () => running.stdout.includes('press a key'));
+  await lab.type('host', 'a');
+}
+
+const around: Readonly<Record<string, Around>> = {
+  'apt install ./dist/hotseat_0.1.0-1_amd64.deb': { after: isInstalled },
+  'hotseat seats': {
+    before: async () => {
+      for (const seat of seats) await lab.containerUp(seat);
+      await lab.plug(keyboard);
+      await keyboardIsThere(true);
+      for (const own of [admins, hers]) {
+        await lab.plug(own);
+        await lab.settled();
+      }
+    },
+  },
+  'hotseat doctor': { after: isHealthy },
+  'hotseat identify left': { meanwhile: pressKey },
+  'hotseat identify left --by serial --write': { meanwhile: pressKey },
+  'hotseat watch': {
+    meanwhile: async () => {
+      const listens = async () => (await lab.sh('ss -xH state connected src /run/hotseat/control.sock')) !== '';
+      await lab.until('it to listen', listens);
+      await lab.unplug(keyboard.id);
+      await keyboardIsThere(false);
+      await lab.plug(keyboard);
+      await keyboardIsThere(true);
+      await lab.settled();
+      await lab.sh("pkill -INT -f 'main.js watch'");
+    },
+  },
+};
+const reader = new Reader(lab, readme, around);
+const type = async (command: string) => (await reader.type(command)).said;
+
+test.before(async () => {
+  await deployContainers(lab);
+  // As a container is that knows nothing of Hotseat.
+  for (const seat of seats) {
+    await lab.sh(
+      `sed -i '/hotseat.conf\\|card.conf/d' /var/lib/lxc/${seat}/config; rm /var/lib/lxc/${seat}/hotseat.conf`,
+    );
+  }
+  for (const path of [first, second]) await lab.putFile(`/root/dist/${basename(path)}`, await readFile(path));
+  assert.match(await keyboardMode(), /unicode/i);
+});
+
+reader.register();
+
+/** What the text names and no example shows. */
+const alsoTyped: readonly string[] = [
+  'hotseat schema',
+  'hotseat fmt',
+  'hotseat fmt --check',
+  'hotseat reload --force',
+  'hotseat explain --help',
+  'hotseat log --failed --seat left --device /dev/input/event2 --since 1h --json',
+  'timeout --signal=INT 5 hotseat log --follow || true',
+  'hotseat metrics --output /var/tmp/hotseat.prom && cat /var/tmp/hotseat.prom',
+  'loginctl seat-status seat-left',
+  'journalctl -u hotseat -p warning',
+  "grep -e '--ref refs/heads/main' /etc/default/hotseat",
+  'systemctl cat hotseat-consoles',
+];
+
+test('what the text names is there as well', async () => {
+  const said: Record<string, string> = {};
+  for (const command of alsoTyped) said[command] = await type(command);
+  assert.is(said['hotseat fmt --check'], '', 'all files are in one form by then');
+  assert.match(said['loginctl seat-status seat-left'] ?? '', /USB Keyboard/);
+  for (const path of spansOf(readme).filter((span) => /^\/(etc\/(default|hotseat)|var|usr|run)\b/.test(span))) {
+    await lab.sh(`test -e ${path}`);
   }
 });
 
@@ -84,31 +166,19 @@ test('systemd has nothing against the units, and they are confined', async () =>
   assert.is(its, ours, 'what it mounts is seen by the host');
 });
 
-test('the doctor finds nothing wrong', async () => {
-  const { code, stdout } = await hotseat('doctor');
-  console.log(stdout.trim());
-  assert.is(code, 0);
-});
-
-test('one seat file is written and committed: a keyboard that is plugged works at that seat', async () => {
-  // As the comment in the installed snippet says: included in the container's configuration, SEAT replaced.
-  for (const seat of seats) {
-    await lab.sh(`sed s/SEAT/${seat}/g /usr/share/hotseat/lxc-seat.conf > /var/lib/lxc/${seat}/hotseat.conf
-      : > /var/lib/lxc/${seat}/card.conf`);
-  }
-  const said = await commit({ 'left.yaml': await policyOf('left') }, 'The seat left');
-  assert.match(said, /^policy [0-9a-f]{40} is active$/m);
-  await lab.startContainers(['left']);
-  await lab.startScreens(['left']);
-  await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
+test('a keyboard that is plugged types at its seat, and the host’s consoles hear nothing of it', async () => {
+  await lab.unplug(admins.id, hers.id);
+  // What README tried is not the policy of what follows.
+  await lab.sh(`cd ${policyDirectory} && rm -rf tests && git checkout -q . && git status --short`);
+  await lab.startScreens();
   await inputs(lab, 'left', 1);
   await typesInto('left', 'left', 'typed after one commit');
-  assert.not.match(await keyboardMode(), /unicode/i, 'the host’s consoles hear nothing of it');
+  assert.not.match(await keyboardMode(), /unicode/i);
 });
 
 test('a commit with a mistake is refused before it is one', async () => {
   const before = await lab.sh(`git -C ${policyDirectory} rev-parse main`);
-  const wrong = (await policyOf('left')).replace('match:', 'mtach:');
+  const wrong = (await lab.sh(`cat ${policyDirectory}/left.yaml`)).replace('match:', 'mtach:');
   await lab.putFile(`${policyDirectory}/left.yaml`, wrong);
   const git = ['git', '-C', policyDirectory];
   const refused = await lab.guest([...git, 'commit', '-am', 'wrong'], { allowFailure: true, timeoutMs: 90_000 });
@@ -126,10 +196,7 @@ test('a commit with a mistake is refused before it is one', async () => {
   assert.equal((await status(lab)).policyErrors, []);
 });
 
-test('under the confined unit a device moves to another seat and back, and a restart takes nothing away', async () => {
-  await commit({ 'right.yaml': await policyOf('right') }, 'The seat right');
-  await lab.startContainers(['right']);
-  await lab.startScreens(['right']);
+test('under the confined unit a device moves to another seat and back', async () => {
   const keyboardTo = (seat: Seat) =>
     lab.sh(
       `cd ${policyDirectory} && for s in left right; do git show HEAD:$s.yaml > $s.yaml; done
@@ -145,22 +212,6 @@ test('under the confined unit a device moves to another seat and back, and a res
   await keyboardTo('left');
   await inputs(lab, 'left', 1);
   await inputs(lab, 'right', 0);
-  const before = await xorgLog('left');
-  await lab.guest(['systemctl', 'restart', HOTSEAT_UNIT], { timeoutMs: 100_000 });
-  await typesInto('left', 'left', 'after a restart');
-  assert.is(await xorgLog('left'), before, 'Xorg has noticed nothing');
-});
-
-test('the doctor has looked into the containers: what they may is said, and nothing is wrong', async () => {
-  const { code, stdout } = await hotseat('doctor');
-  console.log(stdout.trim());
-  for (const seat of seats) {
-    assert.match(stdout, new RegExp(`^ok +seat ${seat}: lxc container ${seat} is ready: its init is systemd$`, 'm'));
-    // Debian's own profile for LXC lets bpf(2) through, and the lab's containers are privileged.
-    assert.match(stdout, new RegExp(`^warning +seat ${seat}: root of its container is root of the host`, 'm'));
-  }
-  assert.not.match(stdout, /grafted live|^problem/m);
-  assert.is(code, 0);
 });
 
 test('the journal knows how bad each line is', async () => {
@@ -176,16 +227,18 @@ test('the journal knows how bad each line is', async () => {
   );
 });
 
-test('an agent that hangs is killed and started anew, and no key is lost', async () => {
+test('a restart takes nothing away; an agent that hangs is killed and started again, and no key is lost', async () => {
+  const before = await xorgLog('left');
   await lab.sh(`mkdir -p /run/systemd/system/hotseat.service.d
-    printf '[Service]\\nWatchdogSec=20\\n' > /run/systemd/system/hotseat.service.d/soon.conf
+    printf '[Service]\\nWatchdogSec=15\\n' > /run/systemd/system/hotseat.service.d/soon.conf
     systemctl daemon-reload`);
   await lab.guest(['systemctl', 'restart', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+  await typesInto('left', 'left', 'after a restart');
+  assert.is(await xorgLog('left'), before, 'Xorg has noticed nothing');
   const pid = await mainPid();
   // Longer than systemd waits: it is told in time that the agent is alive.
-  await lab.sh('sleep 25');
+  await lab.sh('sleep 18');
   assert.is(await mainPid(), pid);
-  const before = await xorgLog('left');
   await lab.sh(`kill -STOP ${pid}`);
   await typesInto('left', 'left', 'while the agent hangs');
   await lab.until(
@@ -202,10 +255,10 @@ test('an agent that hangs is killed and started anew, and no key is lost', async
   await lab.sh('rm -r /run/systemd/system/hotseat.service.d; systemctl daemon-reload');
 });
 
-test('an upgrade takes nothing away and tells nobody anything anew', async () => {
+test('an upgrade takes nothing away and tells nobody anything again', async () => {
   const before = { log: await xorgLog('left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
   const since = (await agentLog(lab)).length;
-  console.log((await aptInstall(second)).trim().split('\n').at(-1));
+  console.log((await type(`apt install -y /root/dist/${basename(second)}`)).trim().split('\n').at(-1));
   assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), '0.1.0-2');
   await lab.until('the new agent', async () => (await status(lab).catch(() => undefined)) !== undefined);
   assert.is.not(await mainPid(), before.pid);
@@ -217,10 +270,19 @@ test('an upgrade takes nothing away and tells nobody anything anew', async () =>
   assert.not.match(await keyboardMode(), /unicode/i);
 });
 
-test('with hotseat.disable on the kernel’s command line nothing starts, and the doctor says why', async () => {
-  await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { timeoutMs: 100_000 });
+test('a stop gives the consoles back, and the agent runs by hand as well', async () => {
+  await type('systemctl stop hotseat');
   // The unit that gives them back starts a program for it.
   await lab.until('the consoles to have their keyboards', async () => /unicode/i.test(await keyboardMode()));
+  const { said } = await reader.type('hotseat run --policies .', async (running) => {
+    await lab.until('it to serve', async () => running.stdout.includes('"msg":"ready"'), 120_000);
+    await lab.sh("pkill -f 'main.js run'");
+  });
+  assert.match(said, /"seats":\["left","right"\]/);
+});
+
+test('with hotseat.disable on the kernel’s command line nothing starts, and the doctor says why', async () => {
+  await lab.sh('hotseat consoles restore');
   await lab.sh(`{ tr -d '\\n' < /proc/cmdline; echo ' hotseat.disable'; } > /run/cmdline
     mount --bind /run/cmdline /proc/cmdline`);
   try {
@@ -240,10 +302,12 @@ test('with hotseat.disable on the kernel’s command line nothing starts, and th
 test('removed: the devices are the host’s, the consoles have their keyboards, nothing of it is left in the kernel', async () => {
   await lab.inContainer('right', ['systemctl', 'stop', 'term', 'xorg']);
   assert.equal(await xinput(lab, 'left'), ['QEMU QEMU USB Keyboard']);
-  const { stdout, stderr } = await lab.guest([...apt, 'remove', 'hotseat'], noninteractive);
-  const left = `${stdout}\n${stderr}`.split('\n').filter((line) => line.startsWith('hotseat release: '));
+  const said = await type('apt remove -y hotseat');
+  // A terminal of apt's has carriage returns.
+  const left = said.split(/\r?\n/).filter((line) => line.startsWith('hotseat release: '));
   // An Xorg that still draws keeps its card until it ends, and that alone is left.
-  assert.is(left.length, 1, `${stdout}\n${stderr}`);
+  assert.is(left.length, 1, said);
+  console.log(left.join('\n'));
   assert.match(
     left[0] ?? '',
     /^hotseat release: seats: left: \/dev\/dri\/\w+ and \/dev\/dri\/\w+ cannot leave: held by Xorg \(pid \d+\): stop it, or container left, which is no longer this seat's$/,
@@ -271,7 +335,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
 });
 
 test('purged: nothing is left but the admin’s policy, in a backup', async () => {
-  await lab.guest([...apt, 'purge', 'hotseat'], noninteractive);
+  await type('apt purge -y hotseat');
   for (const path of ['/etc/hotseat', '/etc/default/hotseat', '/var/lib/hotseat'])
     assert.not.ok(await exists(path), path);
   const kept = await lab.sh('tar -tzf /var/backups/hotseat-policies-*.tar.gz');
@@ -279,6 +343,11 @@ test('purged: nothing is left but the admin’s policy, in a backup', async () =
   assert.match(kept, /^policies\/\.git\/HEAD$/m);
   // As Debian's packages do: a number that files may still have is nobody else's.
   assert.ok(await lab.sh('getent group hotseat-admin'));
+});
+
+test('every command and step of this test is README’s', () => {
+  // The first is a checkout's, the second another test's.
+  reader.missedNothing(['--dry-run', 'loginctl attach']);
 });
 
 test.after(() => lab.stop());

@@ -4,11 +4,11 @@ import type { DeviceInfo, Explanation } from '../../../agent/control/messages.js
 import { ownerOf, ownerText } from '../../../agent/core/changes.js';
 import { decider } from '../../../agent/core/decide.js';
 import { formatDiagnostic } from '../../../agent/policy/diagnostics.js';
-import { parseFixture } from '../../../agent/policy/fixture.js';
+import { type Fixture, formatFixture, parseFixture } from '../../../agent/policy/fixture.js';
 import { loadDirectory } from '../../../agent/policy/load.js';
 import { checkout } from '../driver/paths.js';
 import { preparedLab } from '../driver/prepared.js';
-import { HOTSEAT_CLI, inputs, policyDirectory, status, xinput } from '../driver/service.js';
+import { ask, HOTSEAT_CLI, inputs, policyDirectory, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
 const lab = await preparedLab();
@@ -49,10 +49,9 @@ test('devices tells of every device what it is and whose', async () => {
 });
 
 test('explain names the rule that won for every device, and what failed first in each other', async () => {
-  for (const { device, owner, rules } of await json<DeviceInfo[]>('devices')) {
-    const { code, stdout } = await hotseat('explain', device, '--json');
-    const answer = JSON.parse(stdout) as Explanation;
-    assert.is(code, owner === 'host' ? 1 : 0);
+  const devices = (await ask(lab, { verb: 'devices' })) as DeviceInfo[];
+  for (const { device, owner, rules } of devices) {
+    const answer = (await ask(lab, { verb: 'explain', device })) as Explanation;
     assert.is(answer.trace.length, 4, 'two rules of two seats');
     const winners = answer.trace.filter(({ failed }) => failed === undefined);
     assert.equal(
@@ -60,6 +59,12 @@ test('explain names the rule that won for every device, and what failed first in
       rules,
     );
     assert.equal([...new Set(winners.map(({ seat }) => seat))], owner === 'host' ? [] : [owner]);
+  }
+  for (const wanted of ['left', 'host']) {
+    const { device, owner } = devices.find((info) => info.owner === wanted && info.kinds.includes('keyboard')) ?? {};
+    const { code, stdout } = await hotseat('explain', device ?? '', '--json');
+    assert.is(code, owner === 'host' ? 1 : 0);
+    assert.equal(JSON.parse(stdout), await ask(lab, { verb: 'explain', device: device ?? '' }));
   }
 });
 
@@ -70,15 +75,20 @@ test('record makes a file of every device, from which the policy comes to the ve
   const loaded = loadDirectory(join(checkout, 'policies'));
   assert.ok(loaded.ok);
   const decide = decider(loaded.policy);
-  for (const { device, owner, name } of await json<DeviceInfo[]>('devices')) {
-    const { stdout, stderr, code } = await hotseat('record', device);
-    assert.is(code, 0, stderr);
-    const read = parseFixture(`${name}.yaml`, stdout);
+  const devices = (await ask(lab, { verb: 'devices' })) as DeviceInfo[];
+  const recorded = async (device: string) =>
+    formatFixture((await ask(lab, { verb: 'record', device, unmask: false })) as Fixture);
+  for (const { device, owner, name } of devices) {
+    const read = parseFixture(`${name}.yaml`, await recorded(device));
     if ('diagnostics' in read) throw new Error(read.diagnostics.map(formatDiagnostic).join('\n'));
     assert.is(read.unit.id, device);
     assert.is(ownerText(ownerOf(decide(read.unit))), owner, name);
   }
-  for (const id of ['tablet', 'audio']) await lab.unplug(id);
+  const tablet = devices.find(({ kinds }) => kinds.includes('tablet'))?.device ?? '';
+  const { stdout, stderr, code } = await hotseat('record', tablet);
+  assert.is(code, 0, stderr);
+  assert.is(stdout, await recorded(tablet));
+  await lab.unplug('tablet', 'audio');
   await inputs(lab, 'left', 1);
 });
 
