@@ -9,7 +9,7 @@ import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf } from './core/hid.js';
 import { lentTo } from './core/loan.js';
-import { type ContainerRef, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
+import { type ContainerRef, type EngineName, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import type { Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { Hidraws } from './hidraws.js';
@@ -125,8 +125,11 @@ export class House {
     await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat)?.recheck()));
   }
 
-  seatOfContainer(name: string): SeatPolicy | undefined {
-    return this.policy?.seats.find((seat) => seat.container.name === name);
+  /** Seats whose container has this name, in this engine or, undefined, in any. */
+  seatsOfContainer(name: string, engine: EngineName | undefined): string[] {
+    const isMeant = ({ container }: SeatPolicy) =>
+      container.name === name && (engine === undefined || container.engine === engine);
+    return (this.policy?.seats ?? []).filter(isMeant).map(({ seat }) => seat);
   }
 
   /** For status: every seat with its worker, and every verdict. */

@@ -6,7 +6,7 @@ import { answerer } from './control/requests.js';
 import { ControlServer } from './control/server.js';
 import { Trail, trailFile } from './control/trail.js';
 import type { Tell } from './core/happening.js';
-import { Engines } from './engines/all.js';
+import { Engines, isOnRecord } from './engines/all.js';
 import { looks } from './engines/looks.js';
 import { processKey } from './engines/process.js';
 import { Consoles } from './host/consoles.js';
@@ -21,6 +21,7 @@ import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
 import { Namespaces } from './kernel/namespaces.js';
+import { RecordFile } from './kernel/record-file.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { pipeline } from './pipeline.js';
@@ -28,7 +29,7 @@ import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
-import { controlSocket, makeRuntime } from './seat/layout.js';
+import { containerRecord, controlSocket, guardRecord, makeRuntime } from './seat/layout.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
 
@@ -38,6 +39,8 @@ export interface Options extends PolicyPlace {
 
 /** What nobody tells of, a container that came or a ref that moved, is looked for this often, ms. */
 const lookEvery = 30_000;
+
+const isText = (value: unknown): value is string => typeof value === 'string';
 
 /** The daemon: wires the rooms, nothing else. Settles when it has been told to stop. */
 export async function run(options: Options): Promise<void> {
@@ -58,9 +61,9 @@ export async function run(options: Options): Promise<void> {
   const table = new DeviceTable();
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
-  const engines = new Engines(root, log);
+  const engines = new Engines(root, log, new RecordFile(containerRecord, isOnRecord));
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
-  const grants = new Grants(deviceMap, DevicesV1.find(root));
+  const grants = new Grants(deviceMap, DevicesV1.find(root), new RecordFile(guardRecord, isText));
   grants.keep(engines.list().map(({ cgroup }) => cgroup));
   let control: ControlServer | undefined;
   const tell: Tell = (happening) => control?.tell(happening);

@@ -1,5 +1,5 @@
 import type { Happening } from '../core/happening.js';
-import type { EngineName } from '../core/policy.js';
+import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
@@ -33,7 +33,13 @@ export type Request =
   /** What the policy as it is now, or another revision of its repository, would change. */
   | { readonly verb: 'plan'; readonly revision: string | undefined }
   /** Answered when everything that the named container shall have is granted to it, or the time is over. */
-  | { readonly verb: 'wait'; readonly container: string; readonly timeoutMs: number };
+  | {
+      readonly verb: 'wait';
+      readonly container: string;
+      /** Whose container it is; of whichever engine, when that is not said. */
+      readonly engine?: EngineName | undefined;
+      readonly timeoutMs: number;
+    };
 
 /** What is answered once. */
 export type Answerable = Exclude<Request, { readonly verb: 'watch' }>;
@@ -168,7 +174,7 @@ export function parseRequest(line: string): Request | string {
     return 'not JSON: send one JSON object a line';
   }
   if (typeof value !== 'object' || value === null || !('verb' in value)) return 'no "verb" in the request';
-  const { verb, container, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask, allowRollback } =
+  const { verb, container, engine, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask, allowRollback } =
     value as Record<string, unknown>;
   switch (verb) {
     case 'status':
@@ -206,7 +212,8 @@ export function parseRequest(line: string): Request | string {
       if (typeof timeoutMs !== 'number' || !(timeoutMs >= 0 && timeoutMs <= 600_000)) {
         return '"wait" needs "timeoutMs", 0 to 600000';
       }
-      return { verb, container, timeoutMs };
+      if (engine !== undefined && !isEngine(engine)) return `"wait" takes an "engine": ${engineNames.join(', ')}`;
+      return { verb, container, engine, timeoutMs };
     default:
       return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, record, plan, metrics or wait`;
   }

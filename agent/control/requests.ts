@@ -17,6 +17,8 @@ import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
 import type { Trail } from './trail.js';
 
+type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
+
 /** The rooms that answer. */
 export interface Rooms {
   readonly house: House;
@@ -63,7 +65,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       case 'metrics':
         return metricsOf(status(rooms), trail, counts.families());
       case 'wait':
-        return wait(house, look, request.container, request.timeoutMs);
+        return wait(house, look, request);
     }
   };
 }
@@ -94,13 +96,13 @@ function attached({ house, table }: Rooms, loan: Loan): Attached {
 }
 
 /** Settles when everything that the named container shall have is granted to it, or the time is over. */
-async function wait(house: House, look: SharedLook, container: string, timeoutMs: number): Promise<void> {
-  const policy = house.seatOfContainer(container);
-  if (policy === undefined) return;
+async function wait(house: House, look: SharedLook, { container, engine, timeoutMs }: Wait): Promise<void> {
+  const seats = house.seatsOfContainer(container, engine);
+  if (seats.length === 0) return;
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs).unref();
   });
-  await Promise.race([look.taken().then(() => house.serve([policy.seat])), over]);
+  await Promise.race([look.taken().then(() => house.serve(seats)), over]);
   clearTimeout(timer);
 }

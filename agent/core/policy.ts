@@ -68,6 +68,7 @@ export interface Rule {
 /** Engines whose containers can be seats, as seat files name them. */
 export const engineNames = ['lxc', 'incus', 'podman', 'docker', 'nspawn'] as const;
 export type EngineName = (typeof engineNames)[number];
+export const isEngine = (value: unknown): value is EngineName => engineNames.some((name) => name === value);
 
 /** Which container a seat is. */
 export interface ContainerRef {

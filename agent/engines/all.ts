@@ -1,31 +1,52 @@
 import type { Logger } from 'pino';
 import { merge, type Observable } from 'rxjs';
-import type { ContainerRef, EngineName } from '../core/policy.js';
+import { type ContainerRef, type EngineName, isEngine } from '../core/policy.js';
 import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
+import type { RecordFile } from '../kernel/record-file.js';
 import type { Dialect } from './dialect.js';
 import { docker } from './docker.js';
-import type { Container, Engine } from './engine.js';
-import { Follower } from './follower.js';
+import type { Container } from './engine.js';
+import { Follower, type Known } from './follower.js';
 import { incus, lxc } from './lxc.js';
 import { nspawn } from './nspawn.js';
 import { podman } from './podman.js';
 import { programPath } from './programs.js';
 import type { Heard } from './streams/hearing.js';
 
+/** What is on record of a container, by `pid:starttime`. */
+export type OnRecord = Known & { readonly engine: EngineName };
+
+/** Whether a value read from the record is one. */
+export const isOnRecord = (value: unknown): value is OnRecord =>
+  typeof value === 'object' &&
+  value !== null &&
+  'engine' in value &&
+  isEngine(value.engine) &&
+  'name' in value &&
+  typeof value.name === 'string';
+
 export const dialects: Readonly<Record<EngineName, Dialect>> = { lxc, incus, podman, docker, nspawn };
 
 /** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
 export class Engines {
   readonly changes: Observable<void>;
-  private readonly engines: readonly Engine[];
+  private readonly engines: readonly Follower[];
   private readonly problems = new Map<EngineName, string | undefined>();
   private running: readonly Container[] = [];
 
+  /** `record`: what is known of containers, for an agent that starts again when their engines' monitors have died. */
   constructor(
     private readonly cgroupRoot: string,
     private readonly log?: Logger,
+    private readonly record?: RecordFile<OnRecord>,
   ) {
-    this.engines = Object.values(dialects).map((dialect) => new Follower(cgroupRoot, dialect, log));
+    const known = [...(record?.read() ?? [])];
+    this.engines = Object.values(dialects).map((dialect) => {
+      const { engine } = dialect;
+      const own = new Map(known.filter(([, one]) => one.engine === engine));
+      const isOther = (key: string) => this.engines.some((other) => other.name !== engine && other.knows.has(key));
+      return new Follower(cgroupRoot, dialect, log, own, isOther);
+    });
     this.changes = merge(...this.engines.map((engine) => engine.changes));
   }
 
@@ -48,6 +69,7 @@ export class Engines {
         this.log?.error({ engine: name, problem }, 'a container is not known');
       this.problems.set(name, problem);
     }
+    this.remember();
     return this.running;
   }
 
@@ -65,6 +87,18 @@ export class Engines {
     const hint = others.map((other) => `${other.engine}${other.user === undefined ? '' : ` of ${other.user}`}`);
     const instead = hint.length === 0 ? '' : ` (one of that name runs in ${hint.join(', ')})`;
     return `no ${engine} container${whose} named ${name} is running${instead}`;
+  }
+
+  private remember(): void {
+    if (this.record === undefined) return;
+    const known = this.engines.flatMap(({ name: engine, knows }) =>
+      [...knows].map(([key, one]) => [key, { engine, ...one }] as const),
+    );
+    try {
+      this.record.write(new Map(known));
+    } catch (error) {
+      this.log?.error({ err: error }, 'what is known of containers is not on record');
+    }
   }
 
   /** Whether a container runs, but on a hybrid host in a hierarchy of cgroups v1 alone. */

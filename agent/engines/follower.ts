@@ -4,9 +4,16 @@ import { readOptional } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container, Engine } from './engine.js';
-import { idMap } from './id-map.js';
-import { findInit, hasOwnRoot, isSetUp, processKey } from './process.js';
+import { type RootIds, rootIds } from './id-map.js';
+import { findInit, hasOwnRoot, isSetUp, pidsBelow, processKey } from './process.js';
+import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
+
+/** What was found out about a container once and stays true as long as its init lives. */
+export type Known = Identity & {
+  /** Since its engine has handed over to it. */
+  readonly ids?: RootIds | undefined;
+};
 
 /**
  * An engine's containers, found by their cgroups and followed by inotify and by what the engine says of itself. It is never
@@ -17,17 +24,23 @@ export class Follower implements Engine {
   problem: string | undefined;
   private readonly tree: CgroupTree;
   /** By `pid:starttime`: what identifies a container, such as the engine's monitor, may die before it does. */
-  private identities = new Map<string, Identity>();
+  private known: ReadonlyMap<string, Known>;
   /** The engine has said something since the last look: a container may have got another name. */
   private told = false;
   private readonly hearing: Hearing;
 
-  /** `cgroupRoot`: the mount point of the cgroup2 hierarchy. */
+  /**
+   * `cgroupRoot`: the mount point of the cgroup2 hierarchy. `known`: what an agent that has gone knew. `others`: what is
+   * known of the containers of other engines, which are not this one's whatever they look like by now.
+   */
   constructor(
-    cgroupRoot: string,
+    private readonly cgroupRoot: string,
     private readonly dialect: Dialect,
     log?: Logger,
+    known: ReadonlyMap<string, Known> = new Map(),
+    private readonly others: (key: string) => boolean = () => false,
   ) {
+    this.known = known;
     this.tree = new CgroupTree(cgroupRoot, dialect.paths, () => this.changes.next());
     const heard = (): void => {
       this.told = true;
@@ -51,14 +64,20 @@ export class Follower implements Engine {
     return this.hearing.now;
   }
 
+  /** What is known of the containers that the last `list` found, by `pid:starttime`. */
+  get knows(): ReadonlyMap<string, Known> {
+    return this.known;
+  }
+
   /** Containers that have an init now. */
   list(): Container[] {
-    const known = this.identities;
-    const anew = this.told && this.dialect.renames;
-    this.identities = new Map();
+    const again = this.told && this.dialect.renames;
+    const known = new Map<string, Known>();
     this.told = false;
     this.problem = undefined;
-    return this.tree.find().flatMap((cgroup) => this.describe(cgroup, known, anew) ?? []);
+    const found = this.tree.find().flatMap((cgroup) => this.describe(cgroup, known, again) ?? []);
+    this.known = known;
+    return found;
   }
 
   close(): void {
@@ -67,28 +86,31 @@ export class Follower implements Engine {
     this.changes.complete();
   }
 
-  private describe(cgroup: string, known: ReadonlyMap<string, Identity>, anew: boolean): Container | undefined {
+  private describe(cgroup: string, known: Map<string, Known>, again: boolean): Container | undefined {
     const pid = findInit(cgroup);
-    if (pid === undefined) return undefined;
-    const key = processKey(pid);
-    const uid = idMap(pid, 'uid_map')(0);
-    const gid = idMap(pid, 'gid_map')(0);
-    if (key === undefined || uid === undefined || gid === undefined) return undefined;
-    const former = known.get(key);
-    const identity = former === undefined || anew ? (this.identify(pid, cgroup) ?? former) : former;
-    if (identity === undefined) return undefined;
-    this.identities.set(key, identity);
+    const key = pid === undefined ? undefined : processKey(pid);
+    if (pid === undefined || key === undefined || this.others(key)) return undefined;
+    const former = this.known.get(key);
+    const { name, user } = (former === undefined || again ? this.identify(pid, cgroup) : undefined) ?? former ?? {};
+    if (name === undefined) return undefined;
+    const isReady = isSetUp(pid);
+    const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup));
+    known.set(key, { name, user, ids: isReady ? ids : former?.ids });
+    if (ids === undefined) {
+      this.problem = `the container in ${cgroup} is unclear: none of its processes is in its user namespace any more; restart it`;
+      return undefined;
+    }
     const frozen = /^frozen 1$/m.test(readOptional(`${cgroup}/cgroup.events`) ?? '');
-    const state = isSetUp(pid) ? (frozen ? 'frozen' : 'running') : 'setup';
+    const state = isReady ? (frozen ? 'frozen' : 'running') : 'setup';
     const openable = state !== 'setup' || this.dialect.attachesOnce;
     return {
       engine: this.dialect.engine,
-      ...identity,
+      name,
+      user,
       pid,
       key,
       cgroup,
-      uid,
-      gid,
+      ...ids,
       state,
       rooted: hasOwnRoot(pid),
       openable,
@@ -97,6 +119,8 @@ export class Follower implements Engine {
 
   /** An engine that says nonsense about one container must not hide its others. */
   private identify(init: number, cgroup: string): Identity | undefined {
+    // Whoever made the groups above it may call it what he likes.
+    if (!isVouchedFor(this.cgroupRoot, cgroup)) return undefined;
     try {
       return this.dialect.identify({ init, cgroup });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { readOptional } from '../kernel/read.js';
+import { ownerOfPidNamespace, userNamespaceOf } from '../kernel/user-namespace.js';
 
 /** From an id inside a user namespace to the host's; undefined for what is not mapped. */
 export type IdMap = (inside: number) => number | undefined;
@@ -13,4 +14,26 @@ export function idMap(pid: number, kind: 'uid_map' | 'gid_map'): IdMap {
     const range = ranges.find(({ inside, length }) => id >= inside && id < inside + length);
     return range === undefined ? undefined : range.outside + (id - range.inside);
   };
+}
+
+/** Host ids of the root of a container. */
+export interface RootIds {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * By the maps of the user namespace that owns the container's pid namespace: its init may have gone to another one since.
+ * They are read of any process that is there, `members` of the container or ourselves. Undefined when there is none.
+ */
+export function rootIds(init: number, members: () => readonly number[]): RootIds | undefined {
+  const owner = ownerOfPidNamespace(init);
+  if (owner === undefined) return undefined;
+  if (owner === userNamespaceOf('self')) return { uid: 0, gid: 0 };
+  const isThere = (pid: number) => userNamespaceOf(pid) === owner;
+  const witness = isThere(init) ? init : members().find(isThere);
+  if (witness === undefined) return undefined;
+  const uid = idMap(witness, 'uid_map')(0);
+  const gid = idMap(witness, 'gid_map')(0);
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }

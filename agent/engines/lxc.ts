@@ -1,7 +1,7 @@
-import { basename } from 'node:path';
-import { readOptional } from '../kernel/read.js';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Dialect } from './dialect.js';
-import { parentOf } from './process.js';
+import { titleOf } from './monitor.js';
 import { programStream } from './streams/program.js';
 import { websocketStream } from './streams/websocket.js';
 import { userOf, userPaths } from './users.js';
@@ -12,6 +12,10 @@ const payload = /^lxc\.payload\./;
 /** Where Incus, and LXD before it, keep their containers: the same library, the same cgroups, another engine. */
 const incusPath = /^\/var\/(lib|snap)\/(incus|lxd)(\/.*)?\/containers$/;
 
+/** Whether Incus, or LXD before it, keeps a container of this name; its directories are root's. */
+const isIncus = (name: string): boolean =>
+  ['/var/lib/incus', '/var/lib/lxd'].some((path) => existsSync(join(path, 'containers', name)));
+
 /** Containers of LXC: root's, privileged or not, and those that ordinary users start in their own sessions. */
 export const lxc: Dialect = {
   engine: 'lxc',
@@ -20,10 +24,13 @@ export const lxc: Dialect = {
   renames: false,
   paths: [[payload], ...userPaths([/\.(scope|service|slice)$/, payload])],
   identify: ({ init, cgroup }) => {
-    const title = monitorTitle(init);
-    if (title !== undefined && incusPath.test(title.path)) return undefined;
-    const name = title?.name ?? basename(cgroup).replace(payload, '');
-    return { name, user: userOf(cgroup) };
+    const user = userOf(cgroup);
+    const title = monitorTitle(init, user);
+    if (title !== undefined) return incusPath.test(title.path) ? undefined : { name: title.name, user };
+    const name = basename(cgroup).replace(payload, '');
+    // One in the foreground has no such title. Neither has one whose monitor has died, and it may be another engine's.
+    if (user === undefined && isIncus(name)) return undefined;
+    return { name, user };
   },
   // Of the default path. A user's containers tell a monitor of that user alone.
   streams: (users) => (users.includes(undefined) ? [programStream('lxc-monitor', '--name', '.*')] : []),
@@ -44,7 +51,7 @@ export const incus: Dialect = {
   renames: false,
   paths: [[payload]],
   identify: ({ init }) => {
-    const title = monitorTitle(init);
+    const title = monitorTitle(init, undefined);
     return title !== undefined && incusPath.test(title.path) ? { name: title.name, user: undefined } : undefined;
   },
   streams: () => [incusEvents],
@@ -55,8 +62,8 @@ export const incus: Dialect = {
  * `[lxc monitor] /var/lib/lxc left` (lxc_monitor's setproctitle). Two paths may hold one name; LXC then numbers the
  * cgroups (`left-1`), so that these tell less.
  */
-function monitorTitle(init: number): { path: string; name: string } | undefined {
-  const title = (readOptional(`/proc/${parentOf(init)}/cmdline`) ?? '').split('\0')[0] ?? '';
+function monitorTitle(init: number, user: string | undefined): { path: string; name: string } | undefined {
+  const [title = ''] = titleOf(init, user);
   const [, path, name] = /^\[lxc monitor\] (\S+) (\S+)\s*$/.exec(title) ?? [];
   return path === undefined || name === undefined ? undefined : { path, name };
 }

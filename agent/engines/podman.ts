@@ -1,6 +1,5 @@
-import { readOptional } from '../kernel/read.js';
 import type { Dialect } from './dialect.js';
-import { parentOf } from './process.js';
+import { titleOf } from './monitor.js';
 import { fileStream } from './streams/file.js';
 import { journalStream } from './streams/program.js';
 import type { EventStream } from './streams/stream.js';
@@ -44,12 +43,13 @@ export const podman: Dialect = {
     ...userPaths([/^app\.slice$/, /\.service$/, split]),
   ],
   identify: ({ init, cgroup }) => {
-    const [program, ...words] = (readOptional(`/proc/${parentOf(init)}/cmdline`) ?? '').split('\0');
+    const user = userOf(cgroup);
+    const [program, ...words] = titleOf(init, user);
     const name = words[words.indexOf('-n') + 1];
     if (program === undefined || !program.endsWith('conmon') || !words.includes('-n') || name === undefined) {
       return undefined;
     }
-    return { name, user: userOf(cgroup) };
+    return { name, user };
   },
   streams: (users) => [journal(users), ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
 };

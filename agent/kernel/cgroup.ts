@@ -38,6 +38,10 @@ export const cgroupId = (path: string): bigint => statSync(path, { bigint: true 
 export const isFrozen = (cgroup: string): boolean =>
   /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
+/** Whether any process is in a cgroup or below it (`populated` in cgroup.events); not when it has gone. */
+export const isPopulated = (cgroup: string): boolean =>
+  /^populated 1$/m.test(readOptional(join(cgroup, 'cgroup.events')) ?? '');
+
 /** Whether somebody has asked for that, of this very cgroup. */
 export const isToFreeze = (cgroup: string): boolean =>
   readFileSync(join(cgroup, 'cgroup.freeze'), 'utf8').trim() === '1';

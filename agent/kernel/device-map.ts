@@ -118,11 +118,14 @@ export class DeviceMap {
     return grants;
   }
 
-  /** Forgets everything about cgroups other than these: containers that went while nobody watched; and void grants. */
-  purge(living: ReadonlySet<bigint>): void {
+  /**
+   * Forgets everything about cgroups other than these: containers that went while nobody watched; and void grants. Those
+   * that are only `guarded` lose their grants.
+   */
+  purge(living: ReadonlySet<bigint>, guarded: ReadonlySet<bigint> = new Set()): void {
     const grants = this.grants();
     for (const { cgroup, number } of this.read()) {
-      if (cgroup === 0n) continue;
+      if (cgroup === 0n || (number.major === 0 && guarded.has(cgroup))) continue;
       if (!living.has(cgroup)) bpf.remove(this.fd, grantKey(cgroup, number));
       else if (number.major !== 0 && grants.get(cgroup)?.get(numberText(number)) !== true) this.deny(cgroup, number);
     }

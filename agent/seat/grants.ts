@@ -1,10 +1,11 @@
 import { existsSync } from 'node:fs';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
-import { cgroupId, cgroupOf, cgroupsBelow } from '../kernel/cgroup.js';
+import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { resolvedPath } from '../kernel/read.js';
+import type { RecordFile } from '../kernel/record-file.js';
 
 /** A device was unplugged before what udevd says of it could be acted upon. */
 export class DeviceGone extends Error {
@@ -18,17 +19,25 @@ export class Grants {
   /** Where the groups were that were known once: the rules of v1 go by names. */
   private readonly paths = new Map<bigint, string>();
 
+  /** Groups that are guarded, by id; on record, because an id does not tell a later agent where its group is. */
+  private readonly guarded: Map<string, string>;
+
   /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. */
   constructor(
     private readonly map: DeviceMap,
     private readonly v1?: DevicesV1,
+    private readonly record?: RecordFile<string>,
   ) {
     this.held = map.grants();
+    this.guarded = record?.read() ?? new Map();
   }
 
   /** From now on the container can open only what it is granted, whatever its engine allows. Idempotent. */
   guard(cgroup: string): void {
-    this.map.guard(this.id(cgroup));
+    const id = this.id(cgroup);
+    this.guarded.set(String(id), cgroup);
+    this.record?.write(this.guarded);
+    this.map.guard(id);
   }
 
   /**
@@ -77,15 +86,19 @@ export class Grants {
     this.held.get(this.id(cgroup))?.delete(numberText(number));
   }
 
-  /** Forgets a container that has gone, with all its grants. */
-  drop(cgroup: string): void {
+  /**
+   * Takes all its grants from a container that has gone, or from one that was emptied. The guard stays while any process is
+   * left in the group: whoever has lost its init may still open what the init could. One that was emptied is as it was
+   * before it was a seat's.
+   */
+  drop(cgroup: string, { emptied = false } = {}): void {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
     for (const number of numbersIn(this.held.get(id))) {
       this.v1?.deny(cgroup, number);
       this.map.deny(id, number);
     }
-    this.map.unguard(id);
+    if (emptied || !isPopulated(cgroup)) this.unguard(id);
     this.ids.delete(cgroup);
     this.paths.delete(id);
     this.reread();
@@ -93,10 +106,10 @@ export class Grants {
 
   /**
    * Forgets every container but these: their seat may have gone, or got another one, while no agent ran. Of these it
-   * forgets what is no longer in force.
+   * forgets what is no longer in force. The guard of any other stays while a process is left in its group.
    */
   keep(cgroups: readonly string[]): void {
-    // Asked anew: another one may have the name of a former one by now.
+    // Asked again: another one may have the name of a former one by now.
     const kept = new Map(cgroups.filter((cgroup) => existsSync(cgroup)).map((cgroup) => [cgroupId(cgroup), cgroup]));
     for (const [id, cgroup] of kept) this.paths.set(id, cgroup);
     for (const [id, cgroup] of this.paths) {
@@ -104,13 +117,38 @@ export class Grants {
         this.v1?.deny(cgroup, number);
       if (!kept.has(id)) this.paths.delete(id);
     }
-    this.map.purge(new Set(kept.keys()));
+    const lingering = this.lingering(new Set(kept.keys()));
+    this.map.purge(new Set(kept.keys()), lingering);
+    for (const id of this.guarded.keys()) {
+      if (!kept.has(BigInt(id)) && !lingering.has(BigInt(id))) this.guarded.delete(id);
+    }
+    this.record?.write(this.guarded);
     for (const [cgroup, id] of this.ids) if (!kept.has(id)) this.ids.delete(cgroup);
     this.reread();
   }
 
+  /** Reads the map again, and forgets guards of groups that nobody is left in. */
   reread(): void {
+    const living = new Set(this.ids.values());
+    const lingering = this.lingering(living);
+    for (const id of [...this.guarded.keys()].map(BigInt)) {
+      if (!living.has(id) && !lingering.has(id)) this.unguard(id);
+    }
     this.held = this.map.grants();
+  }
+
+  /** Groups other than these that are guarded and not empty. */
+  private lingering(others: ReadonlySet<bigint>): Set<bigint> {
+    const isThere = ([id, cgroup]: [bigint, string]) =>
+      !others.has(id) && isPopulated(cgroup) && cgroupId(cgroup) === id;
+    const guarded = [...this.guarded].map(([id, cgroup]): [bigint, string] => [BigInt(id), cgroup]);
+    return new Set(guarded.filter(isThere).map(([id]) => id));
+  }
+
+  private unguard(id: bigint): void {
+    this.map.unguard(id);
+    this.guarded.delete(String(id));
+    this.record?.write(this.guarded);
   }
 
   private id(cgroup: string): bigint {

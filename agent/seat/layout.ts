@@ -7,6 +7,10 @@ export const runtime = '/run/hotseat';
 
 export const controlSocket = join(runtime, 'control.sock');
 
+/** What is known of containers, and which groups are guarded: for an agent that starts again. */
+export const containerRecord = join(runtime, 'containers.json');
+export const guardRecord = join(runtime, 'guards.json');
+
 const seats = join(runtime, 'seats');
 const journals = join(runtime, 'journal');
 

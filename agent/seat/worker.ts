@@ -286,7 +286,7 @@ export class SeatWorker {
     log.info(facts, 'container is no longer the seat’s');
     tell({ kind: 'container', ...facts, state: 'went' });
     // One that has kept a way to see what the seat gets from now on stays guarded.
-    this.detach(grafts().length === 0);
+    this.detach({ emptied: grafts().length === 0 });
     this.hold.left = true;
     return true;
   }
@@ -314,10 +314,10 @@ export class SeatWorker {
     return this.hold.attachment;
   }
 
-  /** `free`: it shall be as if it had never been a seat's. */
-  private detach(free = true): void {
+  /** `emptied`: it is as if it had never been a seat's. */
+  private detach({ emptied }: { emptied: boolean }): void {
     if (this.hold.attachment === undefined) return;
-    if (free) this.deps.grants.drop(this.hold.attachment.container.cgroup);
+    this.deps.grants.drop(this.hold.attachment.container.cgroup, { emptied });
     this.hold.attachment.close();
     this.hold.attachment = undefined;
     this.deps.journal.setContainer(undefined);
@@ -334,7 +334,7 @@ export class SeatWorker {
       const { name } = this.hold.attachment.container;
       this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
       this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
-      this.detach();
+      this.detach({ emptied: false });
     }
     if (container === undefined) return;
     const came = this.hold.attachment === undefined;

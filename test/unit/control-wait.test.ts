@@ -5,7 +5,7 @@ import { answerer, type Rooms } from '../../agent/control/requests.js';
 /** Two seats; a look at the containers finds that the right one's has gone. */
 function rooms(served: string[], settle: Promise<void>): Rooms {
   const house = {
-    seatOfContainer: (name: string) => (name === 'left' ? { seat: 'left' } : undefined),
+    seatsOfContainer: (name: string) => (name === 'left' ? ['left'] : []),
     populate: () => new Set(['right']),
     serve: (seats: Iterable<string>) => {
       served.push(...seats);

@@ -1,0 +1,38 @@
+// Who may say what a container is called.
+
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { readOptional } from '../kernel/read.js';
+
+/** A user's systemd: the groups below it are his to make (user@.service has Delegate=yes). */
+const manager = /^user@(\d+)\.service$/;
+
+/**
+ * Whether a container's group can only have been made by root or, below a user's systemd, by that user: every group above
+ * it belongs to them. The group itself may belong to the container's own root.
+ */
+export function isVouchedFor(cgroupRoot: string, cgroup: string): boolean {
+  const above: string[] = [];
+  for (let at = dirname(cgroup); at.startsWith(`${cgroupRoot}/`); at = dirname(at)) above.unshift(at);
+  let trusted = 0;
+  for (const group of above) {
+    trusted = Number(manager.exec(group.slice(group.lastIndexOf('/') + 1))?.[1] ?? trusted);
+    const owner = ownerOf(group);
+    if (owner !== 0 && owner !== trusted) return false;
+  }
+  return true;
+}
+
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Real user id of a process (`Uid:` in /proc/PID/status, proc_pid_status(5)); undefined when it has gone. */
+export function realUid(pid: number | string): number | undefined {
+  const uid = /^Uid:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+  return uid === undefined ? undefined : Number(uid);
+}

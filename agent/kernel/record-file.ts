@@ -1,0 +1,38 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { readOptional } from './read.js';
+
+/**
+ * A small table below /run that only root reads, for an agent that starts again. It is written whole or not at all
+ * (rename(2)); one that was spoilt is an empty one.
+ */
+export class RecordFile<T> {
+  private text: string | undefined;
+
+  /** `valid`: whether a value that was read is one of ours. */
+  constructor(
+    private readonly path: string,
+    private readonly valid: (value: unknown) => value is T,
+  ) {}
+
+  read(): Map<string, T> {
+    this.text = readOptional(this.path);
+    try {
+      const table: unknown = JSON.parse(this.text ?? '{}');
+      if (typeof table !== 'object' || table === null) return new Map();
+      return new Map(
+        Object.entries(table).flatMap(([key, value]) => (this.valid(value) ? [[key, value] as const] : [])),
+      );
+    } catch {
+      return new Map();
+    }
+  }
+
+  /** Writes the table, unless it is the one that was written last. */
+  write(table: ReadonlyMap<string, T>): void {
+    const text = JSON.stringify(Object.fromEntries(table));
+    if (text === this.text) return;
+    writeFileSync(`${this.path}.new`, text, { mode: 0o600 });
+    renameSync(`${this.path}.new`, this.path);
+    this.text = text;
+  }
+}

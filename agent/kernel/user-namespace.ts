@@ -1,0 +1,32 @@
+import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { syscall } from './libc.js';
+
+/** _IO(0xb7, 1): a descriptor of the user namespace that owns a namespace (ioctl_ns(2), linux/nsfs.h). */
+const NS_GET_USERNS = 0xb701;
+
+/** Inode of the user namespace that a process is in now; undefined when the process has gone. */
+export const userNamespaceOf = (pid: number | 'self'): bigint | undefined => {
+  try {
+    return statSync(`/proc/${pid}/ns/user`, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  }
+};
+
+/**
+ * Inode of the user namespace that owns the pid namespace of a process; undefined when the process has gone. A process can
+ * leave its user namespace (unshare(2)), but never its pid namespace.
+ */
+export function ownerOfPidNamespace(pid: number): bigint | undefined {
+  let namespace: number | undefined;
+  let owner: number | undefined;
+  try {
+    namespace = openSync(`/proc/${pid}/ns/pid`, 'r');
+    owner = syscall('ioctl', `the owner of ns/pid of process ${pid}`, namespace, NS_GET_USERNS);
+    return fstatSync(owner, { bigint: true }).ino;
+  } catch {
+    return undefined;
+  } finally {
+    for (const fd of [namespace, owner]) if (fd !== undefined) closeSync(fd);
+  }
+}

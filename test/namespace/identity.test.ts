@@ -1,0 +1,260 @@
+// Who a container is, and whose word counts for it: only what the kernel says, and who could have said so.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Engines, isOnRecord } from '../../agent/engines/all.js';
+import type { Container } from '../../agent/engines/engine.js';
+import { Follower } from '../../agent/engines/follower.js';
+import { lxc } from '../../agent/engines/lxc.js';
+import { podman } from '../../agent/engines/podman.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { RecordFile } from '../../agent/kernel/record-file.js';
+import { Grants } from '../../agent/seat/grants.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const root = join(cgroupRoot(), `hotseat-identity-${process.pid}`);
+const scratch = mkdtempSync(join(tmpdir(), 'hotseat-identity-'));
+const groups: string[] = [];
+const children: ChildProcess[] = [];
+let map: DeviceMap;
+
+async function until(what: string, check: () => boolean): Promise<void> {
+  const end = Date.now() + 10_000;
+  while (!check()) {
+    if (Date.now() > end) throw new Error(`after 10 s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Makes a group and those above it, all of this user. */
+function group(path: string, uid = 0): string {
+  const cgroup = join(root, path);
+  const made: string[] = [];
+  for (let at = cgroup; at !== root; at = dirname(at)) made.unshift(at);
+  for (const at of made) {
+    mkdirSync(at, { recursive: true });
+    chownSync(at, uid, uid);
+    groups.push(at);
+  }
+  return cgroup;
+}
+
+/**
+ * A monitor whose child is pid 1 of a pid namespace, and which has a helper in there. `say` writes a line to whoever reads:
+ * `leave` has init unshare its user namespace, `open` has the helper try a device that it made itself.
+ */
+const monitor = `
+import ctypes, os, signal, sys
+libc = ctypes.CDLL(None)
+flags = int(sys.argv[1], 16)
+assert libc.unshare(flags) == 0
+if flags & 0x10000000:
+    print('unshared', flush=True)
+    sys.stdin.readline()
+    os.setgid(0)
+    os.setuid(0)
+child = os.fork()
+if child:
+    print('up', flush=True)
+    os.waitpid(child, 0)
+    sys.exit()
+aid, orders = os.pipe()
+if os.fork() == 0:
+    for line in os.fdopen(aid):
+        try:
+            os.close(os.open(sys.argv[2], os.O_RDWR))
+            print('opened', flush=True)
+        except OSError as error:
+            print('refused', flush=True)
+    sys.exit()
+for line in sys.stdin:
+    if line == 'leave\\n':
+        assert libc.unshare(0x10000000) == 0
+        print('left', flush=True)
+    else:
+        os.write(orders, line.encode())
+signal.pause()
+`;
+const [newPid, newUser] = [0x20000000, 0x10000000];
+
+interface Running {
+  readonly child: ChildProcess;
+  readonly said: () => string;
+  say(line: string): void;
+}
+
+/** Starts it in a group; `title`: what its command line begins with. */
+async function run(
+  cgroup: string,
+  { title = 'monitor', uid = 0, flags = newPid, words = [] as string[], map = '' } = {},
+): Promise<Running> {
+  const node = join(scratch, 'null');
+  const child = spawn('/usr/bin/python3', ['-c', monitor, flags.toString(16), node, ...words], {
+    argv0: title,
+    ...{ uid, gid: uid },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  children.push(child);
+  let output = '';
+  child.stdout.on('data', (data: Buffer) => {
+    output += data.toString();
+  });
+  writeFileSync(join(cgroup, 'cgroup.procs'), String(child.pid));
+  const say = (line: string): void => void child.stdin.write(`${line}\n`);
+  if ((flags & newUser) !== 0) {
+    await until('its user namespace', () => output.includes('unshared'));
+    writeFileSync(`/proc/${child.pid}/uid_map`, map);
+    writeFileSync(`/proc/${child.pid}/gid_map`, map);
+    say('go on');
+  }
+  await until('the container', () => output.includes('up'));
+  return { child, said: () => output, say };
+}
+
+const listed = (cgroup: string, dialect = lxc): Container[] => {
+  const follower = new Follower(root, dialect);
+  try {
+    return follower.list().filter((container) => container.cgroup === cgroup);
+  } finally {
+    follower.close();
+  }
+};
+
+test.before(() => {
+  mkdirSync(root);
+  map = DeviceMap.open({ cgroupRoot: root, majors: [1] });
+});
+
+test.after(async () => {
+  writeFileSync(join(root, 'cgroup.kill'), '1');
+  map.remove();
+  map.close();
+  await until('the groups to go', () => {
+    try {
+      for (const path of [...new Set([root, ...groups])].toReversed()) if (existsSync(path)) rmdirSync(path);
+    } catch {
+      return false;
+    }
+    return true;
+  });
+  rmSync(scratch, { recursive: true });
+});
+
+test('a user whose service has groups of its own to make has no container of root’s in there', async () => {
+  const path = `system.slice/ci.service/libpod-payload-${'a'.repeat(64)}`;
+  const conmon = { title: '/usr/bin/conmon', words: ['-n', 'left'] };
+  const cgroup = group(path);
+  const roots = await run(cgroup, conmon);
+  assert.is(listed(cgroup, podman)[0]?.name, 'left', 'root’s own is seen: else this shows nothing');
+  roots.child.kill('SIGKILL');
+  writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+  await until('its end', () => listed(cgroup, podman).length === 0);
+
+  chownSync(dirname(cgroup), 65534, 65534);
+  await run(cgroup, conmon);
+  assert.equal(listed(cgroup, podman), [], 'made by whoever owns the group above');
+
+  const own = group(`system.slice/root.service/libpod-payload-${'b'.repeat(64)}`);
+  await run(own, { ...conmon, uid: 65534, flags: newPid | newUser, map: '0 100000 65536' });
+  assert.equal(listed(own, podman), [], 'called so by a process that is not root’s');
+});
+
+test('an init that leaves its user namespace is the same container, and what it left behind opens nothing', async () => {
+  const cgroup = group('lxc.payload.left');
+  const { child, say, said } = await run(cgroup);
+  const { execFileSync } = await import('node:child_process');
+  execFileSync('mknod', ['-m', '666', join(scratch, 'null'), 'c', '1', '3']);
+  const [before] = listed(cgroup);
+  assert.equal([before?.name, before?.uid, before?.gid], ['left', 0, 0]);
+  say('open');
+  await until('an answer', () => said().includes('opened'));
+  const grants = new Grants(map);
+  grants.guard(cgroup);
+
+  say('leave');
+  await until('init to have left', () => said().includes('left'));
+  assert.is(readFileSync(`/proc/${before?.pid}/uid_map`, 'utf8'), '', 'its map tells nothing: else this shows nothing');
+  assert.equal(listed(cgroup), [before]);
+  grants.keep(listed(cgroup).map((container) => container.cgroup));
+  say('open');
+  await until('another answer', () => said().includes('refused'));
+  child.kill('SIGKILL');
+  writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+});
+
+test('the root of an unprivileged container is told from those who stayed', async () => {
+  const cgroup = group('lxc.payload.mapped');
+  const { say, said } = await run(cgroup, { flags: newPid | newUser, map: '0 100000 65536' });
+  const [before] = listed(cgroup);
+  assert.equal([before?.uid, before?.gid], [100_000, 100_000]);
+  say('leave');
+  await until('init to have left', () => said().includes('left'));
+  assert.equal(listed(cgroup), [before]);
+});
+
+test('what is left in a group without an init stays guarded, also for the next agent, until it ends', async () => {
+  const cgroup = group('lxc.payload.lingers');
+  const { child } = await run(cgroup);
+  const parked = spawn('sleep', ['60']);
+  children.push(parked);
+  writeFileSync(join(cgroup, 'cgroup.procs'), String(parked.pid));
+  const isGuarded = () => map.read().some((entry) => entry.cgroup === cgroupId(cgroup) && entry.number.major === 0);
+  const record = () => new RecordFile(join(scratch, 'guards.json'), (value) => typeof value === 'string');
+  const grants = new Grants(map, undefined, record());
+  grants.guard(cgroup);
+  const pid = listed(cgroup)[0]?.pid ?? 0;
+  process.kill(pid, 'SIGKILL');
+  child.kill('SIGKILL');
+  await until('no init', () => listed(cgroup).length === 0);
+  grants.drop(cgroup);
+  assert.ok(isGuarded(), 'somebody is still there');
+
+  const next = new Grants(map, undefined, record());
+  next.keep([]);
+  assert.ok(isGuarded(), 'the next agent knows where the group is');
+  parked.kill('SIGKILL');
+  await until('the group to be empty', () =>
+    /^populated 0$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8')),
+  );
+  next.reread();
+  assert.not.ok(isGuarded());
+});
+
+test('a container that was emptied is as it was before', async () => {
+  const cgroup = group('lxc.payload.emptied');
+  await run(cgroup);
+  const grants = new Grants(map);
+  grants.guard(cgroup);
+  grants.drop(cgroup, { emptied: true });
+  assert.not.ok(map.read().some((entry) => entry.cgroup === cgroupId(cgroup)));
+});
+
+test('an agent that starts when the engine’s monitor has died knows the container from the record', async () => {
+  const cgroup = group('lxc.payload.inc');
+  const { child } = await run(cgroup, { title: '[lxc monitor] /var/lib/incus/containers inc' });
+  const record = () => new RecordFile(join(scratch, 'containers.json'), isOnRecord);
+  const seen = (): string[] => {
+    const engines = new Engines(root, undefined, record());
+    try {
+      return engines.list().flatMap((one) => (one.cgroup === cgroup ? [`${one.engine} ${one.name}`] : []));
+    } finally {
+      engines.close();
+    }
+  };
+  assert.equal(seen(), ['incus inc']);
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  child.kill('SIGKILL');
+  await ended;
+  assert.equal(seen(), ['incus inc']);
+  writeFileSync(join(scratch, 'containers.json'), '{"1:2": 7, "spoilt');
+  assert.equal(seen().length, 1, 'a record that was spoilt is none');
+});
+
+test.run();
