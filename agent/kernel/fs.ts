@@ -1,4 +1,6 @@
 import {
+  chmodSync,
+  chownSync,
   closeSync,
   constants,
   fchmodSync,
@@ -205,6 +207,28 @@ export function unlinkAt(directory: number, name: string): void {
     syscall('unlinkat', name, directory, name, 0);
   } catch (error) {
     if (!isSysError(error, 'ENOENT')) throw error;
+  }
+}
+
+/**
+ * Makes a device node nobody's but root's before it is removed: whoever has a descriptor of its path (O_PATH) could open it
+ * again by that, also when its number is another device's by then. What is no device node is left as it is.
+ */
+export function retireNode(directory: number, name: string): void {
+  let node: number;
+  try {
+    node = openEntry(directory, name);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT')) return;
+    throw error;
+  }
+  try {
+    if (!fstatSync(node).isCharacterDevice()) return;
+    const own = `/proc/self/fd/${node}`;
+    chownSync(own, 0, 0);
+    chmodSync(own, 0);
+  } finally {
+    closeSync(node);
   }
 }
 

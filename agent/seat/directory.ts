@@ -14,6 +14,7 @@ import {
   readLinkAt,
   removeAt,
   removeEmpty,
+  retireNode,
   statAt,
   writeFileAt,
 } from '../kernel/fs.js';
@@ -89,7 +90,10 @@ export class SeatDirectory {
 
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
-    this.within(name, path, removeAt);
+    this.within(name, path, (at, entry) => {
+      retireNode(at, entry);
+      removeAt(at, entry);
+    });
     const [directory, link] = path.split('/');
     if (directory !== undefined && link !== undefined) removeEmpty(this.classFd(name), directory);
   }

@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { NodeSpec } from '../core/step.js';
-import { type Holder, holders, pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
+import { findHolders, type Holder, type Search } from '../kernel/holders.js';
+import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 import { whileStill } from './standstill.js';
 
 /** What a revocation achieved: how many descriptors were taken back, and why it may not be all of them. */
@@ -23,17 +24,18 @@ export async function revoke(
   mark: string,
 ): Promise<Revocation> {
   if (cgroup === undefined) return takeAllBack(nodes, cgroup);
-  return whileStill(cgroup, mark, (still) => {
-    const { revoked, left } = takeAllBack(nodes, cgroup);
+  return whileStill(cgroup, mark, async (still) => {
+    const { revoked, left } = await takeAllBack(nodes, cgroup);
     return { revoked, left: still ? left : [...left, 'the container cannot be frozen'] };
   });
 }
 
-function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Revocation {
+async function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Promise<Revocation> {
   const left: string[] = [];
   let revoked = 0;
-  const scan = holders(nodes.map((node) => node.number));
-  for (const holder of scan.holders) {
+  const numbers = nodes.map((node) => node.number);
+  const search = await findHolders(numbers, cgroup);
+  for (const holder of search.holders) {
     const node = nodes.find(
       ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
     );
@@ -42,12 +44,23 @@ function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Re
     if (by !== undefined) revoked += takeBack(holder, by, left);
     else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
   }
-  for (const process of scan.inFlight) {
-    if (cgroup !== undefined && (process.cgroup === cgroup || process.cgroup.startsWith(`${cgroup}/`))) {
-      left.push(`${process.command} (pid ${process.pid}) may have descriptors in flight, on a socket or in a ring`);
-    }
-  }
+  left.push(...doubts(search, cgroup));
   return { revoked, left };
+}
+
+/** Why others than those who were found may have a device open, in words. */
+export function doubts({ inFlight, unseen }: Search, cgroup: string | undefined): string[] {
+  const inside = inFlight.filter(
+    (one) => cgroup !== undefined && (one.cgroup === cgroup || one.cgroup.startsWith(`${cgroup}/`)),
+  );
+  return [
+    ...inside.map(
+      ({ command, pid }) => `${command} (pid ${pid}) may have descriptors in flight, on a socket or in a ring`,
+    ),
+    ...unseen
+      .slice(0, 1)
+      .map(({ command, pid }) => `${command} (pid ${pid}) is of somebody with too many descriptors to look at`),
+  ];
 }
 
 function revocationOf({ class: kind, name }: NodeSpec): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {

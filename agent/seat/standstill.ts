@@ -11,13 +11,13 @@ const limit = { timeoutMs: 2000 };
  * not all could be stopped: one that waits inside the kernel cannot be, and a container can have one do that for good.
  * `mark`: a file that names the container meanwhile, for whoever comes after an agent that was killed in between.
  */
-export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => T): Promise<T> {
+export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => Promise<T>): Promise<T> {
   if (isGone(cgroup) || isFrozen(cgroup)) return act(true);
   if (isToFreeze(cgroup)) return act(await freeze(cgroup, limit));
   mkdirSync(dirname(mark), { recursive: true, mode: 0o700 });
   writeFileSync(mark, cgroup, { mode: 0o600 });
   try {
-    return act(await freeze(cgroup, limit));
+    return await act(await freeze(cgroup, limit));
   } finally {
     await goOn(mark);
   }

@@ -4,8 +4,8 @@ import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, Properties } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
+import { findHolders } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
-import { holders } from '../kernel/pidfd.js';
 import { noAccounts } from './accounts.js';
 import { Attachment, type Audience } from './attachment.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
@@ -13,6 +13,7 @@ import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
+import { doubts } from './revoke.js';
 import { goOn } from './standstill.js';
 
 /** What the rest of the house hands to a seat. */
@@ -235,7 +236,7 @@ export class SeatWorker {
     );
     const desired = this.desired(this.hold.attachment?.accounts ?? noAccounts);
     this.hold.attachment?.complain(desired.unknown);
-    const blocked = this.findBlocked(desired);
+    const blocked = await this.findBlocked(desired);
     const planning = process.hrtime.bigint();
     const todo = parts(desired, { ...this.actual(), blocked });
     const started = process.hrtime.bigint();
@@ -294,7 +295,7 @@ export class SeatWorker {
   /** Takes away what can be; returns how much of it failed. */
   private async takeAll(keep: (error: unknown) => void): Promise<number> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
-    const blocked = this.findBlocked(nothing);
+    const blocked = await this.findBlocked(nothing);
     let failures = 0;
     for (const part of parts(nothing, { ...this.actual(), blocked })) {
       await this.executor.perform(part).catch((error: unknown) => {
@@ -352,13 +353,17 @@ export class SeatWorker {
   }
 
   /** A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. */
-  private findBlocked(desired: DesiredSeat): ReadonlySet<string> {
+  private async findBlocked(desired: DesiredSeat): Promise<ReadonlySet<string>> {
     const blocked = new Map<string, string>();
+    const cgroup = this.hold.attachment?.container.cgroup;
     for (const [unit, nodes] of leavingCards(desired, this.deps.journal.entries, this.deps.present)) {
-      const [holder] = holders(nodes.map(({ number }) => number)).holders;
-      if (holder === undefined) continue;
-      const names = nodes.map(nodePath).join(' and ');
-      blocked.set(unit, `${names} cannot leave: held by ${holder.command} (pid ${holder.pid})`);
+      const search = await findHolders(
+        nodes.map(({ number }) => number),
+        cgroup,
+      );
+      const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
+      const [why] = [...held, ...doubts(search, cgroup)];
+      if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }
     const said = [...blocked.values()].join('; ');
     if (said !== '' && said !== this.blocked) this.deps.log.warn({ seat: this.seat, blocked: said }, 'blocked');

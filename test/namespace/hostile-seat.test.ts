@@ -183,6 +183,89 @@ async function holding({ cgroup }: Container, path: string): Promise<ChildProces
   return child;
 }
 
+/** A Python program as a process of the container, and how to talk with it; resolves when it has said something. */
+async function script({ cgroup }: Container, program: string) {
+  const enter = `echo $$ > ${cgroup}/cgroup.procs; exec /usr/bin/python3 -c "$PROGRAM"`;
+  const env = { ...process.env, PROGRAM: program };
+  const child = spawn('sh', ['-c', enter], { stdio: ['pipe', 'pipe', 'inherit'], env });
+  children.push(child);
+  const says = () =>
+    new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data).trim())));
+  const ask = (line: string): Promise<string> => {
+    const answer = says();
+    child.stdin.write(`${line}\n`);
+    return answer;
+  };
+  await says();
+  return { child, ask };
+}
+
+test('a node that has left is opened by nobody who kept a descriptor of its path', async () => {
+  const made = await begin();
+  const worker = agent();
+  const node = { ...full.entry.node, uid: 65534, gid: 65534, mode: 0o600 } as typeof full.entry.node;
+  await serve(worker, seatOf({ ...full, entry: { ...full.entry, node } }), made);
+  const path = join(new SeatDirectory(worker.seat).path, 'dev/input/event7');
+  // In no container's group: only the node's own permissions stand between it and the device.
+  const { ask } = await script(
+    { ...made, cgroup: root },
+    `import os, sys
+path = os.open('${path}', os.O_PATH)
+os.setgid(65534)
+os.setuid(65534)
+print('ready', flush=True)
+for line in sys.stdin:
+    try:
+        os.close(os.open(f'/proc/self/fd/{path}', os.O_RDWR))
+        print('opened', flush=True)
+    except OSError as error:
+        print('refused', flush=True)`,
+  );
+  assert.is(await ask('try'), 'opened', 'while it is there: else this shows nothing');
+  await serve(worker, seatOf(), made);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  assert.is(await ask('try'), 'refused');
+});
+
+test('a container with more descriptors than anybody looks at stops no one else, and is said to have them', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const { child } = await script(
+    made,
+    `import os, resource, signal, socket
+most = min(19_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most + 100, most + 100))
+one = socket.socket()
+for _ in range(most): os.dup(one.fileno())
+for _ in range(5): os.fork() == 0 and signal.pause()
+print('ready', flush=True)
+signal.pause()`,
+  );
+  let longest = 0;
+  let last = performance.now();
+  const beat = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 1);
+  const began = performance.now();
+  await serve(worker, seatOf(), made);
+  clearInterval(beat);
+  console.log(
+    `the search took ${Math.round(performance.now() - began)} ms, nobody else waited over ${Math.round(longest)} ms`,
+  );
+  assert.ok(longest < 500, `${longest} ms`);
+  assert.match(worker.report().problem ?? '', /python3 \(pid \d+\) is of somebody with too many descriptors/);
+  assert.not.match(readFileSync(join(made.cgroup, 'cgroup.events'), 'utf8'), /^frozen 1$/m);
+  assert.equal(granted(), []);
+  const parked = readFileSync(join(made.cgroup, 'cgroup.procs'), 'utf8').trim().split('\n').map(Number);
+  for (const pid of parked)
+    if (readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('python3')) process.kill(pid, 'SIGKILL');
+  await new Promise((done) => child.once('close', done));
+  await worker.recheck();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
 test('a device that cannot be taken back holds up no other', async () => {
   const made = await begin();
   let released = 0;

@@ -54,6 +54,7 @@ const monitor = `
 import ctypes, os, signal, sys
 libc = ctypes.CDLL(None)
 flags = int(sys.argv[1], 16)
+sys.stdin.readline() # by now it is in its group
 assert libc.unshare(flags) == 0
 if flags & 0x10000000:
     print('unshared', flush=True)
@@ -108,6 +109,7 @@ async function run(
   });
   writeFileSync(join(cgroup, 'cgroup.procs'), String(child.pid));
   const say = (line: string): void => void child.stdin.write(`${line}\n`);
+  say('begin');
   if ((flags & newUser) !== 0) {
     await until('its user namespace', () => output.includes('unshared'));
     writeFileSync(`/proc/${child.pid}/uid_map`, map);
@@ -133,6 +135,7 @@ test.before(() => {
 });
 
 test.after(async () => {
+  for (const child of children) child.kill('SIGKILL');
   writeFileSync(join(root, 'cgroup.kill'), '1');
   map.remove();
   map.close();
