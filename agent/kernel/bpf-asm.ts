@@ -17,13 +17,15 @@ const code = {
   jumpEqualImmediate: 0x15,
   jumpNotEqualImmediate: 0x55,
   jumpEqual: 0x1d,
+  jumpAbove32: 0x26,
+  jumpBelow32: 0xa6,
   call: 0x85,
   exit: 0x95,
   loadImmediate64: 0x18,
 } as const;
 
 /** Helper functions of the kernel, by number (linux/bpf.h). */
-export const helper = { lookup: 1, probeReadKernel: 113, currentAncestorCgroupId: 123 } as const;
+export const helper = { lookup: 1, currentUidGid: 15, probeReadKernel: 113, currentAncestorCgroupId: 123 } as const;
 
 /** Puts a program together, instruction by instruction; jumps name labels and are resolved by `build`. */
 export class Assembler {
@@ -54,6 +56,9 @@ export class Assembler {
     this.branch(code.jumpEqualImmediate, a, 0, value, label);
   ifNotEqual = (a: Register, value: number, label: string): this =>
     this.branch(code.jumpNotEqualImmediate, a, 0, value, label);
+  /** Of the lower 32 bits, unsigned. */
+  ifAbove32 = (a: Register, value: number, label: string): this => this.branch(code.jumpAbove32, a, 0, value, label);
+  ifBelow32 = (a: Register, value: number, label: string): this => this.branch(code.jumpBelow32, a, 0, value, label);
   ifSame = (a: Register, b: Register, label: string): this => this.branch(code.jumpEqual, a, b, 0, label);
 
   /** A 64-bit constant takes two slots. */
@@ -87,7 +92,7 @@ export class Assembler {
     slot.writeUInt8(opcode, 0);
     slot.writeUInt8((from << 4) | to, 1);
     slot.writeInt16LE(offset, 2);
-    slot.writeInt32LE(value, 4);
+    slot.writeInt32LE(value | 0, 4);
     this.slots.push(slot);
     return this;
   }

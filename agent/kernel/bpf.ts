@@ -257,6 +257,9 @@ export function programInfo(fd: number): ProgramInfo {
 /** Name of a map (struct bpf_map_info). */
 export const mapName = (fd: number): string => text(info(fd, Buffer.alloc(88)).subarray(24, 40));
 
+/** How many entries a map has room for (struct bpf_map_info, max_entries). */
+export const mapEntries = (fd: number): number => info(fd, Buffer.alloc(88)).readUInt32LE(16);
+
 /** Id of a map: what programs that use it name it by. */
 export const mapId = (fd: number): number => info(fd, Buffer.alloc(88)).readUInt32LE(4);
 

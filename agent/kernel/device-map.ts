@@ -1,14 +1,18 @@
 import { closeSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import * as bpf from './bpf.js';
+import { isSysError } from './errors.js';
 import { openAt } from './fs.js';
-import { grantKey, guardProgram, keySize, parseKey, valueSize } from './grant-program.js';
+import { everyone, grantKey, guardProgram, keySize, owner, parseKey, type Uids, valueSize } from './grant-program.js';
 import { guardedMajors } from './majors.js';
 
 const mapName = 'hotseat_grants';
 const guardName = 'hotseat_guard';
-/** Enough for 64 seats of 200 nodes. */
-const entries = 16_384;
+/** Enough for 64 seats of 200 nodes, each with a grant, a generation, and that it was granted once. */
+const enough = 40_960;
+
+/** Whether an entry is about a cgroup. */
+const isCgroup = (id: bigint): boolean => id !== 0n && id < owner;
 const nowhere: DeviceNumber = { major: 0, minor: 0 };
 
 export interface MapOptions {
@@ -16,6 +20,10 @@ export interface MapOptions {
   readonly cgroupRoot: string;
   /** Majors to guard; tests guard others than those of input, sound, drm and hidraw. */
   readonly majors?: readonly number[];
+  /** Room for so many entries; tests fill smaller ones. */
+  readonly entries?: number;
+  /** Has the kernel void grants in a map, as `ensureWithdraw`: called before a larger map takes the place of a smaller one. */
+  readonly watch?: (map: { readonly fd: number }) => void;
 }
 
 /**
@@ -23,25 +31,37 @@ export interface MapOptions {
  * found again through the program attached to the root of the hierarchy, so there is no file to lose.
  */
 export class DeviceMap {
+  /** How many it has room for. */
+  private readonly entries: number;
+
   private constructor(
     readonly fd: number,
     private guarded: readonly number[],
+    private owners: readonly Uids[],
     /** Mount point of the cgroup2 hierarchy. */
     readonly root: string,
-  ) {}
+  ) {
+    this.entries = bpf.mapEntries(fd);
+  }
 
-  /** Finds the map and guard of a former run, or makes them; another version's guard is replaced in one instant. */
-  static open({ cgroupRoot, majors = guardedMajors() }: MapOptions): DeviceMap {
+  /**
+   * Finds the map and guard of a former run, or makes them; another version's guard is replaced in one instant. A map with
+   * less room is copied into a larger one first.
+   */
+  static open({ cgroupRoot, majors = guardedMajors(), entries = enough, watch }: MapOptions): DeviceMap {
     const root = openAt(undefined, cgroupRoot);
     try {
       const former = findGuard(root);
-      const fd = former?.map ?? bpf.createHash(mapName, keySize, valueSize, entries);
+      const isLarge = former !== undefined && bpf.mapEntries(former.map) >= entries;
+      const fd = isLarge ? former.map : bpf.createHash(mapName, keySize, valueSize, entries);
       try {
-        attachGuard(root, fd, majors, former);
+        if (former !== undefined && !isLarge) copy(former.map, fd, watch);
+        attachGuard(root, fd, { majors, owners: ownersIn(fd) }, former);
       } finally {
         if (former !== undefined) closeSync(former.program);
+        if (former !== undefined && !isLarge) closeSync(former.map);
       }
-      return new DeviceMap(fd, majors, cgroupRoot);
+      return new DeviceMap(fd, majors, ownersIn(fd), cgroupRoot);
     } finally {
       closeSync(root);
     }
@@ -55,21 +75,47 @@ export class DeviceMap {
   /** From now on this major is guarded as well: the kernel chose it only after the guard was made. */
   cover(major: number): void {
     if (this.guarded.includes(major)) return;
-    const root = openAt(undefined, this.root);
     const majors = [...this.guarded, major];
+    this.renew({ majors, owners: this.owners });
+    this.guarded = majors;
+  }
+
+  /**
+   * From now on processes of these users, and of no others, open no number that was ever granted, but in the container that
+   * has it. Numbers that are granted now count as such.
+   */
+  restrict(owners: readonly Uids[]): void {
+    const text = JSON.stringify(owners);
+    if (text === JSON.stringify(this.owners)) return;
+    for (const { cgroup, number } of this.read()) {
+      if (cgroup === owner) bpf.remove(this.fd, grantKey(owner, number));
+      else if (cgroup === 0n && owners.length > 0) this.remember(number);
+    }
+    for (const { first, last } of owners) {
+      roomy(this.fd, () => bpf.insert(this.fd, grantKey(owner, { major: first, minor: last }), value(0n)));
+    }
+    this.renew({ majors: this.guarded, owners });
+    this.owners = owners;
+  }
+
+  private renew(whom: Guarded): void {
+    const root = openAt(undefined, this.root);
     const former = findGuard(root);
     try {
-      attachGuard(root, this.fd, majors, former);
-      this.guarded = majors;
+      attachGuard(root, this.fd, whom, former);
     } finally {
       if (former !== undefined) for (const fd of [former.program, former.map]) closeSync(fd);
       closeSync(root);
     }
   }
 
+  private remember(number: DeviceNumber): void {
+    roomy(this.fd, () => bpf.insert(this.fd, grantKey(everyone, number), value(0n)));
+  }
+
   /** From now on the cgroup opens nothing of the guarded majors without a grant. */
   guard(cgroup: bigint): void {
-    bpf.insert(this.fd, grantKey(cgroup, nowhere), value(0n));
+    roomy(this.fd, () => bpf.insert(this.fd, grantKey(cgroup, nowhere), value(0n)));
   }
 
   /** The engine's rules alone decide again. */
@@ -82,23 +128,24 @@ export class DeviceMap {
     const key = grantKey(0n, number);
     // A counter that is made anew starts where none ever was in this boot: a generation that was read before a number
     // was forgotten can never come true again.
-    bpf.insert(this.fd, key, value(process.hrtime.bigint()));
+    roomy(this.fd, () => bpf.insert(this.fd, key, value(process.hrtime.bigint())));
     return bpf.lookup(this.fd, key, valueSize)?.readBigUInt64LE(0) ?? 0n;
   }
 
   /** Permits a number to a cgroup, as long as that generation of it lasts. */
   grant(cgroup: bigint, number: DeviceNumber, generation: bigint): void {
-    bpf.update(this.fd, grantKey(cgroup, number), value(generation));
+    if (this.owners.length > 0) this.remember(number);
+    roomy(this.fd, () => bpf.update(this.fd, grantKey(cgroup, number), value(generation)));
   }
 
   /** Takes a grant back; the number's generation is forgotten with the last grant that refers to it. */
   deny(cgroup: bigint, number: DeviceNumber): void {
     bpf.remove(this.fd, grantKey(cgroup, number));
     // Whether anybody else holds the number is asked of the raw keys: 16 bytes each, the cgroup in the first eight.
-    const { count, keys } = bpf.elements(this.fd, keySize, valueSize, entries);
+    const { count, keys } = bpf.elements(this.fd, keySize, valueSize, this.entries);
     const wanted = grantKey(0n, number).subarray(8);
     for (let at = 0; at < count * keySize; at += keySize) {
-      if (keys.compare(wanted, 0, 8, at + 8, at + keySize) === 0 && keys.readBigUInt64LE(at) !== 0n) return;
+      if (keys.compare(wanted, 0, 8, at + 8, at + keySize) === 0 && isCgroup(keys.readBigUInt64LE(at))) return;
     }
     bpf.remove(this.fd, grantKey(0n, number));
   }
@@ -111,7 +158,7 @@ export class DeviceMap {
     );
     const grants = new Map<bigint, Map<string, boolean>>();
     for (const { cgroup, number, value: at } of all) {
-      if (cgroup === 0n || number.major === 0) continue;
+      if (!isCgroup(cgroup) || number.major === 0) continue;
       const known = grants.get(cgroup) ?? new Map<string, boolean>();
       grants.set(cgroup, known.set(numberText(number), generations.get(numberText(number)) === at));
     }
@@ -125,23 +172,19 @@ export class DeviceMap {
   purge(living: ReadonlySet<bigint>, guarded: ReadonlySet<bigint> = new Set()): void {
     const grants = this.grants();
     for (const { cgroup, number } of this.read()) {
-      if (cgroup === 0n || (number.major === 0 && guarded.has(cgroup))) continue;
+      if (!isCgroup(cgroup) || (number.major === 0 && guarded.has(cgroup))) continue;
       if (!living.has(cgroup)) bpf.remove(this.fd, grantKey(cgroup, number));
       else if (number.major !== 0 && grants.get(cgroup)?.get(numberText(number)) !== true) this.deny(cgroup, number);
     }
-    const used = new Set(this.read().flatMap(({ cgroup, number }) => (cgroup === 0n ? [] : [numberText(number)])));
+    const used = new Set(this.read().flatMap(({ cgroup, number }) => (isCgroup(cgroup) ? [numberText(number)] : [])));
     for (const { cgroup, number } of this.read()) {
       if (cgroup === 0n && !used.has(numberText(number))) bpf.remove(this.fd, grantKey(0n, number));
     }
   }
 
   /** Everything in the map, as it is. */
-  read(): { cgroup: bigint; number: DeviceNumber; value: bigint }[] {
-    const { count, keys, values } = bpf.elements(this.fd, keySize, valueSize, entries);
-    return Array.from({ length: count }, (_, index) => ({
-      ...parseKey(keys.subarray(index * keySize, (index + 1) * keySize)),
-      value: values.readBigUInt64LE(index * valueSize),
-    }));
+  read(): Entry[] {
+    return readAll(this.fd, this.entries);
   }
 
   close(): void {
@@ -163,17 +206,76 @@ export class DeviceMap {
   }
 }
 
+/** What is in the map under one key. */
+interface Entry {
+  readonly cgroup: bigint;
+  readonly number: DeviceNumber;
+  readonly value: bigint;
+}
+
+function readAll(map: number, entries: number): Entry[] {
+  const { count, keys, values } = bpf.elements(map, keySize, valueSize, entries);
+  return Array.from({ length: count }, (_, index) => ({
+    ...parseKey(keys.subarray(index * keySize, (index + 1) * keySize)),
+    value: values.readBigUInt64LE(index * valueSize),
+  }));
+}
+
+/**
+ * Copies a map into a larger one that nobody looks into yet. A device may go meanwhile: from `watch` on the kernel raises
+ * its generation in the larger map, and what it raised in the smaller one until then is read again behind that.
+ */
+function copy(former: number, map: number, watch: MapOptions['watch']): void {
+  const entries = bpf.mapEntries(former);
+  const copied = new Map<string, bigint>();
+  for (const { cgroup, number, value: at } of readAll(former, entries)) {
+    bpf.update(map, grantKey(cgroup, number), value(at));
+    if (cgroup === 0n) copied.set(numberText(number), at);
+  }
+  watch?.({ fd: map });
+  for (const { cgroup, number, value: at } of readAll(former, entries)) {
+    if (cgroup !== 0n || copied.get(numberText(number)) === at) continue;
+    bpf.update(map, grantKey(0n, number), value(at));
+  }
+}
+
+/** Says what it means that the map has no room (E2BIG, kernel/bpf/hashtab.c). */
+function roomy<T>(map: number, put: () => T): T {
+  try {
+    return put();
+  } catch (error) {
+    if (!isSysError(error, 'E2BIG')) throw error;
+    throw new Error(
+      `the map of grants is full: it has room for ${bpf.mapEntries(map)} entries, up to three for each node`,
+    );
+  }
+}
+
+/** Of whom the guard forbids what. */
+interface Guarded {
+  readonly majors: readonly number[];
+  readonly owners: readonly Uids[];
+}
+
+/** Whom a map restricts, in order: also for an agent that has not read its policy yet. */
+const ownersIn = (map: number): Uids[] =>
+  readAll(map, bpf.mapEntries(map))
+    .flatMap(({ cgroup, number }) => (cgroup === owner ? [{ first: number.major, last: number.minor }] : []))
+    .sort((a, b) => a.first - b.first || a.last - b.last);
+
 /** Attaches the guard, in the place of a former one that is another. */
 function attachGuard(
   root: number,
   map: number,
-  majors: readonly number[],
-  former: { readonly program: number; readonly tag: string } | undefined,
+  { majors, owners }: Guarded,
+  former: { readonly program: number; readonly tag: string; readonly map: number } | undefined,
 ): void {
-  const guard = bpf.load(bpf.programType.cgroupDevice, guardName, guardProgram(map, majors));
+  const guard = bpf.load(bpf.programType.cgroupDevice, guardName, guardProgram(map, majors, owners));
   try {
     if (former === undefined) bpf.attach(root, guard);
-    else if (former.tag !== bpf.programInfo(guard).tag) bpf.attach(root, guard, former.program);
+    // The tag is a hash of all but the map.
+    else if (former.tag !== bpf.programInfo(guard).tag || bpf.mapId(former.map) !== bpf.mapId(map))
+      bpf.attach(root, guard, former.program);
   } finally {
     closeSync(guard);
   }

@@ -4,9 +4,21 @@ import { Assembler, helper } from './bpf-asm.js';
 export const keySize = 16;
 export const valueSize = 8;
 
+/** What stands in the place of a cgroup's id, and is none. */
+export const everyone = 2n ** 64n - 1n;
+export const owner = 2n ** 64n - 2n;
+
+/** User ids of this machine, both ends included. */
+export interface Uids {
+  readonly first: number;
+  readonly last: number;
+}
+
 /**
  * A key of the one map of grants. (0, major, minor) holds the generation of a device number; (cgroup, 0, 0) says that
  * a cgroup is guarded; (cgroup, major, minor) is a grant, in force while its value is the number's generation.
+ * (`everyone`, major, minor): this number was granted once. (`owner`, first, last): these are uids of whom runs a seat
+ * without being root.
  */
 export function grantKey(cgroup: bigint, { major, minor }: DeviceNumber): Buffer {
   const key = Buffer.alloc(keySize);
@@ -55,14 +67,31 @@ function onlyGranted(program: Assembler, map: number, otherwise: string): Assemb
   return program.ifSame(1, 9, 'granted').jump(otherwise).label('granted');
 }
 
+/** Goes on only for a process whose real uid is one of these (bpf_get_current_uid_gid: the lower half of r0). */
+function onlyOwned(program: Assembler, owners: readonly Uids[], otherwise: string): Assembler {
+  if (owners.length > 0) program.call(helper.currentUidGid);
+  for (const [index, { first, last }] of owners.entries()) {
+    const next = `after-owner-${index}`;
+    program.ifBelow32(0, first, next).ifAbove32(0, last, next).jump('owned').label(next);
+  }
+  return program.jump(otherwise).label('owned');
+}
+
 /**
  * What forbids, attached once at the root of the hierarchy, where no container reaches: below a guarded cgroup nothing
- * of the guarded majors opens without a grant. It stays when the agent is dead.
+ * of the guarded majors opens without a grant. `owners` can take any process of theirs out of their containers' groups:
+ * out there they open no number that was ever granted. It stays when the agent is dead.
  */
-export function guardProgram(map: number, majors: readonly number[]): Buffer {
+export function guardProgram(map: number, majors: readonly number[], owners: readonly Uids[] = []): Buffer {
   const program = onlyGuarded(new Assembler(), majors, 'allow');
-  onlyInContainer(program, map, 'allow');
+  onlyInContainer(program, map, 'outside');
   onlyGranted(program, map, 'deny');
+  program.jump('allow').label('outside');
+  if (owners.length > 0) {
+    onlyOwned(program, owners, 'allow');
+    program.set64(9, everyone).store64(10, -16, 9).store32(10, -8, 7).store32(10, -4, 8);
+    find(program, map).ifEqual(0, 0, 'allow').jump('deny');
+  }
   return program.label('allow').set(0, 1).exit().label('deny').set(0, 0).exit().build();
 }
 

@@ -36,7 +36,7 @@ export function withdrawalRefusal(): string | undefined {
  * The program hangs on a kernel function by a pinned link, so that it outlives the agent; it is made anew at each start,
  * the old one being let go only afterwards.
  */
-export function ensureWithdraw(map: DeviceMap): Withdrawal {
+export function ensureWithdraw(map: Pick<DeviceMap, 'fd'>): Withdrawal {
   const open: number[] = [];
   const keep = (fd: number): number => {
     open.push(fd);

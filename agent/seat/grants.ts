@@ -3,6 +3,7 @@ import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
+import type { Uids } from '../kernel/grant-program.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { resolvedPath } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
@@ -55,6 +56,14 @@ export class Grants {
   /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */
   cover(major: number): void {
     this.map.cover(major);
+  }
+
+  /**
+   * From now on no process of these users opens a number that a seat was ever granted, but in the container that has it:
+   * a container that a user runs is in groups that he can take processes out of.
+   */
+  restrict(owners: readonly Uids[]): void {
+    this.map.restrict([...owners].sort((a, b) => a.first - b.first || a.last - b.last));
   }
 
   /** Numbers that were granted to the container, and whether it may open them now: not when the device has gone. */

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -280,6 +280,80 @@ test('a map of many thousand entries is read whole', () => {
   assert.is(count, 4000);
   assert.is(opens(init, keyboard), 'allowed', 'what lives was kept');
   assert.equal([...map.grants().keys()], [cgroupId(group)]);
+});
+
+test('a map without room says so; a larger one takes its place, with all that was granted, and what went meanwhile is void', () => {
+  const top = join(root, 'larger');
+  mkdirSync(top);
+  const small = DeviceMap.open({ cgroupRoot: top, entries: 4 });
+  const id = cgroupId(group);
+  const [stays, goes] = [keyboard, mouse];
+  small.guard(id);
+  const generation = small.generation(goes);
+  small.grant(id, stays, small.generation(stays));
+  assert.throws(
+    () => small.grant(id, goes, generation),
+    /^the map of grants is full: it has room for 4 entries, up to three for each/,
+  );
+  small.unguard(id);
+  small.grant(id, goes, generation);
+  const [guard] = idsOn(top);
+
+  let watched = 0;
+  const watch = (): void => {
+    watched += 1;
+    // What the withdrawing program does to the former map: the device went after it was copied.
+    small.grant(0n, goes, generation + 1n);
+  };
+  const large = DeviceMap.open({ cgroupRoot: top, entries: 64, watch });
+  assert.is(watched, 1);
+  assert.is(idsOn(top).length, 1);
+  assert.is.not(idsOn(top)[0], guard, 'the guard looks into the larger map');
+  assert.equal([...(large.grants().get(id) ?? [])].sort(), [
+    ['13:1000', true],
+    ['13:1001', false],
+  ]);
+  large.guard(id);
+  const again = DeviceMap.open({ cgroupRoot: top, entries: 64, watch });
+  assert.is(watched, 1, 'one that has the room stays');
+  assert.equal(again.read().length, large.read().length);
+  large.remove();
+  for (const one of [small, large, again]) one.close();
+  rmdirSync(top);
+});
+
+test('whoever runs a seat without being root opens nothing of it from outside, and the rest as ever', () => {
+  const other = { major: 13, minor: 1002 };
+  within(scratch, (directory) => makeNode(directory, '13-1002', { ...other, uid: 0, gid: 0, mode: 0o666 }));
+  chmodSync(join(scratch, '13-1000'), 0o666);
+  const outside = join(root, 'session');
+  mkdirSync(outside);
+  const as = (uid: number, number: Number, cgroup = outside) => {
+    const node = `${scratch}/${number.major}-${number.minor}`;
+    const script = `echo $$ > ${cgroup}/cgroup.procs && exec setpriv --reuid=${uid} --clear-groups cat ${node}`;
+    const { stderr } = spawnSync('sh', ['-c', script], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
+    return stderr.includes('No such device or address') ? 'allowed' : 'denied';
+  };
+  assert.is(as(4711, keyboard), 'allowed', 'before he runs a seat');
+  map.restrict([
+    { first: 4711, last: 4711 },
+    { first: 3_000_000_000, last: 3_000_065_535 },
+  ]);
+  for (const uid of [4711, 3_000_000_000, 3_000_065_535]) assert.is(as(uid, keyboard), 'denied', String(uid));
+  for (const uid of [4710, 4712, 2_999_999_999, 3_000_065_536, 0]) assert.is(as(uid, keyboard), 'allowed', String(uid));
+  assert.is(as(4711, other), 'allowed', 'what no seat was ever granted');
+  detachAll(group);
+  assert.is(as(4711, keyboard, init), 'allowed', 'in the container that has it');
+  map.grant(cgroupId(group), other, map.generation(other));
+  map.deny(cgroupId(group), other);
+  assert.is(as(4711, other), 'denied', 'what a seat had once');
+  // The next agent has not read its policy yet.
+  const next = DeviceMap.open({ cgroupRoot: root });
+  assert.is(as(4711, keyboard), 'denied');
+  next.restrict([]);
+  assert.is(as(4711, keyboard), 'allowed');
+  next.close();
+  rmdirSync(outside);
 });
 
 test.run();
