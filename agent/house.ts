@@ -12,6 +12,7 @@ import { lentTo } from './core/loan.js';
 import { type ContainerRef, type EngineName, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import type { Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
+import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
 import { SeatDirectory } from './seat/directory.js';
@@ -91,6 +92,8 @@ export class House {
     // One that is no longer a seat's is guarded until what it has been given is taken back.
     const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
     this.deps.grants.keep([...known, ...former].flatMap((container) => container?.cgroup ?? []));
+    const owners = [...policy.seats.map(({ container }) => container), ...former].flatMap(({ user }) => user ?? []);
+    this.deps.grants.restrict([...new Set(owners)].flatMap(uidsOf));
     this.verdicts.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());

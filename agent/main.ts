@@ -54,7 +54,7 @@ export async function run(options: Options): Promise<void> {
   const trail = new Trail({ file: trailFile, log, revision, group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
 
-  const deviceMap = DeviceMap.open({ cgroupRoot: root });
+  const deviceMap = DeviceMap.open({ cgroupRoot: root, watch: ensureWithdraw });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
 
@@ -85,7 +85,7 @@ export async function run(options: Options): Promise<void> {
     say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
   );
 
-  const containers = looks(engines.changes, lookEvery).pipe(map(() => engines.list()));
+  const containers = looks(engines.changes, lookEvery, () => engines.lastTook).pipe(map(() => engines.list()));
   const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');

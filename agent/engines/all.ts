@@ -33,8 +33,13 @@ export class Engines {
   private readonly engines: readonly Follower[];
   private readonly problems = new Map<EngineName, string | undefined>();
   private running: readonly Container[] = [];
+  /** How long the last `list` took, ms. */
+  lastTook = 0;
 
-  /** `record`: what is known of containers, for an agent that starts again when their engines' monitors have died. */
+  /**
+   * `record`: what is known of containers, for an agent that starts again when their engines' monitors have died. With it,
+   * nobody's containers are looked for but of those who are on record or attended to; without it, everybody's.
+   */
   constructor(
     private readonly cgroupRoot: string,
     private readonly log?: Logger,
@@ -45,7 +50,9 @@ export class Engines {
       const { engine } = dialect;
       const own = new Map(known.filter(([, one]) => one.engine === engine));
       const isOther = (key: string) => this.engines.some((other) => other.name !== engine && other.knows.has(key));
-      return new Follower(cgroupRoot, dialect, log, own, isOther);
+      const follower = new Follower(cgroupRoot, dialect, log, own, isOther);
+      if (record !== undefined) follower.lookFor(new Set([...own.values()].map(({ user }) => user)));
+      return follower;
     });
     this.changes = merge(...this.engines.map((engine) => engine.changes));
   }
@@ -63,6 +70,7 @@ export class Engines {
   }
 
   list(): readonly Container[] {
+    const began = performance.now();
     this.running = this.engines.flatMap((engine) => engine.list());
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))
@@ -70,6 +78,7 @@ export class Engines {
       this.problems.set(name, problem);
     }
     this.remember();
+    this.lastTook = performance.now() - began;
     return this.running;
   }
 

@@ -2,12 +2,19 @@ import { type FSWatcher, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { directoriesIn } from '../kernel/read.js';
 
+/** So many groups that one user may have made are looked at and watched: root's watches are counted, and a look takes time. */
+const mostOfOne = 500;
+
 /**
  * Cgroups whose paths match one of some patterns, level by level, and word of whatever may change the answer: the kernel
  * tells inotify of mkdir and rmdir in cgroupfs, and of every change of `cgroup.events` (populated, frozen; cgroup-v2.rst).
  */
 export class CgroupTree {
+  /** Where there are more groups than are looked at, after the last `find`. */
+  overfull: string | undefined;
   private watchers = new Map<string, FSWatcher>();
+  /** How many more groups of a user are looked at, by uid. */
+  private readonly left = new Map<number, number>();
 
   constructor(
     private readonly root: string,
@@ -19,6 +26,8 @@ export class CgroupTree {
   find(): string[] {
     const former = this.watchers;
     this.watchers = new Map();
+    this.left.clear();
+    this.overfull = undefined;
     // Watched before it is read: what appears in between is heard of, not missed.
     const found = new Set(this.paths.flatMap((patterns) => this.below(this.root, patterns, former)));
     for (const cgroup of found) this.keep(join(cgroup, 'cgroup.events'), former, () => this.changed());
@@ -38,9 +47,20 @@ export class CgroupTree {
     this.keep(directory, former, (name) => {
       if (this.paths.some((path) => path[depth]?.test(name ?? '') === true)) this.changed();
     });
-    return directoriesIn(directory)
+    return this.namesIn(directory)
       .filter((name) => pattern.test(name))
       .flatMap((name) => this.below(join(directory, name), deeper, former));
+  }
+
+  /** Names of the groups in a group; of one that is a user's, as many as are left of what is looked at of his. */
+  private namesIn(directory: string): string[] {
+    const uid = statSync(directory, { throwIfNoEntry: false })?.uid ?? 0;
+    if (uid === 0) return directoriesIn(directory);
+    const left = this.left.get(uid) ?? mostOfOne;
+    const names = directoriesIn(directory, left + 1);
+    if (names.length > left) this.overfull = directory;
+    this.left.set(uid, left - Math.min(names.length, left));
+    return names.slice(0, left);
   }
 
   private keep(path: string, former: ReadonlyMap<string, FSWatcher>, heard: (name: string | null) => void): void {

@@ -5,9 +5,10 @@ import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container, Engine } from './engine.js';
 import { type RootIds, rootIds } from './id-map.js';
-import { findInit, hasOwnRoot, isSetUp, pidsBelow, processKey } from './process.js';
+import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow, processKey } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
+import { pathsFor } from './users.js';
 
 /** What was found out about a container once and stays true as long as its init lives. */
 export type Known = Identity & {
@@ -22,7 +23,11 @@ export type Known = Identity & {
 export class Follower implements Engine {
   readonly changes = new Subject<void>();
   problem: string | undefined;
-  private readonly tree: CgroupTree;
+  private tree: CgroupTree;
+  /** Whose containers are looked for; undefined: everybody's. */
+  private users: ReadonlySet<string | undefined> | undefined;
+  /** The init that each group had at the last look. */
+  private inits = new Map<string, { readonly pid: number; readonly key: string }>();
   /** By `pid:starttime`: what identifies a container, such as the engine's monitor, may die before it does. */
   private known: ReadonlyMap<string, Known>;
   /** The engine has said something since the last look: a container may have got another name. */
@@ -41,7 +46,7 @@ export class Follower implements Engine {
     private readonly others: (key: string) => boolean = () => false,
   ) {
     this.known = known;
-    this.tree = new CgroupTree(cgroupRoot, dialect.paths, () => this.changes.next());
+    this.tree = this.treeOf(dialect.paths);
     const heard = (): void => {
       this.told = true;
       this.changes.next();
@@ -57,7 +62,21 @@ export class Follower implements Engine {
   }
 
   attend(users: ReadonlySet<string | undefined>): void {
+    this.lookFor(users);
     this.hearing.attend(users.size === 0 ? [] : this.dialect.streams([...users]));
+  }
+
+  /**
+   * Looks for containers of these users alone from now on, besides those that it was to look for before: they may still
+   * have something that is to be taken from them.
+   */
+  lookFor(users: ReadonlySet<string | undefined>): void {
+    const all = new Set([...(this.users ?? []), ...users]);
+    if (this.users !== undefined && all.size === this.users.size) return;
+    this.users = all;
+    this.tree.close();
+    this.tree = this.treeOf(pathsFor(this.dialect.paths, all));
+    this.changes.next();
   }
 
   get heard(): readonly Heard[] {
@@ -75,8 +94,19 @@ export class Follower implements Engine {
     const known = new Map<string, Known>();
     this.told = false;
     this.problem = undefined;
-    const found = this.tree.find().flatMap((cgroup) => this.describe(cgroup, known, again) ?? []);
+    const cgroups = this.tree.find();
+    if (this.tree.overfull !== undefined)
+      this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
+    const inits = new Map<string, { pid: number; key: string }>();
+    const found = cgroups.flatMap((cgroup) => {
+      const init = this.initOf(cgroup);
+      const container = init && this.describe(cgroup, init, known, again);
+      // While an engine sets one up, helpers of its own may look like an init.
+      if (init !== undefined && container !== undefined && container.state !== 'setup') inits.set(cgroup, init);
+      return container ?? [];
+    });
     this.known = known;
+    this.inits = inits;
     return found;
   }
 
@@ -86,10 +116,26 @@ export class Follower implements Engine {
     this.changes.complete();
   }
 
-  private describe(cgroup: string, known: Map<string, Known>, again: boolean): Container | undefined {
+  private treeOf(paths: readonly (readonly RegExp[])[]): CgroupTree {
+    return new CgroupTree(this.cgroupRoot, paths, () => this.changes.next());
+  }
+
+  /** Not searched for again while it lives. */
+  private initOf(cgroup: string): { pid: number; key: string } | undefined {
+    const former = this.inits.get(cgroup);
+    if (former !== undefined && isStill(former.key, former.pid, cgroup)) return former;
     const pid = findInit(cgroup);
     const key = pid === undefined ? undefined : processKey(pid);
-    if (pid === undefined || key === undefined || this.others(key)) return undefined;
+    return pid === undefined || key === undefined ? undefined : { pid, key };
+  }
+
+  private describe(
+    cgroup: string,
+    { pid, key }: { readonly pid: number; readonly key: string },
+    known: Map<string, Known>,
+    again: boolean,
+  ): Container | undefined {
+    if (this.others(key)) return undefined;
     const former = this.known.get(key);
     const { name, user } = (former === undefined || again ? this.identify(pid, cgroup) : undefined) ?? former ?? {};
     if (name === undefined) return undefined;

@@ -1,4 +1,4 @@
-import { map, merge, type Observable, of, startWith, switchMap, throttleTime, timer } from 'rxjs';
+import { map, merge, type Observable, of, startWith, switchMap, throttle, timer } from 'rxjs';
 
 /** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
 const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
@@ -6,15 +6,19 @@ const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
 /** Whoever makes and removes cgroups, or has an engine talk, without end is looked at this often, ms. */
 const atMostEvery = 20;
 
+/** And a look that takes long is taken so many times its own length apart: nobody can have all of the time by that. */
+const apart = 4;
+
 /**
  * When to look which containers there are: now, after every change and for a while behind it, and every so often without
- * one. A watch may have found no room, and setting up may take longer than anybody would wait for it.
+ * one. A watch may have found no room, and setting up may take longer than anybody would wait for it. `lastTook`: how long
+ * the last look took, ms.
  */
-export const looks = (changes: Observable<void>, everyMs: number): Observable<void> =>
+export const looks = (changes: Observable<void>, everyMs: number, lastTook: () => number = () => 0): Observable<void> =>
   merge(
     changes.pipe(
       startWith(undefined),
-      throttleTime(atMostEvery, undefined, { leading: true, trailing: true }),
+      throttle(() => timer(Math.max(atMostEvery, apart * lastTook())), { leading: true, trailing: true }),
       switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
     ),
     timer(everyMs, everyMs),

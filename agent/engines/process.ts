@@ -1,11 +1,25 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { cgroupOf } from '../kernel/cgroup.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 
-/** Pids of a cgroup and of all groups below it (cgroup.procs, cgroups(7)). */
+/** More groups below a container's than this are not looked into: whoever is inside can make any number. */
+const mostGroups = 1000;
+
+/**
+ * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first. An init that is
+ * in the last of very many groups is not found.
+ */
 export function pidsBelow(cgroup: string): number[] {
-  const own = (readOptional(join(cgroup, 'cgroup.procs')) ?? '').split('\n').filter(Boolean).map(Number);
-  return [...own, ...directoriesIn(cgroup).flatMap((name) => pidsBelow(join(cgroup, name)))];
+  const pids: number[] = [];
+  const groups = [cgroup];
+  for (let at = 0; at < groups.length; at++) {
+    const group = groups[at] ?? '';
+    for (const pid of (readOptional(join(group, 'cgroup.procs')) ?? '').split('\n'))
+      if (pid !== '') pids.push(Number(pid));
+    for (const name of directoriesIn(group, mostGroups - groups.length)) groups.push(join(group, name));
+  }
+  return pids;
 }
 
 /**
@@ -20,6 +34,13 @@ export function findInit(cgroup: string): number | undefined {
     if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
   }
   return best?.pid;
+}
+
+/** Whether a process still is the one of this key, and in a group or below it. */
+export function isStill(key: string, pid: number, cgroup: string): boolean {
+  if (processKey(pid) !== key) return false;
+  const now = cgroupOf(pid);
+  return now === cgroup || now?.startsWith(`${cgroup}/`) === true;
 }
 
 /** Start time of a process in clock ticks since boot (proc_pid_stat(5), field 22), undefined when it is gone. */

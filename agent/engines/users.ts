@@ -1,3 +1,4 @@
+import type { Uids } from '../kernel/grant-program.js';
 import { readOptional } from '../kernel/read.js';
 
 const slice = /^user-(\d+)\.slice$/;
@@ -6,6 +7,20 @@ const slice = /^user-(\d+)\.slice$/;
 export const userPaths = (path: readonly RegExp[]): RegExp[][] => [
   [/^user\.slice$/, slice, /^user@\d+\.service$/, ...path],
 ];
+
+/** Of these paths those that containers of these users (undefined: root's) may have, and no other user's. */
+export const pathsFor = (
+  paths: readonly (readonly RegExp[])[],
+  users: ReadonlySet<string | undefined>,
+): (readonly RegExp[])[] =>
+  paths.flatMap((path) => {
+    if (path[1] !== slice) return users.has(undefined) ? [path] : [];
+    const uids = [...users].map((user) => (user === undefined ? '0' : uidOf(user)));
+    const below = path.slice(3);
+    return uids.map((uid) => [/^user\.slice$/, exactly(`user-${uid}.slice`), exactly(`user@${uid}.service`), ...below]);
+  });
+
+const exactly = (name: string): RegExp => new RegExp(`^${name.replace(/\W/g, '\\$&')}$`);
 
 /**
  * Login name of whose systemd a cgroup belongs to, undefined for the system's own. The slice is the system manager's:
@@ -21,5 +36,17 @@ const loginName = (uid: string): string | undefined => accounts().find((fields) 
 
 /** The number of a user, by whichever `userOf` calls it. */
 export const uidOf = (user: string): string => accounts().find(([name]) => name === user)?.[2] ?? user;
+
+/** All uids of this machine that processes of a user can have: his own, and his subordinate ones (subuid(5)). */
+export function uidsOf(user: string): Uids[] {
+  const uid = uidOf(user);
+  const own = /^\d+$/.test(uid) ? [{ first: Number(uid), last: Number(uid) }] : [];
+  const subordinate = (readOptional('/etc/subuid') ?? '').split('\n').flatMap((line) => {
+    const [name, first, count] = line.split(':');
+    if ((name !== user && name !== uid) || !(Number(first) > 0) || !(Number(count) > 0)) return [];
+    return [{ first: Number(first), last: Number(first) + Number(count) - 1 }];
+  });
+  return [...own, ...subordinate];
+}
 
 const accounts = (): string[][] => (readOptional('/etc/passwd') ?? '').split('\n').map((line) => line.split(':'));

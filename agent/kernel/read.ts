@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import { opendirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
 import { basename } from 'node:path';
 
 /** Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile. */
@@ -19,15 +19,22 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** Names of the directories in it: of a cgroup, those of the groups below. */
-export function directoriesIn(directory: string): string[] {
+/** Names of the directories in it, at most `most`: of a cgroup, those of the groups below. */
+export function directoriesIn(directory: string, most = Number.POSITIVE_INFINITY): string[] {
+  const names: string[] = [];
   try {
-    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
-      entry.isDirectory() ? [entry.name] : [],
-    );
+    const entries = opendirSync(directory, { bufferSize: 512 });
+    try {
+      for (let entry = entries.readSync(); entry !== null && names.length < most; entry = entries.readSync()) {
+        if (entry.isDirectory()) names.push(entry.name);
+      }
+    } finally {
+      entries.closeSync();
+    }
   } catch {
-    return [];
+    // It has gone meanwhile.
   }
+  return names;
 }
 
 /** Where a link of sysfs leads in the end; undefined when what it is about has gone meanwhile. */

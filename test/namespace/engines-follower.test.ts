@@ -80,6 +80,7 @@ test('a word of the engine is a reason to look, and to ask again who a container
   assert.is(heard, before, 'nobody attends to it yet');
   follower.attend(new Set([undefined]));
   assert.ok(words.observed);
+  before = heard;
   words.next('word');
   await until('a look', () => heard > before);
   assert.is(follower.list()[0]?.name, 'renamed');

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { ContainerRef } from '../../agent/core/policy.js';
 import { Engines, isOnRecord } from '../../agent/engines/all.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { Follower } from '../../agent/engines/follower.js';
@@ -243,21 +244,23 @@ test('an agent that starts when the engine’s monitor has died knows the contai
   const cgroup = group('lxc.payload.inc');
   const { child } = await run(cgroup, { title: '[lxc monitor] /var/lib/incus/containers inc' });
   const record = () => new RecordFile(join(scratch, 'containers.json'), isOnRecord);
-  const seen = (): string[] => {
+  const seen = (...attended: ContainerRef[]): string[] => {
     const engines = new Engines(root, undefined, record());
     try {
+      if (attended.length > 0) engines.attend(attended);
       return engines.list().flatMap((one) => (one.cgroup === cgroup ? [`${one.engine} ${one.name}`] : []));
     } finally {
       engines.close();
     }
   };
-  assert.equal(seen(), ['incus inc']);
+  assert.equal(seen(), [], 'nobody’s containers are looked for yet');
+  assert.equal(seen({ engine: 'incus', name: 'inc' }), ['incus inc']);
   const ended = new Promise((resolve) => child.once('exit', resolve));
   child.kill('SIGKILL');
   await ended;
   assert.equal(seen(), ['incus inc']);
   writeFileSync(join(scratch, 'containers.json'), '{"1:2": 7, "spoilt');
-  assert.equal(seen().length, 1, 'a record that was spoilt is none');
+  assert.equal(seen(), [], 'a record that was spoilt is none');
 });
 
 test.run();

@@ -91,4 +91,20 @@ test('a change is looked at once, and a container that it began to set up a whil
   watching.unsubscribe();
 });
 
+test('looks that take long are further apart, whoever has ever so many changes', async () => {
+  const changes = new Subject<void>();
+  let count = 0;
+  const looking = looks(changes, 60_000, () => 40).subscribe(() => {
+    count += 1;
+  });
+  const end = performance.now() + 1000;
+  while (performance.now() < end) {
+    changes.next();
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  looking.unsubscribe();
+  // 160 ms apart, and each looks again after 50 and 100 ms; without that, 20 ms apart.
+  assert.ok(count >= 3 && count <= 30, `${count} looks`);
+});
+
 test.run();

@@ -1,0 +1,75 @@
+// A user makes as many groups as he likes, where his containers could be: he costs nobody anything.
+
+import { readdirSync, readFileSync, readlinkSync, rmdirSync } from 'node:fs';
+import { chown, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Follower } from '../../agent/engines/follower.js';
+import { lxc } from '../../agent/engines/lxc.js';
+import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+
+const root = join(cgroupRoot(), `hotseat-many-${process.pid}`);
+const manager = join(root, 'user.slice/user-65534.slice/user@65534.service');
+const made: string[] = [];
+const count = 5000;
+
+async function make(path: string, uid = 0): Promise<void> {
+  await mkdir(path);
+  made.push(path);
+  if (uid !== 0) await chown(path, uid, uid);
+}
+
+/** inotify watches of this process (proc_pid_fdinfo(5)). */
+function watches(): number {
+  return readdirSync('/proc/self/fd').reduce((sum, fd) => {
+    try {
+      if (readlinkSync(`/proc/self/fd/${fd}`) !== 'anon_inode:inotify') return sum;
+      return (
+        sum +
+        readFileSync(`/proc/self/fdinfo/${fd}`, 'utf8')
+          .split('\n')
+          .filter((line) => line.startsWith('inotify')).length
+      );
+    } catch {
+      return sum;
+    }
+  }, 0);
+}
+
+function look(users: readonly (string | undefined)[]): { ms: number; watches: number; problem: string | undefined } {
+  const before = watches();
+  const follower = new Follower(root, lxc);
+  follower.lookFor(new Set(users));
+  const began = performance.now();
+  follower.list();
+  const result = { ms: Math.round(performance.now() - began), watches: watches() - before, problem: follower.problem };
+  follower.close();
+  return result;
+}
+
+test.before(async () => {
+  for (const path of [root, join(root, 'user.slice'), join(manager, '..')]) await make(path);
+  await make(manager, 65534);
+  for (let number = 0; number < count; number++) await make(join(manager, `x${number}.scope`), 65534);
+});
+
+test.after(() => {
+  for (const path of made.toReversed()) rmdirSync(path);
+});
+
+test('whom no seat file names is not looked at', () => {
+  const { watches, problem } = look([undefined]);
+  assert.ok(watches < 10, `${watches} watches`);
+  assert.is(problem, undefined);
+});
+
+test('of whom one names, so many groups are looked at, and no more; that is said', () => {
+  const { ms, watches, problem } = look(['65534']);
+  console.log(`${count} groups: a look takes ${ms} ms, and ${watches} watches`);
+  assert.ok(watches > 100 && watches < 1100, `${watches} watches`);
+  assert.ok(ms < 1000, `${ms} ms`);
+  assert.match(problem ?? '', /^not all is looked at: too many groups in \/.*\/user@65534\.service$/);
+});
+
+test.run();
