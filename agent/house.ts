@@ -92,8 +92,7 @@ export class House {
     // One that is no longer a seat's is guarded until what it has been given is taken back.
     const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
     this.deps.grants.keep([...known, ...former].flatMap((container) => container?.cgroup ?? []));
-    const owners = [...policy.seats.map(({ container }) => container), ...former].flatMap(({ user }) => user ?? []);
-    this.deps.grants.restrict([...new Set(owners)].flatMap(uidsOf));
+    this.restrict();
     this.verdicts.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
@@ -101,10 +100,19 @@ export class House {
     return new Set(this.workers.keys());
   }
 
+  /** Users who run seats, or may still have something of one. Which uids they have is looked up again from time to time. */
+  private restrict(): void {
+    const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
+    const containers = [...(this.policy?.seats ?? []).map(({ container }) => container), ...former];
+    const users = new Set(containers.flatMap(({ user }) => user ?? []));
+    this.deps.grants.restrict([...users].flatMap(uidsOf));
+  }
+
   /** Takes in which containers run now. */
   populate(containers: readonly Container[]): Set<string> {
     const before = new Map(this.containers.map((container) => [reference(container), container]));
     this.containers = containers;
+    this.restrict();
     const touched = new Set<string>();
     for (const { seat, container } of this.policy?.seats ?? []) {
       const was = before.get(reference(container));
@@ -125,6 +133,7 @@ export class House {
 
   /** As `serve` for every seat, after looking at everything again: heals what no event told of. */
   async recheck(): Promise<void> {
+    this.restrict();
     await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat)?.recheck()));
   }
 

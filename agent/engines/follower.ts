@@ -8,7 +8,7 @@ import { type RootIds, rootIds } from './id-map.js';
 import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow, processKey } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
-import { pathsFor } from './users.js';
+import { pathsFor, uidOf } from './users.js';
 
 /** What was found out about a container once and stays true as long as its init lives. */
 export type Known = Identity & {
@@ -26,6 +26,10 @@ export class Follower implements Engine {
   private tree: CgroupTree;
   /** Whose containers are looked for; undefined: everybody's. */
   private users: ReadonlySet<string | undefined> | undefined;
+  /** And which numbers they had at the last look. */
+  private uids: string | undefined;
+  /** Whose engine is listened to. */
+  private attended: readonly (string | undefined)[] = [];
   /** The init that each group had at the last look. */
   private inits = new Map<string, { readonly pid: number; readonly key: string }>();
   /** By `pid:starttime`: what identifies a container, such as the engine's monitor, may die before it does. */
@@ -62,8 +66,9 @@ export class Follower implements Engine {
   }
 
   attend(users: ReadonlySet<string | undefined>): void {
+    this.attended = [...users];
     this.lookFor(users);
-    this.hearing.attend(users.size === 0 ? [] : this.dialect.streams([...users]));
+    this.listen();
   }
 
   /**
@@ -74,9 +79,23 @@ export class Follower implements Engine {
     const all = new Set([...(this.users ?? []), ...users]);
     if (this.users !== undefined && all.size === this.users.size) return;
     this.users = all;
-    this.tree.close();
-    this.tree = this.treeOf(pathsFor(this.dialect.paths, all));
+    this.resolve();
     this.changes.next();
+  }
+
+  /** Users are known by name, their groups by number: an account may come, or get another number. */
+  private resolve(): void {
+    if (this.users === undefined) return;
+    const uids = [...this.users].map((user) => (user === undefined ? 'root' : uidOf(user))).join();
+    if (uids === this.uids) return;
+    this.uids = uids;
+    this.tree.close();
+    this.tree = this.treeOf(pathsFor(this.dialect.paths, this.users));
+    this.listen();
+  }
+
+  private listen(): void {
+    this.hearing.attend(this.attended.length === 0 ? [] : this.dialect.streams(this.attended));
   }
 
   get heard(): readonly Heard[] {
@@ -94,6 +113,7 @@ export class Follower implements Engine {
     const known = new Map<string, Known>();
     this.told = false;
     this.problem = undefined;
+    this.resolve();
     const cgroups = this.tree.find();
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;

@@ -15,10 +15,16 @@ export const pathsFor = (
 ): (readonly RegExp[])[] =>
   paths.flatMap((path) => {
     if (path[1] !== slice) return users.has(undefined) ? [path] : [];
-    const uids = [...users].map((user) => (user === undefined ? '0' : uidOf(user)));
     const below = path.slice(3);
-    return uids.map((uid) => [/^user\.slice$/, exactly(`user-${uid}.slice`), exactly(`user@${uid}.service`), ...below]);
+    return [...users].map((user) => {
+      const uid = user === undefined ? '0' : uidOf(user);
+      // Who has no account yet may get one: then a slice comes.
+      if (!isUid(uid)) return [/^user\.slice$/, slice, /(?!)/];
+      return [/^user\.slice$/, exactly(`user-${uid}.slice`), exactly(`user@${uid}.service`), ...below];
+    });
   });
+
+const isUid = (text: string): boolean => /^\d+$/.test(text);
 
 const exactly = (name: string): RegExp => new RegExp(`^${name.replace(/\W/g, '\\$&')}$`);
 
@@ -40,7 +46,7 @@ export const uidOf = (user: string): string => accounts().find(([name]) => name 
 /** All uids of this machine that processes of a user can have: his own, and his subordinate ones (subuid(5)). */
 export function uidsOf(user: string): Uids[] {
   const uid = uidOf(user);
-  const own = /^\d+$/.test(uid) ? [{ first: Number(uid), last: Number(uid) }] : [];
+  const own = isUid(uid) ? [{ first: Number(uid), last: Number(uid) }] : [];
   const subordinate = (readOptional('/etc/subuid') ?? '').split('\n').flatMap((line) => {
     const [name, first, count] = line.split(':');
     if ((name !== user && name !== uid) || !(Number(first) > 0) || !(Number(count) > 0)) return [];

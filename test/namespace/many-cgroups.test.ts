@@ -64,6 +64,12 @@ test('whom no seat file names is not looked at', () => {
   assert.is(problem, undefined);
 });
 
+test('whom a seat file names before he has an account is waited for', () => {
+  const { watches, problem } = look(['nobody-yet']);
+  assert.ok(watches > 0 && watches < 10, `${watches} watches`);
+  assert.is(problem, undefined);
+});
+
 test('of whom one names, so many groups are looked at, and no more; that is said', () => {
   const { ms, watches, problem } = look(['65534']);
   console.log(`${count} groups: a look takes ${ms} ms, and ${watches} watches`);

@@ -146,9 +146,14 @@ export class EngineSeats {
     const stolen = `${this.variant.rootfs ?? `/proc/${pid}/root`}/home/stolen`;
     await script(this.lab, this.name(seat), `mknod -m 666 ${stolen} c ${major} ${minor}`);
     const opened = await this.inside(seat, 'exec 3</home/stolen');
-    const outside = ['nsenter', '--all', '--target', pid, '--', 'sh', '-c', 'exec 3</home/stolen'];
-    const control = await this.lab.guest(outside, { allowFailure: true });
+    const outside = async (...namespaces: string[]): Promise<boolean> => {
+      const open = ['nsenter', ...namespaces, '--target', pid, '--', 'sh', '-c', 'exec 3</home/stolen'];
+      return (await this.lab.guest(open, { allowFailure: true })).code === 0;
+    };
+    const control = await outside('--mount');
+    // As its user, in no container's group.
+    if (this.variant.user !== undefined) assert.not.ok(await outside('--all'), 'from outside of its group');
     await script(this.lab, this.name(seat), `rm ${stolen}`);
-    return { made: made !== undefined, opened: opened !== undefined, control: control.code === 0 };
+    return { made: made !== undefined, opened: opened !== undefined, control };
   }
 }
