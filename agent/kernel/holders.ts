@@ -1,8 +1,8 @@
 // Who has a device open: a search through everybody's descriptors, as many of them as somebody may have made.
 
-import { type Dir, opendirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { type Dir, opendirSync, readdirSync, readlinkSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { cgroupOf } from './cgroup.js';
+import { cgroupOf, cgroupRoot } from './cgroup.js';
 import { syscall } from './libc.js';
 import { rdevOf } from './pidfd.js';
 import { readOptional } from './read.js';
@@ -38,38 +38,44 @@ export interface Search {
 }
 
 /** How many descriptors and threads are looked at: of one owner, and of all. A look takes some 20 µs. */
-const most = { ofOne: 20_000, ofAll: 200_000 };
+export interface Limits {
+  readonly ofOne: number;
+  readonly ofAll: number;
+}
+
+/** While a container stands still for it. */
+const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
+/** While nobody does. */
+export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
 
 /** Longest that everything else waits for a part of the search, ms. */
 const slice = 10;
 
-/**
- * Everybody on this machine who has one of the devices open, and everybody who may be about to. `container`: the group of
- * one that has a budget of its own, whoever its users are on the host; each other user has his.
- */
-export async function findHolders(numbers: readonly DeviceNumber[], container: string | undefined): Promise<Search> {
+/** Everybody on this machine who has one of the devices open, and everybody who may be about to. */
+export async function findHolders(numbers: readonly DeviceNumber[], limits: Limits = hasty): Promise<Search> {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const [holders, inFlight, unseen]: [Holder[], InFlight[], Unseen[]] = [[], [], []];
-  const budget = new Budget();
+  const budget = new Budget(limits);
   let began = performance.now();
-  for (const process of processes()) {
-    const { pid, cgroup } = process;
-    const owner = container !== undefined && isBelow(cgroup, container) ? container : ownerOf(pid);
+  const isLong = () => performance.now() - began > slice;
+  const breathe = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    began = performance.now();
+  };
+  for (const { pid, cgroup } of processes()) {
+    const owner = ownerOf(cgroup);
     const isLeft = () => budget.take(owner);
     let queued = false;
     for (const table of tablesOf(pid, isLeft)) {
+      if (isLong()) await breathe();
+      if (table === 'shared') continue;
       for (const fd of descriptors(table, isLeft)) {
+        if (isLong()) await breathe();
         const found = whatIs(table, fd);
         if (found === 'queue') queued = true;
-        else if (found !== undefined) {
-          const number = wanted.get(found);
-          if (number !== undefined && !isNameOnly(table, fd))
-            holders.push({ pid: table, fd, command: commandOf(table), number });
-        }
-        if (performance.now() - began > slice) {
-          await new Promise((resolve) => setImmediate(resolve));
-          began = performance.now();
-        }
+        const number = found === undefined ? undefined : wanted.get(found);
+        if (number === undefined || isNameOnly(table, fd)) continue;
+        holders.push({ pid: table, fd, command: commandOf(table), number });
       }
     }
     if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup });
@@ -83,6 +89,8 @@ class Budget {
   private readonly spent = new Map<string, number>();
   private all = 0;
 
+  constructor(private readonly limits: Limits) {}
+
   /** Whether there is one more look for this owner. */
   take(owner: string): boolean {
     const spent = (this.spent.get(owner) ?? 0) + 1;
@@ -92,7 +100,7 @@ class Budget {
   }
 
   isOver(owner: string): boolean {
-    return (this.spent.get(owner) ?? 0) > most.ofOne || this.all > most.ofAll;
+    return (this.spent.get(owner) ?? 0) > this.limits.ofOne || this.all > this.limits.ofAll;
   }
 }
 
@@ -113,22 +121,20 @@ function* processes(): Iterable<{ pid: number; cgroup: string }> {
   }
 }
 
-/** A user of this machine: whose a process is (proc(5), /proc/PID). */
-function ownerOf(pid: number): string {
-  try {
-    return `uid ${statSync(`/proc/${pid}`).uid}`;
-  } catch {
-    return 'gone';
-  }
+/**
+ * Whose a process is: a container's, a service's or a user's. Groups this high in the hierarchy are root's to make; who is in
+ * one makes more below it, and gets nothing by that.
+ */
+function ownerOf(cgroup: string): string {
+  const [top = '', below = ''] = cgroup.slice(cgroupRoot().length + 1).split('/');
+  return top.endsWith('.slice') ? `${top}/${below}` : top;
 }
 
-const isBelow = (cgroup: string, top: string): boolean => cgroup === top || cgroup.startsWith(`${top}/`);
-
-/** Every table of descriptors of a process: its own, and one for each thread that left it. */
-function* tablesOf(pid: number, isLeft: () => boolean): Iterable<number> {
+/** Every table of descriptors of a process: its own, and one for each thread that left it; the others share the first. */
+function* tablesOf(pid: number, isLeft: () => boolean): Iterable<number | 'shared'> {
   yield pid;
   for (const thread of numbersIn(`/proc/${pid}/task`, isLeft)) {
-    if (thread !== pid && !sharesTable(pid, thread)) yield thread;
+    if (thread !== pid) yield sharesTable(pid, thread) ? 'shared' : thread;
   }
 }
 

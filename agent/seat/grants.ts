@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
@@ -149,7 +149,7 @@ export class Grants {
   /** Groups other than these that are guarded and not empty. */
   private lingering(others: ReadonlySet<bigint>): Set<bigint> {
     const isThere = ([id, cgroup]: [bigint, string]) =>
-      !others.has(id) && isPopulated(cgroup) && cgroupId(cgroup) === id;
+      !others.has(id) && isPopulated(cgroup) && statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
     const guarded = [...this.guarded].map(([id, cgroup]): [bigint, string] => [BigInt(id), cgroup]);
     return new Set(guarded.filter(isThere).map(([id]) => id));
   }

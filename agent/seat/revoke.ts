@@ -34,7 +34,7 @@ async function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefine
   const left: string[] = [];
   let revoked = 0;
   const numbers = nodes.map((node) => node.number);
-  const search = await findHolders(numbers, cgroup);
+  const search = await findHolders(numbers);
   for (const holder of search.holders) {
     const node = nodes.find(
       ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,

@@ -4,7 +4,7 @@ import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, Properties } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
-import { findHolders } from '../kernel/holders.js';
+import { findHolders, patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
 import { Attachment, type Audience } from './attachment.js';
@@ -359,7 +359,7 @@ export class SeatWorker {
     for (const [unit, nodes] of leavingCards(desired, this.deps.journal.entries, this.deps.present)) {
       const search = await findHolders(
         nodes.map(({ number }) => number),
-        cgroup,
+        patient,
       );
       const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
       const [why] = [...held, ...doubts(search, cgroup)];
