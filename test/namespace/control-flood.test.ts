@@ -41,7 +41,15 @@ function flood(connections: number): ChildProcess {
 test.before(async () => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   const nothing = (): void => undefined;
-  const grants = { keep: nothing, reread: nothing, guard: nothing, of: () => new Map(), drop: nothing, deny: nothing };
+  const grants = {
+    keep: nothing,
+    restrict: nothing,
+    reread: nothing,
+    guard: nothing,
+    of: () => new Map(),
+    drop: nothing,
+    deny: nothing,
+  };
   const table = new DeviceTable();
   const [namespaces, audit] = [{}, () => nothing];
   const house = new House({

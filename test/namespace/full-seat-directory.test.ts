@@ -69,7 +69,14 @@ test('an agent that starts serves every seat, whether it still is one or was', (
   spoilt('evil', withoutData);
   new SeatDirectory('good').close();
   const nothing = (): void => undefined;
-  const grants = { keep: nothing, reread: nothing, guard: nothing, of: () => new Map(), drop: nothing };
+  const grants = {
+    keep: nothing,
+    restrict: nothing,
+    reread: nothing,
+    guard: nothing,
+    of: () => new Map(),
+    drop: nothing,
+  };
   for (const seats of [['evil', 'good'], ['good']]) {
     const house = new House({
       log: pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line) as { msg: string }) }),
