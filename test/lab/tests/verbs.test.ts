@@ -84,10 +84,10 @@ test('record makes a file of every device, from which the policy comes to the ve
     assert.is(read.unit.id, device);
     assert.is(ownerText(ownerOf(decide(read.unit))), owner, name);
   }
-  const audio = devices.find(({ kinds, owner }) => kinds.includes('sound') && owner === 'left')?.device ?? '';
-  const { stdout, stderr, code } = await hotseat('record', audio);
+  const keyboard = devices.find(({ kinds, owner }) => kinds.includes('keyboard') && owner === 'left')?.device ?? '';
+  const { stdout, stderr, code } = await hotseat('record', keyboard);
   assert.is(code, 0, stderr);
-  assert.is(stdout, await recorded(audio));
+  assert.is(stdout, await recorded(keyboard));
   await lab.unplug('tablet', 'audio');
   await inputs(lab, 'left', 1);
 });
