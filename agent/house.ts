@@ -89,9 +89,8 @@ export class House {
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
     const known = policy.seats.map(({ seat }) => this.containerOf(seat));
-    // One that is no longer a seat's is guarded until what it has been given is taken back.
-    const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
-    this.deps.grants.keep([...known, ...former].flatMap((container) => container?.cgroup ?? []));
+    // A container that is no longer a seat's is guarded until everything is taken back from it.
+    this.deps.grants.keep([...known, ...this.occupied()].flatMap((container) => container?.cgroup ?? []));
     this.restrict();
     this.verdicts.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
@@ -100,10 +99,16 @@ export class House {
     return new Set(this.workers.keys());
   }
 
-  /** Users who run seats, or may still have something of one. Which uids they have is looked up again from time to time. */
+  /** Containers that have, or may still have, anything of a seat. */
+  private occupied(): Container[] {
+    return this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
+  }
+
+  /** Restricts users who run a seat, or may still have something of one. Their uids are looked up again each time. */
   private restrict(): void {
-    const former = this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
-    const containers = [...(this.policy?.seats ?? []).map(({ container }) => container), ...former];
+    // Until there is a policy, the guard forbids what the former agent made it forbid.
+    if (this.policy === undefined) return;
+    const containers = [...this.policy.seats.map(({ container }) => container), ...this.occupied()];
     const users = new Set(containers.flatMap(({ user }) => user ?? []));
     this.deps.grants.restrict([...users].flatMap(uidsOf));
   }

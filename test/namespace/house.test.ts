@@ -4,7 +4,7 @@ import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Deed } from '../../agent/core/audit.js';
+import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
 import type { Container } from '../../agent/engines/engine.js';
@@ -207,6 +207,31 @@ test('a container that is another one under the same name is guarded by what it 
   );
   grants.drop(cgroup);
   rmdirSync(cgroup);
+});
+
+test('whom the former agent has restricted stays so until there is a policy', async () => {
+  map.restrict([{ first: 4711, last: 4711 }]);
+  const restricted = () => map.read().some(({ number }) => number.major === 4711);
+  const log = pino({ level: 'silent' });
+  const next = new House({
+    ...{ log, table: new DeviceTable(), grants: new Grants(map), namespaces },
+    ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
+  });
+  next.populate([]);
+  assert.ok(restricted(), 'before a policy');
+  const seat = (name: string, engine: string) => ({
+    name: `${name}.yaml`,
+    text: JSON.stringify({ seat: name, container: { engine, name: 'left' }, devices: [] }),
+  });
+  const loaded = compose([seat('one', 'lxc'), seat('two', 'docker')], 'unversioned', 'test');
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
+  next.adopt(loaded.policy);
+  assert.not.ok(restricted(), 'no user runs a seat by this policy');
+  assert.equal(next.seatsOfContainer('left', 'lxc'), ['one'], 'a start hook says whose container it is');
+  assert.equal(next.seatsOfContainer('left', 'docker'), ['two']);
+  assert.equal(next.seatsOfContainer('left', undefined), ['one', 'two']);
+  assert.equal(next.seatsOfContainer('left', 'incus'), []);
+  await next.close();
 });
 
 test.run();
