@@ -1,6 +1,4 @@
-import type { Observable } from 'rxjs';
 import type { EngineName } from '../core/policy.js';
-import type { Heard } from './streams/hearing.js';
 
 /** A running container, facts only. Everything is read from the host's side; nothing inside it is trusted. */
 export interface Container {
@@ -23,18 +21,4 @@ export interface Container {
   readonly rooted: boolean;
   /** Whether the engine is done with its device programs: one that replaces its own must not find ours in its place. */
   readonly openable: boolean;
-}
-
-/** One container engine. `changes` emits whenever `list` may answer differently; it never polls. */
-export interface Engine {
-  readonly name: EngineName;
-  readonly changes: Observable<void>;
-  /** What kept the last `list` from being complete, in words. */
-  readonly problem: string | undefined;
-  list(): Container[];
-  /** Listens to what it says itself of containers of these users (undefined: root's); of nobody's: not at all. */
-  attend(users: ReadonlySet<string | undefined>): void;
-  /** What it is listened to by, while it is attended to. */
-  readonly heard: readonly Heard[];
-  close(): void;
 }

@@ -3,7 +3,7 @@ import { Subject } from 'rxjs';
 import { readOptional } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
-import type { Container, Engine } from './engine.js';
+import type { Container } from './engine.js';
 import { type RootIds, rootIds } from './id-map.js';
 import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow, processKey } from './process.js';
 import { isVouchedFor } from './provenance.js';
@@ -20,8 +20,10 @@ export type Known = Identity & {
  * An engine's containers, found by their cgroups and followed by inotify and by what the engine says of itself. It is never
  * asked about anything, so that one that is slow, hung or gone delays nobody: what runs, runs.
  */
-export class Follower implements Engine {
+export class Follower {
+  /** Emits whenever `list` may answer differently. */
   readonly changes = new Subject<void>();
+  /** What kept the last `list` from being complete, in words. */
   problem: string | undefined;
   private tree: CgroupTree;
   /** Whose containers are looked for; undefined: everybody's. */
@@ -65,6 +67,7 @@ export class Follower implements Engine {
     return this.dialect.engine;
   }
 
+  /** Listens to what the engine itself says of containers of these users (undefined: root's), and looks for those. */
   attend(users: ReadonlySet<string | undefined>): void {
     this.attended = [...users];
     this.lookFor(users);
@@ -98,6 +101,7 @@ export class Follower implements Engine {
     this.hearing.attend(this.attended.length === 0 ? [] : this.dialect.streams(this.attended));
   }
 
+  /** What it is listened to by, while it is attended to. */
   get heard(): readonly Heard[] {
     return this.hearing.now;
   }

@@ -1,6 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { cgroupOf } from '../kernel/cgroup.js';
+import { cgroupOf, isWithin } from '../kernel/cgroup.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 
 /** More groups below a container's than this are not looked into: whoever is inside can make any number. */
@@ -40,7 +40,7 @@ export function findInit(cgroup: string): number | undefined {
 export function isStill(key: string, pid: number, cgroup: string): boolean {
   if (processKey(pid) !== key) return false;
   const now = cgroupOf(pid);
-  return now === cgroup || now?.startsWith(`${cgroup}/`) === true;
+  return now !== undefined && isWithin(now, cgroup);
 }
 
 /** Start time of a process in clock ticks since boot (proc_pid_stat(5), field 22), undefined when it is gone. */

@@ -1,7 +1,8 @@
 // Who may say what a container is called.
 
 import { statSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
+import { cgroupsBelow } from '../kernel/cgroup.js';
 import { readOptional } from '../kernel/read.js';
 
 /** A user's systemd: the groups below it are his to make (user@.service has Delegate=yes). */
@@ -12,23 +13,13 @@ const manager = /^user@(\d+)\.service$/;
  * it belongs to them. The group itself may belong to the container's own root.
  */
 export function isVouchedFor(cgroupRoot: string, cgroup: string): boolean {
-  const above: string[] = [];
-  for (let at = dirname(cgroup); at.startsWith(`${cgroupRoot}/`); at = dirname(at)) above.unshift(at);
   let trusted = 0;
-  for (const group of above) {
-    trusted = Number(manager.exec(group.slice(group.lastIndexOf('/') + 1))?.[1] ?? trusted);
-    const owner = ownerOf(group);
+  for (const group of cgroupsBelow(cgroupRoot, dirname(cgroup))) {
+    trusted = Number(manager.exec(basename(group))?.[1] ?? trusted);
+    const owner = statSync(group, { throwIfNoEntry: false })?.uid;
     if (owner !== 0 && owner !== trusted) return false;
   }
   return true;
-}
-
-function ownerOf(path: string): number | undefined {
-  try {
-    return statSync(path).uid;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Real user id of a process (`Uid:` in /proc/PID/status, proc_pid_status(5)); undefined when it has gone. */

@@ -76,6 +76,9 @@ export function cgroupOf(pid: number): string | undefined {
 export const devicesPathV1 = (pid: number): string | undefined =>
   /^\d+:(?:[^:]*,)?devices(?:,[^:]*)?:(\/.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1];
 
+/** Whether a group is another one, or below it. */
+export const isWithin = (cgroup: string, top: string): boolean => cgroup === top || cgroup.startsWith(`${top}/`);
+
 /** The cgroups below one on the way down to another, topmost first, that other one included. */
 export function cgroupsBelow(top: string, bottom: string): string[] {
   const below: string[] = [];

@@ -56,12 +56,13 @@ export class DeviceMap {
       const fd = isLarge ? former.map : bpf.createHash(mapName, keySize, valueSize, entries);
       try {
         if (former !== undefined && !isLarge) copy(former.map, fd, watch);
-        attachGuard(root, fd, { majors, owners: ownersIn(fd) }, former);
+        const owners = ownersIn(fd);
+        attachGuard(root, fd, { majors, owners }, former);
+        return new DeviceMap(fd, majors, owners, cgroupRoot);
       } finally {
         if (former !== undefined) closeSync(former.program);
         if (former !== undefined && !isLarge) closeSync(former.map);
       }
-      return new DeviceMap(fd, majors, ownersIn(fd), cgroupRoot);
     } finally {
       closeSync(root);
     }
@@ -84,9 +85,9 @@ export class DeviceMap {
    * From now on processes of these users, and of no others, open no number that was ever granted, but in the container that
    * has it. Numbers that are granted now count as such.
    */
-  restrict(owners: readonly Uids[]): void {
-    const text = JSON.stringify(owners);
-    if (text === JSON.stringify(this.owners)) return;
+  restrict(uids: readonly Uids[]): void {
+    const owners = inOrder(uids);
+    if (JSON.stringify(owners) === JSON.stringify(this.owners)) return;
     for (const { cgroup, number } of this.read()) {
       if (cgroup === owner) bpf.remove(this.fd, grantKey(owner, number));
       else if (cgroup === 0n && owners.length > 0) this.remember(number);
@@ -257,11 +258,15 @@ interface Guarded {
   readonly owners: readonly Uids[];
 }
 
-/** Whom a map restricts, in order: also for an agent that has not read its policy yet. */
+/** Whom a map restricts: also for an agent that has not read its policy yet. */
 const ownersIn = (map: number): Uids[] =>
-  readAll(map, bpf.mapEntries(map))
-    .flatMap(({ cgroup, number }) => (cgroup === owner ? [{ first: number.major, last: number.minor }] : []))
-    .sort((a, b) => a.first - b.first || a.last - b.last);
+  inOrder(
+    readAll(map, bpf.mapEntries(map)).flatMap(({ cgroup, number }) =>
+      cgroup === owner ? [{ first: number.major, last: number.minor }] : [],
+    ),
+  );
+
+const inOrder = (uids: readonly Uids[]): Uids[] => uids.toSorted((a, b) => a.first - b.first || a.last - b.last);
 
 /** Attaches the guard, in the place of a former one that is another. */
 function attachGuard(

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { devicesPathV1, devicesRootV1 } from './cgroup.js';
+import { devicesPathV1, devicesRootV1, isWithin } from './cgroup.js';
 import { directoriesIn, readOptional } from './read.js';
 
 /**
@@ -26,7 +26,7 @@ export class DevicesV1 {
   open(cgroup: string, init: number, granted: readonly DeviceNumber[]): void {
     const own = this.groupOf(cgroup);
     const at = join(this.root, devicesPathV1(init) ?? '/');
-    if (at !== own && !at.startsWith(`${own}/`)) {
+    if (!isWithin(at, own)) {
       if (!isShut(rules(at))) return;
       throw new Error(
         `what its engine denies cannot be opened: it has no group of its own in ${this.root}, and ${at} is not its alone`,

@@ -17,8 +17,8 @@ export interface Uids {
 /**
  * A key of the one map of grants. (0, major, minor) holds the generation of a device number; (cgroup, 0, 0) says that
  * a cgroup is guarded; (cgroup, major, minor) is a grant, in force while its value is the number's generation.
- * (`everyone`, major, minor): this number was granted once. (`owner`, first, last): these are uids of whom runs a seat
- * without being root.
+ * (`everyone`, major, minor): this number was granted once. (`owner`, first, last): a user who is not root and runs a seat
+ * has these uids.
  */
 export function grantKey(cgroup: bigint, { major, minor }: DeviceNumber): Buffer {
   const key = Buffer.alloc(keySize);
@@ -69,7 +69,7 @@ function onlyGranted(program: Assembler, map: number, otherwise: string): Assemb
 
 /** Goes on only for a process whose real uid is one of these (bpf_get_current_uid_gid: the lower half of r0). */
 function onlyOwned(program: Assembler, owners: readonly Uids[], otherwise: string): Assembler {
-  if (owners.length > 0) program.call(helper.currentUidGid);
+  program.call(helper.currentUidGid);
   for (const [index, { first, last }] of owners.entries()) {
     const next = `after-owner-${index}`;
     program.ifBelow32(0, first, next).ifAbove32(0, last, next).jump('owned').label(next);

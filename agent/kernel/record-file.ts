@@ -1,9 +1,8 @@
-import { renameSync, writeFileSync } from 'node:fs';
 import { readOptional } from './read.js';
+import { replaceFile } from './replace-file.js';
 
 /**
- * A small table below /run that only root reads, for an agent that starts again. It is written whole or not at all
- * (rename(2)); one that was spoilt is an empty one.
+ * A small table below /run that only root reads, for an agent that starts again. A spoilt file counts as an empty table.
  */
 export class RecordFile<T> {
   private text: string | undefined;
@@ -31,8 +30,7 @@ export class RecordFile<T> {
   write(table: ReadonlyMap<string, T>): void {
     const text = JSON.stringify(Object.fromEntries(table));
     if (text === this.text) return;
-    writeFileSync(`${this.path}.new`, text, { mode: 0o600 });
-    renameSync(`${this.path}.new`, this.path);
+    replaceFile(this.path, text);
     this.text = text;
   }
 }

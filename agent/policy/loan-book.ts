@@ -1,7 +1,8 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import type { Loan } from '../core/policy.js';
+import { replaceFile } from '../kernel/replace-file.js';
 
 /** Outlives an agent and no boot: what was lent for a moment is not to be forgotten at a seat. */
 export const loanFile = '/run/hotseat/loans.json';
@@ -45,8 +46,7 @@ export class LoanBook {
   /** Written whole or not at all, before it counts. */
   write(loans: readonly Loan[]): void {
     mkdirSync(dirname(this.file), { recursive: true, mode: 0o755 });
-    writeFileSync(`${this.file}.new`, JSON.stringify(loans), { mode: 0o600 });
-    renameSync(`${this.file}.new`, this.file);
+    replaceFile(this.file, JSON.stringify(loans));
     this.known = loans;
   }
 }

@@ -63,7 +63,7 @@ export class Grants {
    * a container that a user runs is in groups that he can take processes out of.
    */
   restrict(owners: readonly Uids[]): void {
-    this.map.restrict([...owners].sort((a, b) => a.first - b.first || a.last - b.last));
+    this.map.restrict(owners);
   }
 
   /** Numbers that were granted to the container, and whether it may open them now: not when the device has gone. */

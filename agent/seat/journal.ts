@@ -1,7 +1,8 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { JournalEntry } from '../core/step.js';
 import { readOptional } from '../kernel/read.js';
+import { replaceFile } from '../kernel/replace-file.js';
 
 /** Where the key of the container is; no id of a device. */
 const containerFile = 'container';
@@ -48,7 +49,7 @@ export class Journal {
   setContainer(key: string | undefined): void {
     const file = join(this.directory, containerFile);
     if (key === undefined) rmSync(file, { force: true });
-    else this.write(file, key);
+    else replaceFile(file, key);
     this.key = key;
   }
 
@@ -57,19 +58,13 @@ export class Journal {
   }
 
   put(entry: JournalEntry): void {
-    this.write(this.file(entry.id), JSON.stringify(entry));
+    replaceFile(this.file(entry.id), JSON.stringify(entry));
     this.known.set(entry.id, entry);
   }
 
   delete(id: string): void {
     rmSync(this.file(id), { force: true });
     this.known.delete(id);
-  }
-
-  /** Whole or not at all (rename(2)). */
-  private write(file: string, text: string): void {
-    writeFileSync(`${file}.new`, text, { mode: 0o600 });
-    renameSync(`${file}.new`, file);
   }
 
   private file(id: string): string {

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { NodeSpec } from '../core/step.js';
+import { isWithin } from '../kernel/cgroup.js';
 import { findHolders, type Holder, type Search } from '../kernel/holders.js';
 import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 import { whileStill } from './standstill.js';
@@ -50,9 +51,7 @@ async function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefine
 
 /** Why others than those who were found may have a device open, in words. */
 export function doubts({ inFlight, unseen }: Search, cgroup: string | undefined): string[] {
-  const inside = inFlight.filter(
-    (one) => cgroup !== undefined && (one.cgroup === cgroup || one.cgroup.startsWith(`${cgroup}/`)),
-  );
+  const inside = inFlight.filter((one) => cgroup !== undefined && isWithin(one.cgroup, cgroup));
   return [
     ...inside.map(
       ({ command, pid }) => `${command} (pid ${pid}) may have descriptors in flight, on a socket or in a ring`,

@@ -9,11 +9,10 @@ import { Counts } from '../../agent/control/metrics.js';
 import { answerer, type Rooms } from '../../agent/control/requests.js';
 import { ControlServer } from '../../agent/control/server.js';
 import { Engines } from '../../agent/engines/all.js';
-import { House } from '../../agent/house.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { compose } from '../../agent/policy/load.js';
-import type { Grants } from '../../agent/seat/grants.js';
 import { DeviceTable } from '../../agent/udev/table.js';
+import { standInHouse } from './stand-in-house.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -40,22 +39,8 @@ function flood(connections: number): ChildProcess {
 
 test.before(async () => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
-  const nothing = (): void => undefined;
-  const grants = {
-    keep: nothing,
-    restrict: nothing,
-    reread: nothing,
-    guard: nothing,
-    of: () => new Map(),
-    drop: nothing,
-    deny: nothing,
-  };
   const table = new DeviceTable();
-  const [namespaces, audit] = [{}, () => nothing];
-  const house = new House({
-    ...{ log, table, grants: grants as unknown as Grants, namespaces: namespaces as never },
-    ...{ audit, tell: nothing, measure: nothing },
-  });
+  const house = standInHouse(log, table);
   const texts = ['left', 'right'].map((seat, n) => ({
     name: `${seat}.yaml`,
     text: JSON.stringify({

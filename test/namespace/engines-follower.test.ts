@@ -8,6 +8,7 @@ import type { Dialect } from '../../agent/engines/dialect.js';
 import { Follower } from '../../agent/engines/follower.js';
 import type { Word } from '../../agent/engines/streams/stream.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { until } from './until.js';
 
 // Real cgroups and a real pid namespace, under a slice that no engine uses.
 const root = cgroupRoot();
@@ -31,14 +32,6 @@ follower.changes.subscribe(() => {
   heard += 1;
 });
 const children: ChildProcess[] = [];
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
-  while (!check()) {
-    if (Date.now() > end) throw new Error(`after 10 s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** A process that is pid 1 of a pid namespace, in the payload group, until its input ends. */
 function start(): void {

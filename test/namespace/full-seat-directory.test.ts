@@ -5,13 +5,12 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync }
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { House } from '../../agent/house.js';
 import { mountPoints } from '../../agent/kernel/mount.js';
 import { compose } from '../../agent/policy/load.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
-import type { Grants } from '../../agent/seat/grants.js';
 import { seatRoot } from '../../agent/seat/layout.js';
 import { DeviceTable } from '../../agent/udev/table.js';
+import { standInHouse } from './stand-in-house.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -68,21 +67,9 @@ test('a seat directory that is beyond use is set aside, and a fresh one mounted 
 test('an agent that starts serves every seat, whether it still is one or was', () => {
   spoilt('evil', withoutData);
   new SeatDirectory('good').close();
-  const nothing = (): void => undefined;
-  const grants = {
-    keep: nothing,
-    restrict: nothing,
-    reread: nothing,
-    guard: nothing,
-    of: () => new Map(),
-    drop: nothing,
-  };
+  const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line) as { msg: string }) });
   for (const seats of [['evil', 'good'], ['good']]) {
-    const house = new House({
-      log: pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line) as { msg: string }) }),
-      ...{ table: new DeviceTable(), grants: grants as unknown as Grants, namespaces: {} as never },
-      ...{ tell: nothing, audit: () => nothing, measure: nothing },
-    });
+    const house = standInHouse(log, new DeviceTable());
     const texts = seats.map((seat) => ({
       name: `${seat}.yaml`,
       text: JSON.stringify({ seat, container: { engine: 'lxc', name: seat }, devices: [] }),

@@ -266,6 +266,32 @@ signal.pause()`,
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
+test('a card that lies in a message which nobody has read does not move before it is let go', async () => {
+  const made = await begin();
+  const worker = agent();
+  const card = { ...full.entry.node, class: 'dri' } as typeof full.entry.node;
+  await serve(worker, seatOf({ ...full, entry: { ...full.entry, node: card } }), made);
+  const { ask } = await script(
+    made,
+    `import array, os, socket, sys
+reader, writer = socket.socketpair()
+card = os.open('/dev/full', os.O_RDWR)
+writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
+os.close(card)
+print('ready', flush=True)
+sys.stdin.readline()
+reader.close()
+print('let go', flush=True)
+sys.stdin.readline()`,
+  );
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
+  assert.equal(units(worker), [full.entry.syspath]);
+  assert.is(await ask('let go'), 'let go');
+  await worker.recheck();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
 test('a device that cannot be taken back holds up no other', async () => {
   const made = await begin();
   let released = 0;

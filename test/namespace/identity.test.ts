@@ -17,6 +17,7 @@ import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { unshared } from './unshared.js';
+import { until } from './until.js';
 
 unshared(import.meta.url);
 
@@ -25,14 +26,6 @@ const scratch = mkdtempSync(join(tmpdir(), 'hotseat-identity-'));
 const groups: string[] = [];
 const children: ChildProcess[] = [];
 let map: DeviceMap;
-
-async function until(what: string, check: () => boolean): Promise<void> {
-  const end = Date.now() + 10_000;
-  while (!check()) {
-    if (Date.now() > end) throw new Error(`after 10 s still not: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 /** Makes a group and those above it, all of this user. */
 function group(path: string, uid = 0): string {

@@ -1,0 +1,19 @@
+import type { Logger } from 'pino';
+import { House } from '../../agent/house.js';
+import type { Grants } from '../../agent/seat/grants.js';
+import type { DeviceTable } from '../../agent/udev/table.js';
+
+const nothing = (): void => undefined;
+
+/** What a house asks of the kernel's grants, without a kernel. */
+const grants: Partial<Grants> = {
+  ...{ keep: nothing, restrict: nothing, reread: nothing, guard: nothing, drop: nothing, deny: nothing },
+  of: () => new Map(),
+};
+
+/** A house that grants nothing and enters no namespace, for tests of what has nothing to do with either. */
+export const standInHouse = (log: Logger, table: DeviceTable): House =>
+  new House({
+    ...{ log, table, grants: grants as Grants, namespaces: {} as never },
+    ...{ audit: () => nothing, tell: nothing, measure: nothing },
+  });
