@@ -2,6 +2,8 @@ import { type FSWatcher, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { directoriesIn } from '../kernel/read.js';
 
+const slice = /\/user-(\d+)\.slice\//;
+
 /** So many groups that one user may have made are looked at and watched: root's watches are counted, and a look takes time. */
 const mostOfOne = 500;
 
@@ -54,7 +56,8 @@ export class CgroupTree {
 
   /** Names of the groups in a group; of one that is a user's, as many as are left of what is looked at of his. */
   private namesIn(directory: string): string[] {
-    const uid = statSync(directory, { throwIfNoEntry: false })?.uid ?? 0;
+    // Whatever is below a user's slice is there because of him, also what is root's.
+    const uid = Number(slice.exec(directory)?.[1] ?? statSync(directory, { throwIfNoEntry: false })?.uid ?? 0);
     if (uid === 0) return directoriesIn(directory);
     const left = this.left.get(uid) ?? mostOfOne;
     const names = directoriesIn(directory, left + 1);

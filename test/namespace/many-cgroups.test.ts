@@ -48,10 +48,15 @@ function look(users: readonly (string | undefined)[]): { ms: number; watches: nu
   return result;
 }
 
+const inSlice = join(root, 'user.slice/user-4711.slice/user@4711.service');
+
 test.before(async () => {
   for (const path of [root, join(root, 'user.slice'), join(manager, '..')]) await make(path);
   await make(manager, 65534);
   for (let number = 0; number < count; number++) await make(join(manager, `x${number}.scope`), 65534);
+  // Groups of root's, but in a user's tree.
+  for (const path of [join(inSlice, '..'), inSlice]) await make(path);
+  for (let number = 0; number < 1000; number++) await make(join(inSlice, `x${number}.scope`));
 });
 
 test.after(() => {
@@ -76,6 +81,12 @@ test('of whom one names, so many groups are looked at, and no more; that is said
   assert.ok(watches > 100 && watches < 1100, `${watches} watches`);
   assert.ok(ms < 1000, `${ms} ms`);
   assert.match(problem ?? '', /^not all is looked at: too many groups in \/.*\/user@65534\.service$/);
+});
+
+test('groups of root’s below a user’s slice count as his', () => {
+  const { watches, problem } = look(['4711']);
+  assert.ok(watches > 100 && watches < 700, `${watches} watches`);
+  assert.match(problem ?? '', /^not all is looked at: too many groups in \/.*\/user@4711\.service$/);
 });
 
 test.run();
