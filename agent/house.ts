@@ -212,6 +212,7 @@ export class House {
     const policy = this.policy?.seats.find((other) => other.seat === seat);
     const container = this.containerOf(seat);
     if (worker === undefined) return undefined;
+    if (container !== undefined) this.guard(container);
     const grantees = this.grantees(seat);
     worker.want(
       (accounts) => desiredSeat(grantees, accounts, presentation),
@@ -219,6 +220,16 @@ export class House {
     );
     worker.serve(this.occupantOf(seat, container) === undefined ? container : undefined, this.containers);
     return worker;
+  }
+
+  /** At once: a seat's own run may have to wait for one that takes back what another container had. */
+  private guard({ cgroup }: Container): void {
+    try {
+      this.deps.grants.guard(cgroup);
+    } catch (error) {
+      // It has ended by now, or the seat's run will say what is wrong.
+      this.deps.log.debug({ cgroup, err: error }, 'not guarded');
+    }
   }
 
   /** Units that this seat gets now: not those that still are in another seat and may not be in two (promise 1). */

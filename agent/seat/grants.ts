@@ -33,9 +33,13 @@ export class Grants {
     this.guarded = record?.read() ?? new Map();
   }
 
-  /** From now on the container can open only what it is granted, whatever its engine allows. Idempotent. */
+  /**
+   * From now on the container can open only what it is granted, whatever its engine allows. Idempotent. It is the group that
+   * has this path now: grants of a former one of the same path stay on record until they are dropped.
+   */
   guard(cgroup: string): void {
-    const id = this.id(cgroup);
+    const id = cgroupId(cgroup);
+    this.id(cgroup);
     this.guarded.set(String(id), cgroup);
     this.record?.write(this.guarded);
     this.map.guard(id);

@@ -140,6 +140,27 @@ test('nothing stays granted to a container that is no seat’s by the time there
   for (const { cgroup } of [left, right]) rmdirSync(cgroup);
 });
 
+test('a container is guarded the moment it is seen, whatever keeps its seat busy', async () => {
+  const { child, container } = await standIn(join(root, 'left'));
+  children.push(child);
+  plug(22, 'first');
+  await house.serve(house.adopt(policy({ left: ['first'] })));
+  let guarded: boolean | undefined;
+  during = ({ what }) => {
+    if (what !== 'revoke' || guarded !== undefined) return;
+    // The seat is losing its keyboard when its container comes.
+    void house.serve(house.populate([{ ...container, name: 'left' }]));
+    guarded = map.read().some(({ cgroup, number }) => cgroup === cgroupId(container.cgroup) && number.major === 0);
+  };
+  await house.serve(house.adopt(policy({ left: [] })));
+  during = undefined;
+  assert.is(guarded, true);
+  await endChildren();
+  await house.serve(house.populate([]));
+  assert.equal(map.read(), []);
+  rmdirSync(container.cgroup);
+});
+
 test('a container that has just come is looked at again, although the clock on the wall was set meanwhile', () => {
   const came: Container = {
     ...{ engine: 'lxc', name: 'left', user: undefined, pid: 1, key: '1:1', cgroup: join(root, 'left'), uid: 0, gid: 0 },
@@ -201,10 +222,13 @@ test('a container that is another one under the same name is guarded by what it 
   rmdirSync(cgroup);
   mkdirSync(cgroup);
   grants.guard(cgroup);
-  assert.equal(
-    map.read().map(({ cgroup: id }) => id),
-    [cgroupId(cgroup)],
-  );
+  const ids = () => map.read().map(({ cgroup: id }) => id);
+  assert.equal(ids(), [cgroupId(cgroup)]);
+  // Its seat has not left it yet when the next one comes.
+  rmdirSync(cgroup);
+  mkdirSync(cgroup);
+  grants.guard(cgroup);
+  assert.ok(ids().includes(cgroupId(cgroup)));
   grants.drop(cgroup);
   rmdirSync(cgroup);
 });
