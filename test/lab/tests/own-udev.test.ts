@@ -71,8 +71,11 @@ test('in an unprivileged container, which hears nothing of the kernel, its own u
   await engine.start('left');
   await engine.newNode('left', 'input');
   assert.is((await engine.seat('left'))?.udev, 'ours', 'nothing says that it will run one');
-  // Somebody starts one by hand, and makes room for it.
-  await engine.inside('left', 'umount /run/udev; mkdir -p /run/udev; exec /usr/lib/systemd/systemd-udevd --daemon');
+  // Somebody starts one by hand, and makes room for it. An agent that looks just now would put its database back there.
+  await lab.sh('systemctl kill --signal=STOP hotseat');
+  const byHand = 'umount /run/udev && mkdir -p /run/udev && exec /usr/lib/systemd/systemd-udevd --daemon';
+  assert.is.not(await engine.inside('left', byHand), undefined);
+  await lab.sh('systemctl kill --signal=CONT hotseat');
   // Looked at again every 30 s.
   await lab.until('it to be seen', async () => (await engine.seat('left'))?.udev === 'own', 90_000);
   const mounted = await engine.inside('left', "grep ' /run/udev ' /proc/self/mountinfo || echo none");
