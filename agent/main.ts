@@ -61,7 +61,11 @@ export async function run(options: Options): Promise<void> {
   const table = new DeviceTable();
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
-  const engines = new Engines(root, log, new RecordFile(containerRecord, isOnRecord));
+  const engines = new Engines(root, {
+    commandLine: (pid) => namespaces.commandLine(pid),
+    log,
+    record: new RecordFile(containerRecord, isOnRecord),
+  });
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root), new RecordFile(guardRecord, isText));
   grants.keep(engines.list().map(({ cgroup }) => cgroup));

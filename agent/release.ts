@@ -52,7 +52,7 @@ export async function release(): Promise<string[]> {
   // Denied before gone, gone before taken back: the order of every removal.
   const map = DeviceMap.open({ cgroupRoot: cgroupRoot() });
   const grants = new Grants(map, DevicesV1.find(map.root));
-  const containers = runningContainers();
+  const containers = await runningContainers();
   await attempt('grants', () => denyAll(map, grants, containers));
   await attempt('seats', () => empty(grants, seats, containers, log));
   await attempt('grafts', () => unmountGrafts(containers, placeholders));
@@ -141,10 +141,10 @@ async function unmountGrafts(
     for (const container of containers) {
       for (const [seat, placeholders] of seats) {
         const shown = new ShownNodes(container, namespaces, seatRoot(seat));
-        shown.look();
+        await shown.look();
         for (const name of shown.now ?? []) await shown.hide(name, placeholders.get(name));
       }
-      const targets = graftsIn(container.pid, [...seats.keys()].map(seatRoot));
+      const targets = await graftsIn(namespaces, container.pid, [...seats.keys()].map(seatRoot));
       if (targets.length > 0) await namespaces.unmount(container.pid, targets);
     }
   } finally {
@@ -152,12 +152,14 @@ async function unmountGrafts(
   }
 }
 
-function runningContainers(): readonly Container[] {
-  const engines = new Engines(cgroupRoot());
+async function runningContainers(): Promise<readonly Container[]> {
+  const namespaces = new Namespaces();
+  const engines = new Engines(cgroupRoot(), { commandLine: (pid) => namespaces.commandLine(pid) });
   try {
-    return engines.list();
+    return await engines.listAll();
   } finally {
     engines.close();
+    namespaces.close();
   }
 }
 

@@ -21,9 +21,9 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
   const namespaces = new Namespaces();
   let engines: Engines | undefined;
   try {
-    const found = new Engines(cgroupRoot());
+    const found = new Engines(cgroupRoot(), { commandLine: (pid) => namespaces.commandLine(pid) });
     engines = found;
-    const running = found.list();
+    const running = await found.listAll();
     const facts: SeatFacts[] = [];
     for (const policy of seats) {
       const { container, seat } = policy;
@@ -52,11 +52,12 @@ async function containerFacts(
 ): Promise<ContainerFacts> {
   const { pid, cgroup, uid, engine, name, user } = container;
   const seatPath = seatRoot(policy.seat);
+  const missing = await missingGrafts(namespaces, pid, seatPath, graftsOf(classesOf(policy)));
   const asked = engine === 'lxc' && user === undefined ? await lxcConfig(name, seatPath) : undefined;
   return {
     sharesNetwork: sharesNetwork(pid),
     init: commandOf(pid),
-    ungrafted: missingGrafts(pid, seatPath, graftsOf(classesOf(policy))).map(({ target }) => `/${target}`),
+    ungrafted: missing.map(({ target }) => `/${target}`),
     configured: asked?.mountsSeat,
     ownUdevd: pidsBelow(cgroup).some((inside) => commandOf(inside) === 'systemd-udevd'),
     deaf: deafMonitors(pid, cgroup),

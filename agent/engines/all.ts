@@ -8,6 +8,7 @@ import { docker } from './docker.js';
 import type { Container } from './engine.js';
 import { Follower, type Known } from './follower.js';
 import { incus, lxc } from './lxc.js';
+import type { CommandLine } from './monitor.js';
 import { nspawn } from './nspawn.js';
 import { podman } from './podman.js';
 import { programPath } from './programs.js';
@@ -27,6 +28,16 @@ export const isOnRecord = (value: unknown): value is OnRecord =>
 
 export const dialects: Readonly<Record<EngineName, Dialect>> = { lxc, incus, podman, docker, nspawn };
 
+export interface EnginesDeps {
+  readonly commandLine: CommandLine;
+  readonly log?: Logger;
+  /**
+   * What is known of containers, for an agent that starts again when their engines' monitors have died. With it, nobody's
+   * containers are looked for but of those who are on record or attended to; without it, everybody's.
+   */
+  readonly record?: RecordFile<OnRecord>;
+}
+
 /** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
 export class Engines {
   readonly changes: Observable<void>;
@@ -36,21 +47,17 @@ export class Engines {
   /** How long the last `list` took, ms. */
   lastTook = 0;
 
-  /**
-   * `record`: what is known of containers, for an agent that starts again when their engines' monitors have died. With it,
-   * nobody's containers are looked for but of those who are on record or attended to; without it, everybody's.
-   */
   constructor(
     private readonly cgroupRoot: string,
-    private readonly log?: Logger,
-    private readonly record?: RecordFile<OnRecord>,
+    private readonly deps: EnginesDeps,
   ) {
+    const { commandLine, log, record } = deps;
     const known = [...(record?.read() ?? [])];
     this.engines = Object.values(dialects).map((dialect) => {
       const { engine } = dialect;
       const own = new Map(known.filter(([, one]) => one.engine === engine));
-      const isOther = (key: string) => this.engines.some((other) => other.name !== engine && other.knows.has(key));
-      const follower = new Follower(cgroupRoot, dialect, log, own, isOther);
+      const others = (key: string) => this.engines.some((other) => other.name !== engine && other.knows.has(key));
+      const follower = new Follower(cgroupRoot, dialect, { commandLine, log, known: own, others });
       if (record !== undefined) follower.lookFor(new Set([...own.values()].map(({ user }) => user)));
       return follower;
     });
@@ -74,12 +81,19 @@ export class Engines {
     this.running = this.engines.flatMap((engine) => engine.list());
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))
-        this.log?.error({ engine: name, problem }, 'a container is not known');
+        this.deps.log?.error({ engine: name, problem }, 'a container is not known');
       this.problems.set(name, problem);
     }
     this.remember();
     this.lastTook = performance.now() - began;
     return this.running;
+  }
+
+  /** As `list`, but waits for what has to be asked first. */
+  async listAll(): Promise<readonly Container[]> {
+    this.list();
+    await Promise.all(this.engines.map((engine) => engine.settled()));
+    return this.list();
   }
 
   /** Why a seat has no container now, in words for an admin. */
@@ -99,14 +113,15 @@ export class Engines {
   }
 
   private remember(): void {
-    if (this.record === undefined) return;
+    const { record, log } = this.deps;
+    if (record === undefined) return;
     const known = this.engines.flatMap(({ name: engine, knows }) =>
       [...knows].map(([key, one]) => [key, { engine, ...one }] as const),
     );
     try {
-      this.record.write(new Map(known));
+      record.write(new Map(known));
     } catch (error) {
-      this.log?.error({ err: error }, 'what is known of containers is not on record');
+      log?.error({ err: error }, 'what is known of containers is not on record');
     }
   }
 
@@ -114,7 +129,7 @@ export class Engines {
   private strays({ engine, name, user }: ContainerRef): boolean {
     const root = devicesRootV1();
     if (root === undefined) return false;
-    const follower = new Follower(root, dialects[engine], this.log);
+    const follower = new Follower(root, dialects[engine], this.deps);
     try {
       return follower.list().some((container) => container.name === name && container.user === user);
     } finally {

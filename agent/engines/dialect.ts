@@ -23,8 +23,11 @@ export interface Dialect {
   readonly attachesOnce: boolean;
   /** Paths of containers' cgroups below the root of the hierarchy, one pattern for each level; the last is a container's. */
   readonly paths: readonly (readonly RegExp[])[];
-  /** Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init. */
-  identify(container: { readonly init: number; readonly cgroup: string }): Identity | undefined;
+  /**
+   * Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init. `title`: the
+   * command line of its monitor.
+   */
+  identify(container: { readonly cgroup: string; readonly title: readonly string[] }): Identity | undefined;
   /** Whether a container can get another name while it runs: then it is asked again after a word of the engine. */
   readonly renames: boolean;
   /** Where it tells of containers of these users (undefined: root's). */

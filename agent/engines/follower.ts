@@ -5,16 +5,26 @@ import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container } from './engine.js';
 import { type RootIds, rootIds } from './id-map.js';
+import { type CommandLine, Monitors } from './monitor.js';
 import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow, processKey } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
-import { pathsFor, uidOf } from './users.js';
+import { pathsFor, uidOf, userOf } from './users.js';
 
 /** What was found out about a container once and stays true as long as its init lives. */
 export type Known = Identity & {
   /** Since its engine has handed over to it. */
   readonly ids?: RootIds | undefined;
 };
+
+export interface FollowerDeps {
+  readonly commandLine: CommandLine;
+  readonly log?: Logger | undefined;
+  /** What an agent that has gone knew, by `pid:starttime`. */
+  readonly known?: ReadonlyMap<string, Known>;
+  /** What is known of the containers of other engines, which are not this one's whatever they look like by now. */
+  readonly others?: (key: string) => boolean;
+}
 
 /**
  * An engine's containers, found by their cgroups and followed by inotify and by what the engine says of itself. It is never
@@ -39,19 +49,18 @@ export class Follower {
   /** The engine has said something since the last look: a container may have got another name. */
   private told = false;
   private readonly hearing: Hearing;
+  private readonly monitors: Monitors;
+  private readonly others: (key: string) => boolean;
 
-  /**
-   * `cgroupRoot`: the mount point of the cgroup2 hierarchy. `known`: what an agent that has gone knew. `others`: what is
-   * known of the containers of other engines, which are not this one's whatever they look like by now.
-   */
+  /** `cgroupRoot`: the mount point of the cgroup2 hierarchy. */
   constructor(
     private readonly cgroupRoot: string,
     private readonly dialect: Dialect,
-    log?: Logger,
-    known: ReadonlyMap<string, Known> = new Map(),
-    private readonly others: (key: string) => boolean = () => false,
+    { commandLine, log, known = new Map(), others = () => false }: FollowerDeps,
   ) {
     this.known = known;
+    this.others = others;
+    this.monitors = new Monitors(commandLine, () => this.changes.next());
     this.tree = this.treeOf(dialect.paths);
     const heard = (): void => {
       this.told = true;
@@ -122,8 +131,10 @@ export class Follower {
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
     const inits = new Map<string, { pid: number; key: string }>();
+    const keys = new Set<string>();
     const found = cgroups.flatMap((cgroup) => {
       const init = this.initOf(cgroup);
+      if (init !== undefined) keys.add(init.key);
       const container = init && this.describe(cgroup, init, known, again);
       // While an engine sets one up, helpers of its own may look like an init.
       if (init !== undefined && container !== undefined && container.state !== 'setup') inits.set(cgroup, init);
@@ -131,7 +142,13 @@ export class Follower {
     });
     this.known = known;
     this.inits = inits;
+    this.monitors.keep(keys);
     return found;
+  }
+
+  /** Settles when the next `list` names all that this one could not name yet. */
+  settled(): Promise<void> {
+    return this.monitors.settled();
   }
 
   close(): void {
@@ -161,7 +178,8 @@ export class Follower {
   ): Container | undefined {
     if (this.others(key)) return undefined;
     const former = this.known.get(key);
-    const { name, user } = (former === undefined || again ? this.identify(pid, cgroup) : undefined) ?? former ?? {};
+    const { name, user } =
+      (former === undefined || again ? this.identify(pid, key, cgroup) : undefined) ?? former ?? {};
     if (name === undefined) return undefined;
     const isReady = isSetUp(pid);
     const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup));
@@ -188,11 +206,12 @@ export class Follower {
   }
 
   /** An engine that says nonsense about one container must not hide its others. */
-  private identify(init: number, cgroup: string): Identity | undefined {
+  private identify(init: number, key: string, cgroup: string): Identity | undefined {
     // Whoever made the groups above it may call it what he likes.
     if (!isVouchedFor(this.cgroupRoot, cgroup)) return undefined;
     try {
-      return this.dialect.identify({ init, cgroup });
+      const title = this.monitors.titleOf(init, key, userOf(cgroup));
+      return title && this.dialect.identify({ cgroup, title });
     } catch (error) {
       this.problem = `the container in ${cgroup} cannot be named: ${(error as Error).message}`;
       return undefined;

@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Dialect } from './dialect.js';
-import { titleOf } from './monitor.js';
 import { programStream } from './streams/program.js';
 import { websocketStream } from './streams/websocket.js';
 import { userOf, userPaths } from './users.js';
@@ -23,10 +22,10 @@ export const lxc: Dialect = {
   attachesOnce: true,
   renames: false,
   paths: [[payload], ...userPaths([/\.(scope|service|slice)$/, payload])],
-  identify: ({ init, cgroup }) => {
+  identify: ({ cgroup, title }) => {
     const user = userOf(cgroup);
-    const title = monitorTitle(init, user);
-    if (title !== undefined) return incusPath.test(title.path) ? undefined : { name: title.name, user };
+    const said = parsed(title);
+    if (said !== undefined) return incusPath.test(said.path) ? undefined : { name: said.name, user };
     const name = basename(cgroup).replace(payload, '');
     // One in the foreground has no such title. Neither has one whose monitor has died, and it may be another engine's.
     if (user === undefined && isIncus(name)) return undefined;
@@ -50,9 +49,9 @@ export const incus: Dialect = {
   attachesOnce: true,
   renames: false,
   paths: [[payload]],
-  identify: ({ init }) => {
-    const title = monitorTitle(init, undefined);
-    return title !== undefined && incusPath.test(title.path) ? { name: title.name, user: undefined } : undefined;
+  identify: ({ title }) => {
+    const said = parsed(title);
+    return said !== undefined && incusPath.test(said.path) ? { name: said.name, user: undefined } : undefined;
   },
   streams: () => [incusEvents],
 };
@@ -62,8 +61,7 @@ export const incus: Dialect = {
  * `[lxc monitor] /var/lib/lxc left` (lxc_monitor's setproctitle). Two paths may hold one name; LXC then numbers the
  * cgroups (`left-1`), so that these tell less.
  */
-function monitorTitle(init: number, user: string | undefined): { path: string; name: string } | undefined {
-  const [title = ''] = titleOf(init, user);
+function parsed([title = '']: readonly string[]): { path: string; name: string } | undefined {
   const [, path, name] = /^\[lxc monitor\] (\S+) (\S+)\s*$/.exec(title) ?? [];
   return path === undefined || name === undefined ? undefined : { path, name };
 }

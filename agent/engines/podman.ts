@@ -1,5 +1,4 @@
 import type { Dialect } from './dialect.js';
-import { titleOf } from './monitor.js';
 import { fileStream } from './streams/file.js';
 import { journalStream } from './streams/program.js';
 import type { EventStream } from './streams/stream.js';
@@ -42,14 +41,12 @@ export const podman: Dialect = {
     ...userPaths([/^(user|app)\.slice$/, scope]),
     ...userPaths([/^app\.slice$/, /\.service$/, split]),
   ],
-  identify: ({ init, cgroup }) => {
-    const user = userOf(cgroup);
-    const [program, ...words] = titleOf(init, user);
+  identify: ({ cgroup, title: [program, ...words] }) => {
     const name = words[words.indexOf('-n') + 1];
     if (program === undefined || !program.endsWith('conmon') || !words.includes('-n') || name === undefined) {
       return undefined;
     }
-    return { name, user };
+    return { name, user: userOf(cgroup) };
   },
   streams: (users) => [journal(users), ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
 };

@@ -1,7 +1,7 @@
-import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
+import { lookAt } from '../kernel/statx.js';
 
 /** More groups below a container's than this are not looked into: whoever is inside can make any number. */
 const mostGroups = 1000;
@@ -61,8 +61,9 @@ export const parentOf = (pid: number): string | undefined =>
   /^PPid:\s*(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
 
 /**
- * Whether a daemon of this name runs outside all containers: the kernel keeps 15 bytes of a name (proc_pid_comm(5)), and
- * lists one pid for each pid namespace that a process is in. What Incus's daemon leaves behind for each container keeps its
+ * Whether a daemon of root's of this name runs outside all containers: the kernel keeps 15 bytes of a name
+ * (proc_pid_comm(5)), and lists one pid for each pid namespace that a process is in. Anybody may have any name, and a command
+ * line that can never be read. What Incus's daemon leaves behind for each container keeps its
  * name when it is gone: LXC's monitor, and its own `incusd fork…`.
  */
 export const runs = (program: string): boolean =>
@@ -70,9 +71,11 @@ export const runs = (program: string): boolean =>
     (pid) =>
       /^\d+$/.test(pid) &&
       readOptional(`/proc/${pid}/comm`)?.trim() === program.slice(0, 15) &&
-      /^NSpid:\s*\d+$/m.test(readOptional(`/proc/${pid}/status`) ?? '') &&
+      isRootsOutside(readOptional(`/proc/${pid}/status`) ?? '') &&
       !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(readOptional(`/proc/${pid}/cmdline`) ?? ''),
   );
+
+const isRootsOutside = (status: string): boolean => /^Uid:\s*0\s/m.test(status) && /^NSpid:\s*\d+$/m.test(status);
 
 /**
  * Whether the engine is done with a container's init: it has a root of its own, and runs another program than the
@@ -100,11 +103,4 @@ export const sharesNetwork = (pid: number): boolean =>
 export const sharesCgroups = (pid: number): boolean =>
   identity(`/proc/${pid}/ns/cgroup`) === identity('/proc/self/ns/cgroup');
 
-function identity(path: string): string | undefined {
-  try {
-    const { dev, ino } = statSync(path);
-    return `${dev}:${ino}`;
-  } catch {
-    return undefined;
-  }
-}
+const identity = (path: string): string | undefined => lookAt(path)?.identity;

@@ -85,3 +85,12 @@ export function cgroupsBelow(top: string, bottom: string): string[] {
   for (let at = bottom; at.startsWith(`${top}/`); at = dirname(at)) below.unshift(at);
   return below;
 }
+
+/**
+ * Whose the processes in a cgroup are: a container's, a service's or a user's. Groups this high in the hierarchy are root's
+ * to make; who is in one makes more below it, and gets nothing by that.
+ */
+export function ownerOf(cgroup: string): string {
+  const [top = '', below = ''] = cgroup.slice(cgroupRoot().length + 1).split('/');
+  return top.endsWith('.slice') ? `${top}/${below}` : top;
+}

@@ -122,13 +122,13 @@ export function mkdirInRoot(root: number, path: string, mode: number, owner: Own
   });
 }
 
-/** Runs without the umask; by system call, because Node refuses `process.umask` to threads. */
+/** Runs without the umask. */
 function unmasked(make: () => void): void {
-  const mask = syscall('umask', 'none', 0);
+  const mask = process.umask(0);
   try {
     make();
   } finally {
-    syscall('umask', 'the former one', mask);
+    process.umask(mask);
   }
 }
 

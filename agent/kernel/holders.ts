@@ -2,10 +2,10 @@
 
 import { type Dir, opendirSync, readdirSync, readlinkSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { cgroupOf, cgroupRoot } from './cgroup.js';
+import { cgroupOf, ownerOf } from './cgroup.js';
 import { syscall } from './libc.js';
-import { rdevOf } from './pidfd.js';
 import { readOptional } from './read.js';
+import { rdevOf } from './statx.js';
 
 /** A descriptor of a device that some process has open. */
 export interface Holder {
@@ -119,15 +119,6 @@ function* processes(): Iterable<{ pid: number; cgroup: string }> {
     const pid = Number(name);
     if (Number.isInteger(pid) && pid !== process.pid) yield { pid, cgroup: cgroupOf(pid) ?? '' };
   }
-}
-
-/**
- * Whose a process is: a container's, a service's or a user's. Groups this high in the hierarchy are root's to make; who is in
- * one makes more below it, and gets nothing by that.
- */
-function ownerOf(cgroup: string): string {
-  const [top = '', below = ''] = cgroup.slice(cgroupRoot().length + 1).split('/');
-  return top.endsWith('.slice') ? `${top}/${below}` : top;
 }
 
 /** Every table of descriptors of a process: its own, and one for each thread that left it; the others share the first. */

@@ -39,7 +39,6 @@ const numbers = {
   fchdir: [81, 50],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
-  umask: [95, 166],
 } as const;
 
 export type Syscall = keyof typeof numbers;

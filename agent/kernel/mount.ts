@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { syscall } from './libc.js';
+import { readUpTo } from './read.js';
 
 const flag = { nosuid: 0x2, noexec: 0x8, private: 1 << 18 }; // mount(2)
 const attribute = { readOnly: 0x1n, nosuid: 0x2n, noexec: 0x8n }; // mount_setattr(2)
@@ -19,14 +19,12 @@ export interface MountPoint {
   readonly readOnly: boolean;
 }
 
-/** Mounts of a process, in mount order; none when it is gone. */
+/** So many bytes of it are read: a namespace may have 100,000 mounts (/proc/sys/fs/mount-max). */
+const longestList = 32 * 1024 * 1024;
+
+/** Mounts of a process, in mount order; none when it is gone. Throws when there are more than anybody needs. */
 export function mountPoints(pid: number | 'self'): MountPoint[] {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/mountinfo`, 'utf8');
-  } catch {
-    return [];
-  }
+  const text = readUpTo(`/proc/${pid}/mountinfo`, longestList) ?? '';
   return text.split('\n').flatMap((line) => {
     const [, , device, root, target, options] = line.split(' ');
     if (device === undefined || root === undefined || target === undefined || options === undefined) return [];

@@ -1,8 +1,9 @@
-import { closeSync, constants } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { isSysError, SysError } from './errors.js';
 import { syscall } from './libc.js';
+import { rdevOf } from './statx.js';
 
 /** A descriptor of a process, or of a single thread (PIDFD_THREAD, 6.9 and newer; pidfd_open(2)). */
 export function pidfdOpen(pid: number): number {
@@ -27,22 +28,6 @@ export function revokeFile(fd: number, by: keyof typeof revocations): void {
   } catch (error) {
     if (!isSysError(error, 'ENODEV')) throw error;
   }
-}
-
-/**
- * Which device a descriptor is of. Never by plain stat: a file of a FUSE mount would be asked of its server, which may
- * be frozen with the container that we look into, and we would wait for it for ever (AT_STATX_DONT_SYNC, statx(2)).
- */
-export function rdevOf(pid: number, fd: number): string {
-  const found = Buffer.alloc(256);
-  const path = `/proc/${pid}/fd/${fd}`;
-  try {
-    syscall('statx', path, -100, path, 0x4000 /* AT_STATX_DONT_SYNC */, 0, found);
-  } catch {
-    return '';
-  }
-  const isCharacterDevice = (found.readUInt16LE(28) & constants.S_IFMT) === constants.S_IFCHR;
-  return isCharacterDevice ? numberText({ major: found.readUInt32LE(128), minor: found.readUInt32LE(132) }) : '';
 }
 
 /**

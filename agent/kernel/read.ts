@@ -1,4 +1,13 @@
-import { opendirSync, readdirSync, readFileSync, readlinkSync, realpathSync } from 'node:fs';
+import {
+  closeSync,
+  opendirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+} from 'node:fs';
 import { basename } from 'node:path';
 
 /** Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile. */
@@ -7,6 +16,33 @@ export function readOptional(path: string): string | undefined {
     return readFileSync(path, 'utf8');
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * As `readOptional`, of a file that somebody else can make long. Throws when it has more than `most` bytes; a file of procfs
+ * does not tell beforehand.
+ */
+export function readUpTo(path: string, most: number): string | undefined {
+  let fd: number;
+  try {
+    fd = openSync(path, 'r');
+  } catch {
+    return undefined;
+  }
+  try {
+    const parts: Buffer[] = [];
+    let length = 0;
+    for (;;) {
+      const part = Buffer.allocUnsafe(64 * 1024);
+      const read = readSync(fd, part);
+      if (read === 0) return Buffer.concat(parts).toString();
+      length += read;
+      if (length > most) throw new Error(`${path} is longer than ${most} bytes`);
+      parts.push(part.subarray(0, read));
+    }
+  } finally {
+    closeSync(fd);
   }
 }
 

@@ -76,9 +76,10 @@ export class Attachment {
     if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now.pid);
     if (now.state === 'setup' || this.grafted) return;
     this.udev = await this.findUdev(now, grafts);
-    const missing = missingGrafts(now.pid, this.seatPath, this.udev === 'ours' ? grafts : grafts.filter(isDevices));
+    const wanted = this.udev === 'ours' ? grafts : grafts.filter(isDevices);
+    const missing = await missingGrafts(this.deps.namespaces, now.pid, this.seatPath, wanted);
     if (missing.length > 0) await this.repair(now, missing);
-    this.shown.look();
+    await this.shown.look();
     if (sharesNetwork(now.pid)) {
       this.mute =
         "shares the host's network namespace, where an announcement would reach the host: give it a network of its own";
@@ -122,7 +123,7 @@ export class Attachment {
   private async findUdev(now: Container, grafts: readonly Graft[]): Promise<UdevWay> {
     const { namespaces, log } = this.deps;
     const ours = grafts.filter((graft) => !isDevices(graft));
-    const grafted = missingGrafts(now.pid, this.seatPath, ours).length < ours.length;
+    const grafted = (await missingGrafts(namespaces, now.pid, this.seatPath, ours)).length < ours.length;
     if (this.udev === 'own' || runsUdevd(now)) {
       if (grafted) await namespaces.unmount(now.pid, [`/${udevTarget}`]);
       if (this.udev !== 'own') log.info({ seat: this.seat, container: now.name }, 'runs a udevd of its own');

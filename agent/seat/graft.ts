@@ -12,9 +12,14 @@ export interface GraftReport {
 }
 
 /** Which grafts are missing in a container: not mounted from this seat's tmpfs on top of their target. */
-export function missingGrafts(pid: number, seatPath: string, grafts: readonly Graft[]): Graft[] {
+export async function missingGrafts(
+  namespaces: Pick<Namespaces, 'mounts'>,
+  pid: number,
+  seatPath: string,
+  grafts: readonly Graft[],
+): Promise<Graft[]> {
   const ours = mountPoints('self').find((mount) => mount.target === seatPath)?.device;
-  const theirs = mountPoints(pid);
+  const theirs = await namespaces.mounts(pid, { targets: grafts.map(({ target }) => `/${target}`) });
   return grafts.filter((graft) => {
     // The last mount on a target is the one on top (proc_pid_mountinfo(5) lists in mount order).
     const top = theirs.filter((mount) => mount.target === `/${graft.target}`).at(-1);
@@ -23,9 +28,14 @@ export function missingGrafts(pid: number, seatPath: string, grafts: readonly Gr
 }
 
 /** Where any of these seat directories is on top in a container: its grafts, whoever made them. The last one first. */
-export function graftsIn(pid: number, seatPaths: readonly string[]): string[] {
+export async function graftsIn(
+  namespaces: Pick<Namespaces, 'mounts'>,
+  pid: number,
+  seatPaths: readonly string[],
+): Promise<string[]> {
   const devices = mountPoints('self').flatMap(({ target, device }) => (seatPaths.includes(target) ? [device] : []));
-  return mountPoints(pid)
+  const theirs = await namespaces.mounts(pid, { devices });
+  return theirs
     .filter(({ device, target }) => devices.includes(device) && !seatPaths.includes(target))
     .map(({ target }) => target)
     .reverse();

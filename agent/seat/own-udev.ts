@@ -2,7 +2,6 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
 import { pidsBelow } from '../engines/process.js';
-import { mountPoints } from '../kernel/mount.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
 
@@ -35,12 +34,10 @@ const mask = 'etc/systemd/system/systemd-udevd.service';
  * can be written to (systemd-udevd.service, ConditionPathIsReadWrite=), and unless it is masked.
  */
 export async function willRunUdevd(
-  namespaces: Pick<Namespaces, 'find'>,
+  namespaces: Pick<Namespaces, 'find' | 'mounts'>,
   { pid }: Pick<Container, 'pid'>,
 ): Promise<boolean> {
-  const sys = mountPoints(pid)
-    .filter(({ target }) => target === '/sys')
-    .at(-1);
+  const sys = (await namespaces.mounts(pid, { targets: ['/sys'] })).at(-1);
   if (sys === undefined || sys.readOnly || !managers.test(basename(linkOf(`/proc/${pid}/exe`)))) return false;
   const [masked, ...found] = await namespaces.find(pid, [mask, ...programs]);
   return masked !== 'masked' && found.includes('there');

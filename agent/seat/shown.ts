@@ -11,7 +11,7 @@ export class ShownNodes {
 
   constructor(
     private readonly container: Pick<Container, 'pid' | 'uid' | 'gid'>,
-    private readonly namespaces: Pick<Namespaces, 'bindNode' | 'unbindNode'>,
+    private readonly namespaces: Pick<Namespaces, 'bindNode' | 'unbindNode' | 'mounts'>,
     private readonly seatPath: string,
   ) {}
 
@@ -21,10 +21,11 @@ export class ShownNodes {
   }
 
   /** Looks which are there: on top of their place in `/dev`, and the very node that the seat has under that name. */
-  look(): void {
+  async look(): Promise<void> {
     const ours = mountPoints('self').find((mount) => mount.target === this.seatPath)?.device;
+    const mounts = await this.namespaces.mounts(this.container.pid, { devices: ours === undefined ? [] : [ours] });
     // Later lines are mounted over earlier ones.
-    const top = new Map(mountPoints(this.container.pid).map((mount) => [mount.target, mount]));
+    const top = new Map(mounts.map((mount) => [mount.target, mount]));
     this.names = new Set(
       [...top.values()].flatMap(({ device, root, target }) => {
         const name = /^\/dev\/(hidraw\d+)$/.exec(target)?.[1];

@@ -269,7 +269,7 @@ export class SeatWorker {
     const attachment = this.attach(former);
     if (attachment.announcer === undefined) {
       const all = graftsOf(nodeClasses);
-      const missing = missingGrafts(former.pid, directory.path, all);
+      const missing = await missingGrafts(namespaces, former.pid, directory.path, all).catch(() => all);
       const there = all.filter((graft) => !missing.includes(graft));
       await attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
@@ -280,14 +280,18 @@ export class SeatWorker {
     }
     if (journal.entries.size > 0) return false;
     const facts = { seat: this.seat, container: former.name };
-    const grafts = (): string[] => graftsIn(former.pid, [directory.path]);
-    await namespaces.unmount(former.pid, grafts()).catch((error: unknown) => {
-      log.warn({ ...facts, err: error }, 'its grafts could not be unmounted');
-    });
+    const grafts = (): Promise<string[]> => graftsIn(namespaces, former.pid, [directory.path]);
+    const isEmptied = await grafts()
+      .then((targets) => namespaces.unmount(former.pid, targets))
+      .then(async () => (await grafts()).length === 0)
+      .catch((error: unknown) => {
+        log.warn({ ...facts, err: error }, 'its grafts could not be unmounted');
+        return false;
+      });
     log.info(facts, 'container is no longer the seat’s');
     tell({ kind: 'container', ...facts, state: 'went' });
     // One that has kept a way to see what the seat gets from now on stays guarded.
-    this.detach({ emptied: grafts().length === 0 });
+    this.detach({ emptied: isEmptied });
     this.hold.left = true;
     return true;
   }

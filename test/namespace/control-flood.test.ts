@@ -53,7 +53,13 @@ test.before(async () => {
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
   house.adopt(loaded.policy);
   const rooms = {
-    ...{ house, table, engines: new Engines(cgroupRoot()), counts: new Counts(), keeper: { errors: [] } },
+    ...{
+      house,
+      table,
+      engines: new Engines(cgroupRoot(), { commandLine: async () => undefined }),
+      counts: new Counts(),
+      keeper: { errors: [] },
+    },
     ...{ book: { loans: [] }, consoles: { leaks: () => [] }, udev: { stats: {} }, lender: {}, trail: {} },
   };
   const answer = answerer(rooms as unknown as Rooms);

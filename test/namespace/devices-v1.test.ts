@@ -160,7 +160,7 @@ test('a container that is gone leaves no rule in a group that stays', async () =
 
 test('a container that has a group in v1 alone is known, and what to do about it is said', async () => {
   const ref = { engine: 'lxc', name: name.replace('lxc.payload.', '') } as const;
-  const engines = new Engines(cgroupRoot());
+  const engines = new Engines(cgroupRoot(), { commandLine: async () => undefined });
   engines.list();
   assert.match(engines.absence(ref), /not installed|is running/);
   const stray = await startIn(group);

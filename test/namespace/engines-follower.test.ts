@@ -26,7 +26,7 @@ const dialect: Dialect = {
   identify: () => ({ name: answer(), user: undefined }),
   streams: () => [{ place: 'here', words }],
 };
-const follower = new Follower(root, dialect);
+const follower = new Follower(root, dialect, { commandLine: async () => undefined });
 let heard = 0;
 follower.changes.subscribe(() => {
   heard += 1;

@@ -25,6 +25,8 @@ const root = join(cgroupRoot(), `hotseat-identity-${process.pid}`);
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-identity-'));
 const groups: string[] = [];
 const children: ChildProcess[] = [];
+/** Root's are read without asking. */
+const commandLine = async () => undefined;
 let map: DeviceMap;
 
 /** Makes a group and those above it, all of this user. */
@@ -115,7 +117,7 @@ async function run(
 }
 
 const listed = (cgroup: string, dialect = lxc): Container[] => {
-  const follower = new Follower(root, dialect);
+  const follower = new Follower(root, dialect, { commandLine });
   try {
     return follower.list().filter((container) => container.cgroup === cgroup);
   } finally {
@@ -238,7 +240,7 @@ test('an agent that starts when the engine’s monitor has died knows the contai
   const { child } = await run(cgroup, { title: '[lxc monitor] /var/lib/incus/containers inc' });
   const record = () => new RecordFile(join(scratch, 'containers.json'), isOnRecord);
   const seen = (...attended: ContainerRef[]): string[] => {
-    const engines = new Engines(root, undefined, record());
+    const engines = new Engines(root, { commandLine, record: record() });
     try {
       if (attended.length > 0) engines.attend(attended);
       return engines.list().flatMap((one) => (one.cgroup === cgroup ? [`${one.engine} ${one.name}`] : []));

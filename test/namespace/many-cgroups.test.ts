@@ -39,7 +39,7 @@ function watches(): number {
 
 function look(users: readonly (string | undefined)[]): { ms: number; watches: number; problem: string | undefined } {
   const before = watches();
-  const follower = new Follower(root, lxc);
+  const follower = new Follower(root, lxc, { commandLine: async () => undefined });
   follower.lookFor(new Set(users));
   const began = performance.now();
   follower.list();

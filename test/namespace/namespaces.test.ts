@@ -1,19 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import {
-  closeSync,
-  mkdirSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SysError } from '../../agent/kernel/errors.js';
-import { syscall } from '../../agent/kernel/libc.js';
 import { mountPoints, mountTmpfs } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { injectUevent, sendUevent } from '../../agent/kernel/netlink.js';
@@ -122,7 +112,7 @@ test('a graft appears in the container’s mount namespace alone, read-only, on 
   const grafts = [{ source: 'dev/input', target }];
   const [report] = await graft(namespaces, { pid, uid: shifted, gid: shifted }, seat, grafts);
   assert.equal(report, { target: `/${target}`, covers: [] });
-  assert.equal(missingGrafts(pid, seat, grafts), []);
+  assert.equal(await missingGrafts(namespaces, pid, seat, grafts), []);
   assert.is(statSync(join(scratch, 'home/made')).uid, shifted);
   assert.not.ok(
     mountPoints('self').some((mount) => mount.target === `/${target}`),
@@ -162,32 +152,6 @@ test('what the kernel is asked to say is said in the container’s network names
   );
   injectUevent(socket, encodeKernel('remove', { ...properties, NAME: 'x'.repeat(1000), UNIQ: 'y'.repeat(1000) }), from);
   closeSync(socket);
-});
-
-test('a file system that a container serves itself, and that does not answer, holds nobody else', async () => {
-  const pid = await container(false);
-  const hung = join(scratch, 'hung');
-  mkdirSync(hung);
-  // A FUSE server that never reads a request: what looks below waits for ever (fuse(4)).
-  const server = openSync('/dev/fuse', 'r+');
-  syscall('mount', hung, 'hung', hung, 'fuse', 0, `fd=${server},rootmode=40000,user_id=0,group_id=0`);
-  const inside = await container(false);
-  try {
-    const message = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
-    const path = join(hung, 'etc/group').slice(1);
-    const held = message(namespaces.readFile(inside, path, 100));
-    assert.match(await held, /took over \d+ ms/);
-    assert.is(
-      await namespaces.readFile(pid, join(scratch, 'group').slice(1), 100),
-      'audio:x:29:\n',
-      'another one is served',
-    );
-    const began = Date.now();
-    assert.match(await message(namespaces.readFile(inside, path, 100)), /does not answer/);
-    assert.ok(Date.now() - began < 1000, 'nobody waits for it twice');
-  } finally {
-    closeSync(server);
-  }
 });
 
 test.run();

@@ -85,7 +85,7 @@ for (const mapped of [false, true]) {
     const made = await container(mapped);
     const shown = new ShownNodes(made, namespaces, seat);
     assert.is(shown.now, undefined);
-    shown.look();
+    await shown.look();
     const { placeholder, covers } = await shown.show(node, tree(), undefined);
     assert.is(covers, undefined);
     assert.equal([...(shown.now ?? [])], ['hidraw0']);
@@ -99,7 +99,7 @@ for (const mapped of [false, true]) {
       'the host does not see it',
     );
     const later = new ShownNodes(made, namespaces, seat);
-    later.look();
+    await later.look();
     assert.equal([...(later.now ?? [])], ['hidraw0'], 'another agent finds it');
     await later.hide('hidraw0', placeholder);
     assert.is(mountsAt(made.pid), 0);
@@ -110,12 +110,12 @@ for (const mapped of [false, true]) {
 test('the file that is made belongs to the container’s root, and nobody can read it', async () => {
   const made = await container(true);
   const shown = new ShownNodes(made, namespaces, seat);
-  shown.look();
+  await shown.look();
   const { placeholder } = await shown.show(node, tree(), undefined);
   inside(made.pid, true, 'umount /dev/hidraw0');
   const { uid, gid, mode, size, ino } = statSync(below(made.pid));
   assert.equal([uid, gid, mode & 0o7777, size, String(ino)], [shifted, shifted, 0, 0, placeholder?.inode]);
-  shown.look();
+  await shown.look();
   assert.equal([...(shown.now ?? [])], [], 'that it is gone is seen');
   const again = await shown.show(node, tree(), placeholder);
   assert.equal(again.placeholder, placeholder, 'the file of the first time is still ours');
@@ -124,10 +124,10 @@ test('the file that is made belongs to the container’s root, and nobody can re
 test('a node that was made anew takes the place of the one before it', async () => {
   const made = await container(false);
   const shown = new ShownNodes(made, namespaces, seat);
-  shown.look();
+  await shown.look();
   const { placeholder } = await shown.show(node, tree(), undefined);
   make();
-  shown.look();
+  await shown.look();
   assert.equal([...(shown.now ?? [])], [], 'what is shown is no longer the node');
   assert.equal((await shown.show(node, tree(), placeholder)).placeholder, placeholder);
   assert.is(mountsAt(made.pid), 1);
@@ -137,7 +137,7 @@ test('a node that was made anew takes the place of the one before it', async () 
 test('what is not ours is not removed: another file, one that was written to, a mount of the container’s', async () => {
   const made = await container(false);
   const shown = new ShownNodes(made, namespaces, seat);
-  shown.look();
+  await shown.look();
   const { placeholder } = await shown.show(node, tree(), undefined);
   inside(made.pid, false, 'umount /dev/hidraw0; echo mine > /dev/hidraw0');
   await shown.hide('hidraw0', placeholder);
@@ -153,7 +153,7 @@ test('what is not ours is not removed: another file, one that was written to, a 
 test('what stands there already is said, and comes to light again', async () => {
   const made = await container(false);
   const shown = new ShownNodes(made, namespaces, seat);
-  shown.look();
+  await shown.look();
   inside(made.pid, false, 'mknod /dev/hidraw0 c 1 5');
   const { placeholder, covers } = await shown.show(node, tree(), undefined);
   assert.is(covers, 'a device node');
@@ -166,7 +166,7 @@ test('what stands there already is said, and comes to light again', async () => 
 test('no link of the container’s is followed, and no directory is covered', async () => {
   const made = await container(false);
   const shown = new ShownNodes(made, namespaces, seat);
-  shown.look();
+  await shown.look();
   inside(made.pid, false, 'touch /dev/victim; ln -s victim /dev/hidraw0');
   assert.match(await failure(shown.show(node, tree(), undefined)), /neither a node nor a file/);
   inside(made.pid, false, 'rm /dev/hidraw0; mkdir /dev/hidraw0');

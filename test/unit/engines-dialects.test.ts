@@ -41,7 +41,7 @@ test('a container below a user session belongs to that user, whatever its name; 
 
 test('an escaped unit name gives back the name of the machine', () => {
   const cgroup = '/sys/fs/cgroup/machine.slice/machine-my\\x2dseat.scope';
-  assert.equal(dialects.nspawn.identify({ init: 1, cgroup }), { name: 'my-seat', user: undefined });
+  assert.equal(dialects.nspawn.identify({ cgroup, title: [] }), { name: 'my-seat', user: undefined });
 });
 
 test.run();

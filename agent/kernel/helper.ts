@@ -1,5 +1,6 @@
+// The helper process: looks at what is others', and acts in their namespaces. See helpers.ts.
+
 import { closeSync, constants, openSync } from 'node:fs';
-import { parentPort } from 'node:worker_threads';
 import type { Placeholder } from '../core/step.js';
 import { SysError } from './errors.js';
 import {
@@ -14,11 +15,13 @@ import {
   readInRoot,
 } from './fs.js';
 import { syscall } from './libc.js';
-import { moveMount, unmount } from './mount.js';
+import { type MountPoint, mountPoints, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
+import { pidfdGetfd, pidfdOpen } from './pidfd.js';
+import { readUpTo } from './read.js';
 
-/** What the main thread may ask of this one. `pid`: whose namespaces. */
-export type NamespaceRequest = { readonly id: number } & (
+/** What the agent may ask. `pid`: whose namespaces. Descriptors are the agent's own. */
+export type Request =
   | {
       readonly do: 'graft';
       readonly pid: number;
@@ -50,10 +53,17 @@ export type NamespaceRequest = { readonly id: number } & (
   | { readonly do: 'find'; readonly pid: number; readonly paths: readonly string[] }
   | { readonly do: 'read-file'; readonly pid: number; readonly path: string; readonly limit: number }
   | { readonly do: 'list-directory'; readonly pid: number; readonly path: string; readonly limit: number }
-);
+  /** Mounts at these paths, and wherever one of these file systems is mounted. */
+  | {
+      readonly do: 'mounts';
+      readonly pid: number;
+      readonly targets: readonly string[];
+      readonly devices: readonly string[];
+    }
+  | { readonly do: 'command-line'; readonly pid: number };
 
 /** What each of them answers with. */
-export interface NamespaceResults {
+export interface Results {
   /** For every mount the names that it covers now. */
   readonly graft: string[][];
   readonly 'bind-node': NodeBind;
@@ -63,49 +73,59 @@ export interface NamespaceResults {
   readonly find: Found[];
   readonly 'read-file': string | undefined;
   readonly 'list-directory': string[] | undefined;
+  readonly mounts: MountPoint[];
+  readonly 'command-line': string | undefined;
 }
 
-/** A result, or an error in the parts that survive the way between threads. */
-export type NamespaceAnswer = { readonly id: number } & (
-  | { readonly result: NamespaceResults[keyof NamespaceResults] }
-  | { readonly error: string; readonly system?: { syscall: string; errno: number; what: string } }
-);
+/** A result, or an error in the parts that survive the way between processes. */
+export type Answer =
+  | { readonly result: Results[keyof Results] }
+  | { readonly error: string; readonly system?: { syscall: string; errno: number; what: string } };
 
 const flags = { fs: 0x200, mount: 0x20000, network: 0x40000000 }; // CLONE_FS, CLONE_NEWNS, CLONE_NEWNET
-const port = parentPort;
-if (port === null) throw new Error('namespace-worker runs as a worker thread only');
+/** Longest command line that is read, bytes: a monitor's is some hundred. */
+const longestCommandLine = 64 * 1024;
+/** So many mounts are told of: there are a few at a seat's places, unless somebody inside makes more. */
+const mostMounts = 1000;
 
 // setns(2) into a mount namespace is refused while threads share file-system state (man 2 setns, EINVAL).
 syscall('unshare', 'file-system state of this thread', flags.fs);
 const own = { mount: open('/proc/thread-self/ns/mnt'), network: open('/proc/thread-self/ns/net') };
 
-port.postMessage('ready');
-port.on('message', (request: NamespaceRequest) => {
-  port.postMessage(answer(request));
-});
+/** What was opened for the agent, which has it by now when it asks the next thing. */
+let lent: number | undefined;
 
-/** A thread that cannot come home must do nothing more: that one error is thrown, and ends it. */
+process.on('message', (request: Request | 'taken') => {
+  if (lent !== undefined) closeSync(lent);
+  lent = undefined;
+  if (request !== 'taken') process.send?.(answer(request));
+});
+process.on('disconnect', () => process.exit());
+process.send?.('ready');
+
+/** A helper that cannot come home must do nothing more: that one error is thrown, and ends it. */
 class Stranded extends Error {}
 
-function answer(request: NamespaceRequest): NamespaceAnswer {
-  const { id } = request;
+function answer(request: Request): Answer {
   try {
-    return { id, result: perform(request) };
+    return { result: perform(request) };
   } catch (error) {
     if (error instanceof Stranded) throw error;
-    if (!(error instanceof SysError)) return { id, error: (error as Error).message };
+    if (!(error instanceof SysError)) return { error: (error as Error).message };
     const { message, syscall: name, errno, what } = error;
-    return { id, error: message, system: { syscall: name, errno, what } };
+    return { error: message, system: { syscall: name, errno, what } };
   }
 }
 
-function perform(request: NamespaceRequest): NamespaceResults[keyof NamespaceResults] {
+function perform(request: Request): Results[keyof Results] {
   switch (request.do) {
     case 'graft':
       return graft(request);
     case 'bind-node': {
       const { pid, tree, name, owner, former } = request;
-      return inRoot(pid, (root) => bindNode(root, { directory: 'dev', name }, tree, owner, former, inside(pid)));
+      return withAgents([tree], ([copy = -1]) =>
+        inRoot(pid, (root) => bindNode(root, { directory: 'dev', name }, copy, owner, former, inside(pid))),
+      );
     }
     case 'unbind-node': {
       const { pid, name, device, placeholder } = request;
@@ -124,32 +144,63 @@ function perform(request: NamespaceRequest): NamespaceResults[keyof NamespaceRes
       });
       return undefined;
     case 'uevent-socket':
-      return within(`/proc/${request.pid}/ns/net`, flags.network, own.network, () =>
+      lent = within(`/proc/${request.pid}/ns/net`, flags.network, own.network, () =>
         // AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT (netlink(7))
         syscall('socket', 'netlink', 16, 3 | 0o2000000, 15),
       );
+      return lent;
+    case 'mounts':
+      return mounts(request);
+    case 'command-line':
+      return readUpTo(`/proc/${request.pid}/cmdline`, longestCommandLine);
+  }
+}
+
+function mounts({ pid, targets, devices }: Extract<Request, { do: 'mounts' }>): MountPoint[] {
+  const all = mountPoints(pid);
+  const places = new Set([
+    ...targets,
+    ...all.flatMap(({ device, target }) => (devices.includes(device) ? [target] : [])),
+  ]);
+  const found = all.filter(({ target }) => places.has(target));
+  if (found.length > mostMounts) throw new Error(`process ${pid} has over ${mostMounts} mounts at its seat's places`);
+  return found;
+}
+
+/** Runs something with copies of descriptors of the agent. */
+function withAgents<T>(fds: readonly number[], action: (copies: readonly number[]) => T): T {
+  const agent = pidfdOpen(process.ppid);
+  const copies: number[] = [];
+  try {
+    for (const fd of fds) copies.push(pidfdGetfd(agent, fd));
+    return action(copies);
+  } finally {
+    for (const fd of [agent, ...copies]) closeSync(fd);
   }
 }
 
 /** Finds or makes the targets from outside, following no link of the container's, and attaches the trees inside. */
-function graft({ pid, owner, mounts }: Extract<NamespaceRequest, { do: 'graft' }>): string[][] {
-  return inRoot(pid, (root) => {
-    const targets: number[] = [];
-    try {
-      const covers = mounts.map(({ target }) => {
-        mkdirInRoot(root, target, 0o755, owner);
-        const directory = openInRoot(root, target);
-        targets.push(directory);
-        return listDirectory(directory);
-      });
-      inside(pid)(() => {
-        for (const [index, { tree }] of mounts.entries()) moveMount(tree, targets[index] ?? -1);
-      });
-      return covers;
-    } finally {
-      for (const fd of targets) closeSync(fd);
-    }
-  });
+function graft({ pid, owner, mounts }: Extract<Request, { do: 'graft' }>): string[][] {
+  const trees = mounts.map(({ tree }) => tree);
+  return withAgents(trees, (copies) =>
+    inRoot(pid, (root) => {
+      const targets: number[] = [];
+      try {
+        const covers = mounts.map(({ target }) => {
+          mkdirInRoot(root, target, 0o755, owner);
+          const directory = openInRoot(root, target);
+          targets.push(directory);
+          return listDirectory(directory);
+        });
+        inside(pid)(() => {
+          for (const [index, tree] of copies.entries()) moveMount(tree, targets[index] ?? -1);
+        });
+        return covers;
+      } finally {
+        for (const fd of targets) closeSync(fd);
+      }
+    }),
+  );
 }
 
 function inRoot<T>(pid: number, action: (root: number) => T): T {

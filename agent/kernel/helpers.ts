@@ -1,0 +1,227 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cgroupOf, cgroupRoot, ownerOf } from './cgroup.js';
+import { SysError } from './errors.js';
+import type { Answer, Request, Results } from './helper.js';
+
+/** Longest that a helper may take to load what it needs, ms; on an emulated or busy machine that is many seconds. */
+const startLimit = 90_000;
+/** Who has waited this long for a helper gets another one, ms. */
+const patience = 500;
+/** A second helper that nobody needed for so long is ended, ms. */
+const idleLimit = 10_000;
+/** How many helpers there may be that were killed and do not die: of one owner; and how many in all, whatever they do. */
+const most = { hangingOfOne: 2, ofAll: 8 };
+/** Whoever is not killed within this time waits for somebody, ms. */
+const dying = 1000;
+
+/**
+ * Processes that look at what is others', and act in their namespaces; each does one thing at a time. A file system that
+ * somebody serves himself (FUSE) can hold whoever looks at it, for ever and against SIGKILL. A thread that is held is lost
+ * and keeps its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does
+ * not die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more.
+ */
+export class Helpers {
+  /** All that have not ended, whatever they do. */
+  private readonly living = new Set<ChildProcess>();
+  private readonly starting = new Set<ChildProcess>();
+  private readonly idle: ChildProcess[] = [];
+  /** Those that were killed, and whose processes they looked at. */
+  private readonly hanging = new Map<ChildProcess, string>();
+  /** Called when a helper has become idle, or has ended. */
+  private readonly waiting = new Set<() => void>();
+  /** The last thing that was asked about each owner's processes. */
+  private readonly turns = new Map<string, Promise<unknown>>();
+  /** Counts how often all was ended: what was asked before that is refused. */
+  private era = 0;
+
+  /** `limit`: longest that an answer may take, ms. It is a few system calls, unless somebody's file system holds them. */
+  constructor(private readonly limit = 10_000) {}
+
+  /** Starts a helper before it is needed: loading it is the slow part. */
+  async start(): Promise<void> {
+    this.release(await this.helper(this.era));
+  }
+
+  /**
+   * Has a helper answer. What is asked about processes of one owner (`ownerOf`) is done one after the other; what is asked
+   * about others does not wait for it. `take` is handed the answer and the helper's pid before that does anything else.
+   */
+  async ask<R extends Request, T = Results[R['do']]>(
+    request: R,
+    take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
+  ): Promise<T> {
+    const owner = ownerOf(cgroupOf(request.pid) ?? '');
+    const { era } = this;
+    const before = this.turns.get(owner) ?? Promise.resolve();
+    const turn = before.catch(() => undefined).then(() => this.perform(owner, era, request, take));
+    this.turns.set(owner, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.turns.get(owner) === turn) this.turns.delete(owner);
+    }
+  }
+
+  /** Ends all helpers; what is still asked of them is refused. Who asks later gets another. */
+  close(): void {
+    this.era += 1;
+    for (const child of this.living) child.kill('SIGKILL');
+  }
+
+  private async perform<R extends Request, T>(
+    owner: string,
+    era: number,
+    request: R,
+    take: (result: Results[R['do']], helper: number) => T,
+  ): Promise<T> {
+    const held = [...this.hanging.values()].filter((other) => other === owner).length;
+    if (held >= most.hangingOfOne) {
+      throw new Error(`a file system of process ${request.pid} does not answer, and holds ${held} helpers by now`);
+    }
+    const helper = await this.helper(era);
+    const result = (await this.answer(helper, owner, request)) as Results[R['do']];
+    try {
+      return take(result, helper.pid ?? 0);
+    } finally {
+      helper.send('taken', () => undefined);
+      this.release(helper);
+    }
+  }
+
+  /** One that has nothing to do; another one when all others have been busy for too long. */
+  private async helper(era: number): Promise<ChildProcess> {
+    const began = performance.now();
+    for (;;) {
+      if (era !== this.era) throw new Error('the helpers were closed');
+      const idle = this.idle.pop();
+      if (idle !== undefined) return idle;
+      const waited = performance.now() - began;
+      const atWork = this.living.size - this.hanging.size;
+      if (atWork === 0 || (waited > patience && this.starting.size === 0 && this.living.size < most.ofAll)) {
+        if (this.living.size >= most.ofAll)
+          throw new Error(`${this.living.size} helpers hang, and there may be no more`);
+        return this.spawn();
+      }
+      await this.freed(waited > patience ? this.limit : patience - waited + 1);
+    }
+  }
+
+  /** Settles when a helper has become idle or has ended, or after some ms. */
+  private freed(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const over = (): void => {
+        clearTimeout(timer);
+        this.waiting.delete(over);
+        resolve();
+      };
+      const timer = setTimeout(over, ms);
+      this.waiting.add(over);
+    });
+  }
+
+  private wake(): void {
+    for (const over of [...this.waiting]) over();
+  }
+
+  private release(helper: ChildProcess): void {
+    if (!this.living.has(helper) || this.hanging.has(helper)) return;
+    this.idle.push(helper);
+    this.wake();
+    if (this.idle.length > 1) setTimeout(() => this.endSpare(), idleLimit).unref();
+  }
+
+  private endSpare(): void {
+    for (const child of this.idle.splice(1)) child.kill('SIGKILL');
+  }
+
+  private async answer(helper: ChildProcess, owner: string, request: Request): Promise<unknown> {
+    const kind = request.do;
+    const heard = this.hear<Answer>(helper, this.limit, () => {
+      this.abandon(helper, owner);
+      return `${kind} of process ${request.pid} took over ${this.limit} ms`;
+    });
+    helper.send(request, () => undefined); // one that has ended is heard of by its end
+    const answer = await heard;
+    if ('result' in answer) return answer.result;
+    this.release(helper);
+    throw errorOf(answer);
+  }
+
+  /** The next thing that a helper says. `late`: says why it is not waited for any longer. */
+  private hear<T>(helper: ChildProcess, ms: number, late: () => string): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const over = (): void => {
+        clearTimeout(timer);
+        helper.off('message', said);
+        helper.off('exit', ended);
+      };
+      const said = (message: unknown): void => {
+        over();
+        resolve(message as T);
+      };
+      const ended = (): void => {
+        over();
+        reject(new Error('the helper ended'));
+      };
+      const timer = setTimeout(() => {
+        over();
+        reject(new Error(late()));
+      }, ms);
+      helper.on('message', said);
+      helper.on('exit', ended);
+    });
+  }
+
+  private async spawn(): Promise<ChildProcess> {
+    const child = fork(fileURLToPath(new URL('./helper.js', import.meta.url)), [], {
+      execArgv: [],
+      serialization: 'advanced',
+      // Whoever reads what the agent writes would wait for the end of a helper that cannot end.
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+    child.unref();
+    child.channel?.unref();
+    this.living.add(child);
+    this.starting.add(child);
+    child.once('exit', () => {
+      this.living.delete(child);
+      this.hanging.delete(child);
+      const at = this.idle.indexOf(child);
+      if (at >= 0) this.idle.splice(at, 1);
+      this.wake();
+    });
+    try {
+      await this.hear(child, startLimit, () => {
+        child.kill('SIGKILL');
+        return `a helper did not start within ${startLimit} ms`;
+      });
+      return child;
+    } finally {
+      this.starting.delete(child);
+    }
+  }
+
+  private abandon(helper: ChildProcess, owner: string): void {
+    helper.kill('SIGKILL');
+    this.hanging.set(helper, owner);
+    this.wake();
+    setTimeout(() => {
+      if (this.living.has(helper)) leaveService(helper.pid ?? 0);
+    }, dying).unref();
+  }
+}
+
+/** systemd waits for whatever is in a service's group before it starts it again: a process that cannot end is no part of it. */
+function leaveService(pid: number): void {
+  try {
+    writeFileSync(join(cgroupRoot(), 'cgroup.procs'), String(pid));
+  } catch {
+    // It has ended just now.
+  }
+}
+
+const errorOf = ({ error, system }: Extract<Answer, { error: string }>): Error =>
+  system === undefined ? new Error(error) : new SysError(system.syscall, system.errno, system.what);
