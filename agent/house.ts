@@ -247,8 +247,19 @@ export class House {
 
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
   private mayHave(seat: string, id: string): boolean {
-    const seats = hidDeviceOf(id) === undefined ? this.seatsOf(id) : this.hidraws.seatsOf(id);
-    return seats.includes(seat) && !this.isHeld(id, seats);
+    const seats = this.entitled(id);
+    // Whoever shares a device keeps it while another seat is losing it.
+    return seats.includes(seat) && (this.workers.get(seat)?.holds(id) === true || !this.isHeld(id, seats));
+  }
+
+  private entitled(id: string): string[] {
+    return hidDeviceOf(id) === undefined ? this.seatsOf(id) : this.hidraws.seatsOf(id);
+  }
+
+  /** Cgroups of the containers of other seats that have a device and keep it. */
+  private keepers(seat: string, id: string): string[] {
+    const others = this.entitled(id).filter((other) => other !== seat && this.workers.get(other)?.holds(id));
+    return others.flatMap((other) => this.containerOf(other)?.cgroup ?? []);
   }
 
   /** Whether a device is, or can still be read, in another seat than these. */
@@ -298,9 +309,10 @@ export class House {
       tell,
       audit: (deed) => audit({ ...deed, rule: this.labelOf(seat, deed) }),
       measure,
-      present: (syspath) => table.has(syspath),
+      present: (device) => table.isPlugged(device),
       receivedNs: (unit) => this.due(seat, table.receivedNs(unit)),
       mayHave: (unit) => this.mayHave(seat, unit),
+      keepers: (unit) => this.keepers(seat, unit),
       released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
     });
     this.workers.set(seat, worker);

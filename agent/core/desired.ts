@@ -59,6 +59,7 @@ function unitDevices(
       entry: {
         id: record.id,
         syspath: device.syspath,
+        incarnation: device.incarnation,
         unit: unit.id,
         node: nodeSpec(unit, device, rule, accounts, unknown),
         tags: record.tags,

@@ -29,10 +29,26 @@ export interface Ancestor {
   readonly attributes: Readonly<Record<string, string>>;
 }
 
+/**
+ * One plugging of one device. A sound card that is plugged again at its port has the same syspath and the same numbers, but a
+ * sysfs directory with another inode: kernfs does not use one twice (fs/kernfs/dir.c, kernfs_new_node).
+ */
+export interface Incarnation {
+  readonly syspath: string;
+  /** Inode of the sysfs directory; undefined when that is not known: then the syspath alone tells. */
+  readonly incarnation?: string | undefined;
+}
+
+export const isSame = (a: Incarnation, b: Incarnation): boolean =>
+  a.syspath === b.syspath &&
+  (a.incarnation === undefined || b.incarnation === undefined || a.incarnation === b.incarnation);
+
 /** One udev device, facts only. */
 export interface Device {
   /** `/sys/devices/...`, the identity of a device while it exists. */
   readonly syspath: string;
+  /** As in `Incarnation`. */
+  readonly incarnation?: string | undefined;
   readonly subsystem: string;
   readonly sysname: string;
   readonly devtype: string | undefined;

@@ -1,4 +1,4 @@
-import { type DeviceNumber, numberText, parseNumber } from './device.js';
+import { type DeviceNumber, type Incarnation, isSame, numberText, parseNumber } from './device.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 import type { JournalEntry, LinkSpec, NodeSpec, Step } from './step.js';
 
@@ -28,7 +28,7 @@ export const plan = (desired: DesiredSeat, actual: ActualSeat): Step[] =>
 function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Part[] {
   const leaving = new Map<string, JournalEntry[]>();
   for (const entry of actual.journal.values()) {
-    if (wanted.get(entry.id)?.entry.syspath === entry.syspath) continue;
+    if (isWanted(wanted, entry)) continue;
     const unit = leaving.get(entry.unit);
     if (unit === undefined) leaving.set(entry.unit, [entry]);
     else unit.push(entry);
@@ -42,12 +42,13 @@ function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSe
 export function leavingCards(
   desired: DesiredSeat,
   journal: ReadonlyMap<string, JournalEntry>,
-  present: (syspath: string) => boolean,
+  present: (device: Incarnation) => boolean,
 ): Map<string, NodeSpec[]> {
   const wanted = new Set(desired.devices.map(({ entry }) => entry.syspath));
   const leaving = new Map<string, NodeSpec[]>();
-  for (const { unit, node, syspath } of journal.values()) {
-    if (node?.class !== 'dri' || wanted.has(syspath) || !present(syspath)) continue;
+  for (const entry of journal.values()) {
+    const { unit, node, syspath } = entry;
+    if (node?.class !== 'dri' || wanted.has(syspath) || !present(entry)) continue;
     leaving.set(unit, [...(leaving.get(unit) ?? []), node]);
   }
   return leaving;
@@ -77,17 +78,21 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
     if (actual.records.has(entry.id)) steps.push({ step: 'unrecord', id: entry.id, tags: entry.tags });
   }
   for (const entry of order) {
-    if (actual.audience !== undefined && entry.knownTo === actual.audience) {
+    const { audience } = actual;
+    if (audience !== undefined && (entry.knownTo === audience || entry.telling === audience)) {
       steps.push({ step: 'announce', action: 'remove', entry });
     }
   }
-  const plugged = order.filter((entry) => entry.node !== undefined && actual.present(entry.syspath));
+  const plugged = order.filter((entry) => entry.node !== undefined && actual.present(entry));
   if (plugged.length > 0) {
     const open = plugged.flatMap((entry) => (entry.node === undefined ? [] : [entry.node]));
-    steps.push({ step: 'revoke', unit, nodes: open, hard: plugged.some((entry) => entry.hard) });
+    steps.push({ step: 'revoke', unit, nodes: open, hard: plugged.some(isHard) });
   }
   return [...steps, ...order.map((entry): Step => ({ step: 'forget', id: entry.id }))];
 }
+
+/** Whether its driver has to be bound anew in any case; a graphics card leaves only when nobody holds it. */
+const isHard = ({ hard, loose, node }: JournalEntry): boolean => hard || (loose === true && node?.class !== 'dri');
 
 /**
  * Children go before their head, as udevd announces it on a real removal; but a sound server has to let a card go before
@@ -110,7 +115,7 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
   }
   const leaving = (link: LinkSpec): boolean =>
     [...actual.journal.values()].some(
-      ({ id, syspath, node }) => node !== undefined && leadsTo(link, node) && wanted.get(id)?.entry.syspath !== syspath,
+      (entry) => entry.node !== undefined && leadsTo(link, entry.node) && !isWanted(wanted, entry),
     );
   const steps: Step[] = [];
   for (const grant of actual.grants.keys()) {
@@ -153,8 +158,11 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
   const announcements: Step[] = [];
   for (const { record, entry, links } of unit) {
     const past = actual.journal.get(entry.id);
-    const before = past?.syspath === entry.syspath ? past : undefined;
-    const current: JournalEntry = { ...entry, knownTo: before?.knownTo, placeholder: before?.placeholder };
+    const before = past !== undefined && isSame(past, entry) ? past : undefined;
+    const tells = actual.audience !== undefined && before?.knownTo !== actual.audience;
+    const telling = tells ? actual.audience : undefined;
+    const { knownTo, placeholder, loose } = before ?? {};
+    const current: JournalEntry = { ...entry, knownTo, telling, placeholder, loose };
     if (before === undefined || !sameEntry(before, current)) intents.push({ step: 'intend', entry: current });
     if (entry.node !== undefined) {
       const { number } = entry.node;
@@ -178,12 +186,17 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       if (before === undefined || there?.node !== link.node) linkings.push({ step: 'link', link });
     }
     if (before === undefined || actual.records.get(entry.id) !== record.text) records.push({ step: 'record', record });
-    if (actual.audience !== undefined && current.knownTo !== actual.audience) {
+    if (tells) {
       announcements.push({ step: 'announce', action: announcedAs(entry), entry: current });
     }
   }
   return [...intents, ...grants, ...nodes, ...linkings, ...records, ...announcements];
 }
+
+const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntry): boolean => {
+  const device = wanted.get(entry.id);
+  return device !== undefined && isSame(device.entry, entry);
+};
 
 /** PulseAudio ignores `add` and loads a card on `change` (module-udev-detect.c); PipeWire takes both alike. */
 const announcedAs = (entry: JournalEntry): 'add' | 'change' =>
@@ -203,6 +216,8 @@ function sameEntry(a: JournalEntry, b: JournalEntry): boolean {
     a.rule === b.rule &&
     a.hard === b.hard &&
     a.unit === b.unit &&
+    a.incarnation === b.incarnation &&
+    a.telling === b.telling &&
     (a.node === undefined ? b.node === undefined : b.node !== undefined && sameNode(a.node, b.node)) &&
     keys.length === Object.keys(b.properties).length &&
     keys.every((key) => a.properties[key] === b.properties[key])

@@ -1,4 +1,5 @@
 import type { Unknown } from './access.js';
+import type { Incarnation } from './device.js';
 import type { JournalEntry, LinkSpec, NodeSpec, RecordSpec } from './step.js';
 
 /** One device that a seat shall have: the head of a unit (no node) or one of its nodes. */
@@ -37,8 +38,8 @@ export interface ActualSeat {
    * each is mounted by itself. Undefined while nothing can be mounted there.
    */
   readonly shown: ReadonlySet<string> | undefined;
-  /** Whether a device (by syspath) still exists: what is still plugged must be revoked when it leaves a seat. */
-  readonly present: (syspath: string) => boolean;
+  /** Whether a device is still plugged: then it must be revoked when it leaves a seat. */
+  readonly present: (device: Incarnation) => boolean;
   /** Units that cannot leave now, because somebody holds them who cannot be made to let go: graphics cards. */
   readonly blocked: ReadonlySet<string>;
 }

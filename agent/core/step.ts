@@ -40,9 +40,11 @@ export interface Placeholder {
 
 /** Everything a later removal needs, kept on disk because sysfs has forgotten the device by then. */
 export interface JournalEntry {
-  /** Record id: `c13:69`. Reused by the kernel, so `syspath` tells two devices with one id apart. */
+  /** Record id: `c13:69`. Reused by the kernel, so `syspath` and `incarnation` tell two devices with one id apart. */
   readonly id: string;
   readonly syspath: string;
+  /** As in `Incarnation`. */
+  readonly incarnation?: string | undefined;
   /** Syspath of the unit's head. */
   readonly unit: string;
   readonly node: NodeSpec | undefined;
@@ -53,6 +55,13 @@ export interface JournalEntry {
   readonly hard: boolean;
   /** Key of the container that knows of it: announced there, or found there by a container that started later. */
   readonly knownTo: string | undefined;
+  /** Key of the container that is just being told of it: it may have heard, should nobody note that it has. */
+  readonly telling?: string | undefined;
+  /**
+   * It was given to a container that a user runs. He can pass descriptors to any process of his, so that revocation is never
+   * known to be complete.
+   */
+  readonly loose?: boolean | undefined;
   /** What was made in the container for a node that lies in no grafted directory. */
   readonly placeholder?: Placeholder | undefined;
 }

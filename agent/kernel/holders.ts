@@ -13,6 +13,8 @@ export interface Holder {
   readonly pid: number;
   readonly fd: number;
   readonly command: string;
+  /** Its cgroup, absolute path; empty when it is in none. */
+  readonly cgroup: string;
   readonly number: DeviceNumber;
 }
 
@@ -75,7 +77,7 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
         if (found === 'queue') queued = true;
         const number = found === undefined ? undefined : wanted.get(found);
         if (number === undefined || isNameOnly(table, fd)) continue;
-        holders.push({ pid: table, fd, command: commandOf(table), number });
+        holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
     if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup });

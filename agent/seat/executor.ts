@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Audit, onRecord } from '../core/audit.js';
-import { numberText } from '../core/device.js';
+import { type DeviceNumber, isSame, numberText } from '../core/device.js';
 import type { Measure, Tell } from '../core/happening.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
@@ -26,6 +26,8 @@ export interface ExecutorDeps {
   readonly measure: Measure;
   /** Monotonic time in ns at which udevd's message about a unit was received, when this run is due to one. */
   readonly receivedNs: (unit: string) => bigint | undefined;
+  /** Cgroups of the containers of other seats that share a unit and keep it: they notice nothing when this one loses it. */
+  readonly keepers: (unit: string) => readonly string[];
 }
 
 /** What a seat is served with: steps change it, plans are made from it. */
@@ -91,6 +93,7 @@ export class Executor {
         this.intend(step.entry);
         return;
       case 'grant':
+        this.noteLoose(step.number);
         grants.grant(this.cgroup(), step.number, step.syspath);
         return;
       case 'deny':
@@ -129,6 +132,7 @@ export class Executor {
         // back is told of again if it stays after all.
         this.note(step.entry.id, {
           knownTo: step.action === 'remove' ? undefined : this.hold.attachment?.container.key,
+          telling: undefined,
         });
         return;
       case 'revoke':
@@ -147,7 +151,7 @@ export class Executor {
   /** What has not left for good under the same id is not forgotten over its successor. */
   private intend(entry: JournalEntry): void {
     const former = this.deps.journal.entries.get(entry.id);
-    if (former !== undefined && former.syspath !== entry.syspath) {
+    if (former !== undefined && !isSame(former, entry)) {
       throw new Error(`${entry.syspath} has to wait until ${former.syspath} has left`);
     }
     this.deps.journal.put(entry);
@@ -163,9 +167,19 @@ export class Executor {
     this.deps.log.warn({ ...facts, covers: bind.covers }, 'shown over what stood there');
   }
 
-  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'placeholder'>>): void {
+  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'telling' | 'placeholder' | 'loose'>>): void {
     const entry = this.deps.journal.entries.get(id);
     if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
+  }
+
+  /** On record before anything can be opened. */
+  private noteLoose(number: DeviceNumber): void {
+    if (this.hold.attachment?.container.user === undefined) return;
+    for (const { id, node, loose } of this.deps.journal.entries.values()) {
+      if (node !== undefined && loose !== true && numberText(node.number) === numberText(number)) {
+        this.note(id, { loose: true });
+      }
+    }
   }
 
   private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
@@ -175,18 +189,22 @@ export class Executor {
       audit,
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
       async () => {
-        const { revoked, left } = await revoke(
-          step.nodes,
-          this.hold.attachment?.container.cgroup,
-          standstillOf(this.seat),
-        );
+        const keepers = this.deps.keepers(step.unit);
+        const { revoked, left } = await revoke(step.nodes, {
+          cgroup: this.hold.attachment?.container.cgroup,
+          keepers,
+          mark: standstillOf(this.seat),
+        });
         const facts = { seat: this.seat, unit: step.unit, revoked };
-        if (left.length === 0 && !step.hard) {
+        if (left.length === 0 && (!step.hard || keepers.length > 0)) {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
+        if (keepers.length > 0) {
+          throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
+        }
         const usb = this.bindAnew(step, left);
-        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation could not be complete');
+        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
         return { revoked, left, anew: usb };
       },
       (outcome) => outcome,
@@ -198,7 +216,8 @@ export class Executor {
       return rebind(unit, nodes[0]?.class ?? 'input');
     } catch (error) {
       const why = (error as Error).message;
-      throw new Error(left.length === 0 ? why : `${left.join(', ')}: it moves when they let it go (${why})`);
+      if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go (${why})`);
+      throw new Error(`it cannot leave for certain until it is unplugged: ${why}`);
     }
   }
 

@@ -12,31 +12,38 @@ export interface Revocation {
   readonly left: readonly string[];
 }
 
+/** From whom something is taken. */
+export interface Loser {
+  /** Of the container that loses it; undefined when there is none. */
+  readonly cgroup: string | undefined;
+  /** Of other containers that keep the device: nothing of theirs is taken. */
+  readonly keepers: readonly string[];
+  /** As in `whileStill`. */
+  readonly mark: string;
+}
+
 /**
  * Takes back every open descriptor of the given nodes, in the container and on the host alike.
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
  * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
  * revoke ioctl; whoever holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
- * io_uring, is named in `left`, and so is a container that cannot be frozen. `mark`: as in `whileStill`.
+ * io_uring, is named in `left`, and so is a container that cannot be frozen.
  */
-export async function revoke(
-  nodes: readonly NodeSpec[],
-  cgroup: string | undefined,
-  mark: string,
-): Promise<Revocation> {
-  if (cgroup === undefined) return takeAllBack(nodes, cgroup);
+export async function revoke(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
+  const { cgroup, mark } = loser;
+  if (cgroup === undefined) return takeAllBack(nodes, loser);
   return whileStill(cgroup, mark, async (still) => {
-    const { revoked, left } = await takeAllBack(nodes, cgroup);
+    const { revoked, left } = await takeAllBack(nodes, loser);
     return { revoked, left: still ? left : [...left, 'the container cannot be frozen'] };
   });
 }
 
-async function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefined): Promise<Revocation> {
+async function takeAllBack(nodes: readonly NodeSpec[], { cgroup, keepers }: Loser): Promise<Revocation> {
   const left: string[] = [];
   let revoked = 0;
   const numbers = nodes.map((node) => node.number);
   const search = await findHolders(numbers);
-  for (const holder of search.holders) {
+  for (const holder of withoutKeepers(search.holders, keepers)) {
     const node = nodes.find(
       ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
     );
@@ -48,6 +55,10 @@ async function takeAllBack(nodes: readonly NodeSpec[], cgroup: string | undefine
   left.push(...doubts(search, cgroup));
   return { revoked, left };
 }
+
+/** Those who are in none of these cgroups. */
+export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
+  holders.filter(({ cgroup }) => !keepers.some((keeper) => isWithin(cgroup, keeper)));
 
 /** Why others than those who were found may have a device open, in words. */
 export function doubts({ inFlight, unseen }: Search, cgroup: string | undefined): string[] {

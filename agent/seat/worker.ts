@@ -1,4 +1,5 @@
 import type { Accounts } from '../core/access.js';
+import type { Incarnation } from '../core/device.js';
 import { hidDeviceOf, overhears } from '../core/hid.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
@@ -13,14 +14,14 @@ import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
-import { doubts } from './revoke.js';
+import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
 
 /** What the rest of the house hands to a seat. */
 export interface SeatDeps extends ExecutorDeps {
   readonly namespaces: Namespaces;
-  /** Whether a device exists now, by syspath. */
-  readonly present: (syspath: string) => boolean;
+  /** Whether a device is plugged now. */
+  readonly present: (device: Incarnation) => boolean;
   /** Whether a unit still is this seat's to have, and in no other seat: asked anew right before it is given. */
   readonly mayHave: (unit: string) => boolean;
   /** Called after something left this seat for good, so that another seat may take it. */
@@ -352,7 +353,9 @@ export class SeatWorker {
   private nowKnown(key: string | undefined): void {
     for (const entry of this.deps.journal.entries.values()) {
       // What lies in no grafted directory was not there yet.
-      if (key === undefined || entry.node?.class !== 'hidraw') this.deps.journal.put({ ...entry, knownTo: key });
+      if (key === undefined || entry.node?.class !== 'hidraw') {
+        this.deps.journal.put({ ...entry, knownTo: key, telling: undefined });
+      }
     }
   }
 
@@ -365,7 +368,8 @@ export class SeatWorker {
         nodes.map(({ number }) => number),
         patient,
       );
-      const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
+      const others = withoutKeepers(search.holders, this.deps.keepers(unit));
+      const held = others.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
       const [why] = [...held, ...doubts(search, cgroup)];
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }

@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, statSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   type Ancestor,
@@ -19,7 +19,7 @@ export interface Roots {
   readonly sys: string;
   readonly data: string;
 }
-const here: Roots = { sys: '/sys', data: '/run/udev/data' };
+export const host: Roots = { sys: '/sys', data: '/run/udev/data' };
 
 /** What the kernel says of a device node in its `uevent` file. */
 const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'MINOR']);
@@ -40,7 +40,7 @@ interface Entry {
  * All devices of our subsystems that udevd has finished with, read from sysfs and from udev's database
  * (`/run/udev/data`). Starts no process.
  */
-export function enumerate(roots: Roots = here): Device[] {
+export function enumerate(roots: Roots = host): Device[] {
   return subsystems.flatMap((subsystem) => {
     const directory = join(roots.sys, 'class', subsystem);
     return namesIn(directory).flatMap((name) => {
@@ -52,7 +52,7 @@ export function enumerate(roots: Roots = here): Device[] {
 }
 
 /** One device, undefined when it has gone or udevd has not finished with it. */
-export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roots = here): Device | undefined {
+export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roots = host): Device | undefined {
   const path = located(syspath, roots);
   const number = parseNumber(readOptional(join(path, 'dev')) ?? '');
   const uevent = parseLines(readOptional(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
@@ -63,6 +63,7 @@ export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roo
   const devname = uevent.get('DEVNAME');
   return Object.assign(surroundings(syspath, roots), {
     syspath,
+    incarnation: incarnationOf(syspath, roots),
     subsystem,
     sysname,
     devtype: uevent.get('DEVTYPE'),
@@ -79,7 +80,11 @@ export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roo
 }
 
 /** Names of the inputs that a HID device has now, whether udevd has finished with them or not. */
-export const inputsOf = (hid: string, roots: Roots = here): string[] => namesIn(join(located(hid, roots), 'input'));
+export const inputsOf = (hid: string, roots: Roots = host): string[] => namesIn(join(located(hid, roots), 'input'));
+
+/** The inode of a device's sysfs directory, as in `Incarnation`; undefined when there is none. */
+export const incarnationOf = (syspath: string, roots: Roots = host): string | undefined =>
+  statSync(located(syspath, roots), { bigint: true, throwIfNoEntry: false })?.ino.toString();
 
 const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
 
@@ -114,7 +119,7 @@ function readEntry(id: string, roots: Roots): Entry | undefined {
  * Ancestors and attributes of a device, read from sysfs when a rule first asks for them: most policies never do, and
  * it would be the slowest thing on the way of an event.
  */
-export function surroundings(syspath: string, roots: Roots = here): Pick<Device, 'ancestors' | 'attributes'> {
+export function surroundings(syspath: string, roots: Roots = host): Pick<Device, 'ancestors' | 'attributes'> {
   let ancestors: Ancestor[] | undefined;
   let attributes: Record<string, string> | undefined;
   return {

@@ -1,8 +1,8 @@
 import { basename } from 'node:path';
-import { type Device, parseNumber, type Unit } from '../core/device.js';
+import { type Device, type Incarnation, parseNumber, type Unit } from '../core/device.js';
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { enumerate, inputsOf, surroundings } from './enumerate.js';
+import { enumerate, host, incarnationOf, inputsOf, type Roots, surroundings } from './enumerate.js';
 import { isOurs, type RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
 
@@ -15,6 +15,8 @@ export class DeviceTable {
   /** By HID device, its raw node and the units that are part of it. */
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
 
+  constructor(private readonly roots: Roots = host) {}
+
   /** Takes in a message; returns the units, and the raw nodes, that it may have changed. */
   take(message: UdevMessage): Set<string> {
     return message.kind === 'event' ? this.takeEvent(message.event) : this.readAll();
@@ -26,11 +28,10 @@ export class DeviceTable {
     return devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
   }
 
-  /** Whether a device exists, as far as udevd has said. */
-  has(syspath: string): boolean {
-    if (this.raw.has(syspath)) return true;
-    for (const devices of this.units_.values()) if (devices.has(syspath)) return true;
-    return false;
+  /** Whether a device is plugged now; asks sysfs, because udevd's word may be late. */
+  isPlugged({ syspath, incarnation }: Incarnation): boolean {
+    const now = incarnationOf(syspath, this.roots);
+    return now !== undefined && (incarnation === undefined || incarnation === now);
   }
 
   units(): Unit[] {
@@ -71,7 +72,7 @@ export class DeviceTable {
   /** Names of inputs that are read at a raw node and of which udevd has said nothing yet; asks sysfs. */
   unheardAt(raw: string): string[] {
     const known = new Set(this.readAt(raw).map((id) => basename(id)));
-    return inputsOf(hidDeviceOf(raw) ?? raw).filter((name) => !known.has(name));
+    return inputsOf(hidDeviceOf(raw) ?? raw, this.roots).filter((name) => !known.has(name));
   }
 
   private takeEvent(event: RawEvent): Set<string> {
@@ -81,7 +82,7 @@ export class DeviceTable {
     if (subsystem === 'hidraw') {
       if (event.action === 'remove') this.removeRaw(syspath);
       else {
-        this.addRaw(fromEvent(event));
+        this.addRaw(this.fromEvent(event));
         this.received.set(syspath, BigInt(event.receivedNs));
       }
       return new Set([syspath]);
@@ -93,7 +94,7 @@ export class DeviceTable {
       devices?.delete(syspath);
       if (devices?.size === 0) this.removeUnit(unit);
     } else {
-      this.add(unit, fromEvent(event));
+      this.add(unit, this.fromEvent(event));
       this.received.set(unit, BigInt(event.receivedNs));
     }
     return new Set([unit]);
@@ -105,7 +106,7 @@ export class DeviceTable {
     this.raw = new Map();
     this.hids = new Map();
     this.received.clear();
-    for (const device of enumerate()) {
+    for (const device of enumerate(this.roots)) {
       const unit = unitOf(device.subsystem, device.syspath);
       if (device.subsystem === 'hidraw') this.addRaw(device);
       else if (unit !== undefined) this.add(unit, device);
@@ -146,6 +147,24 @@ export class DeviceTable {
     this.forget(hid);
   }
 
+  /** A device as udevd's message describes it. */
+  private fromEvent({ syspath, properties }: RawEvent): Device {
+    const { ACTION: _action, SEQNUM: _sequence, TAGS, CURRENT_TAGS, DEVLINKS, ...rest } = properties;
+    const number = parseNumber(`${rest['MAJOR']}:${rest['MINOR']}`);
+    return Object.assign(surroundings(syspath, this.roots), {
+      syspath,
+      incarnation: incarnationOf(syspath, this.roots),
+      subsystem: rest['SUBSYSTEM'] ?? '',
+      sysname: basename(syspath).replaceAll('!', '/'),
+      devtype: rest['DEVTYPE'],
+      node: rest['DEVNAME'],
+      number,
+      properties: rest,
+      tags: (CURRENT_TAGS ?? TAGS ?? '').split(':').filter((tag) => tag !== ''),
+      links: (DEVLINKS ?? '').split(' ').filter((link) => link !== ''),
+    });
+  }
+
   private hid(hid: string): { raw: string | undefined; readonly units: Set<string> } {
     const known = this.hids.get(hid) ?? { raw: undefined, units: new Set<string>() };
     this.hids.set(hid, known);
@@ -160,21 +179,4 @@ export class DeviceTable {
 
 function addDefined<T>(set: Set<T>, value: T | undefined): void {
   if (value !== undefined) set.add(value);
-}
-
-/** A device as udevd's message describes it. */
-function fromEvent({ syspath, properties }: RawEvent): Device {
-  const { ACTION: _action, SEQNUM: _sequence, TAGS, CURRENT_TAGS, DEVLINKS, ...rest } = properties;
-  const number = parseNumber(`${rest['MAJOR']}:${rest['MINOR']}`);
-  return Object.assign(surroundings(syspath), {
-    syspath,
-    subsystem: rest['SUBSYSTEM'] ?? '',
-    sysname: basename(syspath).replaceAll('!', '/'),
-    devtype: rest['DEVTYPE'],
-    node: rest['DEVNAME'],
-    number,
-    properties: rest,
-    tags: (CURRENT_TAGS ?? TAGS ?? '').split(':').filter((tag) => tag !== ''),
-    links: (DEVLINKS ?? '').split(' ').filter((link) => link !== ''),
-  });
 }

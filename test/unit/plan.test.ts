@@ -32,7 +32,7 @@ class Model {
       records,
       journal,
       shown,
-      present: (syspath) => this.present.has(syspath),
+      present: ({ syspath, incarnation }) => this.present.has(`${syspath}${incarnation ?? ''}`),
       blocked: this.blocked,
     };
   }
@@ -83,7 +83,7 @@ class Model {
         this.heard.push(`${step.action} ${step.entry.syspath}`);
         if (step.action !== 'remove') {
           const entry = this.journal.get(step.entry.id) ?? step.entry;
-          this.journal.set(step.entry.id, { ...entry, knownTo: this.container });
+          this.journal.set(step.entry.id, { ...entry, knownTo: this.container, telling: undefined });
         }
         return;
       case 'revoke':
@@ -161,14 +161,14 @@ test('an unplugged keyboard goes in the promised order, children first, and is n
 });
 
 /** A card with a head, a stream and its control node, in the order in which they are announced. */
-function card(): DesiredDevice[] {
+function card(incarnation?: string): DesiredDevice[] {
   const unit = '/sys/devices/x/sound/card0';
   const node = (name: string, minor: number): NodeSpec => ({
     ...{ class: 'snd', name, number: { major: 116, minor } },
     ...{ uid: 0, gid: 29, mode: 0o660 },
   });
   const entry = (id: string, syspath: string, spec: NodeSpec | undefined): JournalEntry => ({
-    ...{ id, syspath, unit, node: spec, tags: [], rule: 'left.yaml:3', hard: false, knownTo: undefined },
+    ...{ id, syspath, incarnation, unit, node: spec, tags: [], rule: 'left.yaml:3', hard: false, knownTo: undefined },
     properties: spec === undefined ? { SOUND_INITIALIZED: '1' } : {},
   });
   return [
@@ -191,6 +191,46 @@ test('a sound card comes with its control node last and goes with it first, what
   model.heard = [];
   assert.equal(nodes(converge(model, seat())), ['controlC0', 'pcmC0D0p']);
   assert.is(model.heard[0], 'remove /sys/devices/x/sound/card0');
+});
+
+test('a card that was plugged again at its port is another one, although all its names are the same', () => {
+  const model = new Model();
+  model.container = 'a';
+  converge(model, seat(card('1')));
+  model.heard = [];
+  for (const { entry } of card('2')) model.present.add(`${entry.syspath}2`);
+  const steps = order(converge(model, seat(card('2'))));
+  assert.not.ok(steps.includes('revoke'), 'what was open of the former one is dead');
+  assert.ok(steps.lastIndexOf('forget') < steps.indexOf('intend'));
+  assert.is(steps.filter((step) => step === 'grant').length, 2);
+  assert.equal(model.heard, [
+    ...[
+      '/sys/devices/x/sound/card0',
+      '/sys/devices/x/sound/card0/controlC0',
+      '/sys/devices/x/sound/card0/pcmC0D0p',
+    ].map((syspath) => `remove ${syspath}`),
+    ...['add /sys/devices/x/sound/card0/pcmC0D0p', 'add /sys/devices/x/sound/card0/controlC0'],
+    'change /sys/devices/x/sound/card0',
+  ]);
+  assert.equal(converge(model, seat(card('2'))), []);
+});
+
+test('what was told and not noted, because the agent died just then, is told again, or told to go', () => {
+  for (const stays of [true, false]) {
+    const model = new Model();
+    model.container = 'a';
+    const steps = plan(seat(keyboard(65, 1)), model.view());
+    const heard = steps.findIndex(({ step }) => step === 'announce');
+    for (const step of steps.slice(0, heard)) model.run(step);
+    // The container hears of the head, and the agent is killed before it can note that.
+    converge(model, stays ? seat(keyboard(65, 1)) : seat());
+    const said = stays ? ['add', 'add'] : ['remove', 'remove'];
+    assert.equal(
+      model.heard.map((line) => line.split(' ')[0]),
+      said,
+    );
+    assert.is(model.journal.size, stays ? 2 : 0);
+  }
 });
 
 /** The raw node of a HID device, a unit of its own. */
@@ -267,7 +307,8 @@ test('without a container nothing is granted or announced, and all of it follows
   const model = new Model();
   assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'node', 'link', 'record', 'record']);
   model.container = 'a';
-  assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['grant', 'announce', 'announce']);
+  // Who is about to be told is on record first.
+  assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'grant', 'announce', 'announce']);
 });
 
 test('a rule that only moved in its file re-announces nothing', () => {

@@ -1,3 +1,6 @@
+import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { RawEvent } from '../../agent/udev/messages.js';
@@ -89,13 +92,30 @@ test('a raw node is no unit that a policy could judge, and is known by the input
   assert.is(table.units().length, 3);
   assert.is(table.unit(raw), undefined);
   assert.equal(table.rawUnit(raw)?.nodes[0]?.number, { major: 245, minor: 0 });
-  assert.ok(table.has(raw));
   table.take(event('remove', `${hid}/input/input12`));
   table.take(event('remove', raw, rawNode));
-  assert.not.ok(table.has(raw));
   assert.is(table.rawUnit(raw), undefined);
   assert.equal([...table.rawOf([`${paired}/input/input13`])], []);
   assert.equal([...table.rawOf([raw])], [raw], 'one that has gone is still named');
+});
+
+test('whether a device is plugged is asked of sysfs, and one that was plugged again at its place is another one', () => {
+  const sys = mkdtempSync(join(tmpdir(), 'hotseat-table-'));
+  const table = new DeviceTable({ sys, data: join(sys, 'data') });
+  const directory = join(sys, head.slice('/sys/'.length));
+  mkdirSync(directory, { recursive: true });
+  table.take(event('add', head));
+  const { incarnation } = table.unit(head)?.head ?? {};
+  assert.type(incarnation, 'string');
+  assert.ok(table.isPlugged({ syspath: head, incarnation }));
+  assert.ok(table.isPlugged({ syspath: head }), 'its incarnation is not known');
+  // A file keeps the number of the inode from being used again, as kernfs never does.
+  renameSync(directory, join(sys, 'former'));
+  assert.not.ok(table.isPlugged({ syspath: head, incarnation }), 'udevd has not said so yet');
+  mkdirSync(directory);
+  assert.not.ok(table.isPlugged({ syspath: head, incarnation }));
+  assert.ok(table.isPlugged({ syspath: head }));
+  rmSync(sys, { recursive: true });
 });
 
 test('a resync names what has gone meanwhile', () => {
