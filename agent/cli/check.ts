@@ -16,9 +16,11 @@ export const check: Verb = {
   ],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const { loadDirectory } = await import('../policy/load.js');
+    const { notesOf } = await import('../policy/notes.js');
     const loaded = loadDirectory(words[0] ?? defaultPolicies);
+    const notes = loaded.ok ? notesOf(loaded.policy) : [];
     if (options['json'] === true) {
-      const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat) } : loaded;
+      const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat), notes } : loaded;
       console.log(JSON.stringify(answer, undefined, 2));
       return loaded.ok ? 0 : 1;
     }
@@ -30,6 +32,7 @@ export const check: Verb = {
     const line: Line =
       seats.length === 0 ? 'no seats: everything stays on the host' : [good('fine'), `: ${seats.join(', ')}`];
     console.log(render(line, showsColours(process.stdout)));
+    for (const note of notes) console.log(printable(note));
     return 0;
   },
 };

@@ -3,7 +3,7 @@ import { permitted } from '../control/permission.js';
 import { trailFile } from '../control/trail.js';
 import { TrailFile } from '../control/trail-file.js';
 import { compare, isFailure, TrailReader, type TrailRecord } from '../control/trail-reader.js';
-import { processKey } from '../engines/process.js';
+import { processKey } from '../kernel/process-key.js';
 import { duration } from './duration.js';
 import { endsBySignal } from './ends-by-signal.js';
 import { bad, type Line, render, showsColours, soon, type Toned } from './line.js';

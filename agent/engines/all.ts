@@ -38,6 +38,10 @@ export interface EnginesDeps {
   readonly record?: RecordFile<OnRecord>;
 }
 
+/** Rules of cgroups v1 are a group's alone; the guard's can also be a user's. */
+const isRefused = ({ user }: Pick<ContainerRef, 'user'>): boolean =>
+  user !== undefined && devicesRootV1() !== undefined;
+
 /** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
 export class Engines {
   readonly changes: Observable<void>;
@@ -78,7 +82,7 @@ export class Engines {
 
   list(): readonly Container[] {
     const began = performance.now();
-    this.running = this.engines.flatMap((engine) => engine.list());
+    this.running = this.engines.flatMap((engine) => engine.list()).filter((container) => !isRefused(container));
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))
         this.deps.log?.error({ engine: name, problem }, 'a container is not known');
@@ -98,6 +102,9 @@ export class Engines {
 
   /** Why a seat has no container now, in words for an admin. */
   absence({ engine, name, user }: ContainerRef): string {
+    if (isRefused({ user })) {
+      return `containers of users are refused while cgroups v1 keep device rules, because a user can leave the groups that those go by: ${unifiedRemedy}`;
+    }
     const problem = this.problems.get(engine);
     if (problem !== undefined) return problem;
     if (this.strays({ engine, name, user })) {

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
+import { processKey } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container } from './engine.js';
 import { type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
-import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow, processKey } from './process.js';
+import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';

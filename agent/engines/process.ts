@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
+import { processKey } from '../kernel/process-key.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 import { lookAt } from '../kernel/statx.js';
 
@@ -41,19 +42,6 @@ export function isStill(key: string, pid: number, cgroup: string): boolean {
   if (processKey(pid) !== key) return false;
   const now = cgroupOf(pid);
   return now !== undefined && isWithin(now, cgroup);
-}
-
-/** Start time of a process in clock ticks since boot (proc_pid_stat(5), field 22), undefined when it is gone. */
-function startTime(pid: number): string | undefined {
-  const stat = readOptional(`/proc/${pid}/stat`);
-  // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-}
-
-/** `pid:start time`: another process, another key. Undefined when it is gone. */
-export function processKey(pid: number): string | undefined {
-  const start = startTime(pid);
-  return start === undefined ? undefined : `${pid}:${start}`;
 }
 
 /** Pid of a process's parent (proc_pid_status(5)): of a container's init, the engine's own process that waits for it. */

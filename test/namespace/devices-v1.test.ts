@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync 
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Engines } from '../../agent/engines/all.js';
-import { cgroupRoot, devicesRootV1 } from '../../agent/kernel/cgroup.js';
+import { dialects, Engines } from '../../agent/engines/all.js';
+import { Follower } from '../../agent/engines/follower.js';
+import { cgroupRoot, devicesRootV1, isPopulated } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { DevicesV1 } from '../../agent/kernel/devices-v1.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -172,6 +173,29 @@ test('a container that has a group in v1 alone is known, and what to do about it
   );
   await stop(stray);
   engines.close();
+});
+
+test('a container of a user is refused, because the user can leave the groups that rules of v1 go by', async () => {
+  const top = join(cgroupRoot(), `hotseat-user-${process.pid}`);
+  const path = ['user.slice', 'user-65534.slice', 'user@65534.service', 'x.scope', 'lxc.payload.mine'];
+  const groups = [top, ...path.map((_name, depth) => join(top, ...path.slice(0, depth + 1)))];
+  for (const at of groups) mkdirSync(at);
+  const own = await startIn(join(top, ...path));
+  const engines = new Engines(top, { commandLine: async () => undefined });
+  const follower = new Follower(top, dialects.lxc, { commandLine: async () => undefined });
+  for (let left = 100; left > 0 && follower.list().length === 0; left--) await pause(50);
+  const [seen] = follower.list();
+  assert.is(seen?.name, 'mine', 'else this shows nothing');
+  assert.equal(await engines.listAll(), []);
+  assert.match(
+    engines.absence({ engine: 'lxc', name: 'mine', user: seen?.user ?? '' }),
+    /^containers of users are refused while cgroups v1 .*: boot with systemd\.unified_cgroup_hierarchy=1$/,
+  );
+  follower.close();
+  engines.close();
+  await stop(own);
+  for (let left = 100; left > 0 && isPopulated(top); left--) await pause(50);
+  for (const at of groups.reverse()) rmdirSync(at);
 });
 
 test.run();

@@ -16,6 +16,7 @@ import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
 import { type DeviceNumber, numberText } from '../../agent/core/device.js';
 import type { DesiredDevice, DesiredSeat } from '../../agent/core/state.js';
+import type { NodeSpec } from '../../agent/core/step.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
@@ -25,6 +26,7 @@ import { SeatDirectory } from '../../agent/seat/directory.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
+import { revoke } from '../../agent/seat/revoke.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
@@ -76,6 +78,7 @@ function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorke
     grants: new Grants(map),
     present: () => true,
     mayHave: () => true,
+    keepers: () => [],
     ...{ audit: unrecorded, measure: () => undefined, receivedNs: () => undefined },
     ...more,
   });
@@ -117,6 +120,24 @@ test.after(async () => {
   rmdirSync(root);
 });
 
+test('descriptors are taken back from who loses a device, and not from who keeps it', async () => {
+  const holding = 'mknod -m 666 /dev/full c 1 7 && exec 7</dev/full';
+  const [loser, keeper] = [await begin(holding), await begin(holding)];
+  const node = { ...full.entry.node, class: 'input', name: 'event0' } as NodeSpec;
+  const mark = standstillOf('shared');
+  mkdirSync(join(mark, '..'), { recursive: true });
+  const taken = async (keepers: readonly string[]) =>
+    (await revoke([node], { cgroup: loser.cgroup, keepers, mark })).left.flatMap(
+      (reason) => /pid (\d+)/.exec(reason)?.[1] ?? [],
+    );
+  assert.equal((await taken([])).sort(), [loser.pid, keeper.pid].map(String).sort(), 'else this shows nothing');
+  assert.equal(await taken([keeper.cgroup]), [String(loser.pid)]);
+  for (const child of children.splice(0)) {
+    child.kill('SIGKILL');
+    await new Promise((resolve) => child.once('exit', resolve));
+  }
+});
+
 test('a container that can be given nothing any more still loses what it has', async () => {
   const made = await begin('mount -t tmpfs etc /etc');
   const worker = agent();
@@ -128,6 +149,21 @@ test('a container that can be given nothing any more still loses what it has', a
   await serve(worker, seatOf(), made);
   assert.equal(granted(), []);
   assert.equal(units(worker), []);
+});
+
+test('what leaves a container of a user is bound anew, and stays, with the reason, where that cannot be done', async () => {
+  const made = { ...(await begin()), user: 'anna' };
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  assert.equal(units(worker), [full.entry.syspath]);
+  // The container ends; its user may have given descriptors to other processes of hers.
+  await serve(worker, seatOf(full), undefined);
+  await serve(worker, seatOf(), undefined);
+  assert.match(
+    worker.report().problem ?? '',
+    /it cannot leave for certain until it is unplugged: .*no USB or HID device/,
+  );
+  assert.equal(units(worker), [full.entry.syspath]);
 });
 
 test('directories that cannot be tidied up keep no device in the seat', async () => {

@@ -21,7 +21,9 @@ import { unshared } from './unshared.js';
 unshared(import.meta.url);
 
 const root = join(cgroupRoot(), `hotseat-house-${process.pid}`);
-const table = new DeviceTable();
+/** Its sysfs has what is plugged here. */
+const sys = '/run/sys';
+const table = new DeviceTable({ sys, data: '/run/udev/data' });
 const namespaces = new Namespaces();
 const deeds: Deed[] = [];
 const happenings: Happening[] = [];
@@ -33,13 +35,14 @@ let house: House;
 function policy(
   wishes: Readonly<Record<string, readonly string[]>>,
   names: Readonly<Record<string, string>> = {},
+  share = false,
 ): Policy {
   const texts = Object.entries(wishes).map(([seat, ports]) => ({
     name: `${seat}.yaml`,
     text: JSON.stringify({
       seat,
       container: { engine: 'lxc', name: names[seat] ?? seat },
-      devices: ports.map((port) => ({ label: port, match: { ID_PATH: port } })),
+      devices: ports.map((port) => ({ label: port, share, match: { ID_PATH: port } })),
     }),
   }));
   const loaded = compose(texts, 'unversioned', 'test');
@@ -50,6 +53,7 @@ function policy(
 /** A keyboard that only udevd's messages tell of. */
 function plug(number: number, port: string): void {
   const head = `/sys/devices/test/input/input${number}`;
+  mkdirSync(join(sys, head.slice('/sys/'.length), `event${number}`), { recursive: true });
   const say = (syspath: string, more: Record<string, string>) => {
     const properties = { SUBSYSTEM: 'input', ID_INPUT: '1', ID_PATH: port, ...more };
     house.judge(table.take({ kind: 'event', event: { action: 'add', syspath, properties, receivedNs: '0' } }));
@@ -116,6 +120,27 @@ test('what is another seat’s by now is not given, although it was planned befo
   during = undefined;
   assert.equal(bound(), ['input20 right', 'input21 left']);
   assert.equal(house.holders('/sys/devices/test/input/input21'), ['left']);
+});
+
+test('who shares a device notices nothing when another seat loses it', async () => {
+  plug(23, 'both');
+  const holders = () => house.holders('/sys/devices/test/input/input23').sort();
+  await house.serve(house.adopt(policy({ left: ['both'], right: ['both'] }, {}, true)));
+  assert.equal(holders(), ['left', 'right']);
+  deeds.length = 0;
+  let meanwhile: string[] = [];
+  during = ({ what }) => {
+    if (what === 'revoke') meanwhile = holders();
+  };
+  await house.serve(house.adopt(policy({ left: ['both'], right: [] }, {}, true)));
+  during = undefined;
+  assert.equal(meanwhile, ['left', 'right']);
+  assert.equal(holders(), ['left']);
+  assert.equal(
+    deeds.map(({ what, seat }) => `${what} ${seat}`),
+    ['unbind right', 'revoke right'],
+  );
+  deeds.length = 0;
 });
 
 test('nothing stays granted to a container that is no seat’s by the time there is a policy again', async () => {

@@ -36,6 +36,7 @@ test.before(() => {
     measure: () => undefined,
     present: () => false,
     mayHave: () => true,
+    keepers: () => [],
     receivedNs: () => undefined,
     released: () => undefined,
   });

@@ -72,6 +72,7 @@ const agent = (): SeatWorker =>
     grants: new Grants(map),
     present: () => false,
     mayHave: () => true,
+    keepers: () => [],
     audit: (deed) => {
       deeds.push(deed);
       return unrecorded(deed);

@@ -7,9 +7,10 @@ import * as assert from 'uvu/assert';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
 import { glob } from '../../agent/core/glob.js';
-import type { Policy } from '../../agent/core/policy.js';
+import type { Policy, SeatPolicy } from '../../agent/core/policy.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { loadDirectory } from '../../agent/policy/load.js';
+import { notesOf } from '../../agent/policy/notes.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
 
@@ -78,6 +79,17 @@ test('attributes must hold on one and the same ancestor; ID_SEAT is what the adm
   const policy = policyOf(seatText('left', '{ ID_SEAT: seat-left }'));
   assert.is(kindOf(policy, keyboard({ ID_SEAT: 'seat-left' })), 'host');
   assert.is(kindOf(policy, keyboard({ HOTSEAT_ADMIN_SEAT: 'seat-left' })), 'left');
+});
+
+test('seats whose containers one user runs trust each other, and a note says so', () => {
+  const seat = (name: string, user?: string) =>
+    ({ seat: name, container: { engine: 'podman', name, user } }) as SeatPolicy;
+  assert.equal(notesOf({ seats: [seat('left', 'anna'), seat('right', 'bert'), seat('host')] }), []);
+  const [note, ...more] = notesOf({
+    seats: [seat('left', 'anna'), seat('right', 'anna'), seat('host'), seat('other')],
+  });
+  assert.match(note ?? '', /^seats left, right trust each other: anna runs their containers/);
+  assert.equal(more, []);
 });
 
 test('on the host a conflict and what is shared belong to nobody, and what nobody wants stays', () => {
