@@ -7,17 +7,29 @@ import { uidOf } from './users.js';
 export type CommandLine = (pid: number) => Promise<string | undefined>;
 
 /** What could not be read is tried again after so long, ms. */
-const again = 30_000;
+const failed = 30_000;
+/**
+ * An answer is good for so long, ms, and twice as long each time: while an engine sets a container up, others than the
+ * monitor are its parent, and monitors begin as other programs.
+ */
+const fresh = { first: 100, longest: 30_000 };
 
-/** What became of a question: under way, answered, or why it could not be answered and when that was. */
-type Asked = 'asked' | { readonly title: string[] } | { readonly reason: string; readonly at: number };
+/** What became of a question about an init. */
+interface Answer {
+  readonly title: string[] | undefined;
+  readonly reason: string | undefined;
+  /** When it was first used, monotonic ms, and for how long it is good from then on, ms. */
+  usedAt: number | undefined;
+  readonly goodFor: number;
+}
 
 /**
  * Command lines of engines' monitors, which are the parents of the containers' inits. Only of a monitor that is of the user
  * whose engine it is: anybody can have any command line.
  */
 export class Monitors {
-  private readonly asked = new Map<string, Asked>();
+  private readonly answers = new Map<string, Answer>();
+  private readonly asking = new Set<string>();
   private readonly pending = new Set<Promise<void>>();
 
   /** `heard`: is called when there is an answer. */
@@ -35,19 +47,18 @@ export class Monitors {
     const parent = parentOf(init);
     if (parent === undefined || realUid(parent) !== Number(user === undefined ? 0 : uidOf(user))) return [];
     if (user === undefined) return words(readOptional(`/proc/${parent}/cmdline`));
-    const asked = this.asked.get(key);
-    if (asked === undefined || (typeof asked === 'object' && 'at' in asked && performance.now() - asked.at > again)) {
-      this.ask(Number(parent), key);
-      return undefined;
-    }
-    if (asked === 'asked') return undefined;
-    if ('reason' in asked) throw new Error(asked.reason);
-    return asked.title;
+    const answer = this.answers.get(key);
+    const now = performance.now();
+    if (answer === undefined || now - (answer.usedAt ?? now) > answer.goodFor) this.ask(Number(parent), key);
+    if (answer === undefined || this.asking.has(key)) return undefined;
+    answer.usedAt ??= now;
+    if (answer.reason !== undefined) throw new Error(answer.reason);
+    return answer.title;
   }
 
   /** Forgets all but these inits. */
   keep(keys: ReadonlySet<string>): void {
-    for (const key of this.asked.keys()) if (!keys.has(key)) this.asked.delete(key);
+    for (const key of this.answers.keys()) if (!keys.has(key)) this.answers.delete(key);
   }
 
   /** Settles when everything that was asked has an answer. */
@@ -56,16 +67,20 @@ export class Monitors {
   }
 
   private ask(parent: number, key: string): void {
-    this.asked.set(key, 'asked');
-    const answer = this.commandLine(parent)
-      .then((line): Asked => ({ title: words(line) }))
-      .catch((error: Error): Asked => ({ reason: error.message, at: performance.now() }))
-      .then((asked) => {
-        if (this.asked.has(key)) this.asked.set(key, asked);
-        this.pending.delete(answer);
+    if (this.asking.has(key)) return;
+    this.asking.add(key);
+    const before = this.answers.get(key)?.goodFor;
+    const goodFor = before === undefined ? fresh.first : Math.min(2 * before, fresh.longest);
+    const asked = this.commandLine(parent)
+      .then((line) => ({ title: words(line), reason: undefined, goodFor }))
+      .catch((error: Error) => ({ title: undefined, reason: error.message, goodFor: failed }))
+      .then((answer) => {
+        this.answers.set(key, { ...answer, usedAt: undefined });
+        this.asking.delete(key);
+        this.pending.delete(asked);
         this.heard();
       });
-    this.pending.add(answer);
+    this.pending.add(asked);
   }
 }
 

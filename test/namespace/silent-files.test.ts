@@ -86,8 +86,8 @@ threading.Thread(target=read_page).start()
 libc.pause()
 `;
 
-/** Starts a monitor in a group, with `title` as the beginning of its command line; returns its pid. */
-async function run(cgroup: string, program: string, title: string, ...words: string[]): Promise<number> {
+/** Starts a monitor in a group, with `title` as the beginning of its command line. */
+async function run(cgroup: string, program: string, title: string, ...words: string[]): Promise<ChildProcess> {
   const child = spawn('/usr/bin/python3', ['-c', program, ...words], {
     argv0: title,
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -100,7 +100,7 @@ async function run(cgroup: string, program: string, title: string, ...words: str
   writeFileSync(join(cgroup, 'cgroup.procs'), String(child.pid));
   child.stdin.write('\n');
   await until('the container', () => said.includes('up'));
-  return child.pid ?? 0;
+  return child;
 }
 
 /** Pid on the host of the init that is in a group. */
@@ -206,13 +206,33 @@ test('helpers that cannot be killed keep no service from being started again, an
   assert.ok(performance.now() - began < 10_000);
 });
 
+test('a user’s monitor that begins as another program is found by what it is in the end', async () => {
+  const cgroup = group(`${users}/libpod-${'c'.repeat(64)}.scope`);
+  const late = `${begin}
+os.setgid(${nobody})
+os.setuid(${nobody})
+sys.stdin.readline()
+os.execv('/usr/bin/python3', ['/usr/bin/conmon', '-c', 'import os; os.wait()', '-n', 'late'])
+`;
+  const { stdin } = await run(cgroup, late, '/usr/bin/crun', 'create');
+  const follower = new Follower(root, podman, { commandLine: (pid) => namespaces.commandLine(pid) });
+  const names = () => follower.list().map(({ name }) => name);
+  names();
+  await follower.settled();
+  assert.equal(names(), []);
+  stdin?.write('\n');
+  await until('its name', () => names().includes('late'));
+  follower.close();
+  writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+});
+
 test('a user’s monitor whose command line cannot be read is nobody’s, and holds up no other', async () => {
   const named = group(`${users}/libpod-${'a'.repeat(64)}.scope`);
   const monitor = `${plain.replace('os.waitpid', `os.setgid(${nobody})\nos.setuid(${nobody})\nos.waitpid`)}`;
   await run(named, monitor, '/usr/bin/conmon', '-n', 'named');
   assert.equal((await followed(podman)).names, ['named'], 'else this shows nothing');
   const cgroup = group(`${users}/libpod-${'b'.repeat(64)}.scope`);
-  const pid = await run(cgroup, unreadable, '/usr/bin/conmon', unreadableAt, '-n', 'unreadable');
+  const { pid } = await run(cgroup, unreadable, '/usr/bin/conmon', unreadableAt, '-n', 'unreadable');
   const cat = () => spawnSync('cat', [`/proc/${pid}/cmdline`], { timeout: 300, killSignal: 'SIGKILL' });
   await until('it to be unreadable', () => cat().status === null);
   const { ms, names, problem } = await followed(podman);

@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 
 /**
- * A file system that answers nothing any more after `hush`, but takes every question (fuse(4)): whoever has asked it waits
- * for ever, also against SIGKILL. Before that it is a directory with a file `page`, which opens and cannot be read.
+ * Python, with a directory as its argument. It mounts a file system there that answers nothing any more after `hush`, but takes every question (fuse(4)): whoever has asked it waits
+ * for ever, also against SIGKILL. Before that it is a directory with a file `page`, which opens and cannot be read. It says
+ * when it is `up`, and `hushed` after a line of input.
  */
-const server = `
+export const silentFuseProgram = `
 import ctypes, os, struct, sys, threading
 libc = ctypes.CDLL(None, use_errno=True)
 fd = os.open('/dev/fuse', os.O_RDWR)
@@ -50,7 +51,7 @@ export interface SilentFuse {
 
 /** Mounts it on a directory. */
 export async function silentFuse(directory: string): Promise<SilentFuse> {
-  const child: ChildProcess = spawn('/usr/bin/python3', ['-c', server, directory], {
+  const child: ChildProcess = spawn('/usr/bin/python3', ['-c', silentFuseProgram, directory], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   const said = () => new Promise((resolve) => child.stdout?.once('data', resolve));

@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import { silentFuseProgram } from '../../namespace/silent-fuse.js';
 import { seats } from '../driver/lab.js';
 import { preparedLab } from '../driver/prepared.js';
 import { agentLog, inputs, status } from '../driver/service.js';
@@ -50,6 +51,24 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
   console.log(`killed udev child to bound: ${ms} ms as seen from outside (emulated PC)`);
   assert.ok(ms < 10_000);
   assert.is.not(await lab.sh('pgrep -f udev-child.js'), child);
+});
+
+test('files of a container that are never answered for: nobody else waits, and the agent starts again in time', async () => {
+  // Root of the right container covers what the agent reads there.
+  const server = lab.start(['lxc-attach', '-n', 'right', '--', 'python3', '-c', silentFuseProgram, '/etc']);
+  await lab.until('the file system', async () => server.stdout.includes('up'));
+  server.write('hush\n');
+  const hanging =
+    "grep -l '^0::/$' /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs -I{} grep -l helper.js /proc/{}/cmdline | wc -l";
+  await lab.until('two helpers to hang', async () => (await lab.sh(hanging)) === '2', 120_000);
+  await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'nobody-waits' });
+  await inputs(lab, 'left', 3);
+  const started = Date.now();
+  await lab.sh('systemctl restart hotseat', { timeoutMs: 120_000 });
+  console.log(`restarted in ${Date.now() - started} ms (emulated PC)`);
+  const said = await lab.sh('journalctl -u hotseat -b -o cat --no-pager _PID=1');
+  assert.not.match(said, /timed out|remains running|still around/);
+  await server.kill();
 });
 
 test('an agent that has failed for good gives the consoles back; its seats keep what they have', async () => {
