@@ -7,7 +7,7 @@ import type { Dialect, Identity } from './dialect.js';
 import type { Container } from './engine.js';
 import { type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
-import { findInit, hasOwnRoot, isSetUp, isStill, pidsBelow } from './process.js';
+import { findInit, hasOwnRoot, isSetUp, isStill, mostProcesses, pidsBelow } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';
@@ -183,7 +183,7 @@ export class Follower {
       (former === undefined || again ? this.identify(pid, key, cgroup) : undefined) ?? former ?? {};
     if (name === undefined) return undefined;
     const isReady = isSetUp(pid);
-    const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup));
+    const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup, mostProcesses));
     known.set(key, { name, user, ids: isReady ? ids : former?.ids });
     if (ids === undefined) {
       this.problem = `the container in ${cgroup} is unclear: none of its processes is in its user namespace any more; restart it`;

@@ -7,20 +7,23 @@ import { lookAt } from '../kernel/statx.js';
 /** More groups below a container's than this are not looked into: whoever is inside can make any number. */
 const mostGroups = 1000;
 
+/** So many processes of a container are looked at one by one: whoever is inside can make any number. */
+export const mostProcesses = 2000;
+
 /**
- * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first. An init that is
- * in the last of very many groups is not found.
+ * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. An
+ * init that is in the last of very many groups is not found.
  */
-export function pidsBelow(cgroup: string): number[] {
+export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): number[] {
   const pids: number[] = [];
   const groups = [cgroup];
-  for (let at = 0; at < groups.length; at++) {
+  for (let at = 0; at < groups.length && pids.length < most; at++) {
     const group = groups[at] ?? '';
     for (const pid of (readOptional(join(group, 'cgroup.procs')) ?? '').split('\n'))
       if (pid !== '') pids.push(Number(pid));
     for (const name of directoriesIn(group, mostGroups - groups.length)) groups.push(join(group, name));
   }
-  return pids;
+  return pids.slice(0, most);
 }
 
 /**

@@ -1,5 +1,5 @@
-import { pidsBelow } from '../engines/process.js';
-import { readOptional } from '../kernel/read.js';
+import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { readOptional, readUpTo } from '../kernel/read.js';
 import { isUdevd } from './own-udev.js';
 
 /**
@@ -8,7 +8,7 @@ import { isUdevd } from './own-udev.js';
  * (NETLINK_KOBJECT_UEVENT) in the container's /proc/net/netlink; its port id is the pid inside.
  */
 export function deafMonitors(init: number, cgroup: string): string[] {
-  const table = readOptional(`/proc/${init}/net/netlink`) ?? '';
+  const table = tableOf(init);
   const ports = new Set<string>();
   for (const line of table.split('\n').slice(1)) {
     const [, protocol, port, groups] = line.trim().split(/\s+/);
@@ -16,10 +16,22 @@ export function deafMonitors(init: number, cgroup: string): string[] {
       ports.add(port);
   }
   if (ports.size === 0) return [];
-  return pidsBelow(cgroup).flatMap((pid) => {
+  return pidsBelow(cgroup, mostProcesses).flatMap((pid) => {
     const inside = /^NSpid:.*\s(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
     const command = (readOptional(`/proc/${pid}/comm`) ?? '').trim();
     // What a udevd sends with listens to nothing either.
     return inside !== undefined && ports.has(inside) && !isUdevd(command) ? [`${command} (pid ${inside})`] : [];
   });
+}
+
+/** Longest table that is looked at, bytes: 100 a socket. */
+const longest = 256 * 1024;
+
+/** Whoever has more sockets than that is told of no deaf process. */
+function tableOf(init: number): string {
+  try {
+    return readUpTo(`/proc/${init}/net/netlink`, longest) ?? '';
+  } catch {
+    return '';
+  }
 }

@@ -1,7 +1,7 @@
 import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
-import { pidsBelow } from '../engines/process.js';
+import { mostProcesses, pidsBelow } from '../engines/process.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
 
@@ -15,10 +15,10 @@ export type UdevWay = 'ours' | 'own' | 'coming';
 /** A udevd by its process: systemd's, its workers, and eudev's. */
 export const isUdevd = (command: string): boolean => /^(systemd-udevd|\(udev-worker\)|udevd)$/.test(command);
 
-/** Whether a udevd runs in a container: in its very pid namespace, not in a container in there. */
+/** Whether a udevd runs in a container: in its very pid namespace, not in a container in there, nor behind thousands of others. */
 export function runsUdevd({ pid: init, cgroup }: Pick<Container, 'pid' | 'cgroup'>): boolean {
   const namespace = linkOf(`/proc/${init}/ns/pid`);
-  return pidsBelow(cgroup).some(
+  return pidsBelow(cgroup, mostProcesses).some(
     (pid) => isUdevd((readOptional(`/proc/${pid}/comm`) ?? '').trim()) && linkOf(`/proc/${pid}/ns/pid`) === namespace,
   );
 }

@@ -154,4 +154,30 @@ test('what the kernel is asked to say is said in the container’s network names
   closeSync(socket);
 });
 
+test('whoever has very many mounts waits for himself alone when they are looked at', async () => {
+  const pid = await container(false);
+  const inside = (script: string) =>
+    execFileSync('nsenter', ['--mount', '--target', String(pid), '--', 'sh', '-ec', script], { encoding: 'utf8' });
+  mkdirSync(join(scratch, 'many'));
+  // Each time it is mounted below itself there are twice as many.
+  const mounts = inside(`cd ${scratch}/many; mount -t tmpfs many .; cd ${scratch}/many
+    for n in $(seq 16); do mkdir $n; mount --rbind . $n; done
+    mount -t tmpfs last 1; grep -c . /proc/self/mountinfo`);
+  assert.ok(Number(mounts) > 60_000, mounts);
+  let [last, longest] = [performance.now(), 0];
+  const clock = setInterval(() => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  }, 5);
+  const began = performance.now();
+  const found = await namespaces.mounts(pid, { targets: [join(scratch, 'many/1')] });
+  clearInterval(clock);
+  console.log(
+    `${mounts.trim()} mounts: ${Math.round(performance.now() - began)} ms, all else at most ${Math.round(longest)} ms`,
+  );
+  assert.is(found.length, 2);
+  assert.ok(longest < 300, `everybody waited for ${longest} ms`);
+});
+
 test.run();
