@@ -55,6 +55,7 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
 
 test('files of a container that are never answered for: nobody else waits, and the agent starts again in time', async () => {
   // Root of the right container covers what the agent reads there.
+  await lab.inContainer('right', ['mknod', '/dev/fuse', 'c', '10', '229']);
   const server = lab.start(['lxc-attach', '-n', 'right', '--', 'python3', '-c', silentFuseProgram, '/etc']);
   await lab.until('the file system', async () => server.stdout.includes('up'));
   server.write('hush\n');
