@@ -3,7 +3,7 @@ import type { Incarnation } from '../core/device.js';
 import { hidDeviceOf, overhears } from '../core/hid.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
-import type { JournalEntry, Properties } from '../core/step.js';
+import type { JournalEntry, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { findHolders, patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
@@ -245,7 +245,7 @@ export class SeatWorker {
     const done: Part[] = [];
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
-      if (part.what === 'come' && !(ready && this.isInPlace() && this.deps.mayHave(part.unit))) continue;
+      if (part.what === 'come' && !(ready && this.isInPlace() && this.mayCome(part))) continue;
       await this.executor.perform(part).then(() => done.push(part), keep);
     }
     this.executor.logBindings(done, started);
@@ -254,6 +254,16 @@ export class SeatWorker {
   /** Whether what is given now is given to the container that shall have it: the policy may be another by now. */
   private isInPlace(): boolean {
     return this.hold.attachment?.container.key === this.container?.key;
+  }
+
+  /**
+   * Whether it still is this seat's to have, and still is what udevd spoke of: a device whose driver was bound anew has all
+   * its names again before its removal is heard.
+   */
+  private mayCome({ unit, steps }: Part): boolean {
+    const hasGone = (step: Step) =>
+      step.step === 'intend' && step.entry.incarnation !== undefined && !this.deps.present(step.entry);
+    return this.deps.mayHave(unit) && !steps.some(hasGone);
   }
 
   /** A container that runs on and is no longer this seat's: it got another name, or the policy names another one. */

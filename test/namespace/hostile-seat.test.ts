@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -225,8 +226,9 @@ async function script({ cgroup }: Container, program: string) {
   const env = { ...process.env, PROGRAM: program };
   const child = spawn('sh', ['-c', enter], { stdio: ['pipe', 'pipe', 'inherit'], env });
   children.push(child);
-  const says = () =>
-    new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data).trim())));
+  // A line may come in pieces.
+  const lines = createInterface({ input: child.stdout });
+  const says = () => new Promise<string>((resolve) => lines.once('line', resolve));
   const ask = (line: string): Promise<string> => {
     const answer = says();
     child.stdin.write(`${line}\n`);

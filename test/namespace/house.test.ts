@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdirSync, rmdirSync } from 'node:fs';
+import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
@@ -141,6 +141,18 @@ test('who shares a device notices nothing when another seat loses it', async () 
     ['unbind right', 'revoke right'],
   );
   deeds.length = 0;
+});
+
+test('a device that was plugged again is not given before udevd has said so', async () => {
+  const directory = join(sys, 'devices/test/input/input24');
+  plug(24, 'first');
+  renameSync(directory, join(sys, 'former'));
+  mkdirSync(join(directory, 'event24'), { recursive: true });
+  await house.serve(house.adopt(policy({ left: ['first'] })));
+  assert.not.ok(bound().includes('input24 left'));
+  plug(24, 'first');
+  await house.serve(['left']);
+  assert.ok(bound().includes('input24 left'));
 });
 
 test('nothing stays granted to a container that is no seat’s by the time there is a policy again', async () => {
