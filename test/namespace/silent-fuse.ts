@@ -1,4 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
 
 /**
  * Python, with a directory as its argument. It mounts a file system there that answers nothing any more after `hush`, but takes every question (fuse(4)): whoever has asked it waits
@@ -51,15 +52,17 @@ export interface SilentFuse {
 
 /** Mounts it on a directory. */
 export async function silentFuse(directory: string): Promise<SilentFuse> {
-  const child: ChildProcess = spawn('/usr/bin/python3', ['-c', silentFuseProgram, directory], {
+  const child = spawn('/usr/bin/python3', ['-c', silentFuseProgram, directory], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
-  const said = () => new Promise((resolve) => child.stdout?.once('data', resolve));
+  const lines = createInterface({ input: child.stdout });
+  const said = () => new Promise((resolve) => lines.once('line', resolve));
   await said();
   return {
     hush: async () => {
-      child.stdin?.write('hush\n');
-      await said();
+      const hushed = said();
+      child.stdin.write('hush\n');
+      await hushed;
     },
     end: () => void child.kill('SIGKILL'),
   };
