@@ -15,10 +15,10 @@ import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
-import { SeatDirectory } from './seat/directory.js';
+import { type Effects, effects as kernels } from './seat/effects.js';
+import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
-import { Journal } from './seat/journal.js';
-import { graftsOf, journalRoot, runtime } from './seat/layout.js';
+import { graftsOf, runtime } from './seat/layout.js';
 import { SeatWorker } from './seat/worker.js';
 import { newsOf } from './udev/allow.js';
 import { presentation } from './udev/record.js';
@@ -33,6 +33,10 @@ export interface HouseDeps {
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
+  /** This machine's kernel unless given. */
+  readonly effects?: Effects;
+  /** Opens the files of a seat; those in their usual place unless given. */
+  readonly filesOf?: (seat: string, log: Logger) => SeatFiles;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
@@ -292,18 +296,11 @@ export class House {
   private worker(seat: string): SeatWorker {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
-    const { log, table, grants, namespaces, tell, audit, measure } = this.deps;
-    const directory = new SeatDirectory(seat);
-    if (directory.setAside !== undefined) {
-      log.warn(
-        { seat, reason: directory.setAside },
-        'the seat directory was beyond use, and a fresh one takes its place',
-      );
-    }
+    const { log, table, grants, namespaces, tell, audit, measure, effects = kernels, filesOf = seatFiles } = this.deps;
     const worker = new SeatWorker(seat, {
+      ...filesOf(seat, log),
       log,
-      directory,
-      journal: new Journal(journalRoot(seat), (file, error) => log.error({ file, err: error }, 'journal entry lost')),
+      effects,
       grants,
       namespaces,
       tell,

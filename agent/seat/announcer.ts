@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
 import type { JournalEntry } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
-import { injectUevent, sendUevent } from '../kernel/netlink.js';
 import { encode } from '../udev/datagram.js';
 import { encodeKernel } from '../udev/kernel-uevent.js';
+import type { Effects } from './effects.js';
 
 /**
  * Speaks in one container's network namespace: as udevd to everybody who listens to one, or, where the container runs a
@@ -17,17 +17,18 @@ export class Announcer {
     private readonly socket: number,
     private readonly container: Container,
     readonly as: 'udevd' | 'kernel',
+    private readonly effects: Pick<Effects, 'injectUevent' | 'sendUevent'>,
   ) {}
 
   announce(action: 'add' | 'change' | 'remove', entry: JournalEntry): void {
     const { uid, gid } = this.container;
     if (this.as === 'kernel') {
-      injectUevent(this.socket, encodeKernel(action, entry.properties), { uid, gid });
+      this.effects.injectUevent(this.socket, encodeKernel(action, entry.properties), { uid, gid });
       return;
     }
     this.sequence += 1;
     const properties = { ...entry.properties, SEQNUM: String(this.sequence) };
-    sendUevent(this.socket, encode(action, properties, entry.tags), { uid, gid });
+    this.effects.sendUevent(this.socket, encode(action, properties, entry.tags), { uid, gid });
   }
 
   close(): void {

@@ -9,11 +9,10 @@ import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
+import { type Effects, effects as kernels } from './effects.js';
 import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import { standstillOf } from './layout.js';
-import { rebind } from './rebind.js';
-import { revoke } from './revoke.js';
 
 /** What it takes to execute steps for a seat. */
 export interface ExecutorDeps {
@@ -21,6 +20,8 @@ export interface ExecutorDeps {
   readonly directory: SeatDirectory;
   readonly journal: Journal;
   readonly grants: Grants;
+  /** This machine's kernel unless given. */
+  readonly effects?: Effects;
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
@@ -42,11 +43,15 @@ export interface Hold {
 
 /** Executes the steps of a plan for one seat, and puts on record what they give and take. */
 export class Executor {
+  private readonly effects: Effects;
+
   constructor(
     private readonly seat: string,
     private readonly deps: ExecutorDeps,
     private readonly hold: Hold,
-  ) {}
+  ) {
+    this.effects = deps.effects ?? kernels;
+  }
 
   /** What gives or takes is on record before it begins, and how it ended behind it. */
   async perform(part: Part): Promise<void> {
@@ -190,7 +195,7 @@ export class Executor {
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
       async () => {
         const keepers = this.deps.keepers(step.unit);
-        const { revoked, left } = await revoke(step.nodes, {
+        const { revoked, left } = await this.effects.revoke(step.nodes, {
           cgroup: this.hold.attachment?.container.cgroup,
           keepers,
           mark: standstillOf(this.seat),
@@ -213,7 +218,7 @@ export class Executor {
 
   private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
     try {
-      return rebind(unit, nodes[0]?.class ?? 'input');
+      return this.effects.rebind(unit, nodes[0]?.class ?? 'input');
     } catch (error) {
       const why = (error as Error).message;
       if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go (${why})`);

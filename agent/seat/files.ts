@@ -1,0 +1,25 @@
+import type { Logger } from 'pino';
+import { SeatDirectory } from './directory.js';
+import { Journal } from './journal.js';
+import { journalRoot } from './layout.js';
+
+/** The files of one seat. */
+export interface SeatFiles {
+  readonly directory: SeatDirectory;
+  readonly journal: Journal;
+}
+
+/** Opens the files of a seat; what is missing is made, and what is beyond use is set aside and said. */
+export function seatFiles(seat: string, log: Logger): SeatFiles {
+  const directory = new SeatDirectory(seat);
+  if (directory.setAside !== undefined) {
+    log.warn(
+      { seat, reason: directory.setAside },
+      'the seat directory was beyond use, and a fresh one takes its place',
+    );
+  }
+  const journal = new Journal(journalRoot(seat), (file, error) =>
+    log.error({ file, err: error }, 'journal entry lost'),
+  );
+  return { directory, journal };
+}
