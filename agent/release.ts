@@ -126,7 +126,7 @@ async function empty(
 /** The seats whose container runs, known by what it was told: the policy may be another by now, or none. */
 const withNothing = (seats: readonly string[], containers: readonly Container[]): SeatPolicy[] =>
   seats.flatMap((seat) => {
-    const audience = new Set([...journalOf(seat).entries.values()].map(({ knownTo }) => knownTo));
+    const audience = new Set([...journalOf(seat).entries.values()].flatMap(({ knownTo, toldTo }) => [knownTo, toldTo]));
     const container = containers.find(({ key }) => audience.has(key));
     return container === undefined ? [] : [{ seat, container, rules: [], file: '' }];
   });

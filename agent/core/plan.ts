@@ -78,8 +78,7 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
     if (actual.records.has(entry.id)) steps.push({ step: 'unrecord', id: entry.id, tags: entry.tags });
   }
   for (const entry of order) {
-    const { audience } = actual;
-    if (audience !== undefined && (entry.knownTo === audience || entry.telling === audience)) {
+    if (actual.audience !== undefined && [entry.knownTo, entry.toldTo].includes(actual.audience)) {
       steps.push({ step: 'announce', action: 'remove', entry });
     }
   }
@@ -159,11 +158,14 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
   for (const { record, entry, links } of unit) {
     const past = actual.journal.get(entry.id);
     const before = past !== undefined && isSame(past, entry) ? past : undefined;
-    const tells = actual.audience !== undefined && before?.knownTo !== actual.audience;
-    const telling = tells ? actual.audience : undefined;
+    const isUntold = actual.audience !== undefined && before?.knownTo !== actual.audience;
+    const toldTo = isUntold ? actual.audience : before?.toldTo;
+    const incarnation = entry.incarnation ?? before?.incarnation;
     const { knownTo, placeholder, loose } = before ?? {};
-    const current: JournalEntry = { ...entry, knownTo, telling, placeholder, loose };
-    if (before === undefined || !sameEntry(before, current)) intents.push({ step: 'intend', entry: current });
+    const current: JournalEntry = { ...entry, incarnation, knownTo, toldTo, placeholder, loose };
+    if (before === undefined || before.toldTo !== toldTo || !sameEntry(before, current)) {
+      intents.push({ step: 'intend', entry: current });
+    }
     if (entry.node !== undefined) {
       const { number } = entry.node;
       // A grant under this number that belonged to the former holder of the minor is gone by now: departures came first.
@@ -186,7 +188,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       if (before === undefined || there?.node !== link.node) linkings.push({ step: 'link', link });
     }
     if (before === undefined || actual.records.get(entry.id) !== record.text) records.push({ step: 'record', record });
-    if (tells) {
+    if (isUntold) {
       announcements.push({ step: 'announce', action: announcedAs(entry), entry: current });
     }
   }
@@ -217,7 +219,6 @@ function sameEntry(a: JournalEntry, b: JournalEntry): boolean {
     a.hard === b.hard &&
     a.unit === b.unit &&
     a.incarnation === b.incarnation &&
-    a.telling === b.telling &&
     (a.node === undefined ? b.node === undefined : b.node !== undefined && sameNode(a.node, b.node)) &&
     keys.length === Object.keys(b.properties).length &&
     keys.every((key) => a.properties[key] === b.properties[key])

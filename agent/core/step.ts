@@ -55,13 +55,16 @@ export interface JournalEntry {
   readonly hard: boolean;
   /** Key of the container that knows of it: announced there, or found there by a container that started later. */
   readonly knownTo: string | undefined;
-  /** Key of the container that is just being told of it: it may have heard, should nobody note that it has. */
-  readonly telling?: string | undefined;
   /**
    * It was given to a container that a user runs. He can pass descriptors to any process of his, so that revocation is never
    * known to be complete.
    */
   readonly loose?: boolean | undefined;
+  /**
+   * Key of the container that was told of it, or may have been: written before anything is said, so that whatever was
+   * announced is taken back, also by an agent that starts after a crash.
+   */
+  readonly toldTo?: string | undefined;
   /** What was made in the container for a node that lies in no grafted directory. */
   readonly placeholder?: Placeholder | undefined;
 }

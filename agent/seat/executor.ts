@@ -132,13 +132,7 @@ export class Executor {
         this.hold.seen.records.delete(step.id);
         return;
       case 'announce':
-        this.announcer().announce(step.action, step.entry);
-        // Of the entry as it is by now: showing a node has left a note in it. What was told to go and could not be taken
-        // back is told of again if it stays after all.
-        this.note(step.entry.id, {
-          knownTo: step.action === 'remove' ? undefined : this.hold.attachment?.container.key,
-          telling: undefined,
-        });
+        this.announce(step);
         return;
       case 'revoke':
         await this.revoke(step);
@@ -172,7 +166,19 @@ export class Executor {
     this.deps.log.warn({ ...facts, covers: bind.covers }, 'shown over what stood there');
   }
 
-  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'telling' | 'placeholder' | 'loose'>>): void {
+  /**
+   * What is told to go and stays after all is told of again, and what is told of is told to go, also when the agent dies right
+   * before or after the message: it is no longer known before the one, and may have been told before the other.
+   */
+  private announce({ action, entry: { id }, entry }: Extract<Step, { step: 'announce' }>): void {
+    const announcer = this.announcer();
+    if (action === 'remove') this.note(id, { knownTo: undefined });
+    announcer.announce(action, entry);
+    // Of the entry as it is by now: showing a node has left a note in it.
+    this.note(id, action === 'remove' ? { toldTo: undefined } : { knownTo: this.hold.attachment?.container.key });
+  }
+
+  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'toldTo' | 'placeholder' | 'loose'>>): void {
     const entry = this.deps.journal.entries.get(id);
     if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
   }

@@ -364,9 +364,8 @@ export class SeatWorker {
   private nowKnown(key: string | undefined): void {
     for (const entry of this.deps.journal.entries.values()) {
       // What lies in no grafted directory was not there yet.
-      if (key === undefined || entry.node?.class !== 'hidraw') {
-        this.deps.journal.put({ ...entry, knownTo: key, telling: undefined });
-      }
+      if (key === undefined || entry.node?.class !== 'hidraw')
+        this.deps.journal.put({ ...entry, knownTo: key, toldTo: key });
     }
   }
 

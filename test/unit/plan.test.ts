@@ -83,7 +83,7 @@ class Model {
         this.heard.push(`${step.action} ${step.entry.syspath}`);
         if (step.action !== 'remove') {
           const entry = this.journal.get(step.entry.id) ?? step.entry;
-          this.journal.set(step.entry.id, { ...entry, knownTo: this.container, telling: undefined });
+          this.journal.set(step.entry.id, { ...entry, knownTo: this.container });
         }
         return;
       case 'revoke':
@@ -309,6 +309,16 @@ test('without a container nothing is granted or announced, and all of it follows
   model.container = 'a';
   // Who is about to be told is on record first.
   assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'grant', 'announce', 'announce']);
+});
+
+test('what may have been told of is told to go, and told of again if it stays', () => {
+  const model = new Model();
+  model.container = 'a';
+  converge(model, seat(keyboard(65, 1)));
+  // As a crash right behind the messages, or right before them, leaves it.
+  for (const [id, entry] of model.journal) model.journal.set(id, { ...entry, knownTo: undefined });
+  assert.equal(order(plan(seat(keyboard(65, 1)), model.view())), ['announce', 'announce']);
+  assert.equal(order(plan(seat(), model.view())).filter((step) => step === 'announce').length, 2);
 });
 
 test('a rule that only moved in its file re-announces nothing', () => {
