@@ -107,13 +107,8 @@ export class Grants {
   drop(cgroup: string, { emptied = false } = {}): void {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
-    for (const number of numbersIn(this.held.get(id))) {
-      this.v1?.deny(cgroup, number);
-      this.map.deny(id, number);
-    }
+    this.forget(cgroup, id);
     if (emptied || !isPopulated(cgroup)) this.unguard(id);
-    this.ids.delete(cgroup);
-    this.paths.delete(id);
     this.reread();
   }
 
@@ -140,8 +135,12 @@ export class Grants {
     this.reread();
   }
 
-  /** Reads the map again, and forgets guards of groups that nobody is left in. */
+  /**
+   * Reads the map again, and forgets guards of groups that nobody is left in. A group may be gone before anybody had anything
+   * of it to drop: the next one of the same path is not taken for it.
+   */
   reread(): void {
+    for (const [cgroup, id] of this.ids) if (!isStill(cgroup, id)) this.forget(cgroup, id);
     const living = new Set(this.ids.values());
     const lingering = this.lingering(living);
     for (const id of [...this.guarded.keys()].map(BigInt)) {
@@ -152,10 +151,18 @@ export class Grants {
 
   /** Groups other than these that are guarded and not empty. */
   private lingering(others: ReadonlySet<bigint>): Set<bigint> {
-    const isThere = ([id, cgroup]: [bigint, string]) =>
-      !others.has(id) && isPopulated(cgroup) && statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
+    const isThere = ([id, cgroup]: [bigint, string]) => !others.has(id) && isPopulated(cgroup) && isStill(cgroup, id);
     const guarded = [...this.guarded].map(([id, cgroup]): [bigint, string] => [BigInt(id), cgroup]);
     return new Set(guarded.filter(isThere).map(([id]) => id));
+  }
+
+  private forget(cgroup: string, id: bigint): void {
+    for (const number of numbersIn(this.held.get(id))) {
+      this.v1?.deny(cgroup, number);
+      this.map.deny(id, number);
+    }
+    this.ids.delete(cgroup);
+    this.paths.delete(id);
   }
 
   private unguard(id: bigint): void {
@@ -173,6 +180,10 @@ export class Grants {
     return id;
   }
 }
+
+/** Whether the group of an id still is the one at a path. */
+const isStill = (cgroup: string, id: bigint): boolean =>
+  statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
 
 /** The device that has a number now. */
 const deviceOf = (number: DeviceNumber): string | undefined => resolvedPath(`/sys/dev/char/${numberText(number)}`);

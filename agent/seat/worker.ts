@@ -356,7 +356,10 @@ export class SeatWorker {
     if (container === undefined) return;
     const came = this.hold.attachment === undefined;
     const attachment = this.attach(container);
-    if (came) this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
+    if (came) {
+      this.deps.grants.reread();
+      this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
+    }
     await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 

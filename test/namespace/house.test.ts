@@ -270,6 +270,22 @@ test('a container that is another one under the same name is guarded by what it 
   rmdirSync(cgroup);
 });
 
+test('a container that ended before its seat had anything of it is not taken for the next one of the same path', () => {
+  const cgroup = join(root, 'brief');
+  mkdirSync(cgroup);
+  const grants = new Grants(map);
+  grants.guard(cgroup);
+  rmdirSync(cgroup);
+  mkdirSync(cgroup);
+  grants.guard(cgroup);
+  grants.reread();
+  grants.grant(cgroup, { major: 1, minor: 3 }, '/sys/devices/virtual/mem/null');
+  assert.equal([...map.grants().keys()], [cgroupId(cgroup)]);
+  grants.drop(cgroup, { emptied: true });
+  assert.equal(map.read(), [], 'nor does its guard stay');
+  rmdirSync(cgroup);
+});
+
 test('whom the former agent has restricted stays so until there is a policy', async () => {
   map.restrict([{ first: 4711, last: 4711 }]);
   const restricted = () => map.read().some(({ number }) => number.major === 4711);
