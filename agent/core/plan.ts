@@ -170,7 +170,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       const { number } = entry.node;
       // A grant under this number that belonged to the former holder of the minor is gone by now: departures came first.
       if (actual.container !== undefined && (before === undefined || actual.grants.get(numberText(number)) !== true)) {
-        grants.push({ step: 'grant', number, syspath: entry.syspath });
+        grants.push({ step: 'grant', number, syspath: entry.syspath, incarnation });
       }
       const isNew = before === undefined || !sameNode(actual.nodes.get(nodeKey(entry.node)), entry.node);
       if (isNew) nodes.push({ step: 'node', node: entry.node });

@@ -76,7 +76,12 @@ export interface JournalEntry {
  */
 export type Step =
   | { readonly step: 'intend'; readonly entry: JournalEntry }
-  | { readonly step: 'grant'; readonly number: DeviceNumber; readonly syspath: string }
+  | {
+      readonly step: 'grant';
+      readonly number: DeviceNumber;
+      readonly syspath: string;
+      readonly incarnation?: string | undefined;
+    }
   | { readonly step: 'node'; readonly node: NodeSpec }
   /** Shows a node in the container that lies in no grafted directory; `id` is its journal entry. */
   | { readonly step: 'show'; readonly id: string; readonly node: NodeSpec }

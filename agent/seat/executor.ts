@@ -99,7 +99,7 @@ export class Executor {
         return;
       case 'grant':
         this.noteLoose(step.number);
-        grants.grant(this.cgroup(), step.number, step.syspath);
+        grants.grant(this.cgroup(), step.number, step);
         return;
       case 'deny':
         grants.deny(this.cgroup(), step.number);

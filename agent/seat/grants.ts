@@ -1,5 +1,5 @@
 import { existsSync, statSync } from 'node:fs';
-import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
+import { type DeviceNumber, type Incarnation, isSame, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
@@ -7,6 +7,7 @@ import type { Uids } from '../kernel/grant-program.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { resolvedPath } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
+import { incarnationOf } from '../udev/enumerate.js';
 
 /** A device was unplugged before what udevd says of it could be acted upon. */
 export class DeviceGone extends Error {
@@ -76,16 +77,16 @@ export class Grants {
   }
 
   /**
-   * Permits one device, whose head is at `syspath`. The generation is read before sysfs is asked whether the number is
-   * still that device's: if it is unplugged at any time after, the kernel raises the generation and the grant is void.
+   * Permits one device. The generation is read before sysfs is asked whether the number is still that very device's: if it is
+   * unplugged at any time after, the kernel raises the generation and the grant is void.
    */
-  grant(cgroup: string, number: DeviceNumber, syspath: string): void {
+  grant(cgroup: string, number: DeviceNumber, device: Incarnation): void {
     const id = this.id(cgroup);
     const generation = this.map.generation(number);
-    if (deviceOf(number) !== syspath) {
+    if (!isStillAt(number, device)) {
       this.v1?.deny(cgroup, number);
       this.map.deny(id, number); // and with it the generation, if nobody else refers to it
-      throw new DeviceGone(`${numberText(number)} is no longer ${syspath}`);
+      throw new DeviceGone(`${numberText(number)} is no longer ${device.syspath}`);
     }
     this.map.grant(id, number, generation);
     this.held.set(id, (this.held.get(id) ?? new Map<string, boolean>()).set(numberText(number), true));
@@ -185,8 +186,11 @@ export class Grants {
 const isStill = (cgroup: string, id: bigint): boolean =>
   statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
 
-/** The device that has a number now. */
-const deviceOf = (number: DeviceNumber): string | undefined => resolvedPath(`/sys/dev/char/${numberText(number)}`);
+/** Whether a device has a number now. */
+function isStillAt(number: DeviceNumber, device: Incarnation): boolean {
+  const syspath = resolvedPath(`/sys/dev/char/${numberText(number)}`);
+  return syspath !== undefined && isSame({ syspath, incarnation: incarnationOf(syspath) }, device);
+}
 
 /** The numbers of grants: of all, or of those that are in force, or of those that are void. */
 const numbersIn = (grants: ReadonlyMap<string, boolean> | undefined, inForce?: boolean): DeviceNumber[] =>

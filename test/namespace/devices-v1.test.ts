@@ -81,7 +81,7 @@ test("what is granted opens: the guard lets it through, and the engine's rules a
   const its = grants();
   its.guard(unified);
   open(its);
-  its.grant(unified, nul, syspath);
+  its.grant(unified, nul, { syspath });
   assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
   assert.ok(opens(nul));
   assert.not.ok(opens(zero), 'its engine allows it, but it is not granted');
@@ -93,7 +93,7 @@ test('a group of the container itself, made before, is opened as well, and what 
   its.deny(unified, nul);
   assert.equal(rules(group), engine);
   mkdirSync(below);
-  its.grant(unified, nul, syspath);
+  its.grant(unified, nul, { syspath });
   assert.ok(opens(nul, below));
   writeFileSync(join(group, 'devices.deny'), 'c 1:3 rwm');
   assert.not.ok(opens(nul, below));
@@ -106,7 +106,7 @@ test('a group of the container itself, made before, is opened as well, and what 
 
 test('what is void is denied when an agent starts, the rest is not, nor what the engine allows', () => {
   const its = grants();
-  its.grant(unified, nul, syspath);
+  its.grant(unified, nul, { syspath });
   grants().keep([unified]);
   assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
   map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
@@ -118,7 +118,7 @@ test('what is void is denied when an agent starts, the rest is not, nor what the
 test('what a container had whose seat went while no agent ran is denied as well', () => {
   const before = grants();
   before.guard(unified);
-  before.grant(unified, nul, syspath);
+  before.grant(unified, nul, { syspath });
   const its = grants();
   its.keep([unified]);
   assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
@@ -153,7 +153,7 @@ test("rules that are not the container's own are not widened, and that is said",
 test('a container that is gone leaves no rule in a group that stays', async () => {
   const its = grants();
   its.guard(unified);
-  its.grant(unified, nul, syspath);
+  its.grant(unified, nul, { syspath });
   its.drop(unified);
   assert.equal(rules(group), engine);
   await stop(init);

@@ -77,7 +77,11 @@ test('a denied number is closed, and leaves nothing in the map', () => {
 test('a device that went before it was granted leaves nothing in the map', () => {
   const grants = new Grants(map);
   assert.throws(
-    () => grants.grant(group, nul, '/sys/devices/virtual/mem/gone'),
+    () => grants.grant(group, nul, { syspath: '/sys/devices/virtual/mem/gone' }),
+    (error: unknown) => error instanceof DeviceGone,
+  );
+  assert.throws(
+    () => grants.grant(group, nul, { syspath: '/sys/devices/virtual/mem/null', incarnation: 'former' }),
     (error: unknown) => error instanceof DeviceGone,
   );
   assert.is(map.read().length, 1, 'the guard entry alone');
@@ -85,7 +89,7 @@ test('a device that went before it was granted leaves nothing in the map', () =>
 
 test('what was voided by the kernel is still known, so that it can be denied', () => {
   const grants = new Grants(map);
-  grants.grant(group, nul, '/sys/devices/virtual/mem/null');
+  grants.grant(group, nul, { syspath: '/sys/devices/virtual/mem/null' });
   assert.equal([...grants.of(group)], [['1:3', true]]);
   map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
   grants.reread();

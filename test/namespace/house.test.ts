@@ -279,7 +279,7 @@ test('a container that ended before its seat had anything of it is not taken for
   mkdirSync(cgroup);
   grants.guard(cgroup);
   grants.reread();
-  grants.grant(cgroup, { major: 1, minor: 3 }, '/sys/devices/virtual/mem/null');
+  grants.grant(cgroup, { major: 1, minor: 3 }, { syspath: '/sys/devices/virtual/mem/null' });
   assert.equal([...map.grants().keys()], [cgroupId(cgroup)]);
   grants.drop(cgroup, { emptied: true });
   assert.equal(map.read(), [], 'nor does its guard stay');
