@@ -1,0 +1,71 @@
+// A model of a PC, its kernel and its containers goes through random histories with the real house.
+//
+// HOTSEAT_HISTORIES: how many; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed.
+
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Grants } from '../../agent/seat/grants.js';
+import { SeatWorker } from '../../agent/seat/worker.js';
+import { type Parts, sound } from './model/agent.js';
+import { History } from './model/history.js';
+import { histories, type Step, wordsOf } from './model/steps.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const count = Number(process.env['HOTSEAT_HISTORIES'] ?? 1000);
+const longest = 20;
+
+test.before(() => {
+  // Both file systems are the model's from here on.
+  for (const path of ['/sys', '/run']) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', path]);
+});
+
+/** What was printed of a failure, to see it again. */
+const again = {
+  ...(process.env['HOTSEAT_SEED'] === undefined ? {} : { seed: Number(process.env['HOTSEAT_SEED']) }),
+  ...(process.env['HOTSEAT_PATH'] === undefined ? {} : { path: process.env['HOTSEAT_PATH'] }),
+};
+
+/** Goes through histories, and says what became of them; returns whether one of them broke a promise. */
+async function findsFault(parts: Parts, how: fc.Parameters<[Step[]]>): Promise<boolean> {
+  const started = performance.now();
+  let lived = 0;
+  const property = fc.asyncProperty(histories(longest), async (steps) => {
+    lived += 1;
+    await new History(steps, parts).live();
+  });
+  const found = await fc.check(property, { numRuns: count, ...how });
+  const rate = (lived / (performance.now() - started)) * 1000;
+  console.log(`${lived} histories, seed ${found.seed}, ${rate.toFixed(0)} a second`);
+  if (!found.failed) return false;
+  console.log(`HOTSEAT_SEED=${found.seed} HOTSEAT_PATH=${found.counterexamplePath}`);
+  for (const step of found.counterexample?.[0] ?? []) console.log(`  ${wordsOf(step)}`);
+  console.log(found.errorInstance instanceof Error ? found.errorInstance.stack : found.errorInstance);
+  return true;
+}
+
+test('whatever happens, nobody has what is another’s, and everything comes to its place', async () => {
+  assert.not.ok(await findsFault(sound, again), 'a history broke a promise');
+});
+
+test('it is found out when what leaves is not denied', async () => {
+  class Lenient extends Grants {
+    override deny(): void {}
+  }
+  assert.ok(await findsFault({ Grants: Lenient }, { endOnFailure: true }));
+});
+
+test('it is found out when nobody asks who still has a device', async () => {
+  const { holds } = SeatWorker.prototype;
+  SeatWorker.prototype.holds = () => false;
+  try {
+    assert.ok(await findsFault(sound, { endOnFailure: true }));
+  } finally {
+    SeatWorker.prototype.holds = holds;
+  }
+});
+
+test.run();

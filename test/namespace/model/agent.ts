@@ -1,0 +1,154 @@
+import { basename } from 'node:path';
+import { pino } from 'pino';
+import { unrecorded } from '../../../agent/core/audit.js';
+import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
+import { House } from '../../../agent/house.js';
+import type { DeviceMap } from '../../../agent/kernel/device-map.js';
+import type { Namespaces } from '../../../agent/kernel/namespaces.js';
+import { RecordFile } from '../../../agent/kernel/record-file.js';
+import type { Effects } from '../../../agent/seat/effects.js';
+import { Grants } from '../../../agent/seat/grants.js';
+import type { Journal } from '../../../agent/seat/journal.js';
+import { guardRecord } from '../../../agent/seat/layout.js';
+import { decode } from '../../../agent/udev/datagram.js';
+import type { UdevMessage } from '../../../agent/udev/source.js';
+import { DeviceTable } from '../../../agent/udev/table.js';
+import { Inside } from './containers.js';
+import { MortalDirectory, MortalJournal } from './files.js';
+import { Crash, Life, type Meanwhile } from './life.js';
+import { Order } from './order.js';
+import { policyOf, type Wishes } from './wishes.js';
+import type { World } from './world.js';
+
+const log = pino({ level: 'silent' });
+
+/** What a run of the agent is made of; with another class in its place, a fault is put in. */
+export interface Parts {
+  readonly Grants: typeof Grants;
+}
+
+export const sound: Parts = { Grants };
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+/** One run of the agent: the real house, on a world of the model's, wired as in agent/main.ts and agent/pipeline.ts. */
+export class Agent {
+  readonly life: Life;
+  readonly journals = new Map<string, Journal>();
+  readonly house: House;
+  /** What the policy in force says. */
+  wishes: Wishes | undefined;
+  private readonly orders = new Map<string, Order>();
+  private readonly table = new DeviceTable();
+
+  constructor(
+    private readonly world: World,
+    parts: Parts,
+    meanwhile: Meanwhile,
+  ) {
+    this.life = new Life(meanwhile);
+    const { containers, pc, map } = world;
+    map.act = (run) => this.life.act(run);
+    map.granting = (cgroup, number) => this.granting(cgroup, number);
+    const inside = new Inside(containers, pc, this.life);
+    const namespaces: Pick<Namespaces, keyof Namespaces> = inside;
+    const kernel: Pick<DeviceMap, keyof DeviceMap> = map;
+    const grants = new parts.Grants(kernel as DeviceMap, undefined, new RecordFile(guardRecord, isText));
+    this.house = new House({
+      ...{ log, grants, table: this.table, namespaces: namespaces as Namespaces, effects: this.effects(inside) },
+      ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
+      filesOf: (seat) => this.filesOf(seat),
+    });
+    this.mortal(() => grants.keep(containers.running.map(({ cgroup }) => cgroup)));
+  }
+
+  /** Some of what udevd said is heard. */
+  hear(count: number): void {
+    for (const event of this.world.pc.messages.splice(0, count)) this.take({ kind: 'event', event });
+  }
+
+  /** The containers are looked at. */
+  see(): void {
+    this.serve(() => this.house.populate(this.world.containers.look()));
+  }
+
+  adopt(wishes: Wishes): void {
+    this.wishes = wishes;
+    this.serve(() => this.house.adopt(policyOf(wishes)));
+  }
+
+  /** Some of what udevd said may be lost: everything is read again. */
+  resync(): void {
+    this.take({ kind: 'resync', reason: 'start' });
+  }
+
+  /** What is done every 30 s. */
+  look(): void {
+    this.mortal(() => {
+      this.house.judge(this.table.take({ kind: 'resync', reason: 'recheck' }));
+      void this.house.recheck();
+    });
+  }
+
+  private take(message: UdevMessage): void {
+    this.serve(() => this.house.judge(this.table.take(message)));
+  }
+
+  private serve(news: () => ReadonlySet<string>): void {
+    this.mortal(() => void this.house.serve(news()));
+  }
+
+  /** What the agent has from the engine, udevd or an admin cannot fail, but the agent can die of it. */
+  private mortal(act: () => void): void {
+    if (this.life.dead) return;
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof Crash)) throw error;
+    }
+  }
+
+  private filesOf(seat: string): { directory: MortalDirectory; journal: MortalJournal } {
+    const order = new Order(seat, this.world);
+    const journal = new MortalJournal(seat, this.life, order);
+    this.orders.set(seat, order);
+    this.journals.set(seat, journal);
+    return { directory: new MortalDirectory(seat, this.life, order), journal };
+  }
+
+  private granting(cgroup: bigint, number: DeviceNumber): void {
+    const run = this.world.containers.running.find(({ id }) => id === cgroup);
+    if (run === undefined) return;
+    const [seat, order] = [...this.orders].find(([one]) => this.world.runOf(one) === run) ?? [];
+    if (seat === undefined || order === undefined) {
+      this.world.broken.push(`${numberText(number)} is granted to ${run.name}, which is no seat's`);
+      return;
+    }
+    order.granting(run, number);
+    this.world.giving(seat, run, number, this.wishes);
+  }
+
+  private effects(inside: Inside): Effects {
+    const { world, life, orders } = this;
+    return {
+      findHolders: (numbers) => life.later(() => ({ holders: world.holders(numbers), inFlight: [], unseen: [] })),
+      revoke: (nodes, _cgroup, mark) =>
+        life.later(() => {
+          orders.get(basename(mark))?.revoking(nodes);
+          return world.revoke(nodes);
+        }),
+      rebind: (unit) => life.act(() => world.rebind(unit)),
+      sendUevent: (socket, datagram) =>
+        life.act(() => {
+          const { ACTION = '', DEVPATH = '' } = decode(datagram).properties;
+          const run = inside.listeners(socket);
+          for (const [seat, order] of orders) if (world.runOf(seat) === run) order.announcing(ACTION, DEVPATH);
+          inside.hear(socket, ACTION, DEVPATH);
+          if (run?.isEager === true && ACTION !== 'remove') world.open(run);
+        }),
+      injectUevent: () => {
+        throw new Error('no container here runs a udevd');
+      },
+    };
+  }
+}

@@ -1,0 +1,197 @@
+import { fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { numberOf } from '../../../agent/core/device.js';
+import type { Container } from '../../../agent/engines/engine.js';
+import { cgroupId } from '../../../agent/kernel/cgroup.js';
+import type { MountPoint } from '../../../agent/kernel/mount.js';
+import type { Namespaces } from '../../../agent/kernel/namespaces.js';
+import type { Life } from './life.js';
+import type { Pc, PcDevice } from './pc.js';
+
+/** One run of one container: what is mounted in it, what its programs have open, and what its udev listeners know. */
+export class Run {
+  ended = false;
+  /** The agent has looked since it ended, or could have. */
+  isPast = false;
+  mounts: MountPoint[] = [];
+  /** Devices as they were plugged: plugged again, they are others. */
+  open: PcDevice[] = [];
+  /** By DEVPATH. */
+  readonly known = new Map<string, PcDevice | undefined>();
+
+  constructor(
+    /** Its directory's inode: what the kernel calls the group. */
+    readonly id: bigint,
+    public name: string,
+    readonly pid: number,
+    readonly cgroup: string,
+    /** Its programs open whatever they are told of, as Xorg does. */
+    readonly isEager: boolean,
+  ) {}
+
+  get key(): string {
+    return `${this.pid}:1`;
+  }
+
+  /** As its engine is seen by the agent. */
+  get facts(): Container {
+    const { name, pid, key, cgroup } = this;
+    return {
+      ...{ engine: 'lxc', name, user: undefined, pid, key, cgroup, uid: 0, gid: 0 },
+      // Its engine's own programs are for other tests: what is granted can be opened.
+      ...{ state: 'running', rooted: true, openable: false },
+    };
+  }
+}
+
+/** No process of this machine has such a number. */
+const firstPid = 10_000_000;
+
+/** The containers of the PC. */
+export class Containers {
+  /** All that ever ran, the last one last. */
+  readonly runs: Run[] = [];
+
+  get running(): Run[] {
+    return this.runs.filter(({ ended }) => !ended);
+  }
+
+  named(name: string): Run | undefined {
+    return this.running.find((run) => run.name === name);
+  }
+
+  /** One whose name is taken does not start. Its group has the path of a former one that has gone, once that was seen. */
+  start(name: string, isEager: boolean): void {
+    if (this.named(name) !== undefined) return;
+    const taken = this.runs.filter(({ isPast }) => !isPast).map(({ cgroup }) => cgroup);
+    let cgroup = `/sys/fs/cgroup/lxc.payload.${name}`;
+    while (taken.includes(cgroup)) cgroup += '-1';
+    mkdirSync(cgroup);
+    writeFileSync(join(cgroup, 'cgroup.events'), 'populated 1\nfrozen 0\n');
+    this.runs.push(new Run(cgroupId(cgroup), name, firstPid + this.runs.length, cgroup, isEager));
+  }
+
+  stop(name: string): void {
+    const run = this.named(name);
+    if (run === undefined) return;
+    run.ended = true;
+    run.open = [];
+    run.mounts = [];
+    rmSync(run.cgroup, { recursive: true });
+  }
+
+  /** As the agent sees them. */
+  look(): Container[] {
+    for (const run of this.runs) run.isPast = run.ended;
+    return this.running.map(({ facts }) => facts);
+  }
+
+  /** Two names change places, or one that is free is taken. */
+  rename(from: string, to: string): void {
+    const [one, other] = [this.named(from), this.named(to)];
+    if (one !== undefined) one.name = to;
+    if (other !== undefined) other.name = from;
+  }
+}
+
+/** The inside of the containers, as the agent gets there. */
+export class Inside implements Pick<Namespaces, keyof Namespaces> {
+  private readonly sockets = new Map<number, Run>();
+
+  constructor(
+    private readonly containers: Containers,
+    private readonly pc: Pc,
+    private readonly life: Life,
+  ) {}
+
+  graft({ pid, mounts }: Parameters<Namespaces['graft']>[0]): Promise<string[][]> {
+    return this.life.later(() => {
+      const run = this.of(pid);
+      for (const { tree, target } of mounts) {
+        const { major, minor } = numberOf(fstatSync(tree, { bigint: true }).dev);
+        const root = target === 'run/udev' ? '/udev' : `/${target}`;
+        run.mounts.push({ device: `${major}:${minor}`, root, target: `/${target}`, readOnly: true });
+      }
+      return mounts.map(() => []);
+    });
+  }
+
+  unmount(pid: number, targets: readonly string[]): Promise<void> {
+    return this.life.later(() => {
+      const run = this.of(pid);
+      for (const target of targets) {
+        const at = run.mounts.findLastIndex((mount) => mount.target === target);
+        if (at >= 0) run.mounts.splice(at, 1);
+      }
+    });
+  }
+
+  mounts(
+    pid: number,
+    { targets = [], devices = [] }: { targets?: readonly string[]; devices?: readonly string[] },
+  ): Promise<MountPoint[]> {
+    return this.life.later(() => {
+      const { mounts } = this.of(pid);
+      const there = new Set(mounts.filter(({ device }) => devices.includes(device)).map(({ target }) => target));
+      return mounts.filter(({ target }) => targets.includes(target) || there.has(target));
+    });
+  }
+
+  openUeventSocket(pid: number): Promise<number> {
+    return this.life.later(() => {
+      const run = this.of(pid);
+      const socket = openSync('/dev/null', 'r');
+      this.sockets.set(socket, run);
+      return socket;
+    });
+  }
+
+  /** Whose listeners hear what is sent by a socket. */
+  listeners(socket: number): Run | undefined {
+    return this.sockets.get(socket);
+  }
+
+  /** What is sent as udevd's word reaches the listeners of the container that the socket was made in. */
+  hear(socket: number, action: string, devpath: string): void {
+    const run = this.sockets.get(socket);
+    if (run === undefined || run.ended) return;
+    if (action === 'remove') run.known.delete(devpath);
+    else run.known.set(devpath, this.pc.device(`/sys${devpath}`));
+  }
+
+  bindNode(): Promise<never> {
+    return Promise.reject(new Error('no raw nodes here'));
+  }
+
+  unbindNode(): Promise<never> {
+    return Promise.reject(new Error('no raw nodes here'));
+  }
+
+  find(_pid: number, paths: readonly string[]): ReturnType<Namespaces['find']> {
+    return Promise.resolve(paths.map(() => 'missing'));
+  }
+
+  readFile(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  listDirectory(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  commandLine(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  start(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  close(): void {}
+
+  private of(pid: number): Run {
+    const run = this.containers.running.find((one) => one.pid === pid);
+    if (run === undefined) throw new Error(`process ${pid} has gone`);
+    return run;
+  }
+}

@@ -1,0 +1,108 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
+import { graftsOf, journalRoot, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
+import type { Run } from './containers.js';
+import { idOf, type PcDevice } from './pc.js';
+import { ownersOf, type Seat, seats } from './wishes.js';
+import type { World } from './world.js';
+
+/** Where the world is not as it shall be once everything has been told and looked at, in words; empty when it is. */
+export function differences(world: World): string[] {
+  const differences: string[] = [];
+  const same = (what: string, is: Iterable<string>, shall: Iterable<string>): void => {
+    const [a, b] = [[...is].sort().join(' '), [...shall].sort().join(' ')];
+    if (a !== b) differences.push(`${what}: is [${a}], shall be [${b}]`);
+  };
+  for (const seat of seats) {
+    const devices = devicesOf(world, seat);
+    const run = shallServe(world, seat);
+    same(
+      `${seat}: nodes`,
+      nodesIn(seat),
+      devices.flatMap(({ node }) => node ?? []),
+    );
+    same(`${seat}: records`, namesIn(join(seatRoot(seat), 'udev/data')), devices.map(idOf));
+    same(`${seat}: journal`, [...(world.journalOf(seat)?.entries.keys() ?? [])], devices.map(idOf));
+    const files = namesIn(journalRoot(seat)).filter((name) => name !== 'container');
+    same(
+      `${seat}: journal's files`,
+      files,
+      devices.map((device) => `${idOf(device)}.json`),
+    );
+    same(`${seat}: container`, [world.runOf(seat)?.key ?? ''], [run?.key ?? '']);
+  }
+  for (const run of world.containers.running) compare(world, run, same);
+  const ids = new Set(world.containers.running.map(({ id }) => id));
+  const strange = world.map.read().filter(({ cgroup }) => cgroup !== 0n && !ids.has(cgroup));
+  same(
+    'of containers that have gone',
+    strange.map(({ number }) => numberText(number)),
+    [],
+  );
+  const granted = world.map.read().flatMap(({ cgroup, number }) => (cgroup === 0n ? [] : [numberText(number)]));
+  const unused = world.map
+    .read()
+    .filter(({ cgroup, number }) => cgroup === 0n && !granted.includes(numberText(number)));
+  same(
+    'generations of nothing',
+    unused.map(({ number }) => numberText(number)),
+    [],
+  );
+  same('problems', world.agent?.house.problems() ?? [], []);
+  return differences;
+}
+
+function compare(world: World, run: Run, same: (what: string, is: string[], shall: string[]) => void): void {
+  const seat = seats.find((one) => shallServe(world, one) === run);
+  const devices = seat === undefined ? [] : devicesOf(world, seat);
+  const numbers = devices.flatMap(({ number }) => number ?? []);
+  const name = `container ${run.name}`;
+  // One that is no seat's any more may stay guarded until it ends.
+  if (seat !== undefined) same(`${name}: guarded`, [String(world.map.isGuarded(run.id))], ['true']);
+  const granted = [...(world.map.grants().get(run.id) ?? [])];
+  same(
+    `${name}: granted`,
+    granted.map(([number, now]) => `${number} ${now ? 'in force' : 'void'}`),
+    inForce(numbers),
+  );
+  same(
+    `${name}: open`,
+    run.open.filter((device) => !devices.includes(device)).map(({ syspath }) => syspath),
+    [],
+  );
+  const known = [...run.known].map(([devpath, device]) => `${devpath} ${isAs(devices, device) ? 'now' : 'once'}`);
+  same(
+    `${name}: known`,
+    known,
+    devices.map(({ syspath }) => `${syspath.slice('/sys'.length)} now`),
+  );
+  const grafts = seat === undefined ? [] : graftsOf(nodeClasses.filter((one) => one !== 'hidraw'));
+  const targets = new Set(grafts.map(({ target }) => `/${target}`));
+  same(
+    `${name}: mounts`,
+    run.mounts.flatMap(({ target }) => (targets.delete(target) ? [] : [target])),
+    [],
+  );
+}
+
+/** Whether what was told of a device was told of what is plugged now. */
+const isAs = (devices: readonly PcDevice[], device: PcDevice | undefined): boolean =>
+  device !== undefined && devices.includes(device);
+
+const inForce = (numbers: readonly DeviceNumber[]): string[] =>
+  numbers.map((number) => `${numberText(number)} in force`);
+
+/** The container that a seat shall have. */
+const shallServe = ({ wishes, containers }: World, seat: Seat): Run | undefined =>
+  wishes.seats.includes(seat) ? containers.named(wishes.containers[seat]) : undefined;
+
+const devicesOf = ({ pc, wishes }: World, seat: Seat): PcDevice[] =>
+  [...pc.plugged.values()].flatMap((plugged) => (ownersOf(wishes, plugged).includes(seat) ? plugged.devices : []));
+
+const nodesIn = (seat: Seat): string[] =>
+  ['input', 'snd', 'dri'].flatMap((name) =>
+    namesIn(join(seatRoot(seat), 'dev', name)).map((node) => `${name}/${node}`),
+  );
+
+const namesIn = (directory: string): string[] => readdirSync(directory);

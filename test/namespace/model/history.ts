@@ -1,0 +1,217 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { namesIn } from '../../../agent/kernel/read.js';
+import { makeRuntime, runtime, seatRoot } from '../../../agent/seat/layout.js';
+import { Agent, type Parts } from './agent.js';
+import { differences } from './expected.js';
+import type { Meanwhile } from './life.js';
+import { empty } from './pc.js';
+import { isInside, type Step, type What } from './steps.js';
+import { type Port, subsystemOf } from './wishes.js';
+import { World } from './world.js';
+
+/** A promise was broken. */
+export class Broken extends Error {
+  override name = 'Broken';
+}
+
+/** Looks of the agent, each half a minute after the other in the world, after which everything has to be in its place. */
+const looks = 3;
+
+/** More turns of the event loop than this no rest takes. */
+const mostTurns = 2000;
+
+/**
+ * Lives through a history, from an empty PC on, and through what always comes after it: everything is told, looked at, and
+ * taken away again. Throws `Broken` with the first promise that does not hold.
+ */
+export class History {
+  private readonly world: World;
+  private next = 0;
+  /** Moments since the next step could have happened. */
+  private moments = 0;
+  /** Steps until another agent is started. */
+  private downFor = 0;
+
+  constructor(
+    private readonly steps: readonly Step[],
+    private readonly parts: Parts,
+  ) {
+    clear();
+    this.world = new World();
+  }
+
+  async live(): Promise<void> {
+    try {
+      for (const name of this.world.wishes.seats) this.world.containers.start(name, name === 'right');
+      this.start();
+      await this.rest();
+      for (let step = this.steps[this.next]; step !== undefined; step = this.steps[this.next]) {
+        this.next += 1;
+        this.moments = 0;
+        if (this.world.agent === undefined && this.downFor-- <= 0) this.start();
+        this.happen(step.what, true);
+        await this.rest();
+      }
+      await this.settle();
+      this.world.wishes = { ...this.world.wishes, seats: [] };
+      this.world.agent?.adopt(this.world.wishes);
+      await this.rest();
+      await this.settle();
+    } finally {
+      await this.world.agent?.house.close();
+    }
+  }
+
+  private start(): void {
+    const { world } = this;
+    // What udevd said before the agent listened is lost.
+    world.pc.messages = [];
+    world.agent = new Agent(world, this.parts, this.meanwhile);
+    world.agent.see();
+    world.agent.resync();
+    world.agent.adopt(world.wishes);
+  }
+
+  /** After all that, the world is as it shall be, without anybody's doing. */
+  private async settle(): Promise<void> {
+    const { world } = this;
+    if (world.agent === undefined) this.start();
+    await this.rest();
+    // A graphics card is let go in the end.
+    for (const run of world.containers.running) run.open = run.open.filter(({ subsystem }) => subsystem !== 'drm');
+    world.agent?.see();
+    for (let look = 0; look < looks; look++) {
+      await this.hearAll();
+      world.agent?.look();
+      await this.rest();
+    }
+    await this.hearAll();
+    world.broken.push(...differences(world));
+    this.check();
+  }
+
+  private async hearAll(): Promise<void> {
+    this.world.agent?.hear(Number.POSITIVE_INFINITY);
+    await this.rest();
+  }
+
+  /** Until the agent has nothing more to do, or is dead and gone. */
+  private async rest(): Promise<void> {
+    const { world } = this;
+    const { agent } = world;
+    for (let turns = 0; agent !== undefined; turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (agent.house.busy().length === 0) break;
+      if (turns > mostTurns) throw new Broken('the agent does not come to rest');
+    }
+    if (agent?.life.dead === true) {
+      await agent.house.close();
+      world.agent = undefined;
+    }
+    this.check();
+  }
+
+  private check(): void {
+    const [first] = this.world.broken;
+    if (first !== undefined) throw new Broken(first);
+  }
+
+  private readonly meanwhile: Meanwhile = (where) => {
+    const step = this.steps[this.next];
+    if (step === undefined || step.amid === 0 || (where === 'between effects' && isInside(step))) return;
+    if (++this.moments < step.amid) return;
+    this.moments = 0;
+    this.next += 1;
+    this.happen(step.what, where === 'while it waits');
+  };
+
+  /** `listening`: the agent can hear of it at once. */
+  private happen(what: What, listening: boolean): void {
+    const { world } = this;
+    const { pc, containers, agent } = world;
+    switch (what.do) {
+      case 'plug':
+        pc.plug(what.port, what.kind);
+        if (what.told && listening) agent?.hear(Number.POSITIVE_INFINITY);
+        return;
+      case 'unplug':
+        pc.unplug(what.port);
+        if (what.told && listening) agent?.hear(Number.POSITIVE_INFINITY);
+        return;
+      case 'start':
+        containers.start(what.name, what.eager);
+        if (what.told && listening) agent?.see();
+        return;
+      case 'stop':
+        containers.stop(what.name);
+        if (what.told && listening) agent?.see();
+        return;
+      case 'rename':
+        containers.rename(what.from, what.to);
+        if (what.told && listening) agent?.see();
+        return;
+      case 'open': {
+        const run = containers.named(what.name);
+        if (run !== undefined) world.open(run);
+        return;
+      }
+      case 'close': {
+        const run = containers.named(what.name);
+        if (run !== undefined) run.open = [];
+        return;
+      }
+      case 'lose':
+        pc.messages.splice(0, what.count);
+        return;
+      case 'crash':
+        if (agent !== undefined) agent.life.dead = true;
+        this.downFor = what.downFor;
+        return;
+      case 'hear':
+        agent?.hear(what.count);
+        return;
+      case 'see':
+        agent?.see();
+        return;
+      case 'look':
+        agent?.look();
+        return;
+      case 'want':
+        this.want({ ports: { ...world.wishes.ports, [what.port]: what.wish } });
+        return;
+      case 'attach': {
+        const plugged = pc.plugged.get(what.port);
+        if (plugged === undefined) return;
+        const loan = { port: what.port, subsystem: subsystemOf(plugged.kind), seat: what.seat };
+        this.want({ loans: [loan, ...this.otherLoans(what.port)] });
+        return;
+      }
+      case 'detach':
+        this.want({ loans: this.otherLoans(what.port) });
+        return;
+      case 'assign':
+        this.want({ containers: { left: what.left, right: what.right } });
+        return;
+    }
+  }
+
+  private want(news: Partial<World['wishes']>): void {
+    const { world } = this;
+    world.wishes = { ...world.wishes, ...news };
+    world.agent?.adopt(world.wishes);
+  }
+
+  private otherLoans(port: Port): World['wishes']['loans'] {
+    return this.world.wishes.loans.filter((loan) => loan.port !== port);
+  }
+}
+
+/** Makes the PC as it is before any agent has run on it. Seats' directories stay mounted, and are empty. */
+function clear(): void {
+  for (const seat of namesIn(seatRoot(''))) {
+    for (const path of ['dev/input', 'dev/snd', 'dev/dri', 'udev/data', 'udev/tags']) empty(join(seatRoot(seat), path));
+  }
+  for (const name of namesIn(runtime)) if (name !== 'seats') rmSync(join(runtime, name), { recursive: true });
+  makeRuntime();
+}

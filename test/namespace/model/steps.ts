@@ -1,0 +1,99 @@
+import fc from 'fast-check';
+import { type Kind, kinds } from './pc.js';
+import { type Port, ports, type Seat, seats, type Wish } from './wishes.js';
+
+/** Names that containers have; the first two are the seats' to begin with. */
+export const names = ['left', 'right', 'spare'] as const;
+export type Name = (typeof names)[number];
+
+/** What happens to the world whether an agent lives or not. */
+type Outsides =
+  | { readonly do: 'plug'; readonly port: Port; readonly kind: Kind; readonly told: boolean }
+  | { readonly do: 'unplug'; readonly port: Port; readonly told: boolean }
+  | { readonly do: 'start'; readonly name: Name; readonly eager: boolean; readonly told: boolean }
+  | { readonly do: 'stop'; readonly name: Name; readonly told: boolean }
+  | { readonly do: 'rename'; readonly from: Name; readonly to: Name; readonly told: boolean }
+  | { readonly do: 'open'; readonly name: Name }
+  | { readonly do: 'close'; readonly name: Name }
+  | { readonly do: 'lose'; readonly count: number }
+  | { readonly do: 'crash'; readonly downFor: number };
+
+/** What an agent is told, or does by itself. */
+type Insides =
+  | { readonly do: 'hear'; readonly count: number }
+  | { readonly do: 'see' }
+  | { readonly do: 'look' }
+  | { readonly do: 'want'; readonly port: Port; readonly wish: Wish }
+  | { readonly do: 'attach'; readonly port: Port; readonly seat: Seat }
+  | { readonly do: 'detach'; readonly port: Port }
+  | { readonly do: 'assign'; readonly left: Name; readonly right: Name };
+
+export type What = Outsides | Insides;
+
+/**
+ * One thing that happens. `amid`: in the middle of what the agent is doing then, after so many of the moments at which it can;
+ * 0: when the agent has come to rest.
+ */
+export interface Step {
+  readonly what: What;
+  readonly amid: number;
+}
+
+const insides: ReadonlySet<What['do']> = new Set(['hear', 'see', 'look', 'want', 'attach', 'detach', 'assign']);
+
+/** Whether the agent has to be listening for it, so that it cannot be between two of its effects. */
+export const isInside = ({ what }: Step): boolean => insides.has(what.do);
+
+const port = fc.constantFrom(...ports);
+const name = fc.constantFrom(...names);
+const seat = fc.constantFrom(...seats);
+const told = fc.boolean();
+const kind = fc.constantFrom(...kinds);
+const wish: fc.Arbitrary<Wish> = fc.record({ seats: fc.subarray([...seats]), share: fc.boolean() });
+/** Each seat one of its own, as a policy has it. */
+const containers = fc.shuffledSubarray([...names], { minLength: 2, maxLength: 2 });
+const few = fc.integer({ min: 1, max: 4 });
+
+const is = <T extends string>(what: T): fc.Arbitrary<T> => fc.constant(what);
+
+const what: fc.Arbitrary<What> = fc.oneof(
+  { weight: 8, arbitrary: fc.record({ do: is('plug'), port, kind, told }) },
+  { weight: 5, arbitrary: fc.record({ do: is('unplug'), port, told }) },
+  { weight: 4, arbitrary: fc.record({ do: is('start'), name, eager: fc.boolean(), told }) },
+  { weight: 3, arbitrary: fc.record({ do: is('stop'), name, told }) },
+  { weight: 2, arbitrary: fc.record({ do: is('rename'), from: name, to: name, told }) },
+  { weight: 5, arbitrary: fc.record({ do: is('open'), name }) },
+  { weight: 2, arbitrary: fc.record({ do: is('close'), name }) },
+  { weight: 1, arbitrary: fc.record({ do: is('lose'), count: few }) },
+  { weight: 3, arbitrary: fc.record({ do: is('crash'), downFor: fc.integer({ min: 0, max: 3 }) }) },
+  { weight: 4, arbitrary: fc.record({ do: is('hear'), count: few }) },
+  { weight: 2, arbitrary: fc.record({ do: is('see') }) },
+  { weight: 2, arbitrary: fc.record({ do: is('look') }) },
+  { weight: 10, arbitrary: fc.record({ do: is('want'), port, wish }) },
+  { weight: 2, arbitrary: fc.record({ do: is('attach'), port, seat }) },
+  { weight: 1, arbitrary: fc.record({ do: is('detach'), port }) },
+  {
+    weight: 2,
+    arbitrary: containers.map(
+      ([left, right]): What => ({ do: 'assign', left: left ?? 'left', right: right ?? 'right' }),
+    ),
+  },
+);
+
+const amid = fc.oneof(
+  { weight: 3, arbitrary: fc.constant(0) },
+  { weight: 2, arbitrary: fc.integer({ min: 1, max: 60 }) },
+);
+
+/** Histories of so many steps at most. */
+export const histories = (maxLength: number): fc.Arbitrary<Step[]> =>
+  fc.array(fc.record({ what, amid }), { maxLength, size: 'max' });
+
+/** One step in words. */
+export function wordsOf({ what, amid }: Step): string {
+  const { do: verb, ...rest } = what;
+  const facts = Object.entries(rest).map(
+    ([key, value]) => `${key} ${typeof value === 'object' ? JSON.stringify(value) : value}`,
+  );
+  return [`${verb}${amid > 0 ? ` (amid ${amid})` : ''}`, ...facts].join(', ');
+}
