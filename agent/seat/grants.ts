@@ -108,6 +108,7 @@ export class Grants {
   drop(cgroup: string, { emptied = false } = {}): void {
     const id = this.ids.get(cgroup);
     if (id === undefined) return;
+    for (const number of numbersIn(this.held.get(id))) this.v1?.deny(cgroup, number);
     this.forget(cgroup, id);
     if (emptied || !isPopulated(cgroup)) this.unguard(id);
     this.reread();
@@ -138,10 +139,10 @@ export class Grants {
 
   /**
    * Reads the map again, and forgets guards of groups that nobody is left in. A group may be gone before anybody had anything
-   * of it to drop: the next one of the same path is not taken for it.
+   * of it to drop, or when only a former agent had: the next one of the same path is not taken for it.
    */
   reread(): void {
-    for (const [cgroup, id] of this.ids) if (!isStill(cgroup, id)) this.forget(cgroup, id);
+    for (const [id, cgroup] of this.paths) if (!isStill(cgroup, id)) this.forget(cgroup, id);
     const living = new Set(this.ids.values());
     const lingering = this.lingering(living);
     for (const id of [...this.guarded.keys()].map(BigInt)) {
@@ -158,11 +159,8 @@ export class Grants {
   }
 
   private forget(cgroup: string, id: bigint): void {
-    for (const number of numbersIn(this.held.get(id))) {
-      this.v1?.deny(cgroup, number);
-      this.map.deny(id, number);
-    }
-    this.ids.delete(cgroup);
+    for (const number of numbersIn(this.held.get(id))) this.map.deny(id, number);
+    if (this.ids.get(cgroup) === id) this.ids.delete(cgroup);
     this.paths.delete(id);
   }
 

@@ -283,7 +283,12 @@ test('a container that ended before its seat had anything of it is not taken for
   assert.equal([...map.grants().keys()], [cgroupId(cgroup)]);
   grants.drop(cgroup, { emptied: true });
   assert.equal(map.read(), [], 'nor does its guard stay');
+  grants.grant(cgroup, { major: 1, minor: 3 }, { syspath: '/sys/devices/virtual/mem/null' });
+  const next = new Grants(map);
+  next.keep([cgroup]);
   rmdirSync(cgroup);
+  next.reread();
+  assert.equal(map.read(), [], 'nor what a former agent granted it');
 });
 
 test('whom the former agent has restricted stays so until there is a policy', async () => {
