@@ -1,12 +1,14 @@
-import { fstatSync, mkdirSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { numberOf } from '../../../agent/core/device.js';
+import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
+import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 import type { Pc, PcDevice } from './pc.js';
+import type { Seat } from './wishes.js';
 
 /** One run of one container: what is mounted in it, what its programs have open, and what its udev listeners know. */
 export class Run {
@@ -16,6 +18,11 @@ export class Run {
   mounts: MountPoint[] = [];
   /** Devices as they were plugged: plugged again, they are others. */
   open: PcDevice[] = [];
+  /** `setup`: its engine prepares it, and none of its programs runs. */
+  state: 'setup' | 'running' = 'running';
+  /** What was mounted before its init ran, and of which seat. */
+  readonly configured: MountPoint[] = [];
+  configuredFor: Seat | undefined;
   /** By DEVPATH. */
   readonly known = new Map<string, PcDevice | undefined>();
 
@@ -33,16 +40,31 @@ export class Run {
     return `${this.pid}:1`;
   }
 
+  /** Its own configuration mounts a seat's directories, while its engine prepares it. */
+  configure(seat: Seat): void {
+    this.state = 'setup';
+    this.configuredFor = seat;
+    const device = deviceText(statSync(seatRoot(seat), { bigint: true }).dev);
+    for (const { source, target } of graftsOf(nodeClasses.filter((one) => one !== 'hidraw'))) {
+      const mount = { device, root: `/${source}`, target: `/${target}`, readOnly: true };
+      this.mounts.push(mount);
+      this.configured.push(mount);
+    }
+  }
+
   /** As its engine is seen by the agent. */
   get facts(): Container {
-    const { name, pid, key, cgroup } = this;
+    const { name, pid, key, cgroup, state } = this;
     return {
       ...{ engine: 'lxc', name, user: undefined, pid, key, cgroup, uid: 0, gid: 0 },
       // Its engine's own programs are for other tests: what is granted can be opened.
-      ...{ state: 'running', rooted: true, openable: false },
+      ...{ state, rooted: state === 'running', openable: false },
     };
   }
 }
+
+/** As mountinfo names a file system. */
+const deviceText = (dev: bigint): string => numberText(numberOf(dev));
 
 /** No process of this machine has such a number. */
 const firstPid = 10_000_000;
@@ -61,14 +83,16 @@ export class Containers {
   }
 
   /** One whose name is taken does not start. Its group has the path of a former one that has gone, once that was seen. */
-  start(name: string, isEager: boolean): void {
-    if (this.named(name) !== undefined) return;
+  start(name: string, isEager: boolean): Run | undefined {
+    if (this.named(name) !== undefined) return undefined;
     const taken = this.runs.filter(({ isPast }) => !isPast).map(({ cgroup }) => cgroup);
     let cgroup = `/sys/fs/cgroup/lxc.payload.${name}`;
     while (taken.includes(cgroup)) cgroup += '-1';
     mkdirSync(cgroup);
     writeFileSync(join(cgroup, 'cgroup.events'), 'populated 1\nfrozen 0\n');
-    this.runs.push(new Run(cgroupId(cgroup), name, firstPid + this.runs.length, cgroup, isEager));
+    const run = new Run(cgroupId(cgroup), name, firstPid + this.runs.length, cgroup, isEager);
+    this.runs.push(run);
+    return run;
   }
 
   stop(name: string): void {
@@ -108,9 +132,9 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     return this.life.later(() => {
       const run = this.of(pid);
       for (const { tree, target } of mounts) {
-        const { major, minor } = numberOf(fstatSync(tree, { bigint: true }).dev);
+        const device = deviceText(fstatSync(tree, { bigint: true }).dev);
         const root = target === 'run/udev' ? '/udev' : `/${target}`;
-        run.mounts.push({ device: `${major}:${minor}`, root, target: `/${target}`, readOnly: true });
+        run.mounts.push({ device, root, target: `/${target}`, readOnly: true });
       }
       return mounts.map(() => []);
     });

@@ -79,9 +79,10 @@ function compare(world: World, run: Run, same: (what: string, is: string[], shal
   );
   const grafts = seat === undefined ? [] : graftsOf(nodeClasses.filter((one) => one !== 'hidraw'));
   const targets = new Set(grafts.map(({ target }) => `/${target}`));
+  const mounts = run.mounts.filter((mount) => !run.configured.includes(mount));
   same(
     `${name}: mounts`,
-    run.mounts.flatMap(({ target }) => (targets.delete(target) ? [] : [target])),
+    mounts.flatMap(({ target }) => (targets.delete(target) ? [] : [target])),
     [],
   );
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { namesIn } from '../../../agent/kernel/read.js';
 import { makeRuntime, runtime, seatRoot } from '../../../agent/seat/layout.js';
 import { Agent, type Parts } from './agent.js';
+import type { Run } from './containers.js';
 import { differences } from './expected.js';
 import type { Meanwhile } from './life.js';
 import { empty } from './pc.js';
@@ -16,7 +17,7 @@ export class Broken extends Error {
 }
 
 /** Looks of the agent, each half a minute after the other in the world, after which everything has to be in its place. */
-const looks = 3;
+const looks = 1;
 
 /** More turns of the event loop than this no rest takes. */
 const mostTurns = 2000;
@@ -78,6 +79,7 @@ export class History {
     const { world } = this;
     if (world.agent === undefined) this.start();
     await this.rest();
+    for (const run of world.containers.running) world.ready(run);
     // A graphics card is let go in the end.
     for (const run of world.containers.running) run.open = run.open.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
@@ -140,9 +142,15 @@ export class History {
         if (what.told && listening) agent?.hear(Number.POSITIVE_INFINITY);
         return;
       case 'start':
-        containers.start(what.name, what.eager);
+        this.begin(containers.start(what.name, what.eager), what.configured);
         if (what.told && listening) agent?.see();
         return;
+      case 'ready': {
+        const run = containers.named(what.name);
+        if (run !== undefined) world.ready(run);
+        if (what.told && listening) agent?.see();
+        return;
+      }
       case 'stop':
         containers.stop(what.name);
         if (what.told && listening) agent?.see();
@@ -194,6 +202,13 @@ export class History {
         this.want({ containers: { left: what.left, right: what.right } });
         return;
     }
+  }
+
+  /** A seat's container can have a configuration that mounts the seat's directories before anything in it runs. */
+  private begin(run: Run | undefined, isConfigured: boolean): void {
+    const { containers } = this.world.wishes;
+    const seat = this.world.wishes.seats.find((one) => containers[one] === run?.name);
+    if (isConfigured && seat !== undefined) run?.configure(seat);
   }
 
   private want(news: Partial<World['wishes']>): void {

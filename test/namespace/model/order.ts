@@ -67,7 +67,14 @@ export class Order implements Looks {
     for (const node of nodes) {
       this.mustBeGone(node, `${node.name} is revoked`);
       const entry = this.entryOf(node.number);
-      if (entry !== undefined) this.mustBeUntold(entry, `${node.name} is revoked`);
+      if (entry === undefined) continue;
+      this.mustBeUntold(entry, `${node.name} is revoked`);
+      const here = this.world.pc.at(node.number)?.device;
+      const holder = this.world.containers.running.find((run) => here !== undefined && run.open.includes(here));
+      this.must(
+        here?.syspath === entry.syspath || holder === undefined,
+        `${node.name} is revoked, and ${holder?.name} has another device open under that number`,
+      );
     }
   }
 

@@ -10,7 +10,14 @@ export type Name = (typeof names)[number];
 type Outsides =
   | { readonly do: 'plug'; readonly port: Port; readonly kind: Kind; readonly told: boolean }
   | { readonly do: 'unplug'; readonly port: Port; readonly told: boolean }
-  | { readonly do: 'start'; readonly name: Name; readonly eager: boolean; readonly told: boolean }
+  | {
+      readonly do: 'start';
+      readonly name: Name;
+      readonly eager: boolean;
+      readonly configured: boolean;
+      readonly told: boolean;
+    }
+  | { readonly do: 'ready'; readonly name: Name; readonly told: boolean }
   | { readonly do: 'stop'; readonly name: Name; readonly told: boolean }
   | { readonly do: 'rename'; readonly from: Name; readonly to: Name; readonly told: boolean }
   | { readonly do: 'open'; readonly name: Name }
@@ -59,7 +66,8 @@ const is = <T extends string>(what: T): fc.Arbitrary<T> => fc.constant(what);
 const what: fc.Arbitrary<What> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: is('plug'), port, kind, told }) },
   { weight: 5, arbitrary: fc.record({ do: is('unplug'), port, told }) },
-  { weight: 4, arbitrary: fc.record({ do: is('start'), name, eager: fc.boolean(), told }) },
+  { weight: 4, arbitrary: fc.record({ do: is('start'), name, eager: fc.boolean(), configured: fc.boolean(), told }) },
+  { weight: 3, arbitrary: fc.record({ do: is('ready'), name, told }) },
   { weight: 3, arbitrary: fc.record({ do: is('stop'), name, told }) },
   { weight: 2, arbitrary: fc.record({ do: is('rename'), from: name, to: name, told }) },
   { weight: 5, arbitrary: fc.record({ do: is('open'), name }) },

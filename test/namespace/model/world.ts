@@ -1,13 +1,15 @@
-import { basename } from 'node:path';
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { NodeSpec } from '../../../agent/core/step.js';
 import type { Holder } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
+import { seatRoot } from '../../../agent/seat/layout.js';
 import type { Revocation } from '../../../agent/seat/revoke.js';
 import type { Agent } from './agent.js';
 import { Containers, type Run } from './containers.js';
 import { KernelMap } from './kernel-map.js';
-import { isSame, Pc, type PcDevice } from './pc.js';
+import { idOf, isSame, Pc, type PcDevice } from './pc.js';
 import { first, ownersOf, type Wishes } from './wishes.js';
 
 /** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
@@ -41,6 +43,25 @@ export class World {
         if (!run.open.includes(device)) run.open.push(device);
       }
     }
+  }
+
+  /**
+   * A container's programs start, and read which devices there are, where its configuration shows them that. What they cannot
+   * open they drop: it has to be told of.
+   */
+  ready(run: Run): void {
+    if (run.state === 'running') return;
+    run.state = 'running';
+    const seat = run.configuredFor;
+    if (seat === undefined || this.wishes.containers[seat] !== run.name) return;
+    for (const { devices } of this.pc.plugged.values()) {
+      if (!devices.every(({ number }) => number === undefined || this.map.opens(run.id, number))) continue;
+      for (const device of devices) {
+        const isShown = existsSync(join(seatRoot(seat), 'udev/data', idOf(device)));
+        if (isShown) run.known.set(device.syspath.slice('/sys'.length), device);
+      }
+    }
+    if (run.isEager) this.open(run);
   }
 
   /** A number is about to be granted to a seat's container: whose it is, nobody else has, but who shares it. */
