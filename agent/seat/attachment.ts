@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Accounts, Unknown } from '../core/access.js';
+import type { JournalEntry } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { sharesNetwork } from '../engines/process.js';
 import type { Namespaces } from '../kernel/namespaces.js';
@@ -25,9 +26,11 @@ interface Deps {
 /** How long a container that will run a udevd of its own is given to start it, ms. */
 const patience = 60_000;
 
-/** What becomes of what its listeners have been told: they have read it all by themselves, or there are others now. */
+/** What becomes of what its listeners have been told: they have read some by themselves, or there are others now. */
 export interface Audience {
-  knowsAll(): void;
+  /** What whoever starts now finds in the seat's directories. */
+  finds(): readonly JournalEntry[];
+  knows(found: readonly JournalEntry[]): void;
   knowsNothing(): void;
 }
 
@@ -44,12 +47,17 @@ export class Attachment {
   accounts: Accounts = noAccounts;
   /** Its nodes that lie in no grafted directory. */
   readonly shown: ShownNodes;
+  /** As its engine was last seen: a state that was seen once may have passed since. */
+  private seen: Container | undefined;
   private grafted = false;
   /** What was grafted when that was last looked at: another policy may want more. */
   private targets = '';
   private complained = '';
-  /** Seen before its init ran: all grants were there before anything inside could want them. */
-  private readonly early: boolean;
+  /**
+   * What was there when it was last seen before its init ran: it can have been read and opened by whatever runs now. Undefined
+   * when it was not seen so early.
+   */
+  private found: readonly JournalEntry[] | undefined;
   private readonly since = performance.now();
 
   constructor(
@@ -59,7 +67,6 @@ export class Attachment {
     private readonly deps: Deps,
   ) {
     this.shown = new ShownNodes(container, deps.namespaces, seatPath);
-    this.early = container.state === 'setup';
   }
 
   /** The next `ensure` looks at the mounts again. */
@@ -69,7 +76,7 @@ export class Attachment {
 
   /**
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
-   * missing. The audience knows all when its own configuration had done that and it was guarded before anything ran.
+   * missing. The audience knows what was there before anything ran, when its own configuration had done that.
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     this.deps.grants.guard(now.cgroup);
@@ -77,6 +84,8 @@ export class Attachment {
     const targets = grafts.map(({ target }) => target).join();
     if (targets !== this.targets) this.grafted = false;
     if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now.pid);
+    if (now.state === 'setup' && now !== this.seen) this.found = audience.finds();
+    this.seen = now;
     if (now.state === 'setup' || this.grafted) return;
     this.udev = await this.findUdev(now, grafts);
     const wanted = this.udev === 'ours' ? grafts : grafts.filter(isDevices);
@@ -120,7 +129,7 @@ export class Attachment {
     this.announcer = new Announcer(await namespaces.openUeventSocket(now.pid), now, as, effects);
     former?.close();
     if (former !== undefined) audience.knowsNothing();
-    else if (as === 'udevd' && foundGrafted && this.early) audience.knowsAll();
+    else if (as === 'udevd' && foundGrafted && this.found !== undefined) audience.knows(this.found);
   }
 
   /** A udevd that runs is the container's own; one that will run is waited for, unless our database is there already. */

@@ -1,5 +1,5 @@
 import type { Accounts } from '../core/access.js';
-import type { Incarnation } from '../core/device.js';
+import { type Incarnation, isSame } from '../core/device.js';
 import { hidDeviceOf, overhears } from '../core/hid.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
@@ -341,7 +341,14 @@ export class SeatWorker {
   }
 
   private audienceOf(key: string): Audience {
-    return { knowsAll: () => this.nowKnown(key), knowsNothing: () => this.nowKnown(undefined) };
+    const { entries } = this.deps.journal;
+    const { records } = this.hold.seen;
+    return {
+      // What lies in no grafted directory is not there yet.
+      finds: () => [...entries.values()].filter(({ id, node }) => node?.class !== 'hidraw' && records.has(id)),
+      knows: (found) => this.nowKnown(key, (entry) => found.some((one) => isSame(one, entry))),
+      knowsNothing: () => this.nowKnown(undefined, () => true),
+    };
   }
 
   /** Follows the container: another init means other namespaces, another cgroup, other listeners. */
@@ -363,12 +370,10 @@ export class SeatWorker {
     await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 
-  /** A container that started on top of its grafts has read everything from there; it needs no announcements. */
-  private nowKnown(key: string | undefined): void {
+  /** A container that started on top of its grafts has read what was there; of that it needs no announcements. */
+  private nowKnown(key: string | undefined, isMeant: (entry: JournalEntry) => boolean): void {
     for (const entry of this.deps.journal.entries.values()) {
-      // What lies in no grafted directory was not there yet.
-      if (key === undefined || entry.node?.class !== 'hidraw')
-        this.deps.journal.put({ ...entry, knownTo: key, toldTo: key });
+      if (isMeant(entry)) this.deps.journal.put({ ...entry, knownTo: key, toldTo: key });
     }
   }
 

@@ -1,4 +1,4 @@
-import { fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
@@ -7,7 +7,7 @@ import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
-import type { Pc, PcDevice } from './pc.js';
+import { idOf, type Pc, type PcDevice } from './pc.js';
 import type { Seat } from './wishes.js';
 
 /** One run of one container: what is mounted in it, what its programs have open, and what its udev listeners know. */
@@ -23,6 +23,8 @@ export class Run {
   /** What was mounted before its init ran, and of which seat. */
   readonly configured: MountPoint[] = [];
   configuredFor: Seat | undefined;
+  /** Somebody could tell it something by now. */
+  isSpokenTo = false;
   /** By DEVPATH. */
   readonly known = new Map<string, PcDevice | undefined>();
 
@@ -33,7 +35,7 @@ export class Run {
     readonly pid: number,
     readonly cgroup: string,
     /** Its programs open whatever they are told of, as Xorg does. */
-    readonly isEager: boolean,
+    public isEager: boolean,
   ) {}
 
   get key(): string {
@@ -166,6 +168,8 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
       const run = this.of(pid);
       const socket = openSync('/dev/null', 'r');
       this.sockets.set(socket, run);
+      if (!run.isSpokenTo) this.forgetGone(run);
+      run.isSpokenTo = true;
       return socket;
     });
   }
@@ -213,9 +217,21 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
 
   close(): void {}
 
+  /** What its programs read and what went before anybody could tell them so, they find dead. */
+  private forgetGone(run: Run): void {
+    for (const [devpath, device] of run.known) {
+      const isThere = device !== undefined && run.configuredFor !== undefined && isRecorded(run.configuredFor, device);
+      if (!isThere) run.known.delete(devpath);
+    }
+  }
+
   private of(pid: number): Run {
     const run = this.containers.running.find((one) => one.pid === pid);
     if (run === undefined) throw new Error(`process ${pid} has gone`);
     return run;
   }
 }
+
+/** Whether a seat's database shows a device. */
+export const isRecorded = (seat: Seat, device: PcDevice): boolean =>
+  existsSync(join(seatRoot(seat), 'udev/data', idOf(device)));

@@ -80,8 +80,11 @@ export class History {
     if (world.agent === undefined) this.start();
     await this.rest();
     for (const run of world.containers.running) world.ready(run);
-    // A graphics card is let go in the end.
-    for (const run of world.containers.running) run.open = run.open.filter(({ subsystem }) => subsystem !== 'drm');
+    // A graphics card stays where it is held: it is let go in the end, and not opened again.
+    for (const run of world.containers.running) {
+      run.isEager = false;
+      run.open = run.open.filter(({ subsystem }) => subsystem !== 'drm');
+    }
     world.agent?.see();
     for (let look = 0; look < looks; look++) {
       await this.hearAll();

@@ -1,15 +1,13 @@
-import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { NodeSpec } from '../../../agent/core/step.js';
 import type { Holder } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
-import { seatRoot } from '../../../agent/seat/layout.js';
 import type { Revocation } from '../../../agent/seat/revoke.js';
 import type { Agent } from './agent.js';
-import { Containers, type Run } from './containers.js';
+import { Containers, isRecorded, type Run } from './containers.js';
 import { KernelMap } from './kernel-map.js';
-import { idOf, isSame, Pc, type PcDevice } from './pc.js';
+import { isSame, Pc, type PcDevice } from './pc.js';
 import { first, ownersOf, type Wishes } from './wishes.js';
 
 /** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
@@ -57,8 +55,7 @@ export class World {
     for (const { devices } of this.pc.plugged.values()) {
       if (!devices.every(({ number }) => number === undefined || this.map.opens(run.id, number))) continue;
       for (const device of devices) {
-        const isShown = existsSync(join(seatRoot(seat), 'udev/data', idOf(device)));
-        if (isShown) run.known.set(device.syspath.slice('/sys'.length), device);
+        if (isRecorded(seat, device)) run.known.set(device.syspath.slice('/sys'.length), device);
       }
     }
     if (run.isEager) this.open(run);
