@@ -132,10 +132,10 @@ export class Agent {
     const { world, life, orders } = this;
     return {
       findHolders: (numbers) => life.later(() => ({ holders: world.holders(numbers), inFlight: [], unseen: [] })),
-      revoke: (nodes, _cgroup, mark) =>
+      revoke: (nodes, { mark, keepers }) =>
         life.later(() => {
           orders.get(basename(mark))?.revoking(nodes);
-          return world.revoke(nodes);
+          return world.revoke(basename(mark), nodes, keepers);
         }),
       rebind: (unit) => life.act(() => world.rebind(unit)),
       sendUevent: (socket, datagram) =>

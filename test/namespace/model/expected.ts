@@ -71,7 +71,9 @@ function compare(world: World, run: Run, same: (what: string, is: string[], shal
     run.open.filter((device) => !devices.includes(device)).map(({ syspath }) => syspath),
     [],
   );
-  const known = [...run.known].map(([devpath, device]) => `${devpath} ${isAs(devices, device) ? 'now' : 'once'}`);
+  // What its programs read by themselves and nobody ever spoke to them of, they find dead.
+  const heard = run.isSpokenTo || seat !== undefined ? [...run.known] : [];
+  const known = heard.map(([devpath, device]) => `${devpath} ${isAs(devices, device) ? 'now' : 'once'}`);
   same(
     `${name}: known`,
     known,

@@ -52,11 +52,9 @@ export class World {
     run.state = 'running';
     const seat = run.configuredFor;
     if (seat === undefined || this.wishes.containers[seat] !== run.name) return;
-    for (const { devices } of this.pc.plugged.values()) {
-      if (!devices.every(({ number }) => number === undefined || this.map.opens(run.id, number))) continue;
-      for (const device of devices) {
-        if (isRecorded(seat, device)) run.known.set(device.syspath.slice('/sys'.length), device);
-      }
+    for (const device of [...this.pc.plugged.values()].flatMap(({ devices }) => devices)) {
+      const isOpened = device.number === undefined || this.map.opens(run.id, device.number);
+      if (isOpened && isRecorded(seat, device)) run.known.set(device.syspath.slice('/sys'.length), device);
     }
     if (run.isEager) this.open(run);
   }
@@ -76,21 +74,24 @@ export class World {
   }
 
   holders(numbers: readonly DeviceNumber[]): Holder[] {
-    return this.containers.running.flatMap(({ pid, name, open }) =>
+    return this.containers.running.flatMap(({ pid, name, cgroup, open }) =>
       open.flatMap(({ number }, fd) =>
-        number !== undefined && numbers.some((one) => isSame(one, number)) ? [{ pid, fd, command: name, number }] : [],
+        number !== undefined && numbers.some((one) => isSame(one, number))
+          ? [{ pid, fd, command: name, cgroup, number }]
+          : [],
       ),
     );
   }
 
   /** What the kernel can take back: of event nodes alone. */
-  revoke(nodes: readonly NodeSpec[]): Revocation {
+  revoke(seat: string, nodes: readonly NodeSpec[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
     for (const { name, number } of nodes) {
       for (const run of this.containers.running) {
         const rest = run.open.filter((device) => !isSame(device.number, number));
-        if (rest.length === run.open.length) continue;
+        if (rest.length === run.open.length || spared.includes(run.cgroup)) continue;
+        this.losing(seat, run, number);
         if (name.startsWith('event')) {
           run.open = rest;
           revoked += 1;
@@ -98,6 +99,15 @@ export class World {
       }
     }
     return { revoked, left };
+  }
+
+  /** What leaves a seat is taken back from whoever has it, but not from a seat whose it still is. */
+  private losing(seat: string, run: Run, number: DeviceNumber): void {
+    const found = this.pc.at(number);
+    const verdict = this.agent?.house.judged.get(found?.plugged.unit ?? '');
+    if (found === undefined || verdict?.kind !== 'seat') return;
+    const other = verdict.claims.find((claim) => claim.seat !== seat && this.runOf(claim.seat) === run)?.seat;
+    if (other !== undefined) this.broken.push(`${other} loses ${found.device.syspath}, which leaves ${seat} alone`);
   }
 
   /** A driver is unbound and bound again: what it drives comes back as another. */
