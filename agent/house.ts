@@ -260,10 +260,13 @@ export class House {
     return hidDeviceOf(id) === undefined ? this.seatsOf(id) : this.hidraws.seatsOf(id);
   }
 
-  /** Cgroups of the containers of other seats that have a device and keep it. */
+  /** Cgroups of the containers in which other seats have a device that they keep. */
   private keepers(seat: string, id: string): string[] {
-    const others = this.entitled(id).filter((other) => other !== seat && this.workers.get(other)?.holds(id));
-    return others.flatMap((other) => this.containerOf(other)?.cgroup ?? []);
+    return this.entitled(id).flatMap((other) => {
+      const worker = this.workers.get(other);
+      if (other === seat || worker?.holds(id) !== true) return [];
+      return this.containers.flatMap((container) => (worker.occupies(container) ? [container.cgroup] : []));
+    });
   }
 
   /** Whether a device is, or can still be read, in another seat than these. */

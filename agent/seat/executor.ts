@@ -211,7 +211,8 @@ export class Executor {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
-        if (keepers.length > 0) {
+        // Only a rule that says so takes it from everybody for a moment.
+        if (keepers.length > 0 && !step.hard) {
           throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
         }
         const usb = this.bindAnew(step, left);

@@ -80,10 +80,11 @@ export class History {
     if (world.agent === undefined) this.start();
     await this.rest();
     for (const run of world.containers.running) world.ready(run);
-    // A graphics card stays where it is held: it is let go in the end, and not opened again.
+    // A graphics card stays where it is held, and so does what another seat keeps and the kernel cannot take back: they are let
+    // go in the end, and not opened again.
     for (const run of world.containers.running) {
       run.isEager = false;
-      run.open = run.open.filter(({ subsystem }) => subsystem !== 'drm');
+      run.open = run.open.filter((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
     }
     world.agent?.see();
     for (let look = 0; look < looks; look++) {

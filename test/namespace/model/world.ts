@@ -8,7 +8,7 @@ import type { Agent } from './agent.js';
 import { Containers, isRecorded, type Run } from './containers.js';
 import { KernelMap } from './kernel-map.js';
 import { isSame, Pc, type PcDevice } from './pc.js';
-import { first, ownersOf, type Wishes } from './wishes.js';
+import { first, ownersOf, type Seat, type Wishes } from './wishes.js';
 
 /** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
 export class World {
@@ -108,6 +108,15 @@ export class World {
     if (found === undefined || verdict?.kind !== 'seat') return;
     const other = verdict.claims.find((claim) => claim.seat !== seat && this.runOf(claim.seat) === run)?.seat;
     if (other !== undefined) this.broken.push(`${other} loses ${found.device.syspath}, which leaves ${seat} alone`);
+  }
+
+  /** Whether nothing but an end of its use takes a device from a container: another seat shares and keeps it. */
+  staysUntilLetGo(run: Run, { syspath, number }: PcDevice): boolean {
+    const plugged = number === undefined ? undefined : this.pc.at(number)?.plugged;
+    if (plugged === undefined || basename(syspath).startsWith('event')) return false;
+    const isElsewhere = (seat: Seat) =>
+      this.runOf(seat) !== run && this.agent?.house.holders(plugged.unit).includes(seat);
+    return ownersOf(this.wishes, plugged).some(isElsewhere);
   }
 
   /** A driver is unbound and bound again: what it drives comes back as another. */
