@@ -1,10 +1,11 @@
-import { existsSync, fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
+import { readOptional } from '../../../agent/kernel/read.js';
 import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 import { idOf, type Pc, type PcDevice } from './pc.js';
@@ -232,6 +233,8 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
   }
 }
 
-/** Whether a seat's database shows a device. */
-export const isRecorded = (seat: Seat, device: PcDevice): boolean =>
-  existsSync(join(seatRoot(seat), 'udev/data', idOf(device)));
+/** Whether a seat's database shows a device, and not a former one that had its name. */
+export const isRecorded = (seat: Seat, device: PcDevice): boolean => {
+  const text = readOptional(join(seatRoot(seat), 'udev/data', idOf(device))) ?? '';
+  return text.includes(`E:ID_PATH=${device.properties['ID_PATH']}\n`);
+};
