@@ -1,6 +1,7 @@
 // A model of a PC, its kernel and its containers goes through random histories with the real house.
 //
-// HOTSEAT_HISTORIES: how many; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed.
+// HOTSEAT_HISTORIES: how many; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed. A long run is started
+// without the runner, which ends what hangs.
 
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';

@@ -40,6 +40,7 @@ export class Agent {
   wishes: Wishes | undefined;
   private readonly orders = new Map<string, Order>();
   private readonly table = new DeviceTable();
+  private readonly grants: Grants;
 
   constructor(
     private readonly world: World,
@@ -53,13 +54,23 @@ export class Agent {
     const inside = new Inside(containers, pc, this.life);
     const namespaces: Pick<Namespaces, keyof Namespaces> = inside;
     const kernel: Pick<DeviceMap, keyof DeviceMap> = map;
-    const grants = new parts.Grants(kernel as DeviceMap, undefined, new RecordFile(guardRecord, isText));
+    this.grants = new parts.Grants(kernel as DeviceMap, undefined, new RecordFile(guardRecord, isText));
     this.house = new House({
-      ...{ log, grants, table: this.table, namespaces: namespaces as Namespaces, effects: this.effects(inside) },
+      ...{
+        log,
+        grants: this.grants,
+        table: this.table,
+        namespaces: namespaces as Namespaces,
+        effects: this.effects(inside),
+      },
       ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
       filesOf: (seat) => this.filesOf(seat),
     });
-    this.mortal(() => grants.keep(containers.running.map(({ cgroup }) => cgroup)));
+  }
+
+  /** Grants of containers that went while nobody watched go first. */
+  keep(): void {
+    this.mortal(() => this.grants.keep(this.world.containers.running.map(({ cgroup }) => cgroup)));
   }
 
   /** Some of what udevd said is heard. */

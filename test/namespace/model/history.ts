@@ -16,9 +16,6 @@ export class Broken extends Error {
   override name = 'Broken';
 }
 
-/** Looks of the agent, each half a minute after the other in the world, after which everything has to be in its place. */
-const looks = 1;
-
 /** More turns of the event loop than this no rest takes. */
 const mostTurns = 2000;
 
@@ -69,12 +66,13 @@ export class History {
     // What udevd said before the agent listened is lost.
     world.pc.messages = [];
     world.agent = new Agent(world, this.parts, this.meanwhile);
+    world.agent.keep();
     world.agent.see();
     world.agent.resync();
     world.agent.adopt(world.wishes);
   }
 
-  /** After all that, the world is as it shall be, without anybody's doing. */
+  /** Half a minute after all that, the world is as it shall be. */
   private async settle(): Promise<void> {
     const { world } = this;
     if (world.agent === undefined) this.start();
@@ -87,11 +85,10 @@ export class History {
       run.open = run.open.filter((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
     }
     world.agent?.see();
-    for (let look = 0; look < looks; look++) {
-      await this.hearAll();
-      world.agent?.look();
-      await this.rest();
-    }
+    await this.hearAll();
+    world.agent?.look();
+    await this.rest();
+    // What was bound again comes back.
     await this.hearAll();
     world.broken.push(...differences(world));
     this.check();
