@@ -252,8 +252,14 @@ export class House {
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
   private mayHave(seat: string, id: string): boolean {
     const seats = this.entitled(id);
-    // Whoever shares a device keeps it while another seat is losing it.
-    return seats.includes(seat) && (this.workers.get(seat)?.holds(id) === true || !this.isHeld(id, seats));
+    return seats.includes(seat) && (this.keeps(seat, id) || !this.isHeld(id, seats));
+  }
+
+  /** Whether a seat has what it may share: it keeps that while another seat is losing it. */
+  private keeps(seat: string, id: string): boolean {
+    const verdict = this.verdicts.get(id);
+    const isShared = verdict?.kind === 'seat' && verdict.claims.every(({ rule }) => rule.share);
+    return isShared && this.workers.get(seat)?.holds(id) === true;
   }
 
   private entitled(id: string): string[] {

@@ -16,10 +16,13 @@ export interface Part {
  * then what comes (grant, node, record, announcement). Pure: no I/O, no clock.
  */
 export function parts(desired: DesiredSeat, actual: ActualSeat): Part[] {
-  const wanted = new Map(desired.devices.map((device) => [device.entry.id, device]));
+  const wanted = byId(desired);
   const stray: Part = { what: 'stray', unit: '', steps: strays(wanted, actual) };
   return [...departures(wanted, actual), stray, ...arrivals(desired, actual)].filter(({ steps }) => steps.length > 0);
 }
+
+const byId = ({ devices }: DesiredSeat): Map<string, DesiredDevice> =>
+  new Map(devices.map((device) => [device.entry.id, device]));
 
 /** All its steps, one after the other. */
 export const plan = (desired: DesiredSeat, actual: ActualSeat): Step[] =>
@@ -44,11 +47,11 @@ export function leavingCards(
   journal: ReadonlyMap<string, JournalEntry>,
   present: (device: Incarnation) => boolean,
 ): Map<string, NodeSpec[]> {
-  const wanted = new Set(desired.devices.map(({ entry }) => entry.syspath));
+  const wanted = byId(desired);
   const leaving = new Map<string, NodeSpec[]>();
   for (const entry of journal.values()) {
-    const { unit, node, syspath } = entry;
-    if (node?.class !== 'dri' || wanted.has(syspath) || !present(entry)) continue;
+    const { unit, node } = entry;
+    if (node?.class !== 'dri' || isWanted(wanted, entry) || !present(entry)) continue;
     leaving.set(unit, [...(leaving.get(unit) ?? []), node]);
   }
   return leaving;

@@ -5,6 +5,11 @@ import { encode } from '../udev/datagram.js';
 import { encodeKernel } from '../udev/kernel-uevent.js';
 import type { Effects } from './effects.js';
 
+/** The container could not be told of something. */
+export class Untold extends Error {
+  override name = 'Untold';
+}
+
 /**
  * Speaks in one container's network namespace: as udevd to everybody who listens to one, or, where the container runs a
  * udevd of its own, as the kernel to that. The socket was made in there and is kept; its messages carry the host id of the
@@ -20,7 +25,16 @@ export class Announcer {
     private readonly effects: Pick<Effects, 'injectUevent' | 'sendUevent'>,
   ) {}
 
+  /** Throws `Untold` when nobody can hear it. */
   announce(action: 'add' | 'change' | 'remove', entry: JournalEntry): void {
+    try {
+      this.say(action, entry);
+    } catch (error) {
+      throw new Untold((error as Error).message, { cause: error });
+    }
+  }
+
+  private say(action: 'add' | 'change' | 'remove', entry: JournalEntry): void {
     const { uid, gid } = this.container;
     if (this.as === 'kernel') {
       this.effects.injectUevent(this.socket, encodeKernel(action, entry.properties), { uid, gid });

@@ -8,6 +8,7 @@ import type { Container } from '../engines/engine.js';
 import { patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
+import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
 import { effects as kernels } from './effects.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
@@ -285,7 +286,7 @@ export class SeatWorker {
       const there = all.filter((graft) => !missing.includes(graft));
       await attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
-    if ((await this.takeAll(keep)) > 0) {
+    if (await this.takeAll(keep)) {
       // What cannot be told of anything loses it all the same.
       attachment.close();
       await this.takeAll(keep);
@@ -308,18 +309,18 @@ export class SeatWorker {
     return true;
   }
 
-  /** Takes away what can be; returns how much of it failed. */
-  private async takeAll(keep: (error: unknown) => void): Promise<number> {
+  /** Takes away what can be; returns whether the container could not be told of some of it. */
+  private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
     const blocked = await this.findBlocked(nothing);
-    let failures = 0;
+    let isUntold = false;
     for (const part of parts(nothing, { ...this.actual(), blocked })) {
       await this.executor.perform(part).catch((error: unknown) => {
-        failures += 1;
+        isUntold ||= error instanceof Untold;
         keep(error);
       });
     }
-    return failures;
+    return isUntold;
   }
 
   private attach(container: Container): Attachment {
