@@ -28,6 +28,8 @@ export class Run {
   isSpokenTo = false;
   /** By DEVPATH. */
   readonly known = new Map<string, PcDevice | undefined>();
+  /** Which of them they only read of. */
+  readonly read = new Set<string>();
 
   constructor(
     /** Its directory's inode: what the kernel calls the group. */
@@ -184,6 +186,7 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
   hear(socket: number, action: string, devpath: string): void {
     const run = this.sockets.get(socket);
     if (run === undefined || run.ended) return;
+    run.read.delete(devpath);
     if (action === 'remove') run.known.delete(devpath);
     else run.known.set(devpath, this.pc.device(`/sys${devpath}`));
   }

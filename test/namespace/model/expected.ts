@@ -73,7 +73,12 @@ function compare(world: World, run: Run, same: (what: string, is: string[], shal
   );
   // What its programs read by themselves and nobody ever spoke to them of, they find dead.
   const heard = run.isSpokenTo || seat !== undefined ? [...run.known] : [];
-  const known = heard.map(([devpath, device]) => `${devpath} ${isAs(devices, device) ? 'now' : 'once'}`);
+  // A head that they read of, and that has no node to open, is nothing to them.
+  const isNothing = (devpath: string, device: PcDevice | undefined): boolean =>
+    run.read.has(devpath) && device?.number === undefined && !isAs(devices, device);
+  const known = heard
+    .filter(([devpath, device]) => !isNothing(devpath, device))
+    .map(([devpath, device]) => `${devpath} ${isAs(devices, device) ? 'now' : 'once'}`);
   same(
     `${name}: known`,
     known,

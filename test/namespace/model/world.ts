@@ -54,7 +54,10 @@ export class World {
     if (seat === undefined || this.wishes.containers[seat] !== run.name) return;
     for (const device of [...this.pc.plugged.values()].flatMap(({ devices }) => devices)) {
       const isOpened = device.number === undefined || this.map.opens(run.id, device.number);
-      if (isOpened && isRecorded(seat, device)) run.known.set(device.syspath.slice('/sys'.length), device);
+      if (!isOpened || !isRecorded(seat, device)) continue;
+      const devpath = device.syspath.slice('/sys'.length);
+      run.known.set(devpath, device);
+      run.read.add(devpath);
     }
     if (run.isEager) this.open(run);
   }
