@@ -30,6 +30,7 @@ const patience = 60_000;
 export interface Audience {
   /** What whoever starts now finds in the seat's directories. */
   finds(): readonly JournalEntry[];
+  /** They have read of these, and may have read of all others. */
   knows(found: readonly JournalEntry[]): void;
   knowsNothing(): void;
 }
@@ -129,7 +130,7 @@ export class Attachment {
     this.announcer = new Announcer(await namespaces.openUeventSocket(now.pid), now, as, effects);
     former?.close();
     if (former !== undefined) audience.knowsNothing();
-    else if (as === 'udevd' && foundGrafted && this.found !== undefined) audience.knows(this.found);
+    else if (as === 'udevd' && foundGrafted) audience.knows(this.found ?? []);
   }
 
   /** A udevd that runs is the container's own; one that will run is waited for, unless our database is there already. */

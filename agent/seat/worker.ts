@@ -347,8 +347,11 @@ export class SeatWorker {
     return {
       // What lies in no grafted directory is not there yet.
       finds: () => [...entries.values()].filter(({ id, node }) => node?.class !== 'hidraw' && records.has(id)),
-      knows: (found) => this.nowKnown(key, (entry) => found.some((one) => isSame(one, entry))),
-      knowsNothing: () => this.nowKnown(undefined, () => true),
+      knows: (found) =>
+        this.noteAll((entry) =>
+          found.some((one) => isSame(one, entry)) ? { knownTo: key, toldTo: key } : { toldTo: key },
+        ),
+      knowsNothing: () => this.noteAll(() => ({ knownTo: undefined, toldTo: undefined })),
     };
   }
 
@@ -371,11 +374,9 @@ export class SeatWorker {
     await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
   }
 
-  /** A container that started on top of its grafts has read what was there; of that it needs no announcements. */
-  private nowKnown(key: string | undefined, isMeant: (entry: JournalEntry) => boolean): void {
-    for (const entry of this.deps.journal.entries.values()) {
-      if (isMeant(entry)) this.deps.journal.put({ ...entry, knownTo: key, toldTo: key });
-    }
+  /** Of a container that started on top of its grafts: what it has read needs no announcement, what it may have read a removal. */
+  private noteAll(newsOf: (entry: JournalEntry) => Pick<JournalEntry, 'toldTo'>): void {
+    for (const entry of this.deps.journal.entries.values()) this.deps.journal.put({ ...entry, ...newsOf(entry) });
   }
 
   /** A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. */
