@@ -1,7 +1,8 @@
 // A model of a PC, its kernel and its containers goes through random histories with the real house.
 //
-// HOTSEAT_HISTORIES: how many; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed. A long run is started
-// without the runner, which ends what hangs.
+// Without more words the histories are always the same, so that no change is red for what it has nothing to do with.
+// HOTSEAT_HISTORIES: how many, and others each time; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed. A long
+// run is started without the runner, which ends what hangs.
 
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
@@ -16,7 +17,8 @@ import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
 
-const count = Number(process.env['HOTSEAT_HISTORIES'] ?? 1000);
+const { HOTSEAT_HISTORIES: many, HOTSEAT_SEED: seed, HOTSEAT_PATH: path } = process.env;
+const count = Number(many ?? 1000);
 const longest = 20;
 
 test.before(() => {
@@ -26,8 +28,8 @@ test.before(() => {
 
 /** What was printed of a failure, to see it again. */
 const again = {
-  ...(process.env['HOTSEAT_SEED'] === undefined ? {} : { seed: Number(process.env['HOTSEAT_SEED']) }),
-  ...(process.env['HOTSEAT_PATH'] === undefined ? {} : { path: process.env['HOTSEAT_PATH'] }),
+  seed: Number(seed ?? (many === undefined ? 1 : Date.now() % 2 ** 31)),
+  ...(path === undefined ? {} : { path }),
 };
 
 /** Goes through histories, and says what became of them; returns whether one of them broke a promise. */
@@ -56,14 +58,14 @@ test('it is found out when what leaves is not denied', async () => {
   class Lenient extends Grants {
     override deny(): void {}
   }
-  assert.ok(await findsFault({ Grants: Lenient }, { endOnFailure: true }));
+  assert.ok(await findsFault({ Grants: Lenient }, { seed: 1, endOnFailure: true }));
 });
 
 test('it is found out when nobody asks who still has a device', async () => {
   const { holds } = SeatWorker.prototype;
   SeatWorker.prototype.holds = () => false;
   try {
-    assert.ok(await findsFault(sound, { endOnFailure: true }));
+    assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }));
   } finally {
     SeatWorker.prototype.holds = holds;
   }
