@@ -46,9 +46,17 @@ const subsystems: Readonly<Record<Kind, Subsystem>> = {
 
 export const subsystemOf = (kind: Kind): Subsystem => subsystems[kind];
 
+const loanOf = ({ loans }: Wishes, { port, kind }: Plugged) =>
+  loans.find((one) => one.port === port && one.subsystem === subsystemOf(kind));
+
+/** Whether a seat's rule for a thing lets others have it too: also one that is just losing it. */
+export const isShareable = (wishes: Wishes, plugged: Plugged): boolean =>
+  loanOf(wishes, plugged) === undefined && wishes.ports[plugged.port as Port].share;
+
 /** Whose a thing shall be: of several seats only when every one of them shares it. */
-export function ownersOf(wishes: Wishes, { port, kind }: Plugged): readonly Seat[] {
-  const loan = wishes.loans.find((one) => one.port === port && one.subsystem === subsystemOf(kind));
+export function ownersOf(wishes: Wishes, plugged: Plugged): readonly Seat[] {
+  const { port } = plugged;
+  const loan = loanOf(wishes, plugged);
   if (loan !== undefined && wishes.seats.includes(loan.seat)) return [loan.seat];
   const wish = wishes.ports[port as Port];
   const wanted = wish.seats.filter((seat) => wishes.seats.includes(seat));

@@ -8,7 +8,7 @@ import type { Agent } from './agent.js';
 import { Containers, isRecorded, type Run } from './containers.js';
 import { KernelMap } from './kernel-map.js';
 import { isSame, Pc, type PcDevice } from './pc.js';
-import { first, ownersOf, type Seat, type Wishes } from './wishes.js';
+import { first, isShareable, ownersOf, type Seat, type Wishes } from './wishes.js';
 
 /** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
 export class World {
@@ -72,7 +72,8 @@ export class World {
     for (const other of this.containers.running) {
       if (other === run || !found.plugged.devices.some((device) => this.reaches(other, device))) continue;
       const sharer = owners.find((owner) => owner !== seat && this.runOf(owner) === other);
-      if (sharer === undefined) this.broken.push(`${seat} is given ${what} while ${other.name} has it`);
+      if (sharer === undefined && !isShareable(wishes, found.plugged))
+        this.broken.push(`${seat} is given ${what} while ${other.name} has it`);
     }
   }
 
