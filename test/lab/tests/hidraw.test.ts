@@ -16,6 +16,17 @@ const raws = (seat: Seat) =>
   inside(seat, 'cd /dev; for n in hidraw*; do if [ -c $n ]; then echo $n c; elif [ -e $n ]; then echo $n f; fi; done');
 const told = async (seat: Seat) => (await seatStatus(lab, seat))?.devices.map(({ node }) => node) ?? [];
 
+/** Unplugs a device, and waits until no seat has anything of it: the next one may have its names. */
+async function unplug(id: string): Promise<void> {
+  await devices.unplug(id);
+  for (const seat of seats) {
+    await lab.until(`nothing of ${id} at ${seat}`, async () => {
+      const nodes = await told(seat);
+      return !nodes.some((node) => /input|hidraw/.test(node ?? '')) && (await raws(seat)) === '';
+    });
+  }
+}
+
 const rule = (name: string, hidraw: boolean) =>
   `  - { label: ${name}, match: { subsystem: input, NAME: ["?${name}?"] }${hidraw ? ', hidraw: true' : ''} }`;
 const rules: Record<Seat, string[]> = {
@@ -118,7 +129,7 @@ test('attached by hand, it goes along to the other seat, and back by detach; eac
   };
   await moves('left', 'right', 'attach', event, 'right');
   await moves('right', 'left', 'detach', event);
-  await devices.unplug('lent');
+  await unplug('lent');
 });
 
 test('without the word in the rule it stays out, and so does a node of the container’s own', async () => {
@@ -129,7 +140,7 @@ test('without the word in the rule it stays out, and so does a node of the conta
   assert.is(await raws('left'), '');
   for (const seat of seats) assert.is(await intrudes(seat, number), 'no');
   assert.equal((await status(lab)).withheld, []);
-  await devices.unplug('plain');
+  await unplug('plain');
 });
 
 test('a device whose inputs are of two seats gives its raw node to neither, and says so', async () => {
@@ -152,7 +163,7 @@ test('a device whose inputs are of two seats gives its raw node to neither, and 
     const { stdout } = await lab.guest([...HOTSEAT_CLI, ...words], { allowFailure: true, timeoutMs: 60_000 });
     assert.match(stdout, new RegExp(`/dev/${name} does not come along: its inputs are not all of one seat alone`));
   }
-  await devices.unplug('split');
+  await unplug('split');
 });
 
 test('it is there again after a restart of the container, and once after one of the agent', async () => {
@@ -185,7 +196,7 @@ test('when one of the inputs moves, the raw node is taken from who had it before
   assert.is(holder.stdout, before);
   assert.is(await intrudes('left', number), 'no');
   assert.ok((await agentLog(lab)).some(({ msg }) => msg === 'descriptors taken back'));
-  await devices.unplug('whole');
+  await unplug('whole');
 });
 
 test('a descriptor that is hidden in a socket dies with the driver of the HID device, which is bound again', async () => {
@@ -200,7 +211,7 @@ test('a descriptor that is hidden in a socket dies with the driver of the HID de
   await holder.done;
   assert.match(holder.stdout, /^hidden\nerror \d+$/m);
   assert.ok((await agentLog(lab)).slice(since).some(({ msg }) => msg.startsWith('driver unbound')));
-  await devices.unplug('whole');
+  await unplug('whole');
 });
 
 test.after(() => lab.stop());
