@@ -104,9 +104,13 @@ function exec({ id, argv, env, cwd, timeoutMs }) {
 /** Open connections by path; each answers one line for each that it got, in their order. */
 const conversations = new Map();
 
+/** The agent closes a connection that was idle for 30 s: one that was for half of that is not used again, ms. */
+const idleLimit = 15_000;
+
 function converse(path) {
   const socket = createConnection(path);
   const asked = [];
+  const conversation = { socket, asked, used: performance.now() };
   const end = (error) => {
     if (conversations.get(path)?.socket === socket) conversations.delete(path);
     for (const answered of asked.splice(0)) answered({ error });
@@ -115,14 +119,27 @@ function converse(path) {
   socket.on('close', () => end('it closed the connection without an answer'));
   createInterface({ input: socket })
     .on('error', () => {})
-    .on('line', (line) => asked.shift()?.({ line }));
-  return { socket, asked };
+    .on('line', (line) => {
+      conversation.used = performance.now();
+      asked.shift()?.({ line });
+    });
+  return conversation;
+}
+
+/** One that goes on, or a new one. */
+function conversationWith(path) {
+  const kept = conversations.get(path);
+  if (kept !== undefined && (kept.asked.length > 0 || performance.now() - kept.used < idleLimit)) return kept;
+  kept?.socket.destroy();
+  const conversation = converse(path);
+  conversations.set(path, conversation);
+  return conversation;
 }
 
 function ask({ id, path, line }) {
   const born = epoch;
-  const conversation = conversations.get(path) ?? converse(path);
-  conversations.set(path, conversation);
+  const conversation = conversationWith(path);
+  conversation.used = performance.now();
   conversation.asked.push((answer) => {
     if (epoch === born) send({ id, t: 'answer', ...answer });
   });
