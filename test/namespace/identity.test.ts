@@ -1,7 +1,7 @@
 // Who a container is, and whose word counts for it: only what the kernel says, and who could have said so.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
@@ -16,6 +16,7 @@ import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
 import { Grants } from '../../agent/seat/grants.js';
+import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
 
@@ -135,14 +136,7 @@ test.after(async () => {
   writeFileSync(join(root, 'cgroup.kill'), '1');
   map.remove();
   map.close();
-  await until('the groups to go', () => {
-    try {
-      for (const path of [...new Set([root, ...groups])].toReversed()) if (existsSync(path)) rmdirSync(path);
-    } catch {
-      return false;
-    }
-    return true;
-  });
+  await removeGroups([...new Set([root, ...groups])]);
   rmSync(scratch, { recursive: true });
 });
 

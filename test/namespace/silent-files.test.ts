@@ -12,6 +12,7 @@ import { podman } from '../../agent/engines/podman.js';
 import { hasOwnRoot, runs } from '../../agent/engines/process.js';
 import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { removeGroups } from './remove-groups.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
@@ -139,14 +140,7 @@ test.after(async () => {
   namespaces.close();
   writeFileSync(join(cgroupRoot(), 'cgroup.procs'), String(process.pid));
   writeFileSync(join(root, 'cgroup.kill'), '1');
-  await until('the groups to go', () => {
-    try {
-      for (const path of groups.toReversed()) rmdirSync(path);
-    } catch {
-      return false;
-    }
-    return true;
-  });
+  await removeGroups(groups);
   for (const mount of mounts) {
     spawnSync('umount', ['--lazy', mount]);
     rmdirSync(mount);
