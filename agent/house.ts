@@ -216,7 +216,7 @@ export class House {
     const policy = this.policy?.seats.find((other) => other.seat === seat);
     const container = this.containerOf(seat);
     if (worker === undefined) return undefined;
-    if (container !== undefined) this.guard(container);
+    if (container !== undefined && !worker.occupies(container)) this.guard(container);
     const grantees = this.grantees(seat);
     worker.want(
       (accounts) => desiredSeat(grantees, accounts, presentation),
@@ -226,7 +226,7 @@ export class House {
     return worker;
   }
 
-  /** At once: a seat's own run may have to wait for one that takes back what another container had. */
+  /** At once: the seat's run, which guards what it serves, may have to take back first what another container had. */
   private guard({ cgroup }: Container): void {
     try {
       this.deps.grants.guard(cgroup);

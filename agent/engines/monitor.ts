@@ -29,8 +29,7 @@ interface Answer {
  */
 export class Monitors {
   private readonly answers = new Map<string, Answer>();
-  private readonly asking = new Set<string>();
-  private readonly pending = new Set<Promise<void>>();
+  private readonly asking = new Map<string, Promise<void>>();
 
   /** `heard`: is called when there is an answer. */
   constructor(
@@ -63,12 +62,11 @@ export class Monitors {
 
   /** Settles when everything that was asked has an answer. */
   async settled(): Promise<void> {
-    await Promise.all(this.pending);
+    await Promise.all(this.asking.values());
   }
 
   private ask(parent: number, key: string): void {
     if (this.asking.has(key)) return;
-    this.asking.add(key);
     const before = this.answers.get(key)?.goodFor;
     const goodFor = before === undefined ? fresh.first : Math.min(2 * before, fresh.longest);
     const asked = this.commandLine(parent)
@@ -77,10 +75,9 @@ export class Monitors {
       .then((answer) => {
         this.answers.set(key, { ...answer, usedAt: undefined });
         this.asking.delete(key);
-        this.pending.delete(asked);
         this.heard();
       });
-    this.pending.add(asked);
+    this.asking.set(key, asked);
   }
 }
 

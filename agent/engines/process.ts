@@ -53,9 +53,9 @@ export const parentOf = (pid: number): string | undefined =>
 
 /**
  * Whether a daemon of root's of this name runs outside all containers: the kernel keeps 15 bytes of a name
- * (proc_pid_comm(5)), and lists one pid for each pid namespace that a process is in. Anybody may have any name, and a command
- * line that can never be read. What Incus's daemon leaves behind for each container keeps its
- * name when it is gone: LXC's monitor, and its own `incusd fork…`.
+ * (proc_pid_comm(5)), and lists one pid for each pid namespace that a process is in. Anybody may have any name, and a
+ * command line that can never be read. What Incus's daemon leaves behind for each container keeps its name when it is gone:
+ * LXC's monitor, and its own `incusd fork…`.
  */
 export const runs = (program: string): boolean =>
   namesIn('/proc').some(

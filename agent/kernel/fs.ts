@@ -9,13 +9,13 @@ import {
   opendirSync,
   readdirSync,
   readlinkSync,
-  readSync,
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { numberOf } from '../core/device.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
+import { readAtMost } from './read.js';
 
 const here = -100; // AT_FDCWD
 const pathOnly = 0o10000000; // O_PATH
@@ -248,19 +248,6 @@ export function removeAt(directory: number, name: string): void {
       closeSync(inner);
     }
     syscall('unlinkat', name, directory, name, removeDirectory);
-  }
-}
-
-/** What is left to be read of an open file; undefined when that is more than `limit` bytes. */
-export function readAtMost(file: number, limit: number): Buffer | undefined {
-  // Some files of procfs are read in pieces of eight bytes only (proc_pid_pagemap(5)).
-  const buffer = Buffer.allocUnsafe(8 * (Math.floor(limit / 8) + 1));
-  let length = 0;
-  for (;;) {
-    const read = readSync(file, buffer, length, buffer.length - length, null);
-    if (read === 0) return buffer.subarray(0, length);
-    length += read;
-    if (length > limit) return undefined;
   }
 }
 

@@ -31,19 +31,28 @@ export function readUpTo(path: string, most: number): string | undefined {
     return undefined;
   }
   try {
-    const parts: Buffer[] = [];
-    let length = 0;
-    for (;;) {
-      const part = Buffer.allocUnsafe(64 * 1024);
-      const read = readSync(fd, part);
-      if (read === 0) return Buffer.concat(parts).toString();
-      length += read;
-      if (length > most) throw new Error(`${path} is longer than ${most} bytes`);
-      parts.push(part.subarray(0, read));
-    }
+    const bytes = readAtMost(fd, most);
+    if (bytes === undefined) throw new Error(`${path} is longer than ${most} bytes`);
+    return bytes.toString();
   } finally {
     closeSync(fd);
   }
+}
+
+/** Some files of procfs are read in pieces of eight bytes only (proc_pid_pagemap(5)): a multiple of that. */
+const piece = 64 * 1024;
+
+/** What is left to be read of an open file; undefined when that is more than `limit` bytes. */
+export function readAtMost(file: number, limit: number): Buffer | undefined {
+  const parts: Buffer[] = [];
+  for (let length = 0; length <= limit; ) {
+    const buffer = Buffer.allocUnsafe(piece);
+    const read = readSync(file, buffer);
+    if (read === 0) return Buffer.concat(parts);
+    length += read;
+    parts.push(buffer.subarray(0, read));
+  }
+  return undefined;
 }
 
 /** Names in a directory of procfs, sysfs or cgroupfs; none when it has gone meanwhile. */

@@ -7,7 +7,7 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { accountsOf, noAccounts } from './accounts.js';
 import { Announcer } from './announcer.js';
 import { deafMonitors } from './deaf.js';
-import { type Effects, effects as kernels } from './effects.js';
+import type { Effects } from './effects.js';
 import { graft, missingGrafts } from './graft.js';
 import type { Grants } from './grants.js';
 import { type Graft, udevTarget } from './layout.js';
@@ -19,8 +19,7 @@ interface Deps {
   readonly log: Logger;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
-  /** This machine's kernel unless given. */
-  readonly effects?: Effects;
+  readonly effects: Effects;
 }
 
 /** How long a container that will run a udevd of its own is given to start it, ms. */
@@ -126,7 +125,7 @@ export class Attachment {
   private async speak(now: Container, as: Announcer['as'], foundGrafted: boolean, audience: Audience): Promise<void> {
     if (this.announcer?.as === as) return;
     const former = this.announcer;
-    const { namespaces, effects = kernels } = this.deps;
+    const { namespaces, effects } = this.deps;
     this.announcer = new Announcer(await namespaces.openUeventSocket(now.pid), now, as, effects);
     former?.close();
     if (former !== undefined) audience.knowsNothing();

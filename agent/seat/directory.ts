@@ -10,7 +10,6 @@ import {
   makeNode,
   mkdirAt,
   openAt,
-  readAtMost,
   readLinkAt,
   removeAt,
   removeEmpty,
@@ -19,6 +18,7 @@ import {
   writeFileAt,
 } from '../kernel/fs.js';
 import { mountPoints, mountTmpfs, openTree, setReadOnly, unmount } from '../kernel/mount.js';
+import { readAtMost } from '../kernel/read.js';
 import { nodeClasses, seatRoot } from './layout.js';
 
 /** What a seat directory holds. */

@@ -9,7 +9,7 @@ import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
-import { type Effects, effects as kernels } from './effects.js';
+import type { Effects } from './effects.js';
 import { DeviceGone, type Grants } from './grants.js';
 import type { Journal } from './journal.js';
 import { standstillOf } from './layout.js';
@@ -20,8 +20,7 @@ export interface ExecutorDeps {
   readonly directory: SeatDirectory;
   readonly journal: Journal;
   readonly grants: Grants;
-  /** This machine's kernel unless given. */
-  readonly effects?: Effects;
+  readonly effects: Effects;
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
@@ -43,15 +42,11 @@ export interface Hold {
 
 /** Executes the steps of a plan for one seat, and puts on record what they give and take. */
 export class Executor {
-  private readonly effects: Effects;
-
   constructor(
     private readonly seat: string,
     private readonly deps: ExecutorDeps,
     private readonly hold: Hold,
-  ) {
-    this.effects = deps.effects ?? kernels;
-  }
+  ) {}
 
   /** What gives or takes is on record before it begins, and how it ended behind it. */
   async perform(part: Part): Promise<void> {
@@ -201,7 +196,7 @@ export class Executor {
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
       async () => {
         const keepers = this.deps.keepers(step.unit);
-        const { revoked, left } = await this.effects.revoke(step.nodes, {
+        const { revoked, left } = await this.deps.effects.revoke(step.nodes, {
           cgroup: this.hold.attachment?.container.cgroup,
           keepers,
           mark: standstillOf(this.seat),
@@ -211,7 +206,7 @@ export class Executor {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
-        // Only a rule that says so takes it from everybody for a moment.
+        // From everybody for a moment it is taken only where a rule says so, or a user may have hidden a descriptor.
         if (keepers.length > 0 && !step.hard) {
           throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
         }
@@ -225,7 +220,7 @@ export class Executor {
 
   private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
     try {
-      return this.effects.rebind(unit, nodes[0]?.class ?? 'input');
+      return this.deps.effects.rebind(unit, nodes[0]?.class ?? 'input');
     } catch (error) {
       const why = (error as Error).message;
       if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go (${why})`);

@@ -10,7 +10,6 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
 import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
-import { effects as kernels } from './effects.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
@@ -382,10 +381,9 @@ export class SeatWorker {
   /** A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. */
   private async findBlocked(desired: DesiredSeat): Promise<ReadonlySet<string>> {
     const blocked = new Map<string, string>();
-    const { findHolders } = this.deps.effects ?? kernels;
     const cgroup = this.hold.attachment?.container.cgroup;
     for (const [unit, nodes] of leavingCards(desired, this.deps.journal.entries, this.deps.present)) {
-      const search = await findHolders(
+      const search = await this.deps.effects.findHolders(
         nodes.map(({ number }) => number),
         patient,
       );

@@ -24,6 +24,7 @@ import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
+import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
@@ -80,6 +81,7 @@ function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorke
     present: () => true,
     mayHave: () => true,
     keepers: () => [],
+    effects,
     ...{ audit: unrecorded, measure: () => undefined, receivedNs: () => undefined },
     ...more,
   });

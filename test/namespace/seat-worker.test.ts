@@ -9,6 +9,7 @@ import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
+import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { journalRoot } from '../../agent/seat/layout.js';
@@ -37,6 +38,7 @@ test.before(() => {
     present: () => false,
     mayHave: () => true,
     keepers: () => [],
+    effects,
     receivedNs: () => undefined,
     released: () => undefined,
   });

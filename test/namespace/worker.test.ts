@@ -13,6 +13,7 @@ import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { mountPoints } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
+import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot } from '../../agent/seat/layout.js';
@@ -73,6 +74,7 @@ const agent = (): SeatWorker =>
     present: () => false,
     mayHave: () => true,
     keepers: () => [],
+    effects,
     audit: (deed) => {
       deeds.push(deed);
       return unrecorded(deed);
