@@ -26,6 +26,8 @@ const attachType = { cgroupDevice: 6, perfEvent: 41 } as const;
 const attachFlag = { multi: 2, replace: 4 } as const;
 const hashMap = 1;
 const logSize = 256 * 1024;
+/** A signal, such as SIGCHLD, ends the verifier with EAGAIN (kernel/bpf/verifier.c, do_check); libbpf tries as often. */
+const loadAttempts = 5;
 
 /** What the kernel tells of a loaded program. */
 export interface ProgramInfo {
@@ -150,13 +152,22 @@ export function load(type: number, name: string, instructions: Buffer): number {
       a.write(name.slice(0, 15), 48, 'latin1');
       a.writeUInt32LE(type === programType.cgroupDevice ? attachType.cgroupDevice : 0, 68);
     });
+  const log = Buffer.alloc(logSize);
+  const tryLoad = (...into: readonly Buffer[]): number => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return bpf('load', name, request(into[0]), instructions, licence, ...into);
+      } catch (error) {
+        if (attempt === loadAttempts || !isSysError(error, 'EAGAIN')) throw error;
+      }
+    }
+  };
   try {
-    return bpf('load', name, request(undefined), instructions, licence);
+    return tryLoad();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
-    const log = Buffer.alloc(logSize);
     try {
-      return bpf('load', name, request(log), instructions, licence, log);
+      return tryLoad(log);
     } catch {
       const text = log.toString('latin1', 0, log.indexOf(0)).trim().split('\n').slice(-6).join('; ');
       throw new SysError('bpf', error.errno, `load ${name}${text === '' ? '' : `: ${text}`}`);

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { execa } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as bpf from '../../agent/kernel/bpf.js';
@@ -21,6 +22,29 @@ test('what the verifier says is in the error', () => {
     () => bpf.load(bpf.programType.cgroupDevice, 'bad', program),
     (error: unknown) => error instanceof SysError && error.code === 'EACCES' && /R0 !read_ok/.test(error.message),
   );
+});
+
+test('a signal that comes while the verifier looks does not end the start of the agent', async () => {
+  const load = `
+    import { writeSync } from 'node:fs';
+    import * as bpf from ${JSON.stringify(import.meta.resolve('../../agent/kernel/bpf.js'))};
+    import { Assembler } from ${JSON.stringify(import.meta.resolve('../../agent/kernel/bpf-asm.js'))};
+    const program = new Assembler();
+    for (let index = 0; index < 200; index++) program.set(0, 1);
+    const instructions = program.exit().build();
+    for (let count = 0; count < 3000; count++) bpf.load(bpf.programType.cgroupDevice, 'signalled', instructions);
+    writeSync(1, 'loaded');`;
+  // A profiler asks for SIGPROF 2,000 times a second.
+  const words = [
+    '--cpu-prof',
+    '--cpu-prof-dir=/dev/null',
+    '--cpu-prof-interval=500',
+    '--input-type=module',
+    '--eval',
+    load,
+  ];
+  const { stdout, stderr } = await execa(process.execPath, words, { reject: false, timeout: 60_000 });
+  assert.is(stdout, 'loaded', stderr);
 });
 
 test('a jump without its label is a mistake of ours, not of the kernel', () => {
