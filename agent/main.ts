@@ -68,7 +68,8 @@ export async function run(options: Options): Promise<void> {
   });
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root), new RecordFile(guardRecord, isText));
-  grants.keep(engines.list().map(({ cgroup }) => cgroup));
+  const running = engines.list();
+  grants.keep(running.map(({ cgroup }) => cgroup));
   let control: ControlServer | undefined;
   const tell: Tell = (happening) => control?.tell(happening);
   const counts = new Counts();
@@ -100,7 +101,8 @@ export async function run(options: Options): Promise<void> {
   const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
-  await Promise.all([udev.start(), namespaces.start()]);
+  // Whoever looks at containers is started beside it while there are any; otherwise when the first one comes.
+  await Promise.all([udev.start(), running.length > 0 ? namespaces.start() : undefined]);
   await lender.begin();
   await keeper.begin();
   await control.listen();

@@ -11,7 +11,9 @@ const startLimit = 90_000;
 /** Who has waited this long for a helper gets another one, ms. */
 const patience = 500;
 /** A second helper that nobody needed for so long is ended, ms. */
-const idleLimit = 10_000;
+const spareLimit = 10_000;
+/** The last one that nobody needed for so long is ended too, ms: containers are looked at every 30 s while any runs. */
+const idleLimit = 70_000;
 /** How many helpers there may be that were killed and do not die: of one owner; and how many in all, whatever they do. */
 const most = { hangingOfOne: 2, ofAll: 8 };
 /** Whoever is not killed within this time waits for somebody, ms. */
@@ -36,9 +38,16 @@ export class Helpers {
   private readonly turns = new Map<string, Promise<unknown>>();
   /** Counts how often all was ended: what was asked before that is refused. */
   private era = 0;
+  private idleTimer: NodeJS.Timeout | undefined;
 
-  /** `limit`: longest that an answer may take, ms. It is a few system calls, unless somebody's file system holds them. */
-  constructor(private readonly limit = 10_000) {}
+  /**
+   * `limit`: longest that an answer may take, ms. It is a few system calls, unless somebody's file system holds them.
+   * `unneeded`: the last helper is ended when it had nothing to do for so long, ms.
+   */
+  constructor(
+    private readonly limit = 10_000,
+    private readonly unneeded = idleLimit,
+  ) {}
 
   /** Starts a helper before it is needed: loading it is the slow part. */
   async start(): Promise<void> {
@@ -130,11 +139,14 @@ export class Helpers {
     if (!this.living.has(helper) || this.hanging.has(helper)) return;
     this.idle.push(helper);
     this.wake();
-    if (this.idle.length > 1) setTimeout(() => this.endSpare(), idleLimit).unref();
+    if (this.idle.length > 1) setTimeout(() => this.endIdle(1), spareLimit).unref();
+    clearTimeout(this.idleTimer);
+    this.idleTimer = setTimeout(() => this.endIdle(0), this.unneeded).unref();
   }
 
-  private endSpare(): void {
-    for (const child of this.idle.splice(1)) child.kill('SIGKILL');
+  /** Ends those that have nothing to do, but for so many. */
+  private endIdle(kept: number): void {
+    for (const child of this.idle.splice(kept)) child.kill('SIGKILL');
   }
 
   private async answer(helper: ChildProcess, owner: string, request: Request): Promise<unknown> {

@@ -16,9 +16,9 @@ type Asked<K extends Request['do']> = Omit<Extract<Request, { do: K }>, 'do'>;
 export class Namespaces {
   private readonly helpers: Helpers;
 
-  /** `limitMs`: longest that an answer may take. */
-  constructor(limitMs?: number) {
-    this.helpers = new Helpers(limitMs);
+  /** `limitMs`: longest that an answer may take. `idleMs`: a helper that nobody needs for so long is ended. */
+  constructor(limitMs?: number, idleMs?: number) {
+    this.helpers = new Helpers(limitMs, idleMs);
   }
 
   /** Starts a helper before it is needed: loading it is the slow part. */

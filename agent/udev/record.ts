@@ -20,6 +20,17 @@ const fromSysfs = new Set([
  * properties of its announcement. Both pass the same allow-list, and both present it as seat0's.
  */
 export function presentation(device: Device): Presentation {
+  const known = presented.get(device);
+  if (known !== undefined) return known;
+  const made = present(device);
+  presented.set(device, made);
+  return made;
+}
+
+/** Made once for what udevd said of a device: a seat is looked at as a whole whenever one device of it changes. */
+const presented = new WeakMap<Device, Presentation>();
+
+function present(device: Device): Presentation {
   const properties = allowedProperties(identified(device));
   const tags = allowTags(device.tags);
   const lines = [

@@ -40,11 +40,8 @@ function tell(message: ChildMessage): void {
   });
 }
 
-/**
- * Messages that the kernel could not put into our socket: `Drops` in /proc/net/netlink, found by the socket's inode.
- * Undefined when libudev listens to nobody: it joins no group, without an error, where it finds no udevd at its start.
- */
-function drops(): number | undefined {
+/** Inodes of the sockets that this process has, as /proc/self/fd names them. */
+function ownSockets(): Set<string> {
   const own = new Set<string>();
   for (const fd of readdirSync('/proc/self/fd')) {
     try {
@@ -54,18 +51,24 @@ function drops(): number | undefined {
       // The descriptor of the listing itself.
     }
   }
-  let sum: number | undefined;
-  for (const line of readFileSync('/proc/self/net/netlink', 'utf8').split('\n').slice(1)) {
-    const [, protocol, , groups, , , , , dropped, inode] = line.trim().split(/\s+/);
-    if (protocol === '15' && groups === '00000002' && inode !== undefined && own.has(inode))
-      sum = (sum ?? 0) + Number(dropped);
-  }
-  return sum;
+  return own;
 }
+
+/** Lines of /proc/net/netlink about sockets that listen to udevd: inode, and messages that the kernel could not put in. */
+function listeners(): { readonly inode: string; readonly drops: number }[] {
+  const lines = readFileSync('/proc/self/net/netlink', 'utf8').split('\n');
+  return lines.flatMap((line) => {
+    const [, protocol, , groups, , , , , drops, inode] = line.trim().split(/\s+/);
+    return protocol === '15' && groups === '00000002' && inode !== undefined ? [{ inode, drops: Number(drops) }] : [];
+  });
+}
+
+/** How many messages our socket has lost. */
+const lost = (): number => listeners().find(({ inode }) => inode === monitored)?.drops ?? 0;
 
 function check(): void {
   pending = false;
-  if ((drops() ?? 0) > 0) process.exit(overrunStatus);
+  if (lost() > 0) process.exit(overrunStatus);
   // While udevd has work nothing need stir, and a deaf socket brings no batch either: look again.
   if (existsSync('/run/udev/queue')) stirred();
 }
@@ -96,7 +99,11 @@ process.on('message', () => tell({ kind: 'here' }));
 process.on('SIGCONT', stirred);
 const monitor = udev.monitor();
 for (const action of ['add', 'change', 'remove'] as const) monitor.on(action, take);
-if (drops() === undefined) {
+const own = ownSockets();
+/** Our socket's inode: looked up once, because descriptors are many and it stays the same. */
+const monitored = listeners().find(({ inode }) => own.has(inode))?.inode;
+if (monitored === undefined) {
+  // libudev joins no group, without an error, where it finds no udevd at its start.
   console.error('libudev hears no udevd (no /run/udev/control, and /dev is not devtmpfs)');
   process.exit(1);
 }

@@ -154,6 +154,24 @@ test('what the kernel is asked to say is said in the container’s network names
   closeSync(socket);
 });
 
+test('a helper that nobody needs ends, and whoever asks later gets another', async () => {
+  const ours = (): string[] =>
+    readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8')
+      .split(' ')
+      .filter((pid) => pid !== '' && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('helper.js'));
+  const before = ours();
+  const some = new Namespaces(undefined, 300);
+  const pid = await container(false);
+  for (const round of ['first', 'second']) {
+    await some.readFile(pid, 'etc/hostname', 1000);
+    const ended = performance.now() + 10_000;
+    assert.is(ours().length, before.length + 1, round);
+    while (ours().length > before.length && performance.now() < ended)
+      await new Promise((done) => setTimeout(done, 20));
+    assert.equal(ours(), before, round);
+  }
+});
+
 test('whoever has very many mounts waits for himself alone when they are looked at', async () => {
   const pid = await container(false);
   const inside = (script: string) =>

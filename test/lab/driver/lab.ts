@@ -7,6 +7,7 @@ import type { ExecOptions, ExecResult } from './channel.js';
 import { deploy } from './deploy.js';
 import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
+import { untilGone, untilSo } from './looking.js';
 import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, screen } from './machine.js';
 import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
@@ -135,8 +136,7 @@ export class Lab {
   async unplug(...ids: readonly string[]): Promise<void> {
     const paths = ids.map((id) => `/sys/bus/usb/devices/*-${this.machine.plugged.get(id)?.port}`);
     await Promise.all(ids.map((id) => this.machine.unplug(id)));
-    const script = `until ! ls -d ${paths.join(' ')} 2> /dev/null | grep -q .; do sleep 0.05; done`;
-    await this.guest(['sh', '-c', script], { timeoutMs: 30_000 });
+    await this.guest(['bash', '-c', untilGone(paths)], { timeoutMs: 30_000 });
   }
 
   /** Types ASCII text on the first keyboard that belongs to this screen; a newline is Enter. */
@@ -283,8 +283,7 @@ export class Lab {
 
   /** Waits until a shell script succeeds as root of a container; its standard output. The guest does the looking. */
   async untilInside(name: string, what: string, script: string, timeoutMs = 60_000): Promise<string> {
-    const loop = `until said=$(${script}\n); do sleep 0.3; done; printf %s "$said"`;
-    const inside = this.inContainer(name, ['bash', '-c', loop], { timeoutMs });
+    const inside = this.inContainer(name, ['bash', '-c', untilSo(script)], { timeoutMs });
     try {
       return (await waitingFor(what, inside)).stdout;
     } catch (error) {
