@@ -8,8 +8,8 @@ import type { Answer, Request, Results } from './helper.js';
 
 /** Longest that a helper may take to load what it needs, ms; on an emulated or busy machine that is many seconds. */
 const startLimit = 90_000;
-/** Who has waited this long for a helper gets another one, ms. */
-const patience = 500;
+/** Who has waited this long for a helper gets another one, ms; on a slow machine as long as two of them take to start. */
+const shortestPatience = 500;
 /** A second helper that nobody needed for so long is ended, ms. */
 const spareLimit = 10_000;
 /** The last one that nobody needed for so long is ended too, ms: containers are looked at every 30 s while any runs. */
@@ -39,6 +39,7 @@ export class Helpers {
   /** Counts how often all was ended: what was asked before that is refused. */
   private era = 0;
   private idleTimer: NodeJS.Timeout | undefined;
+  private patience = shortestPatience;
 
   /**
    * `limit`: longest that an answer may take, ms. It is a few system calls, unless somebody's file system holds them.
@@ -109,12 +110,12 @@ export class Helpers {
       if (idle !== undefined) return idle;
       const waited = performance.now() - began;
       const atWork = this.living.size - this.hanging.size;
-      if (atWork === 0 || (waited > patience && this.starting.size === 0 && this.living.size < most.ofAll)) {
+      if (atWork === 0 || (waited > this.patience && this.starting.size === 0 && this.living.size < most.ofAll)) {
         if (this.living.size >= most.ofAll)
           throw new Error(`${this.living.size} helpers hang, and there may be no more`);
         return this.spawn();
       }
-      await this.freed(waited > patience ? this.limit : patience - waited + 1);
+      await this.freed(waited > this.patience ? this.limit : this.patience - waited + 1);
     }
   }
 
@@ -188,6 +189,7 @@ export class Helpers {
   }
 
   private async spawn(): Promise<ChildProcess> {
+    const began = performance.now();
     const child = fork(fileURLToPath(new URL('./helper.js', import.meta.url)), [], {
       execArgv: [],
       serialization: 'advanced',
@@ -210,6 +212,7 @@ export class Helpers {
         child.kill('SIGKILL');
         return `a helper did not start within ${startLimit} ms`;
       });
+      this.patience = Math.max(shortestPatience, 2 * (performance.now() - began));
       return child;
     } finally {
       this.starting.delete(child);

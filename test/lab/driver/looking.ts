@@ -1,7 +1,7 @@
 // How the guest looks again and again whether something is so, without taking the time of what is waited for.
 
 /** `nap SECONDS`: a pause without a process of its own, which costs an emulated PC as much as many a look. */
-const nap = 'exec {never}<> <(:); nap() { read -rt "$1" -u "$never"; };';
+const nap = 'exec {never}<> <(:); nap() { read -rt "$1" -u "$never" || :; };';
 
 /** Bash that ends when none of these patterns names a file any more. */
 export const untilGone = (patterns: readonly string[]): string => {
