@@ -62,7 +62,7 @@ export async function run(options: Options): Promise<void> {
   const namespaces = new Namespaces();
   const udev = new UdevSource({ log });
   const engines = new Engines(root, {
-    commandLine: (pid) => namespaces.commandLine(pid),
+    commandLine: (monitor) => namespaces.commandLine(monitor),
     log,
     record: new RecordFile(containerRecord, isOnRecord),
   });

@@ -144,8 +144,8 @@ async function unmountGrafts(
         await shown.look();
         for (const name of shown.now ?? []) await shown.hide(name, placeholders.get(name));
       }
-      const targets = await graftsIn(namespaces, container.pid, [...seats.keys()].map(seatRoot));
-      if (targets.length > 0) await namespaces.unmount(container.pid, targets);
+      const targets = await graftsIn(namespaces, container, [...seats.keys()].map(seatRoot));
+      if (targets.length > 0) await namespaces.unmount(container, targets);
     }
   } finally {
     namespaces.close();
@@ -154,7 +154,7 @@ async function unmountGrafts(
 
 async function runningContainers(): Promise<readonly Container[]> {
   const namespaces = new Namespaces();
-  const engines = new Engines(cgroupRoot(), { commandLine: (pid) => namespaces.commandLine(pid) });
+  const engines = new Engines(cgroupRoot(), { commandLine: (monitor) => namespaces.commandLine(monitor) });
   try {
     return await engines.listAll();
   } finally {

@@ -21,7 +21,7 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
   const namespaces = new Namespaces();
   let engines: Engines | undefined;
   try {
-    const found = new Engines(cgroupRoot(), { commandLine: (pid) => namespaces.commandLine(pid) });
+    const found = new Engines(cgroupRoot(), { commandLine: (monitor) => namespaces.commandLine(monitor) });
     engines = found;
     const running = await found.listAll();
     const facts: SeatFacts[] = [];
@@ -52,7 +52,7 @@ async function containerFacts(
 ): Promise<ContainerFacts> {
   const { pid, cgroup, uid, engine, name, user } = container;
   const seatPath = seatRoot(policy.seat);
-  const missing = await missingGrafts(namespaces, pid, seatPath, graftsOf(classesOf(policy)));
+  const missing = await missingGrafts(namespaces, container, seatPath, graftsOf(classesOf(policy)));
   const asked = engine === 'lxc' && user === undefined ? await lxcConfig(name, seatPath) : undefined;
   return {
     sharesNetwork: sharesNetwork(pid),
@@ -63,7 +63,7 @@ async function containerFacts(
     deaf: deafMonitors(pid, cgroup),
     mayEditMaps: uid === 0 && hasSysAdmin(pid) && asked?.deniesBpf !== true,
     mayLeaveCgroup: uid === 0 && hasSysAdmin(pid) && sharesCgroups(pid),
-    xorg: await xorgFacts(namespaces, pid),
+    xorg: await xorgFacts(namespaces, container),
   };
 }
 

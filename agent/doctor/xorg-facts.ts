@@ -1,4 +1,5 @@
 import type { Namespaces } from '../kernel/namespaces.js';
+import type { ProcessRef } from '../kernel/process-key.js';
 import type { XorgFacts } from './facts.js';
 
 /** Where Xorg looks for its configuration, in the order that it reads it (xorg.conf.d(5)); files of Debian's and others'. */
@@ -12,10 +13,10 @@ const longest = { bytes: 256 * 1024, names: 1000 };
 /** What Xorg in a container goes by, no link being followed; undefined where there is none, or why it cannot be said. */
 export async function xorgFacts(
   namespaces: Namespaces,
-  pid: number,
+  init: ProcessRef,
 ): Promise<XorgFacts | { readonly unread: string } | undefined> {
   const list = async (directory: string): Promise<string[]> =>
-    (await namespaces.listDirectory(pid, directory, longest.names)) ?? [];
+    (await namespaces.listDirectory(init, directory, longest.names)) ?? [];
   try {
     const found = (await Promise.all(programs.map(list))).flat();
     if (!found.includes('Xorg')) return undefined;
@@ -26,7 +27,7 @@ export async function xorgFacts(
     }
     const files: { path: string; text: string }[] = [];
     for (const path of [...paths, single]) {
-      const text = await namespaces.readFile(pid, path, longest.bytes);
+      const text = await namespaces.readFile(init, path, longest.bytes);
       if (text !== undefined) files.push({ path: `/${path}`, text });
     }
     return { files, drivers: (await Promise.all(drivers.map(list))).flat() };

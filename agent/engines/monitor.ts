@@ -1,10 +1,11 @@
+import { type ProcessRef, processRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
 import { parentOf } from './process.js';
 import { realUid } from './provenance.js';
 import { uidOf } from './users.js';
 
 /** Reads the command line of a process in good time, or throws; undefined when it has gone. */
-export type CommandLine = (pid: number) => Promise<string | undefined>;
+export type CommandLine = (process: ProcessRef) => Promise<string | undefined>;
 
 /** What could not be read is tried again after so long, ms. */
 const failed = 30_000;
@@ -43,12 +44,12 @@ export class Monitors {
    * read. Undefined until there is an answer; throws when there is none.
    */
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
-    const parent = parentOf(init);
-    if (parent === undefined || realUid(parent) !== Number(user === undefined ? 0 : uidOf(user))) return [];
-    if (user === undefined) return words(readOptional(`/proc/${parent}/cmdline`));
+    const parent = processRef(Number(parentOf(init)));
+    if (parent === undefined || realUid(parent.pid) !== Number(user === undefined ? 0 : uidOf(user))) return [];
+    if (user === undefined) return words(readOptional(`/proc/${parent.pid}/cmdline`));
     const answer = this.answers.get(key);
     const now = performance.now();
-    if (answer === undefined || now - (answer.usedAt ?? now) > answer.goodFor) this.ask(Number(parent), key);
+    if (answer === undefined || now - (answer.usedAt ?? now) > answer.goodFor) this.ask(parent, key);
     if (answer === undefined || this.asking.has(key)) return undefined;
     answer.usedAt ??= now;
     if (answer.reason !== undefined) throw new Error(answer.reason);
@@ -65,7 +66,7 @@ export class Monitors {
     await Promise.all(this.asking.values());
   }
 
-  private ask(parent: number, key: string): void {
+  private ask(parent: ProcessRef, key: string): void {
     if (this.asking.has(key)) return;
     const before = this.answers.get(key)?.goodFor;
     const goodFor = before === undefined ? fresh.first : Math.min(2 * before, fresh.longest);

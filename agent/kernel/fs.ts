@@ -67,9 +67,9 @@ export function openAt(directory: number | undefined, path: string, flags: numbe
 export const openWithin = (directory: number, path: string): number =>
   openat2(directory, path, pathOnly | constants.O_DIRECTORY, resolve.beneath | resolve.noSymlinks | resolve.noXdev);
 
-/** A descriptor of a process's root directory. */
-export const openRoot = (pid: number): number =>
-  openat2(here, `/proc/${pid}/root`, pathOnly | constants.O_DIRECTORY, 0n);
+/** A descriptor of the root directory of a process, given its directory in /proc. */
+export const openRoot = (directory: string): number =>
+  openat2(here, `${directory}/root`, pathOnly | constants.O_DIRECTORY, 0n);
 
 /** Opens a directory below a foreign root as that root's own processes would find it, but follows no link at all. */
 export const openInRoot = (root: number, path: string): number =>

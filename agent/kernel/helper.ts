@@ -15,24 +15,25 @@ import {
   readInRoot,
 } from './fs.js';
 import { syscall } from './libc.js';
-import { type MountPoint, mountPoints, moveMount, unmount } from './mount.js';
+import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
+import { type ProcessRef, processKey } from './process-key.js';
 import { readUpTo } from './read.js';
 
-/** What the agent may ask. `pid`: whose namespaces. Descriptors are the agent's own. */
+/** What the agent may ask. `process`: whose namespaces. Descriptors are the agent's own. */
 export type Request =
   | {
       readonly do: 'graft';
-      readonly pid: number;
+      readonly process: ProcessRef;
       /** Host ids of the container's root, which owns the directories that have to be made. */
       readonly owner: Owner;
-      /** Detached trees, and where below the root of `pid` they belong. */
+      /** Detached trees, and where below the root of the process they belong. */
       readonly mounts: readonly { readonly tree: number; readonly target: string }[];
     }
   | {
       readonly do: 'bind-node';
-      readonly pid: number;
+      readonly process: ProcessRef;
       readonly owner: Owner;
       /** A detached tree that is one node, and its name in /dev. */
       readonly tree: number;
@@ -41,26 +42,26 @@ export type Request =
     }
   | {
       readonly do: 'unbind-node';
-      readonly pid: number;
+      readonly process: ProcessRef;
       readonly name: string;
       /** Which file system the node is of, as stat(2) has it. */
       readonly device: bigint;
       readonly placeholder: Placeholder | undefined;
     }
   /** Paths as the namespace sees them. */
-  | { readonly do: 'unmount'; readonly pid: number; readonly targets: readonly string[] }
-  | { readonly do: 'uevent-socket'; readonly pid: number }
-  | { readonly do: 'find'; readonly pid: number; readonly paths: readonly string[] }
-  | { readonly do: 'read-file'; readonly pid: number; readonly path: string; readonly limit: number }
-  | { readonly do: 'list-directory'; readonly pid: number; readonly path: string; readonly limit: number }
+  | { readonly do: 'unmount'; readonly process: ProcessRef; readonly targets: readonly string[] }
+  | { readonly do: 'uevent-socket'; readonly process: ProcessRef }
+  | { readonly do: 'find'; readonly process: ProcessRef; readonly paths: readonly string[] }
+  | { readonly do: 'read-file'; readonly process: ProcessRef; readonly path: string; readonly limit: number }
+  | { readonly do: 'list-directory'; readonly process: ProcessRef; readonly path: string; readonly limit: number }
   /** Mounts at these paths, and wherever one of these file systems is mounted. */
   | {
       readonly do: 'mounts';
-      readonly pid: number;
+      readonly process: ProcessRef;
       readonly targets: readonly string[];
       readonly devices: readonly string[];
     }
-  | { readonly do: 'command-line'; readonly pid: number };
+  | { readonly do: 'command-line'; readonly process: ProcessRef };
 
 /** What each of them answers with. */
 export interface Results {
@@ -108,7 +109,7 @@ class Stranded extends Error {}
 
 function answer(request: Request): Answer {
   try {
-    return { result: perform(request) };
+    return { result: withProcess(request.process, (directory) => perform(request, directory)) };
   } catch (error) {
     if (error instanceof Stranded) throw error;
     if (!(error instanceof SysError)) return { error: (error as Error).message };
@@ -117,53 +118,70 @@ function answer(request: Request): Answer {
   }
 }
 
-function perform(request: Request): Results[keyof Results] {
+/**
+ * Does something with the directory of a process in /proc. It stays open meanwhile: what is looked up below it is that very
+ * process's, and nobody's once it has ended, whoever gets its pid (fs/proc/base.c, proc_pid_lookup and get_proc_task).
+ */
+function withProcess<T>({ pid, key }: ProcessRef, action: (directory: string) => T): T {
+  const directory = open(`/proc/${pid}`);
+  try {
+    const path = `/proc/self/fd/${directory}`;
+    if (processKey(pid, path) !== key) throw new Error(`process ${pid} has ended`);
+    return action(path);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** `directory`: that of the process in /proc. */
+function perform(request: Request, directory: string): Results[keyof Results] {
   switch (request.do) {
     case 'graft':
-      return graft(request);
+      return graft(request, directory);
     case 'bind-node': {
-      const { pid, tree, name, owner, former } = request;
+      const { tree, name, owner, former } = request;
       return withAgents([tree], ([copy = -1]) =>
-        inRoot(pid, (root) => bindNode(root, { directory: 'dev', name }, copy, owner, former, inside(pid))),
+        inRoot(directory, (root) => bindNode(root, { directory: 'dev', name }, copy, owner, former, inside(directory))),
       );
     }
     case 'unbind-node': {
-      const { pid, name, device, placeholder } = request;
-      inRoot(pid, (root) => unbindNode(root, { directory: 'dev', name }, device, placeholder, inside(pid)));
+      const { name, device, placeholder } = request;
+      inRoot(directory, (root) => unbindNode(root, { directory: 'dev', name }, device, placeholder, inside(directory)));
       return undefined;
     }
     case 'find':
-      return inRoot(request.pid, (root) => request.paths.map((path) => findInRoot(root, path)));
+      return inRoot(directory, (root) => request.paths.map((path) => findInRoot(root, path)));
     case 'read-file':
-      return inRoot(request.pid, (root) => readInRoot(root, request.path, request.limit));
+      return inRoot(directory, (root) => readInRoot(root, request.path, request.limit));
     case 'list-directory':
-      return inRoot(request.pid, (root) => listInRoot(root, request.path, request.limit));
+      return inRoot(directory, (root) => listInRoot(root, request.path, request.limit));
     case 'unmount':
-      inside(request.pid)(() => {
+      inside(directory)(() => {
         for (const target of request.targets) unmount(target);
       });
       return undefined;
     case 'uevent-socket':
-      lent = within(`/proc/${request.pid}/ns/net`, flags.network, own.network, () =>
+      lent = within(`${directory}/ns/net`, flags.network, own.network, () =>
         // AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT (netlink(7))
         syscall('socket', 'netlink', 16, 3 | 0o2000000, 15),
       );
       return lent;
     case 'mounts':
-      return mounts(request);
+      return mounts(request, directory);
     case 'command-line':
-      return readUpTo(`/proc/${request.pid}/cmdline`, longestCommandLine);
+      return readUpTo(`${directory}/cmdline`, longestCommandLine);
   }
 }
 
-function mounts({ pid, targets, devices }: Extract<Request, { do: 'mounts' }>): MountPoint[] {
-  const all = mountPoints(pid);
+function mounts({ process, targets, devices }: Extract<Request, { do: 'mounts' }>, directory: string): MountPoint[] {
+  const all = mountPointsIn(directory);
   const places = new Set([
     ...targets,
     ...all.flatMap(({ device, target }) => (devices.includes(device) ? [target] : [])),
   ]);
   const found = all.filter(({ target }) => places.has(target));
-  if (found.length > mostMounts) throw new Error(`process ${pid} has over ${mostMounts} mounts at its seat's places`);
+  if (found.length > mostMounts)
+    throw new Error(`process ${process.pid} has over ${mostMounts} mounts at its seat's places`);
   return found;
 }
 
@@ -180,19 +198,19 @@ function withAgents<T>(fds: readonly number[], action: (copies: readonly number[
 }
 
 /** Finds or makes the targets from outside, following no link of the container's, and attaches the trees inside. */
-function graft({ pid, owner, mounts }: Extract<Request, { do: 'graft' }>): string[][] {
+function graft({ owner, mounts }: Extract<Request, { do: 'graft' }>, directory: string): string[][] {
   const trees = mounts.map(({ tree }) => tree);
   return withAgents(trees, (copies) =>
-    inRoot(pid, (root) => {
+    inRoot(directory, (root) => {
       const targets: number[] = [];
       try {
         const covers = mounts.map(({ target }) => {
           mkdirInRoot(root, target, 0o755, owner);
-          const directory = openInRoot(root, target);
-          targets.push(directory);
-          return listDirectory(directory);
+          const place = openInRoot(root, target);
+          targets.push(place);
+          return listDirectory(place);
         });
-        inside(pid)(() => {
+        inside(directory)(() => {
           for (const [index, tree] of copies.entries()) moveMount(tree, targets[index] ?? -1);
         });
         return covers;
@@ -203,8 +221,8 @@ function graft({ pid, owner, mounts }: Extract<Request, { do: 'graft' }>): strin
   );
 }
 
-function inRoot<T>(pid: number, action: (root: number) => T): T {
-  const root = openRoot(pid);
+function inRoot<T>(directory: string, action: (root: number) => T): T {
+  const root = openRoot(directory);
   try {
     return action(root);
   } finally {
@@ -214,9 +232,9 @@ function inRoot<T>(pid: number, action: (root: number) => T): T {
 
 /** Runs something in the mount namespace of a process. */
 const inside =
-  (pid: number) =>
+  (directory: string) =>
   (action: () => void): void =>
-    within(`/proc/${pid}/ns/mnt`, flags.mount, own.mount, action);
+    within(`${directory}/ns/mnt`, flags.mount, own.mount, action);
 
 /** Runs something in another namespace. Only system calls that were bound before run there; nothing is loaded. */
 function within<T>(path: string, kind: number, home: number, action: () => T): T {

@@ -63,7 +63,7 @@ export class Helpers {
     request: R,
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
   ): Promise<T> {
-    const owner = ownerOf(cgroupOf(request.pid) ?? '');
+    const owner = ownerOf(cgroupOf(request.process.pid) ?? '');
     const { era } = this;
     const before = this.turns.get(owner) ?? Promise.resolve();
     const turn = before.catch(() => undefined).then(() => this.perform(owner, era, request, take));
@@ -89,7 +89,9 @@ export class Helpers {
   ): Promise<T> {
     const held = [...this.hanging.values()].filter((other) => other === owner).length;
     if (held >= most.hangingOfOne) {
-      throw new Error(`a file system of process ${request.pid} does not answer, and holds ${held} helpers by now`);
+      throw new Error(
+        `a file system of process ${request.process.pid} does not answer, and holds ${held} helpers by now`,
+      );
     }
     const helper = await this.helper(era);
     const result = (await this.answer(helper, owner, request)) as Results[R['do']];
@@ -154,7 +156,7 @@ export class Helpers {
     const kind = request.do;
     const heard = this.hear<Answer>(helper, this.limit, () => {
       this.abandon(helper, owner);
-      return `${kind} of process ${request.pid} took over ${this.limit} ms`;
+      return `${kind} of process ${request.process.pid} took over ${this.limit} ms`;
     });
     helper.send(request, () => undefined); // one that has ended is heard of by its end
     const answer = await heard;

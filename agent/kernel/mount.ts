@@ -22,9 +22,15 @@ export interface MountPoint {
 /** So many bytes of it are read: a namespace may have 100,000 mounts (/proc/sys/fs/mount-max). */
 const longestList = 32 * 1024 * 1024;
 
-/** Mounts of a process, in mount order; none when it is gone. Throws when there are more than anybody needs. */
-export function mountPoints(pid: number | 'self'): MountPoint[] {
-  const text = readUpTo(`/proc/${pid}/mountinfo`, longestList) ?? '';
+/** Mounts of a process, as `mountPointsIn`. */
+export const mountPoints = (pid: number | 'self'): MountPoint[] => mountPointsIn(`/proc/${pid}`);
+
+/**
+ * Mounts of the process of a directory of /proc, in mount order; none when it is gone. Throws when there are more than anybody
+ * needs.
+ */
+export function mountPointsIn(directory: string): MountPoint[] {
+  const text = readUpTo(`${directory}/mountinfo`, longestList) ?? '';
   return text.split('\n').flatMap((line) => {
     const [, , device, root, target, options] = line.split(' ');
     if (device === undefined || root === undefined || target === undefined || options === undefined) return [];

@@ -5,13 +5,14 @@ import { Helpers } from './helpers.js';
 import type { MountPoint } from './mount.js';
 import type { NodeBind } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
+import type { ProcessRef } from './process-key.js';
 
 type Asked<K extends Request['do']> = Omit<Extract<Request, { do: K }>, 'do'>;
 
 /**
  * Looks at what is others', and acts in their mount and network namespaces, by helper processes: the agent itself never
- * leaves home, and waits for nobody's file system. Every question is about a process, and throws when its owner does not let
- * it be answered in time.
+ * leaves home, and waits for nobody's file system. Every question is about a process, and throws when it has ended, and when
+ * its owner does not let it be answered in time.
  */
 export class Namespaces {
   private readonly helpers: Helpers;
@@ -31,7 +32,7 @@ export class Namespaces {
    * as its root user's. Answers with the names that each of them covers; the descriptors stay the caller's.
    */
   graft(asked: Asked<'graft'>): Promise<string[][]> {
-    return this.helpers.ask({ do: 'graft', ...asked });
+    return this.helpers.ask({ do: 'graft', ...asked, process: ref(asked.process) });
   }
 
   /**
@@ -39,22 +40,22 @@ export class Namespaces {
    * of the same file system was mounted there before goes. The descriptor stays the caller's.
    */
   bindNode(asked: Asked<'bind-node'>): Promise<NodeBind> {
-    return this.helpers.ask({ do: 'bind-node', ...asked });
+    return this.helpers.ask({ do: 'bind-node', ...asked, process: ref(asked.process) });
   }
 
   /** Takes such a node away again, and the file below it if it still is the one that was made. */
   async unbindNode(asked: Asked<'unbind-node'>): Promise<void> {
-    await this.helpers.ask({ do: 'unbind-node', ...asked });
+    await this.helpers.ask({ do: 'unbind-node', ...asked, process: ref(asked.process) });
   }
 
   /** Takes mounts away in the mount namespace of a process, the last one first. */
-  async unmount(pid: number, targets: readonly string[]): Promise<void> {
-    await this.helpers.ask({ do: 'unmount', pid, targets });
+  async unmount(process: ProcessRef, targets: readonly string[]): Promise<void> {
+    await this.helpers.ask({ do: 'unmount', process: ref(process), targets });
   }
 
   /** A netlink socket for uevents in the network namespace of a process; the caller closes it. */
-  openUeventSocket(pid: number): Promise<number> {
-    return this.helpers.ask({ do: 'uevent-socket', pid }, (socket, helper) => {
+  openUeventSocket(process: ProcessRef): Promise<number> {
+    return this.helpers.ask({ do: 'uevent-socket', process: ref(process) }, (socket, helper) => {
       const pidfd = pidfdOpen(helper);
       try {
         return pidfdGetfd(pidfd, socket);
@@ -65,34 +66,42 @@ export class Namespaces {
   }
 
   /** What is at paths of a container, below the root of a process. */
-  find(pid: number, paths: readonly string[]): Promise<Found[]> {
-    return this.helpers.ask({ do: 'find', pid, paths });
+  find(process: ProcessRef, paths: readonly string[]): Promise<Found[]> {
+    return this.helpers.ask({ do: 'find', process: ref(process), paths });
   }
 
   /** A plain file of a container, by its path below the root of a process; undefined when there is none. */
-  readFile(pid: number, path: string, bytes: number): Promise<string | undefined> {
-    return this.helpers.ask({ do: 'read-file', pid, path, limit: bytes });
+  readFile(process: ProcessRef, path: string, bytes: number): Promise<string | undefined> {
+    return this.helpers.ask({ do: 'read-file', process: ref(process), path, limit: bytes });
   }
 
   /** Names in a directory of a container, at most `limit`; undefined when there is none that is reached without a link. */
-  listDirectory(pid: number, path: string, limit: number): Promise<string[] | undefined> {
-    return this.helpers.ask({ do: 'list-directory', pid, path, limit });
+  listDirectory(process: ProcessRef, path: string, limit: number): Promise<string[] | undefined> {
+    return this.helpers.ask({ do: 'list-directory', process: ref(process), path, limit });
   }
 
   /**
    * Mounts of a process, in mount order: all that are at one of these paths, or at one where one of these file systems
    * (`major:minor`) is mounted.
    */
-  mounts(pid: number, which: { targets?: readonly string[]; devices?: readonly string[] }): Promise<MountPoint[]> {
-    return this.helpers.ask({ do: 'mounts', pid, targets: which.targets ?? [], devices: which.devices ?? [] });
+  mounts(
+    process: ProcessRef,
+    which: { targets?: readonly string[]; devices?: readonly string[] },
+  ): Promise<MountPoint[]> {
+    return this.helpers.ask({
+      do: 'mounts',
+      process: ref(process),
+      targets: which.targets ?? [],
+      devices: which.devices ?? [],
+    });
   }
 
   /**
    * The command line of a process, its arguments separated by NUL; undefined when it has gone. The kernel reads it from the
    * process's own memory, which may lie in a file of its owner's (proc_pid_cmdline(5)).
    */
-  commandLine(pid: number): Promise<string | undefined> {
-    return this.helpers.ask({ do: 'command-line', pid });
+  commandLine(process: ProcessRef): Promise<string | undefined> {
+    return this.helpers.ask({ do: 'command-line', process: ref(process) });
   }
 
   /** Ends the helpers; what is still asked is refused. A later question starts another. */
@@ -100,3 +109,6 @@ export class Namespaces {
     this.helpers.close();
   }
 }
+
+/** Whoever asks may know more of a process than a helper has to. */
+const ref = ({ pid, key }: ProcessRef): ProcessRef => ({ pid, key });

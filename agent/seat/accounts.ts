@@ -1,6 +1,7 @@
 import type { Accounts } from '../core/access.js';
 import { type IdMap, idMap } from '../engines/id-map.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import type { ProcessRef } from '../kernel/process-key.js';
 
 /** Longer than this no list of accounts is; a container's file is not ours to trust. Bytes. */
 const longest = 1024 * 1024;
@@ -9,10 +10,12 @@ const longest = 1024 * 1024;
 export const noAccounts: Accounts = { user: () => undefined, group: () => undefined };
 
 /** Users and groups as the container of this init has them: passwd(5), group(5), and its user namespace's maps. */
-export async function accountsOf(namespaces: Namespaces, init: number): Promise<Accounts> {
+export async function accountsOf(namespaces: Namespaces, init: ProcessRef): Promise<Accounts> {
+  // Before its files: a process that is still there by then had its pid now.
+  const maps = { uid: idMap(init.pid, 'uid_map'), gid: idMap(init.pid, 'gid_map') };
   const passwd = await namespaces.readFile(init, 'etc/passwd', longest);
   const group = await namespaces.readFile(init, 'etc/group', longest);
-  return { user: reader(passwd, idMap(init, 'uid_map')), group: reader(group, idMap(init, 'gid_map')) };
+  return { user: reader(passwd, maps.uid), group: reader(group, maps.gid) };
 }
 
 /** `name:password:id:...` a line; the first of a name counts, as for getpwnam(3). A number needs no line. */

@@ -80,16 +80,16 @@ export class Attachment {
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     this.deps.grants.guard(now.cgroup);
-    if (now.openable) this.deps.grants.open(now.cgroup, now.pid);
+    if (now.openable) this.deps.grants.open(now.cgroup, now);
     const targets = grafts.map(({ target }) => target).join();
     if (targets !== this.targets) this.grafted = false;
-    if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now.pid);
+    if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now);
     if (now.state === 'setup' && now !== this.seen) this.found = audience.finds();
     this.seen = now;
     if (now.state === 'setup' || this.grafted) return;
     this.udev = await this.findUdev(now, grafts);
     const wanted = this.udev === 'ours' ? grafts : grafts.filter(isDevices);
-    const missing = await missingGrafts(this.deps.namespaces, now.pid, this.seatPath, wanted);
+    const missing = await missingGrafts(this.deps.namespaces, now, this.seatPath, wanted);
     if (missing.length > 0) await this.repair(now, missing);
     await this.shown.look();
     if (sharesNetwork(now.pid)) {
@@ -126,7 +126,7 @@ export class Attachment {
     if (this.announcer?.as === as) return;
     const former = this.announcer;
     const { namespaces, effects } = this.deps;
-    this.announcer = new Announcer(await namespaces.openUeventSocket(now.pid), now, as, effects);
+    this.announcer = new Announcer(await namespaces.openUeventSocket(now), now, as, effects);
     former?.close();
     if (former !== undefined) audience.knowsNothing();
     else if (as === 'udevd' && foundGrafted) audience.knows(this.found ?? []);
@@ -136,9 +136,9 @@ export class Attachment {
   private async findUdev(now: Container, grafts: readonly Graft[]): Promise<UdevWay> {
     const { namespaces, log } = this.deps;
     const ours = grafts.filter((graft) => !isDevices(graft));
-    const grafted = (await missingGrafts(namespaces, now.pid, this.seatPath, ours)).length < ours.length;
+    const grafted = (await missingGrafts(namespaces, now, this.seatPath, ours)).length < ours.length;
     if (this.udev === 'own' || runsUdevd(now)) {
-      if (grafted) await namespaces.unmount(now.pid, [`/${udevTarget}`]);
+      if (grafted) await namespaces.unmount(now, [`/${udevTarget}`]);
       if (this.udev !== 'own') log.info({ seat: this.seat, container: now.name }, 'runs a udevd of its own');
       return 'own';
     }

@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import { join } from 'node:path';
 import { mountPoints, openTree, setReadOnly } from '../kernel/mount.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import type { ProcessRef } from '../kernel/process-key.js';
 import type { Graft } from './layout.js';
 
 /** What was found where a graft belongs. */
@@ -14,12 +15,12 @@ export interface GraftReport {
 /** Which grafts are missing in a container: not mounted from this seat's tmpfs on top of their target. */
 export async function missingGrafts(
   namespaces: Pick<Namespaces, 'mounts'>,
-  pid: number,
+  process: ProcessRef,
   seatPath: string,
   grafts: readonly Graft[],
 ): Promise<Graft[]> {
   const ours = mountPoints('self').find((mount) => mount.target === seatPath)?.device;
-  const theirs = await namespaces.mounts(pid, { targets: grafts.map(({ target }) => `/${target}`) });
+  const theirs = await namespaces.mounts(process, { targets: grafts.map(({ target }) => `/${target}`) });
   return grafts.filter((graft) => {
     // The last mount on a target is the one on top (proc_pid_mountinfo(5) lists in mount order).
     const top = theirs.filter((mount) => mount.target === `/${graft.target}`).at(-1);
@@ -30,11 +31,11 @@ export async function missingGrafts(
 /** Where any of these seat directories is on top in a container: its grafts, whoever made them. The last one first. */
 export async function graftsIn(
   namespaces: Pick<Namespaces, 'mounts'>,
-  pid: number,
+  process: ProcessRef,
   seatPaths: readonly string[],
 ): Promise<string[]> {
   const devices = mountPoints('self').flatMap(({ target, device }) => (seatPaths.includes(target) ? [device] : []));
-  const theirs = await namespaces.mounts(pid, { devices });
+  const theirs = await namespaces.mounts(process, { devices });
   return theirs
     .filter(({ device, target }) => devices.includes(device) && !seatPaths.includes(target))
     .map(({ target }) => target)
@@ -47,10 +48,11 @@ export async function graftsIn(
  */
 export async function graft(
   namespaces: Namespaces,
-  { pid, uid, gid }: { readonly pid: number; readonly uid: number; readonly gid: number },
+  container: ProcessRef & { readonly uid: number; readonly gid: number },
   seatPath: string,
   grafts: readonly Graft[],
 ): Promise<GraftReport[]> {
+  const { uid, gid } = container;
   const open: number[] = [];
   try {
     const mounts = grafts.map(({ source, target }) => {
@@ -59,7 +61,7 @@ export async function graft(
       setReadOnly(tree);
       return { tree, target };
     });
-    const covered = await namespaces.graft({ pid, owner: { uid, gid }, mounts });
+    const covered = await namespaces.graft({ process: container, owner: { uid, gid }, mounts });
     return mounts.map(({ target }, index) => ({ target: `/${target}`, covers: covered[index] ?? [] }));
   } finally {
     for (const fd of open) closeSync(fd);

@@ -5,6 +5,7 @@ import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { ensureOpener } from '../kernel/opener.js';
+import { type ProcessRef, processKey } from '../kernel/process-key.js';
 import { resolvedPath } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
 import { incarnationOf } from '../udev/enumerate.js';
@@ -51,11 +52,13 @@ export class Grants {
    * hierarchy down to where init is has a say: engines attach theirs to the container's cgroup or below it (crun to
    * `…/container`), systemd those of its slices' DeviceAllow= above it.
    */
-  open(cgroup: string, init: number): void {
-    const lowest = cgroupOf(init);
-    if (lowest === undefined) throw new Error(`process ${init} has gone, or is in no cgroup2 group`);
+  open(cgroup: string, init: ProcessRef): void {
+    const lowest = cgroupOf(init.pid);
+    // After its group was read: whoever is still there had its pid then.
+    if (processKey(init.pid) !== init.key) throw new Error(`process ${init.pid} has ended`);
+    if (lowest === undefined) throw new Error(`process ${init.pid} is in no cgroup2 group`);
     for (const at of cgroupsBelow(this.map.root, lowest)) ensureOpener(this.map, at);
-    this.v1?.open(cgroup, init, numbersIn(this.of(cgroup), true));
+    this.v1?.open(cgroup, init.pid, numbersIn(this.of(cgroup), true));
   }
 
   /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */

@@ -3,6 +3,7 @@ import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
 import { mostProcesses, pidsBelow } from '../engines/process.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import type { ProcessRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
 
 /**
@@ -35,11 +36,11 @@ const mask = 'etc/systemd/system/systemd-udevd.service';
  */
 export async function willRunUdevd(
   namespaces: Pick<Namespaces, 'find' | 'mounts'>,
-  { pid }: Pick<Container, 'pid'>,
+  init: ProcessRef,
 ): Promise<boolean> {
-  const sys = (await namespaces.mounts(pid, { targets: ['/sys'] })).at(-1);
-  if (sys === undefined || sys.readOnly || !managers.test(basename(linkOf(`/proc/${pid}/exe`)))) return false;
-  const [masked, ...found] = await namespaces.find(pid, [mask, ...programs]);
+  const sys = (await namespaces.mounts(init, { targets: ['/sys'] })).at(-1);
+  if (sys === undefined || sys.readOnly || !managers.test(basename(linkOf(`/proc/${init.pid}/exe`)))) return false;
+  const [masked, ...found] = await namespaces.find(init, [mask, ...programs]);
   return masked !== 'masked' && found.includes('there');
 }
 

@@ -10,7 +10,7 @@ export class ShownNodes {
   private names: Set<string> | undefined;
 
   constructor(
-    private readonly container: Pick<Container, 'pid' | 'uid' | 'gid'>,
+    private readonly container: Pick<Container, 'pid' | 'key' | 'uid' | 'gid'>,
     private readonly namespaces: Pick<Namespaces, 'bindNode' | 'unbindNode' | 'mounts'>,
     private readonly seatPath: string,
   ) {}
@@ -23,7 +23,7 @@ export class ShownNodes {
   /** Looks which are there: on top of their place in `/dev`, and the very node that the seat has under that name. */
   async look(): Promise<void> {
     const ours = mountPoints('self').find((mount) => mount.target === this.seatPath)?.device;
-    const mounts = await this.namespaces.mounts(this.container.pid, { devices: ours === undefined ? [] : [ours] });
+    const mounts = await this.namespaces.mounts(this.container, { devices: ours === undefined ? [] : [ours] });
     // Later lines are mounted over earlier ones.
     const top = new Map(mounts.map((mount) => [mount.target, mount]));
     this.names = new Set(
@@ -37,8 +37,9 @@ export class ShownNodes {
   /** Mounts a node, given as a detached mount that is closed here. */
   async show({ name }: NodeSpec, tree: number, former: Placeholder | undefined): Promise<NodeBind> {
     try {
-      const { pid, uid, gid } = this.container;
-      const bind = await this.namespaces.bindNode({ pid, owner: { uid, gid }, tree, name, former });
+      const { container } = this;
+      const owner = { uid: container.uid, gid: container.gid };
+      const bind = await this.namespaces.bindNode({ process: container, owner, tree, name, former });
       this.names?.add(name);
       return bind;
     } finally {
@@ -48,7 +49,7 @@ export class ShownNodes {
 
   async hide(name: string, placeholder: Placeholder | undefined): Promise<void> {
     const device = statSync(this.seatPath, { bigint: true }).dev;
-    await this.namespaces.unbindNode({ pid: this.container.pid, name, device, placeholder });
+    await this.namespaces.unbindNode({ process: this.container, name, device, placeholder });
     this.names?.delete(name);
   }
 }

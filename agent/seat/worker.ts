@@ -281,7 +281,7 @@ export class SeatWorker {
     const attachment = this.attach(former);
     if (attachment.announcer === undefined) {
       const all = graftsOf(nodeClasses);
-      const missing = await missingGrafts(namespaces, former.pid, directory.path, all).catch(() => all);
+      const missing = await missingGrafts(namespaces, former, directory.path, all).catch(() => all);
       const there = all.filter((graft) => !missing.includes(graft));
       await attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
@@ -292,9 +292,9 @@ export class SeatWorker {
     }
     if (journal.entries.size > 0) return false;
     const facts = { seat: this.seat, container: former.name };
-    const grafts = (): Promise<string[]> => graftsIn(namespaces, former.pid, [directory.path]);
+    const grafts = (): Promise<string[]> => graftsIn(namespaces, former, [directory.path]);
     const isEmptied = await grafts()
-      .then((targets) => namespaces.unmount(former.pid, targets))
+      .then((targets) => namespaces.unmount(former, targets))
       .then(async () => (await grafts()).length === 0)
       .catch((error: unknown) => {
         log.warn({ ...facts, err: error }, 'its grafts could not be unmounted');

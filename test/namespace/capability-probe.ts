@@ -10,6 +10,7 @@ import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { sendUevent } from '../../agent/kernel/netlink.js';
 import { getKeyboardMode, openConsole, setKeyboardMode } from '../../agent/kernel/vt.js';
 import { encode } from '../../agent/udev/datagram.js';
+import { refTo } from './ref-to.js';
 
 /** What the test has made for the probes. */
 export interface Place {
@@ -30,7 +31,7 @@ const self = { uid: 0, gid: 0 };
 const null1 = { major: 1, minor: 3, mode: 0o660 };
 
 async function speak({ container }: Place, credentials: { uid: number; gid: number }): Promise<void> {
-  const socket = await namespaces.openUeventSocket(container);
+  const socket = await namespaces.openUeventSocket(refTo(container));
   try {
     sendUevent(socket, encode('add', { DEVPATH: '/devices/none', SUBSYSTEM: 'mem', SEQNUM: '1' }, []), credentials);
   } finally {
@@ -55,12 +56,12 @@ export const probes: Readonly<Record<string, (place: Place) => void | Promise<vo
   SYS_CHROOT: async ({ scratch, container }) => {
     const tree = openTree(scratch);
     try {
-      await namespaces.graft({ pid: container, owner: self, mounts: [{ tree, target: 'run/graft' }] });
+      await namespaces.graft({ process: refTo(container), owner: self, mounts: [{ tree, target: 'run/graft' }] });
     } finally {
       closeSync(tree);
     }
   },
-  SYS_PTRACE: ({ container }) => closeSync(openRoot(container)),
+  SYS_PTRACE: ({ container }) => closeSync(openRoot(`/proc/${container}`)),
   NET_ADMIN: (place) => speak(place, self),
   SETUID: (place) => speak(place, { uid: place.shifted, gid: 0 }),
   SETGID: (place) => speak(place, { uid: 0, gid: place.shifted }),

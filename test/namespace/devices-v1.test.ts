@@ -9,6 +9,7 @@ import { cgroupRoot, devicesRootV1, isPopulated } from '../../agent/kernel/cgrou
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { DevicesV1 } from '../../agent/kernel/devices-v1.js';
 import { Grants } from '../../agent/seat/grants.js';
+import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
 
 // The real controller, which any kernel mounts that was built with it, whatever else its cgroups are. Memory devices stand in
@@ -74,7 +75,7 @@ test.after(async () => {
 });
 
 const grants = (): Grants => new Grants(map, DevicesV1.find(cgroupRoot()));
-const open = (its: Grants, { pid } = init): void => its.open(unified, pid ?? 0);
+const open = (its: Grants, { pid } = init): void => its.open(unified, refTo(pid));
 
 test("what is granted opens: the guard lets it through, and the engine's rules as well", () => {
   assert.not.ok(opens(nul), 'its engine denies nothing: this shows nothing');

@@ -9,6 +9,7 @@ import { xorgFacts } from '../../agent/doctor/xorg-facts.js';
 import { mountTmpfs } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { hotseat } from '../unit/hotseat.js';
+import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url, '--net');
@@ -42,10 +43,10 @@ test.after(() => {
 
 /** Paths are given below `root`, which stands for the container's root directory. */
 const below: Pick<Namespaces, 'listDirectory' | 'readFile'> = {
-  listDirectory: (pid, path, limit) => namespaces.listDirectory(pid, join(root, path).slice(1), limit),
-  readFile: (pid, path, limit) => namespaces.readFile(pid, join(root, path).slice(1), limit),
+  listDirectory: (process, path, limit) => namespaces.listDirectory(process, join(root, path).slice(1), limit),
+  readFile: (process, path, limit) => namespaces.readFile(process, join(root, path).slice(1), limit),
 };
-const facts = () => xorgFacts(below as Namespaces, container.pid ?? 0);
+const facts = () => xorgFacts(below as Namespaces, refTo(container.pid));
 
 test('a container without an Xorg has no hints', async () => {
   assert.is(await facts(), undefined);
@@ -77,10 +78,10 @@ test('a file that nobody writes to, or a huge one, is no trap', async () => {
 
 test('a directory with many names is not read to its end', async () => {
   for (let index = 0; index < 50; index++) put(`many/${index}`, '');
-  assert.is((await below.listDirectory(container.pid ?? 0, 'many', 7))?.length, 7);
-  assert.is(await below.listDirectory(container.pid ?? 0, 'none', 7), undefined);
-  assert.is(await below.listDirectory(container.pid ?? 0, 'etc/X11/xorg.conf', 7), undefined);
-  assert.is(await below.listDirectory(container.pid ?? 0, 'etc/X11/xorg.conf.d', 7), undefined);
+  assert.is((await below.listDirectory(refTo(container.pid), 'many', 7))?.length, 7);
+  assert.is(await below.listDirectory(refTo(container.pid), 'none', 7), undefined);
+  assert.is(await below.listDirectory(refTo(container.pid), 'etc/X11/xorg.conf', 7), undefined);
+  assert.is(await below.listDirectory(refTo(container.pid), 'etc/X11/xorg.conf.d', 7), undefined);
 });
 
 test('what the agent needs of the kernel is tried, and works where the other tests of this layer do', () => {

@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { accountsOf } from '../../agent/seat/accounts.js';
+import { refTo } from './ref-to.js';
 
 const namespaces = new Namespaces();
 const children: ChildProcess[] = [];
@@ -44,7 +45,7 @@ for (const [what, act] of [
     const init = await container(act);
     const before = process.memoryUsage.rss();
     const started = performance.now();
-    const answer = await accountsOf(namespaces, init).then(
+    const answer = await accountsOf(namespaces, refTo(init)).then(
       () => 'accounts',
       (error: Error) => error.message,
     );
@@ -58,7 +59,7 @@ for (const [what, act] of [
 
 test('an ordinary one is read', async () => {
   const init = await container("printf 'anna:x:0:0:::\\n' > /mnt/passwd && mount --bind /mnt/passwd /etc/passwd");
-  assert.is((await accountsOf(namespaces, init)).user('anna'), 65_534);
+  assert.is((await accountsOf(namespaces, refTo(init))).user('anna'), 65_534);
 });
 
 test.after(() => {

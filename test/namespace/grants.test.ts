@@ -138,6 +138,11 @@ test("what the engine's own program denies is opened by grant alone, and its oth
   closeSync(directory);
 });
 
+test('no door is opened by the pid of an init that has ended, which another process may have by now', () => {
+  const init = { pid: process.pid, key: `${process.pid}:1` };
+  assert.throws(() => new Grants(map).open(group, init), /^process \d+ has ended$/);
+});
+
 test('what is purged is gone: cgroups that no longer live', () => {
   map.purge(new Set());
   assert.equal(map.read(), []);

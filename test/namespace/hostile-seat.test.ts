@@ -23,6 +23,7 @@ import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
+import type { ProcessRef } from '../../agent/kernel/process-key.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -453,8 +454,8 @@ test('who has only a name of a device open, by which nothing can be read, keeps 
 test('news that cannot be told trouble nobody', async () => {
   const made = await begin();
   const sockets: number[] = [];
-  const openUeventSocket = async (pid: number) => {
-    const socket = await namespaces.openUeventSocket(pid);
+  const openUeventSocket = async (init: ProcessRef) => {
+    const socket = await namespaces.openUeventSocket(init);
     sockets.push(socket);
     return socket;
   };

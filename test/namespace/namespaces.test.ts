@@ -4,13 +4,16 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SysError } from '../../agent/kernel/errors.js';
-import { mountPoints, mountTmpfs } from '../../agent/kernel/mount.js';
+import { mountPoints, mountTmpfs, openTree } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { injectUevent, sendUevent } from '../../agent/kernel/netlink.js';
+import { processRef } from '../../agent/kernel/process-key.js';
 import { graft, missingGrafts } from '../../agent/seat/graft.js';
 import { encode } from '../../agent/udev/datagram.js';
 import { encodeKernel } from '../../agent/udev/kernel-uevent.js';
+import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
+import { until } from './until.js';
 
 unshared(import.meta.url);
 
@@ -86,7 +89,7 @@ test('a plain file of a container is read; what is none is refused, and no link 
   writeFileSync(join(scratch, 'group'), 'audio:x:29:\n');
   symlinkSync('group', join(scratch, 'link'));
   execFileSync('mkfifo', [join(scratch, 'fifo')]);
-  const read = (name: string, limit = 100) => namespaces.readFile(pid, join(scratch, name).slice(1), limit);
+  const read = (name: string, limit = 100) => namespaces.readFile(refTo(pid), join(scratch, name).slice(1), limit);
   assert.is(await read('group'), 'audio:x:29:\n');
   assert.is(await read('link'), undefined);
   assert.is(await read('missing'), undefined);
@@ -110,9 +113,9 @@ test('a graft appears in the container’s mount namespace alone, read-only, on 
   mkdirSync(join(seat, 'dev/input'), { recursive: true });
   const target = join(scratch, 'home/made/input').slice(1);
   const grafts = [{ source: 'dev/input', target }];
-  const [report] = await graft(namespaces, { pid, uid: shifted, gid: shifted }, seat, grafts);
+  const [report] = await graft(namespaces, { ...refTo(pid), uid: shifted, gid: shifted }, seat, grafts);
   assert.equal(report, { target: `/${target}`, covers: [] });
-  assert.equal(await missingGrafts(namespaces, pid, seat, grafts), []);
+  assert.equal(await missingGrafts(namespaces, refTo(pid), seat, grafts), []);
   assert.is(statSync(join(scratch, 'home/made')).uid, shifted);
   assert.not.ok(
     mountPoints('self').some((mount) => mount.target === `/${target}`),
@@ -127,7 +130,7 @@ test('a graft appears in the container’s mount namespace alone, read-only, on 
 test('an announcement reaches listeners in an unprivileged container’s network namespace as one of its root’s', async () => {
   const pid = await container(true);
   const until = await listener(pid, 2);
-  const socket = await namespaces.openUeventSocket(pid);
+  const socket = await namespaces.openUeventSocket(refTo(pid));
   const properties = { DEVPATH: '/devices/virtual/mem/null', SUBSYSTEM: 'mem', SEQNUM: '1' };
   sendUevent(socket, encode('add', properties, []), { uid: shifted, gid: shifted });
   closeSync(socket);
@@ -137,7 +140,7 @@ test('an announcement reaches listeners in an unprivileged container’s network
 test('what the kernel is asked to say is said in the container’s network namespace alone, as its own, from its root', async () => {
   const pid = await container(true);
   const [inside, outside] = [await listener(pid, 1), await listener(process.pid, 1)];
-  const socket = await namespaces.openUeventSocket(pid);
+  const socket = await namespaces.openUeventSocket(refTo(pid));
   const properties = { DEVPATH: '/devices/virtual/mem/null', SUBSYSTEM: 'mem', DEVNAME: '/dev/null', ID_BUS: 'x' };
   const from = { uid: shifted, gid: shifted };
   injectUevent(socket, encodeKernel('add', properties), from);
@@ -154,6 +157,46 @@ test('what the kernel is asked to say is said in the container’s network names
   closeSync(socket);
 });
 
+/** Gives a pid that is free to a new process: the kernel counts on from ns_last_pid (pid_namespaces(7)). */
+async function takePid(pid: number): Promise<ChildProcess> {
+  for (let tries = 0; tries < 50; tries++) {
+    writeFileSync('/proc/sys/kernel/ns_last_pid', String(pid - 1));
+    const child = spawn('sleep', ['600'], { stdio: 'ignore' });
+    children.push(child);
+    if (child.pid === pid) return child;
+    child.kill('SIGKILL');
+  }
+  throw new Error(`somebody else took pid ${pid} each time`);
+}
+
+test('another process that got the pid of a container’s init is never taken for it', async () => {
+  const former = refTo(await container(false));
+  process.kill(former.pid, 'SIGKILL');
+  await until('the init to have ended', () => processRef(former.pid) === undefined);
+  await takePid(former.pid);
+  assert.is.not(processRef(former.pid)?.key, former.key);
+  mkdirSync(join(scratch, 'other'));
+  const target = join(scratch, 'other').slice(1);
+  const tree = openTree(scratch);
+  const mine = mountPoints('self').length;
+  for (const [what, asked] of Object.entries({
+    graft: () => namespaces.graft({ process: former, owner: { uid: 0, gid: 0 }, mounts: [{ tree, target }] }),
+    unmount: () => namespaces.unmount(former, [scratch]),
+    socket: () => namespaces.openUeventSocket(former),
+    file: () => namespaces.readFile(former, join(scratch, 'group').slice(1), 100),
+    mounts: () => namespaces.mounts(former, { targets: [scratch] }),
+    commandLine: () => namespaces.commandLine(former),
+  })) {
+    const answer = await asked().then(
+      () => 'answered',
+      (error: Error) => error.message,
+    );
+    assert.is(answer, `process ${former.pid} has ended`, what);
+  }
+  closeSync(tree);
+  assert.is(mountPoints('self').length, mine);
+});
+
 test('a helper that nobody needs ends, and whoever asks later gets another', async () => {
   const ours = (): string[] =>
     readFileSync(`/proc/self/task/${process.pid}/children`, 'utf8')
@@ -163,7 +206,7 @@ test('a helper that nobody needs ends, and whoever asks later gets another', asy
   const some = new Namespaces(undefined, 300);
   const pid = await container(false);
   for (const round of ['first', 'second']) {
-    await some.readFile(pid, 'etc/hostname', 1000);
+    await some.readFile(refTo(pid), 'etc/hostname', 1000);
     const ended = performance.now() + 10_000;
     assert.is(ours().length, before.length + 1, round);
     while (ours().length > before.length && performance.now() < ended)
@@ -189,7 +232,7 @@ test('whoever has very many mounts waits for himself alone when they are looked 
     last = now;
   }, 5);
   const began = performance.now();
-  const found = await namespaces.mounts(pid, { targets: [join(scratch, 'many/1')] });
+  const found = await namespaces.mounts(refTo(pid), { targets: [join(scratch, 'many/1')] });
   clearInterval(clock);
   console.log(
     `${mounts.trim()} mounts: ${Math.round(performance.now() - began)} ms, all else at most ${Math.round(longest)} ms`,

@@ -7,7 +7,9 @@ import type { NodeSpec } from '../../agent/core/step.js';
 import { makeNode, openAt, removeAt, unlinkAt } from '../../agent/kernel/fs.js';
 import { mountPoints, mountTmpfs, openTree, setReadOnly } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import type { ProcessRef } from '../../agent/kernel/process-key.js';
 import { ShownNodes } from '../../agent/seat/shown.js';
+import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -29,7 +31,7 @@ const shifted = 1_000_000;
 const nodes = join(seat, 'dev/hidraw');
 
 /** A container with a /dev of its own, which its user namespace mounted if it has one. */
-async function container(mapped: boolean): Promise<{ pid: number; uid: number; gid: number }> {
+async function container(mapped: boolean): Promise<ProcessRef & { uid: number; gid: number }> {
   const options = [...(mapped ? ['--user'] : []), '--mount', '--propagation', 'private'];
   const child = spawn('unshare', [...options, 'sh', '-c', 'echo up; exec sleep 600'], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -42,7 +44,7 @@ async function container(mapped: boolean): Promise<{ pid: number; uid: number; g
   }
   const uid = mapped ? shifted : 0;
   inside(pid, mapped, 'mount -t tmpfs -o mode=755 dev /dev');
-  return { pid, uid, gid: uid };
+  return { ...refTo(pid), uid, gid: uid };
 }
 
 function inside(pid: number, mapped: boolean, script: string): string {

@@ -18,6 +18,7 @@ import { mountTmpfs } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { readOptional } from '../../agent/kernel/read.js';
 import { runsUdevd, willRunUdevd } from '../../agent/seat/own-udev.js';
+import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -42,7 +43,7 @@ async function running(program: string, ...before: string[]): Promise<number> {
   return pid;
 }
 const init = () => running('/init', 'chroot', root);
-const will = (pid: number) => willRunUdevd(namespaces, { pid });
+const will = (pid: number) => willRunUdevd(namespaces, refTo(pid));
 
 test.before(async () => {
   mountTmpfs(scratch, { size: '8m', inodes: 500, mode: 0o755 });

@@ -12,6 +12,7 @@ import { podman } from '../../agent/engines/podman.js';
 import { hasOwnRoot, runs } from '../../agent/engines/process.js';
 import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { refTo } from './ref-to.js';
 import { removeGroups } from './remove-groups.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
@@ -111,7 +112,7 @@ function initIn(cgroup: string): number {
 }
 
 const followed = async (dialect: typeof lxc): Promise<{ ms: number; names: string[]; problem: string | undefined }> => {
-  const follower = new Follower(root, dialect, { commandLine: (pid) => namespaces.commandLine(pid) });
+  const follower = new Follower(root, dialect, { commandLine: (monitor) => namespaces.commandLine(monitor) });
   const began = performance.now();
   follower.list();
   const ms = performance.now() - began;
@@ -158,7 +159,7 @@ test('a container whose root directory is not answered for is looked at in no ti
 
 test('who looks into it is given up, nobody else waits, and after two of them nobody is sent any more', async () => {
   const reason = (promise: Promise<unknown>) => promise.then(String, (error: Error) => error.message);
-  const read = (cgroup: string) => namespaces.find(initIn(cgroup), ['etc/passwd']);
+  const read = (cgroup: string) => namespaces.find(refTo(initIn(cgroup)), ['etc/passwd']);
   const held = [reason(read(hung())), reason(read(hung()))];
   const began = performance.now();
   assert.equal(await read(fine()), ['there']);
@@ -186,7 +187,7 @@ test('helpers that cannot be killed keep no service from being started again, an
   const script = `
     import { Namespaces } from ${JSON.stringify(new URL('../../agent/kernel/namespaces.js', import.meta.url).pathname)};
     const namespaces = new Namespaces(${limit});
-    await namespaces.find(${initIn(hung())}, ['etc/passwd']).catch((error) => console.log(error.message));
+    await namespaces.find(${JSON.stringify(refTo(initIn(hung())))}, ['etc/passwd']).catch((error) => console.log(error.message));
     namespaces.close();
   `;
   const began = performance.now();
@@ -209,7 +210,7 @@ sys.stdin.readline()
 os.execv('/usr/bin/python3', ['/usr/bin/conmon', '-c', 'import os; os.wait()', '-n', 'late'])
 `;
   const { stdin } = await run(cgroup, late, '/usr/bin/crun', 'create');
-  const follower = new Follower(root, podman, { commandLine: (pid) => namespaces.commandLine(pid) });
+  const follower = new Follower(root, podman, { commandLine: (monitor) => namespaces.commandLine(monitor) });
   const names = () => follower.list().map(({ name }) => name);
   names();
   await follower.settled();

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import type { Container } from '../../agent/engines/engine.js';
+import { refTo } from './ref-to.js';
 
 /**
  * A process with mounts, a network, a /dev and a /run of its own, in a cgroup that is made for it: stands for a running
@@ -13,11 +14,10 @@ export async function standIn(cgroup: string, also = 'true'): Promise<{ child: C
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   await new Promise((resolve) => child.stdout.once('data', resolve));
-  const pid = child.pid ?? 0;
   return {
     child,
     container: {
-      ...{ engine: 'lxc', name: 'left', user: undefined, pid, key: `${pid}:1`, cgroup, uid: 0, gid: 0 },
+      ...{ engine: 'lxc', name: 'left', user: undefined, ...refTo(child.pid), cgroup, uid: 0, gid: 0 },
       ...{ state: 'running', rooted: true, openable: true },
     },
   };

@@ -5,6 +5,7 @@ import type { Container } from '../../../agent/engines/engine.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
+import type { ProcessRef } from '../../../agent/kernel/process-key.js';
 import { readOptional } from '../../../agent/kernel/read.js';
 import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
@@ -133,9 +134,9 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     private readonly life: Life,
   ) {}
 
-  graft({ pid, mounts }: Parameters<Namespaces['graft']>[0]): Promise<string[][]> {
+  graft({ process, mounts }: Parameters<Namespaces['graft']>[0]): Promise<string[][]> {
     return this.life.later(() => {
-      const run = this.of(pid);
+      const run = this.of(process);
       for (const { tree, target } of mounts) {
         const device = deviceText(fstatSync(tree, { bigint: true }).dev);
         const root = target === 'run/udev' ? '/udev' : `/${target}`;
@@ -145,9 +146,9 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     });
   }
 
-  unmount(pid: number, targets: readonly string[]): Promise<void> {
+  unmount(process: ProcessRef, targets: readonly string[]): Promise<void> {
     return this.life.later(() => {
-      const run = this.of(pid);
+      const run = this.of(process);
       for (const target of targets) {
         const at = run.mounts.findLastIndex((mount) => mount.target === target);
         if (at >= 0) run.mounts.splice(at, 1);
@@ -156,19 +157,19 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
   }
 
   mounts(
-    pid: number,
+    process: ProcessRef,
     { targets = [], devices = [] }: { targets?: readonly string[]; devices?: readonly string[] },
   ): Promise<MountPoint[]> {
     return this.life.later(() => {
-      const { mounts } = this.of(pid);
+      const { mounts } = this.of(process);
       const there = new Set(mounts.filter(({ device }) => devices.includes(device)).map(({ target }) => target));
       return mounts.filter(({ target }) => targets.includes(target) || there.has(target));
     });
   }
 
-  openUeventSocket(pid: number): Promise<number> {
+  openUeventSocket(process: ProcessRef): Promise<number> {
     return this.life.later(() => {
-      const run = this.of(pid);
+      const run = this.of(process);
       const socket = openSync('/dev/null', 'r');
       this.sockets.set(socket, run);
       if (!run.isSpokenTo) this.forgetGone(run);
@@ -199,7 +200,7 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     return Promise.reject(new Error('no raw nodes here'));
   }
 
-  find(_pid: number, paths: readonly string[]): ReturnType<Namespaces['find']> {
+  find(_process: ProcessRef, paths: readonly string[]): ReturnType<Namespaces['find']> {
     return Promise.resolve(paths.map(() => 'missing'));
   }
 
@@ -229,9 +230,9 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     }
   }
 
-  private of(pid: number): Run {
-    const run = this.containers.running.find((one) => one.pid === pid);
-    if (run === undefined) throw new Error(`process ${pid} has gone`);
+  private of({ pid, key }: ProcessRef): Run {
+    const run = this.containers.running.find((one) => one.key === key);
+    if (run === undefined) throw new Error(`process ${pid} has ended`);
     return run;
   }
 }
