@@ -1,8 +1,9 @@
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
-import { processKey } from '../kernel/process-key.js';
+import { isEnding, processKey, startOf } from '../kernel/process-key.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 import { lookAt } from '../kernel/statx.js';
+import type { Container } from './engine.js';
 
 /** More groups below a container's than this are not looked into: whoever is inside can make any number. */
 const mostGroups = 1000;
@@ -34,17 +35,30 @@ export function findInit(cgroup: string): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   for (const pid of pidsBelow(cgroup)) {
     const nspid = /^NSpid:\s*(.*)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
-    if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1') continue;
+    if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || isEnding(pid)) continue;
     if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
   }
   return best?.pid;
 }
 
-/** Whether a process still is the one of this key, and in a group or below it. */
+/** Whether a process still is the one of this key, runs, and is in a group or below it. */
 export function isStill(key: string, pid: number, cgroup: string): boolean {
-  if (processKey(pid) !== key) return false;
+  if (processKey(pid) !== key || isEnding(pid)) return false;
   const now = cgroupOf(pid);
   return now !== undefined && isWithin(now, cgroup);
+}
+
+/**
+ * Whether anybody is left in the group of a container that has ended, now that another one has come. Where that one has the
+ * same group, it is who began before its init did.
+ */
+export function hasLeftOvers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
+  const pids = pidsBelow(cgroup, mostProcesses);
+  if (pids.length === mostProcesses || cgroup !== next.cgroup) return pids.length > 0;
+  return pids.some((pid) => {
+    const key = processKey(pid);
+    return key !== undefined && startOf(key) < startOf(next.key);
+  });
 }
 
 /** Pid of a process's parent (proc_pid_status(5)): of a container's init, the engine's own process that waits for it. */

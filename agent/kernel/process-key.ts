@@ -22,9 +22,24 @@ export function processRef(pid: number): ProcessRef | undefined {
   return key === undefined ? undefined : { pid, key };
 }
 
-/** Start time of a process in clock ticks since boot (proc_pid_stat(5), field 22), undefined when it is gone. */
-function startTime(directory: string): string | undefined {
+/** When the process of a key began, clock ticks since boot. */
+export const startOf = (key: string): number => Number(key.slice(key.indexOf(':') + 1));
+
+/**
+ * Whether a process has begun to end, or has ended: it has let go of its files and its memory. The init of a pid namespace
+ * then waits for the last process in there, for as long as that takes (kernel/pid_namespace.c, zap_pid_ns_processes).
+ */
+export const isEnding = (pid: number): boolean => (Number(field(`/proc/${pid}`, 9) ?? exiting) & exiting) !== 0;
+
+/** PF_EXITING (linux/sched.h). */
+const exiting = 0x4;
+
+/** Start time of a process in clock ticks since boot, undefined when it is gone. */
+const startTime = (directory: string): string | undefined => field(directory, 22);
+
+/** A field of a process's `stat` (proc_pid_stat(5) counts from 1), of those behind the command; undefined when it is gone. */
+function field(directory: string, number: number): string | undefined {
   const stat = readOptional(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[number - 3];
 }

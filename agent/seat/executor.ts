@@ -34,6 +34,8 @@ export interface ExecutorDeps {
 export interface Hold {
   /** On the container that has the devices now. */
   attachment: Attachment | undefined;
+  /** Group of the last one that had them, while somebody is left in there although it has ended. */
+  leftOver: string | undefined;
   /** What is in the seat's directory. */
   seen: Contents;
   /** Something left for good since this was last reset. */
@@ -197,7 +199,7 @@ export class Executor {
       async () => {
         const keepers = this.deps.keepers(step.unit);
         const { revoked, left } = await this.deps.effects.revoke(step.nodes, {
-          cgroup: this.hold.attachment?.container.cgroup,
+          cgroup: this.hold.attachment?.container.cgroup ?? this.hold.leftOver,
           keepers,
           mark: standstillOf(this.seat),
         });

@@ -5,6 +5,8 @@ import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
+import { hasLeftOvers } from '../engines/process.js';
+import { isPopulated } from '../kernel/cgroup.js';
 import { patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
@@ -47,6 +49,7 @@ export class SeatWorker {
   private containers: readonly Container[] = [];
   private readonly hold: Hold = {
     attachment: undefined,
+    leftOver: undefined,
     seen: { nodes: new Map(), links: new Map(), records: new Map() },
     left: false,
   };
@@ -229,6 +232,8 @@ export class SeatWorker {
     }
     const former = this.former();
     if (former !== undefined && !(await this.leave(former, keep))) return;
+    this.noticeEnd();
+    if (!(await this.takeFromLeftOvers(keep))) return;
     const ready = await this.attachContainer().then(
       () => true,
       (error) => {
@@ -308,6 +313,33 @@ export class SeatWorker {
     return true;
   }
 
+  /**
+   * Before another container gets the seat: takes back what those may have who are left of the former one, which has ended.
+   * Settles with whether they have nothing any more.
+   */
+  private async takeFromLeftOvers(keep: (error: unknown) => void): Promise<boolean> {
+    const { leftOver } = this.hold;
+    if (leftOver === undefined || this.container === undefined) return true;
+    if (hasLeftOvers(leftOver, this.container)) {
+      await this.takeAll(keep);
+      if (this.deps.journal.entries.size > 0) return false;
+    }
+    this.hold.leftOver = undefined;
+    return true;
+  }
+
+  /** A container that has ended has nothing any more, but for who is left in its group. */
+  private noticeEnd(): void {
+    const { attachment, leftOver } = this.hold;
+    if (leftOver !== undefined && !isPopulated(leftOver)) this.hold.leftOver = undefined;
+    if (attachment === undefined || attachment.container.key === this.container?.key) return;
+    const { name, cgroup } = attachment.container;
+    this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
+    this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
+    this.detach({ emptied: false });
+    if (isPopulated(cgroup)) this.hold.leftOver = cgroup;
+  }
+
   /** Takes away what can be; returns whether the container could not be told of some of it. */
   private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
@@ -357,12 +389,6 @@ export class SeatWorker {
   /** Follows the container: another init means other namespaces, another cgroup, other listeners. */
   private async attachContainer(): Promise<void> {
     const { container } = this;
-    if (this.hold.attachment !== undefined && this.hold.attachment.container.key !== container?.key) {
-      const { name } = this.hold.attachment.container;
-      this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
-      this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
-      this.detach({ emptied: false });
-    }
     if (container === undefined) return;
     const came = this.hold.attachment === undefined;
     const attachment = this.attach(container);

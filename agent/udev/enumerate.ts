@@ -79,6 +79,13 @@ export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roo
   });
 }
 
+/**
+ * The number of the last message that the kernel sent about any device (kernel/ksysfs.c, uevent_seqnum_show): udevd's message
+ * about it has it as SEQNUM.
+ */
+export const lastSequence = (roots: Roots = host): number =>
+  Number(readOptional(join(roots.sys, 'kernel/uevent_seqnum')) ?? 0);
+
 /** Names of the inputs that a HID device has now, whether udevd has finished with them or not. */
 export const inputsOf = (hid: string, roots: Roots = host): string[] => namesIn(join(located(hid, roots), 'input'));
 

@@ -1,8 +1,17 @@
 import { basename } from 'node:path';
-import { type Device, type Incarnation, parseNumber, type Unit } from '../core/device.js';
+import { type Device, type Incarnation, parseNumber, type SeatSubsystem, type Unit } from '../core/device.js';
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { enumerate, host, incarnationOf, inputsOf, type Roots, surroundings } from './enumerate.js';
+import {
+  enumerate,
+  host,
+  incarnationOf,
+  inputsOf,
+  lastSequence,
+  type Roots,
+  readDevice,
+  surroundings,
+} from './enumerate.js';
 import { isOurs, type RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
 
@@ -14,6 +23,8 @@ export class DeviceTable {
   private raw = new Map<string, Device>();
   /** By HID device, its raw node and the units that are part of it. */
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
+  /** The last that the kernel had told udevd of when everything was read. */
+  private sequence = 0;
 
   constructor(private readonly roots: Roots = host) {}
 
@@ -79,25 +90,25 @@ export class DeviceTable {
     const subsystem = event.properties['SUBSYSTEM'] ?? '';
     if (!isOurs(subsystem)) return new Set();
     const { syspath } = event;
-    if (subsystem === 'hidraw') {
-      if (event.action === 'remove') this.removeRaw(syspath);
-      else {
-        this.addRaw(this.fromEvent(event));
-        this.received.set(syspath, BigInt(event.receivedNs));
-      }
-      return new Set([syspath]);
-    }
-    const unit = unitOf(subsystem, syspath);
+    const unit = subsystem === 'hidraw' ? syspath : unitOf(subsystem, syspath);
     if (unit === undefined) return new Set();
-    if (event.action === 'remove') {
-      const devices = this.units_.get(unit);
-      devices?.delete(syspath);
-      if (devices?.size === 0) this.removeUnit(unit);
-    } else {
-      this.add(unit, this.fromEvent(event));
-      this.received.set(unit, BigInt(event.receivedNs));
-    }
+    const device = this.said(event, subsystem);
+    if (subsystem === 'hidraw') {
+      if (device === undefined) this.removeRaw(syspath);
+      else this.addRaw(device);
+    } else if (device === undefined) this.remove(unit, syspath);
+    else this.add(unit, device);
+    if (device !== undefined) this.received.set(unit, BigInt(event.receivedNs));
     return new Set([unit]);
+  }
+
+  /**
+   * What a device is after a message, undefined when it is gone. A message that was on its way while everything was read is
+   * older than what was read, or tells the same: what udevd's database has by now is not older than any message that came.
+   */
+  private said(event: RawEvent, subsystem: SeatSubsystem): Device | undefined {
+    if (Number(event.properties['SEQNUM']) <= this.sequence) return readDevice(event.syspath, subsystem, this.roots);
+    return event.action === 'remove' ? undefined : this.fromEvent(event);
   }
 
   private readAll(): Set<string> {
@@ -111,6 +122,7 @@ export class DeviceTable {
       if (device.subsystem === 'hidraw') this.addRaw(device);
       else if (unit !== undefined) this.add(unit, device);
     }
+    this.sequence = lastSequence(this.roots);
     return new Set([...before, ...this.units_.keys(), ...this.raw.keys()]);
   }
 
@@ -120,6 +132,12 @@ export class DeviceTable {
       this.units_.set(unit, new Map([[device.syspath, device]]));
       for (const hid of hidDevicesAbove(unit)) this.hid(hid).units.add(unit);
     } else devices.set(device.syspath, device);
+  }
+
+  private remove(unit: string, syspath: string): void {
+    const devices = this.units_.get(unit);
+    devices?.delete(syspath);
+    if (devices?.size === 0) this.removeUnit(unit);
   }
 
   private removeUnit(unit: string): void {

@@ -170,6 +170,41 @@ test('what leaves a container of a user is bound anew, and stays, with the reaso
   assert.equal(units(worker), [full.entry.syspath]);
 });
 
+for (const where of ['a group of its own', 'the same group'] as const) {
+  test(`who is left of a container that has ended has nothing by the time the next one, in ${where}, gets the seat`, async () => {
+    const former = await begin();
+    const worker = agent();
+    await serve(worker, seatOf(full), former);
+    assert.equal(units(worker), [full.entry.syspath]);
+    const parked = spawn(
+      'sh',
+      ['-c', `echo $$ > ${former.cgroup}/cgroup.procs && exec 7</dev/full && echo up && exec sleep 600`],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    children.push(parked);
+    await new Promise((resolve) => parked.stdout?.once('data', resolve));
+    process.kill(former.pid, 'SIGKILL');
+    await serve(worker, seatOf(full), undefined);
+
+    const { child, container } = await standIn(
+      where === 'the same group' ? former.cgroup : join(root, `payload-${++runs}`),
+    );
+    children.push(child);
+    await serve(worker, seatOf(full), container);
+    assert.match(worker.report().problem ?? '', new RegExp(`\\(pid ${parked.pid}\\)`));
+    assert.equal(granted(), []);
+    const ended = new Promise((resolve) => parked.once('exit', resolve));
+    parked.kill('SIGKILL');
+    await ended;
+    await worker.trigger();
+    assert.equal([worker.report().problem, granted()], [undefined, ['1:7']]);
+    assert.is(worker.report().entries[0]?.knownTo, container.key);
+    await serve(worker, seatOf(), container);
+  });
+}
+
 test('directories that cannot be tidied up keep no device in the seat', async () => {
   const made = await begin();
   let released = 0;

@@ -14,6 +14,7 @@ import { lxc } from '../../agent/engines/lxc.js';
 import { podman } from '../../agent/engines/podman.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { isEnding, processKey } from '../../agent/kernel/process-key.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { removeGroups } from './remove-groups.js';
@@ -190,6 +191,37 @@ test('the root of an unprivileged container is told from those who stayed', asyn
   say('leave');
   await until('init to have left', () => said().includes('left'));
   assert.equal(listed(cgroup), [before]);
+});
+
+test('an init that waits for the end of the last in its container is none, and the next one in its group is seen', async () => {
+  const cgroup = group('lxc.payload.again');
+  const follower = new Follower(root, lxc, { commandLine });
+  const seen = (): (string | undefined)[] =>
+    follower.list().flatMap((one) => (one.cgroup === cgroup ? [one.key, one.state] : []));
+  try {
+    await run(cgroup);
+    const [key = ''] = seen();
+    const init = Number(key.split(':')[0]);
+    // Who entered is to be waited for by the one outside, who does not.
+    const outside = spawn('nsenter', ['--pid', '--target', String(init), 'sh', '-c', 'echo up; exec sleep 600'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    children.push(outside);
+    await new Promise((up) => outside.stdout?.once('data', up));
+    outside.kill('SIGSTOP');
+    process.kill(init, 'SIGKILL');
+    await until('it to have ended, but for that', () => isEnding(init));
+    assert.is(processKey(init), key, 'it is still there');
+    assert.equal(seen(), []);
+    await run(cgroup);
+    const [next, state] = seen();
+    assert.is.not(next, undefined);
+    assert.is.not(next, key);
+    assert.is(state, 'setup');
+    outside.kill('SIGKILL');
+  } finally {
+    follower.close();
+  }
 });
 
 test('what is left in a group without an init stays guarded, also for the next agent, until it ends', async () => {

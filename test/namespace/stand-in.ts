@@ -8,7 +8,7 @@ import { refTo } from './ref-to.js';
  * container. `also`: what its root does before it is up, as a shell has it.
  */
 export async function standIn(cgroup: string, also = 'true'): Promise<{ child: ChildProcess; container: Container }> {
-  mkdirSync(cgroup);
+  mkdirSync(cgroup, { recursive: true });
   const begin = `echo $$ > ${cgroup}/cgroup.procs && mount -t tmpfs dev /dev && mount -t tmpfs run /run && { ${also}; } && echo up && exec sleep 600`;
   const child = spawn('unshare', ['--mount', '--net', '--propagation', 'private', 'sh', '-c', begin], {
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -116,6 +116,38 @@ test('whether a device is plugged is asked of sysfs, and one that was plugged ag
   assert.not.ok(table.isPlugged({ syspath: head, incarnation }));
   assert.ok(table.isPlugged({ syspath: head }));
   rmSync(sys, { recursive: true });
+});
+
+test('a message that was on its way while everything was read takes nothing back of what was read', () => {
+  const root = mkdtempSync(join(tmpdir(), 'hotseat-table-'));
+  const roots = { sys: join(root, 'sys'), data: join(root, 'data') };
+  const card = '/sys/devices/pci0000:00/sound/card0';
+  const [directory, entry] = [join(roots.sys, card.slice('/sys/'.length)), join(roots.data, '+sound:card0')];
+  const known = (): void => writeFileSync(entry, 'E:SOUND_INITIALIZED=1\n');
+  const heard = (action: string, sequence: number): ReturnType<typeof event> =>
+    event(action, card, { SUBSYSTEM: 'sound', SEQNUM: String(sequence) });
+  for (const path of [directory, roots.data, join(roots.sys, 'class/sound'), join(roots.sys, 'kernel')])
+    mkdirSync(path, { recursive: true });
+  writeFileSync(join(directory, 'uevent'), '');
+  symlinkSync(directory, join(roots.sys, 'class/sound/card0'));
+  writeFileSync(join(roots.sys, 'kernel/uevent_seqnum'), '20\n');
+  known();
+  const table = new DeviceTable(roots);
+  table.take({ kind: 'resync', reason: 'overrun' });
+  assert.is(table.unit(card)?.head.properties['SOUND_INITIALIZED'], '1');
+  table.take(heard('remove', 17));
+  assert.ok(table.unit(card), 'it was plugged again before everything was read');
+  table.take(heard('add', 19));
+  assert.ok(table.unit(card), 'the control node had not come when this was said');
+  rmSync(entry);
+  table.take(heard('remove', 20));
+  assert.is(table.unit(card), undefined, 'udevd has forgotten it by now');
+  known();
+  table.take(heard('change', 20));
+  assert.ok(table.unit(card), 'udevd had not finished with it when everything was read');
+  table.take(heard('remove', 21));
+  assert.is(table.unit(card), undefined, 'what was said later counts');
+  rmSync(root, { recursive: true });
 });
 
 test('a resync names what has gone meanwhile', () => {

@@ -38,11 +38,14 @@ export class Pc {
   readonly plugged = new Map<number, Plugged>();
   messages: RawEvent[] = [];
   private inputs = 0;
+  /** Counts what the kernel says. */
+  private sequence = 0;
 
   /** `gone`: called for each number whose device is deleted, before the number is free. */
   constructor(private readonly gone: (number: DeviceNumber) => void) {
     for (const path of ['/sys', '/run/udev']) empty(path);
     for (const path of ['/sys/dev/char', '/sys/fs/cgroup', dataRoot]) mkdirSync(path, { recursive: true });
+    mkdirSync('/sys/kernel');
     for (const subsystem of ['input', 'sound', 'drm']) mkdirSync(`/sys/class/${subsystem}`, { recursive: true });
   }
 
@@ -163,6 +166,8 @@ export class Pc {
   private say(action: string, device: PcDevice): void {
     const { syspath, subsystem, number, node, properties } = device;
     const { SOUND_INITIALIZED, ...rest } = properties;
+    this.sequence += 1;
+    writeFileSync('/sys/kernel/uevent_seqnum', `${this.sequence}\n`);
     this.messages.push({
       action,
       syspath,
@@ -170,6 +175,7 @@ export class Pc {
       properties: {
         ...(action === 'add' ? rest : properties),
         SUBSYSTEM: subsystem,
+        SEQNUM: String(this.sequence),
         ...(number === undefined
           ? {}
           : { MAJOR: String(number.major), MINOR: String(number.minor), DEVNAME: `/dev/${node}` }),
