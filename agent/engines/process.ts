@@ -50,14 +50,15 @@ export function isStill(key: string, pid: number, cgroup: string): boolean {
 
 /**
  * Whether anybody is left in the group of a container that has ended, now that another one has come. Where that one has the
- * same group, it is who began before its init did.
+ * same group, it is who began before its init did. Root's processes outside all containers are the engine's: nspawn's is there.
  */
 export function hasLeftOvers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
   const pids = pidsBelow(cgroup, mostProcesses);
-  if (pids.length === mostProcesses || cgroup !== next.cgroup) return pids.length > 0;
+  if (pids.length === mostProcesses) return true;
   return pids.some((pid) => {
     const key = processKey(pid);
-    return key !== undefined && startOf(key) < startOf(next.key);
+    const isOlder = cgroup !== next.cgroup || (key !== undefined && startOf(key) < startOf(next.key));
+    return key !== undefined && isOlder && !isRootsOutside(readOptional(`/proc/${pid}/status`) ?? '');
   });
 }
 

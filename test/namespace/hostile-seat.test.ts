@@ -19,6 +19,7 @@ import { type DeviceNumber, numberText } from '../../agent/core/device.js';
 import type { DesiredDevice, DesiredSeat } from '../../agent/core/state.js';
 import type { NodeSpec } from '../../agent/core/step.js';
 import type { Container } from '../../agent/engines/engine.js';
+import { pidsBelow } from '../../agent/engines/process.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
@@ -33,6 +34,7 @@ import { revoke } from '../../agent/seat/revoke.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
+import { until } from './until.js';
 
 /*
  * What root in a privileged container can do to its own seat's directories, files and processes. It may spoil its own
@@ -71,6 +73,9 @@ async function begin(also?: string): Promise<Container> {
   children.push(child);
   return container;
 }
+
+const childrenOf = ({ pid }: ChildProcess): string[] =>
+  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
 
 let seats = 0;
 function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorker {
@@ -176,15 +181,13 @@ for (const where of ['a group of its own', 'the same group'] as const) {
     const worker = agent();
     await serve(worker, seatOf(full), former);
     assert.equal(units(worker), [full.entry.syspath]);
-    const parked = spawn(
-      'sh',
-      ['-c', `echo $$ > ${former.cgroup}/cgroup.procs && exec 7</dev/full && echo up && exec sleep 600`],
-      {
-        stdio: ['ignore', 'pipe', 'inherit'],
-      },
-    );
+    const stay = `echo $$ > ${former.cgroup}/cgroup.procs && exec 7</dev/full && echo up && exec sleep 600`;
+    const parked = spawn('unshare', ['--pid', '--fork', '--kill-child', 'sh', '-c', stay], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     children.push(parked);
     await new Promise((resolve) => parked.stdout?.once('data', resolve));
+    const [left] = childrenOf(parked);
     process.kill(former.pid, 'SIGKILL');
     await serve(worker, seatOf(full), undefined);
 
@@ -193,11 +196,12 @@ for (const where of ['a group of its own', 'the same group'] as const) {
     );
     children.push(child);
     await serve(worker, seatOf(full), container);
-    assert.match(worker.report().problem ?? '', new RegExp(`\\(pid ${parked.pid}\\)`));
+    assert.match(worker.report().problem ?? '', new RegExp(`\\(pid ${left}\\)`));
     assert.equal(granted(), []);
     const ended = new Promise((resolve) => parked.once('exit', resolve));
     parked.kill('SIGKILL');
     await ended;
+    await until('its group to know of that', () => !pidsBelow(former.cgroup).includes(Number(left)));
     await worker.trigger();
     assert.equal([worker.report().problem, granted()], [undefined, ['1:7']]);
     assert.is(worker.report().entries[0]?.knownTo, container.key);
