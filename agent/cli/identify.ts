@@ -50,10 +50,13 @@ export const identify: Verb = {
 
     const owners = ownersOf((await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[]);
     const theirs = (node: string): boolean => !['host', 'conflict', seat, undefined].includes(owners.get(node));
-    console.error(`press a key, move the mouse or touch what shall be at ${seat} (${timeout})`);
     const stop = endsBySignal();
-    const wanted = (node: string): boolean => options['all'] === true || !theirs(node);
-    const node = await firstTouched(wanted, duration('timeout', timeout), stop.signal);
+    const node = await firstTouched({
+      wanted: (one) => options['all'] === true || !theirs(one),
+      timeoutMs: duration('timeout', timeout),
+      stop: stop.signal,
+      begun: () => console.error(`press a key, move the mouse or touch what shall be at ${seat} (${timeout})`),
+    });
     if (node === undefined) {
       console.error(`nothing was touched${options['all'] === true ? '' : '; what other seats have takes --all'}`);
       return 1;

@@ -3,9 +3,19 @@ import { join } from 'node:path';
 import { axisRange } from '../kernel/evdev.js';
 import { type InputEvent, parseEvents, touchDetector } from './touch.js';
 
-const directory = '/dev/input';
 /** A person takes longer to press a key and let it go, ms. */
 const lookEvery = 30;
+
+export interface Listening {
+  /** Whether a node is to be listened to. */
+  readonly wanted: (node: string) => boolean;
+  readonly timeoutMs: number;
+  readonly stop: AbortSignal;
+  /** Called once all that is there is listened to: what is touched from then on is heard. */
+  readonly begun: () => void;
+  /** Where the nodes are; elsewhere in tests. */
+  readonly directory?: string;
+}
 
 interface Ear {
   readonly fd: number;
@@ -15,18 +25,22 @@ interface Ear {
 /**
  * The first event node that somebody touches, `/dev/input/event3`; undefined when nobody did in time. Nodes that come
  * meanwhile count as well. What is typed is looked at only for that something was, and goes to its seat as ever:
- * nothing is grabbed. `wanted`: whether a node is to be listened to. Needs root.
+ * nothing is grabbed. Needs root.
  */
-export async function firstTouched(
-  wanted: (node: string) => boolean,
-  timeoutMs: number,
-  stop: AbortSignal,
-): Promise<string | undefined> {
+export async function firstTouched({
+  wanted,
+  timeoutMs,
+  stop,
+  begun,
+  directory = '/dev/input',
+}: Listening): Promise<string | undefined> {
   const ears = new Map<string, Ear>();
-  const end = Date.now() + timeoutMs;
   try {
+    open(directory, ears, wanted);
+    begun();
+    const end = Date.now() + timeoutMs;
     while (Date.now() < end && !stop.aborted) {
-      open(ears, wanted);
+      open(directory, ears, wanted);
       for (const [node, ear] of ears) {
         const events = heard(ear.fd);
         if (events === undefined) close(ears, node);
@@ -41,7 +55,7 @@ export async function firstTouched(
 }
 
 /** Opens what is there now and was not before; what was typed before that is not in it. */
-function open(ears: Map<string, Ear>, wanted: (node: string) => boolean): void {
+function open(directory: string, ears: Map<string, Ear>, wanted: (node: string) => boolean): void {
   for (const name of readdirSync(directory)) {
     const node = join(directory, name);
     if (!/^event\d+$/.test(name) || ears.has(node) || !wanted(node)) continue;

@@ -1,4 +1,14 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
@@ -7,6 +17,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decider } from '../../agent/core/decide.js';
 import type { Unit } from '../../agent/core/device.js';
+import { firstTouched } from '../../agent/identify/listen.js';
 import { proposalsOf } from '../../agent/identify/proposal.js';
 import { seatFileOf, writeRule } from '../../agent/identify/seat-file.js';
 import { parseEvents, touchDetector } from '../../agent/identify/touch.js';
@@ -56,6 +67,25 @@ test('an axis that trembles is no touch, and one that is moved is', () => {
       assert.ok(axis(first + tremble + 1));
     }),
   );
+});
+
+test('what is touched the moment one is asked to is heard', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'hotseat-listen-'));
+  const node = join(directory, 'event7');
+  execaSync('mkfifo', [node]);
+  let pen: number | undefined;
+  const stop = new AbortController();
+  const touched = await firstTouched({
+    ...{ wanted: () => true, timeoutMs: 10_000, stop: stop.signal, directory },
+    begun: () => {
+      // It opens only where somebody listens, and would wait for him otherwise.
+      pen = openSync(node, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeSync(pen, bytes([1, 30, 1]));
+    },
+  });
+  assert.is(touched, node);
+  if (pen !== undefined) closeSync(pen);
+  rmSync(directory, { recursive: true });
 });
 
 const recorded = (name: string, change: (text: string) => string = (text) => text): Unit => {
