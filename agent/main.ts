@@ -101,7 +101,7 @@ export async function run(options: Options): Promise<void> {
   const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
-  // Whoever looks at containers is started beside it while there are any; otherwise when the first one comes.
+  // A helper is started beside the udev process when containers run already; otherwise when the first one is looked at.
   await Promise.all([udev.start(), running.length > 0 ? namespaces.start() : undefined]);
   await lender.begin();
   await keeper.begin();

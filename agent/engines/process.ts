@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
-import { isEnding, processKey, startOf } from '../kernel/process-key.js';
+import { processKey, runningKey, startOf } from '../kernel/process-key.js';
 import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
 import { lookAt } from '../kernel/statx.js';
 import type { Container } from './engine.js';
@@ -35,7 +35,7 @@ export function findInit(cgroup: string): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   for (const pid of pidsBelow(cgroup)) {
     const nspid = /^NSpid:\s*(.*)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
-    if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || isEnding(pid)) continue;
+    if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || runningKey(pid) === undefined) continue;
     if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
   }
   return best?.pid;
@@ -43,22 +43,23 @@ export function findInit(cgroup: string): number | undefined {
 
 /** Whether a process still is the one of this key, runs, and is in a group or below it. */
 export function isStill(key: string, pid: number, cgroup: string): boolean {
-  if (processKey(pid) !== key || isEnding(pid)) return false;
+  if (runningKey(pid) !== key) return false;
   const now = cgroupOf(pid);
   return now !== undefined && isWithin(now, cgroup);
 }
 
 /**
- * Whether anybody is left in the group of a container that has ended, now that another one has come. Where that one has the
- * same group, it is who began before its init did. Root's processes outside all containers are the engine's: nspawn's is there.
+ * Whether processes linger in the group of a container that has ended, now that another one has come. Where both have the same
+ * group, these are the processes that began before the other's init. Processes of root's outside all containers are the
+ * engine's, such as nspawn's own, and do not count.
  */
-export function hasLeftOvers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
+export function isLingering(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
   const pids = pidsBelow(cgroup, mostProcesses);
   if (pids.length === mostProcesses) return true;
   return pids.some((pid) => {
-    const key = processKey(pid);
-    const isOlder = cgroup !== next.cgroup || (key !== undefined && startOf(key) < startOf(next.key));
-    return key !== undefined && isOlder && !isRootsOutside(readOptional(`/proc/${pid}/status`) ?? '');
+    const status = readOptional(`/proc/${pid}/status`);
+    if (status === undefined || isRootsOutside(status)) return false;
+    return cgroup !== next.cgroup || startOf(processKey(pid) ?? next.key) < startOf(next.key);
   });
 }
 

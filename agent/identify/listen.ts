@@ -6,6 +6,7 @@ import { type InputEvent, parseEvents, touchDetector } from './touch.js';
 /** A person takes longer to press a key and let it go, ms. */
 const lookEvery = 30;
 
+/** What is listened to, for how long, and who hears that it has begun. */
 export interface Listening {
   /** Whether a node is to be listened to. */
   readonly wanted: (node: string) => boolean;
@@ -40,13 +41,13 @@ export async function firstTouched({
     begun();
     const end = Date.now() + timeoutMs;
     while (Date.now() < end && !stop.aborted) {
-      open(directory, ears, wanted);
       for (const [node, ear] of ears) {
         const events = heard(ear.fd);
         if (events === undefined) close(ears, node);
         else if (events.some(ear.touched)) return node;
       }
       await new Promise((resolve) => setTimeout(resolve, lookEvery));
+      open(directory, ears, wanted);
     }
     return undefined;
   } finally {

@@ -152,11 +152,10 @@ export function load(type: number, name: string, instructions: Buffer): number {
       a.write(name.slice(0, 15), 48, 'latin1');
       a.writeUInt32LE(type === programType.cgroupDevice ? attachType.cgroupDevice : 0, 68);
     });
-  const log = Buffer.alloc(logSize);
-  const tryLoad = (...into: readonly Buffer[]): number => {
+  const tryLoad = (log?: Buffer): number => {
     for (let attempt = 1; ; attempt++) {
       try {
-        return bpf('load', name, request(into[0]), instructions, licence, ...into);
+        return bpf('load', name, request(log), instructions, licence, ...(log === undefined ? [] : [log]));
       } catch (error) {
         if (attempt === loadAttempts || !isSysError(error, 'EAGAIN')) throw error;
       }
@@ -166,6 +165,7 @@ export function load(type: number, name: string, instructions: Buffer): number {
     return tryLoad();
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
+    const log = Buffer.alloc(logSize);
     try {
       return tryLoad(log);
     } catch {

@@ -8,7 +8,7 @@ import type { Answer, Request, Results } from './helper.js';
 
 /** Longest that a helper may take to load what it needs, ms; on an emulated or busy machine that is many seconds. */
 const startLimit = 90_000;
-/** Who has waited this long for a helper gets another one, ms; on a slow machine as long as two of them take to start. */
+/** Who has waited this long for a helper gets another one, ms. Where a helper is slow to start, it is twice that time. */
 const shortestPatience = 500;
 /** A second helper that nobody needed for so long is ended, ms. */
 const spareLimit = 10_000;
@@ -158,7 +158,10 @@ export class Helpers {
       this.abandon(helper, owner);
       return `${kind} of process ${request.process.pid} took over ${this.limit} ms`;
     });
-    helper.send(request, () => undefined); // one that has ended is heard of by its end
+    // Whoever asks may know more of a process than a helper has to.
+    const { pid, key } = request.process;
+    // One that has ended is heard of by its end.
+    helper.send({ ...request, process: { pid, key } }, () => undefined);
     const answer = await heard;
     if ('result' in answer) return answer.result;
     this.release(helper);

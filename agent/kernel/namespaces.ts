@@ -32,7 +32,7 @@ export class Namespaces {
    * as its root user's. Answers with the names that each of them covers; the descriptors stay the caller's.
    */
   graft(asked: Asked<'graft'>): Promise<string[][]> {
-    return this.helpers.ask({ do: 'graft', ...asked, process: ref(asked.process) });
+    return this.helpers.ask({ do: 'graft', ...asked });
   }
 
   /**
@@ -40,22 +40,22 @@ export class Namespaces {
    * of the same file system was mounted there before goes. The descriptor stays the caller's.
    */
   bindNode(asked: Asked<'bind-node'>): Promise<NodeBind> {
-    return this.helpers.ask({ do: 'bind-node', ...asked, process: ref(asked.process) });
+    return this.helpers.ask({ do: 'bind-node', ...asked });
   }
 
   /** Takes such a node away again, and the file below it if it still is the one that was made. */
   async unbindNode(asked: Asked<'unbind-node'>): Promise<void> {
-    await this.helpers.ask({ do: 'unbind-node', ...asked, process: ref(asked.process) });
+    await this.helpers.ask({ do: 'unbind-node', ...asked });
   }
 
   /** Takes mounts away in the mount namespace of a process, the last one first. */
   async unmount(process: ProcessRef, targets: readonly string[]): Promise<void> {
-    await this.helpers.ask({ do: 'unmount', process: ref(process), targets });
+    await this.helpers.ask({ do: 'unmount', process, targets });
   }
 
   /** A netlink socket for uevents in the network namespace of a process; the caller closes it. */
   openUeventSocket(process: ProcessRef): Promise<number> {
-    return this.helpers.ask({ do: 'uevent-socket', process: ref(process) }, (socket, helper) => {
+    return this.helpers.ask({ do: 'uevent-socket', process }, (socket, helper) => {
       const pidfd = pidfdOpen(helper);
       try {
         return pidfdGetfd(pidfd, socket);
@@ -67,17 +67,17 @@ export class Namespaces {
 
   /** What is at paths of a container, below the root of a process. */
   find(process: ProcessRef, paths: readonly string[]): Promise<Found[]> {
-    return this.helpers.ask({ do: 'find', process: ref(process), paths });
+    return this.helpers.ask({ do: 'find', process, paths });
   }
 
   /** A plain file of a container, by its path below the root of a process; undefined when there is none. */
   readFile(process: ProcessRef, path: string, bytes: number): Promise<string | undefined> {
-    return this.helpers.ask({ do: 'read-file', process: ref(process), path, limit: bytes });
+    return this.helpers.ask({ do: 'read-file', process, path, limit: bytes });
   }
 
   /** Names in a directory of a container, at most `limit`; undefined when there is none that is reached without a link. */
   listDirectory(process: ProcessRef, path: string, limit: number): Promise<string[] | undefined> {
-    return this.helpers.ask({ do: 'list-directory', process: ref(process), path, limit });
+    return this.helpers.ask({ do: 'list-directory', process, path, limit });
   }
 
   /**
@@ -90,7 +90,7 @@ export class Namespaces {
   ): Promise<MountPoint[]> {
     return this.helpers.ask({
       do: 'mounts',
-      process: ref(process),
+      process,
       targets: which.targets ?? [],
       devices: which.devices ?? [],
     });
@@ -101,7 +101,7 @@ export class Namespaces {
    * process's own memory, which may lie in a file of its owner's (proc_pid_cmdline(5)).
    */
   commandLine(process: ProcessRef): Promise<string | undefined> {
-    return this.helpers.ask({ do: 'command-line', process: ref(process) });
+    return this.helpers.ask({ do: 'command-line', process });
   }
 
   /** Ends the helpers; what is still asked is refused. A later question starts another. */
@@ -109,6 +109,3 @@ export class Namespaces {
     this.helpers.close();
   }
 }
-
-/** Whoever asks may know more of a process than a helper has to. */
-const ref = ({ pid, key }: ProcessRef): ProcessRef => ({ pid, key });

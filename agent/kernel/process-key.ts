@@ -12,7 +12,7 @@ export interface ProcessRef {
  * is open already.
  */
 export function processKey(pid: number, directory = `/proc/${pid}`): string | undefined {
-  const start = startTime(directory);
+  const { start } = look(directory);
   return start === undefined ? undefined : `${pid}:${start}`;
 }
 
@@ -26,20 +26,25 @@ export function processRef(pid: number): ProcessRef | undefined {
 export const startOf = (key: string): number => Number(key.slice(key.indexOf(':') + 1));
 
 /**
- * Whether a process has begun to end, or has ended: it has let go of its files and its memory. The init of a pid namespace
- * then waits for the last process in there, for as long as that takes (kernel/pid_namespace.c, zap_pid_ns_processes).
+ * As `processKey`, but undefined as well when the process has begun to end: it has let go of its files and its memory. The
+ * init of a pid namespace then waits for the last process in there, for as long as that takes (kernel/pid_namespace.c,
+ * zap_pid_ns_processes).
  */
-export const isEnding = (pid: number): boolean => (Number(field(`/proc/${pid}`, 9) ?? exiting) & exiting) !== 0;
+export function runningKey(pid: number): string | undefined {
+  const { start, flags } = look(`/proc/${pid}`);
+  return start === undefined || (flags & exiting) !== 0 ? undefined : `${pid}:${start}`;
+}
 
 /** PF_EXITING (linux/sched.h). */
 const exiting = 0x4;
 
-/** Start time of a process in clock ticks since boot, undefined when it is gone. */
-const startTime = (directory: string): string | undefined => field(directory, 22);
-
-/** A field of a process's `stat` (proc_pid_stat(5) counts from 1), of those behind the command; undefined when it is gone. */
-function field(directory: string, number: number): string | undefined {
+/**
+ * What a process's `stat` says (proc_pid_stat(5), fields 9 and 22): its flags, and its start time in clock ticks since boot,
+ * undefined when it is gone.
+ */
+function look(directory: string): { readonly start: string | undefined; readonly flags: number } {
   const stat = readOptional(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[number - 3];
+  const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
+  return { start: fields[22 - 3], flags: Number(fields[9 - 3]) };
 }

@@ -34,8 +34,8 @@ export interface ExecutorDeps {
 export interface Hold {
   /** On the container that has the devices now. */
   attachment: Attachment | undefined;
-  /** Group of the last one that had them, while somebody is left in there although it has ended. */
-  leftOver: string | undefined;
+  /** Group of the last container that had them, while processes linger in it although the container has ended. */
+  lingering: string | undefined;
   /** What is in the seat's directory. */
   seen: Contents;
   /** Something left for good since this was last reset. */
@@ -199,7 +199,7 @@ export class Executor {
       async () => {
         const keepers = this.deps.keepers(step.unit);
         const { revoked, left } = await this.deps.effects.revoke(step.nodes, {
-          cgroup: this.hold.attachment?.container.cgroup ?? this.hold.leftOver,
+          cgroup: this.hold.attachment?.container.cgroup ?? this.hold.lingering,
           keepers,
           mark: standstillOf(this.seat),
         });
@@ -208,7 +208,7 @@ export class Executor {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
-        // From everybody for a moment it is taken only where a rule says so, or a user may have hidden a descriptor.
+        // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
         if (keepers.length > 0 && !step.hard) {
           throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
         }

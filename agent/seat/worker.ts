@@ -5,7 +5,7 @@ import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
-import { hasLeftOvers } from '../engines/process.js';
+import { isLingering } from '../engines/process.js';
 import { isPopulated } from '../kernel/cgroup.js';
 import { patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
@@ -49,7 +49,7 @@ export class SeatWorker {
   private containers: readonly Container[] = [];
   private readonly hold: Hold = {
     attachment: undefined,
-    leftOver: undefined,
+    lingering: undefined,
     seen: { nodes: new Map(), links: new Map(), records: new Map() },
     left: false,
   };
@@ -233,7 +233,7 @@ export class SeatWorker {
     const former = this.former();
     if (former !== undefined && !(await this.leave(former, keep))) return;
     this.noticeEnd();
-    if (!(await this.takeFromLeftOvers(keep))) return;
+    if (!(await this.takeFromLingering(keep))) return;
     const ready = await this.attachContainer().then(
       () => true,
       (error) => {
@@ -314,30 +314,31 @@ export class SeatWorker {
   }
 
   /**
-   * Before another container gets the seat: takes back what those may have who are left of the former one, which has ended.
-   * Settles with whether they have nothing any more.
+   * Processes may linger of a container that has ended. Before another container gets the seat, everything is taken back from
+   * them. Settles with whether they have nothing any more.
    */
-  private async takeFromLeftOvers(keep: (error: unknown) => void): Promise<boolean> {
-    const { leftOver } = this.hold;
-    if (leftOver === undefined || this.container === undefined) return true;
-    if (hasLeftOvers(leftOver, this.container)) {
+  private async takeFromLingering(keep: (error: unknown) => void): Promise<boolean> {
+    const { lingering } = this.hold;
+    if (lingering === undefined || this.container === undefined) return true;
+    if (isLingering(lingering, this.container)) {
       await this.takeAll(keep);
       if (this.deps.journal.entries.size > 0) return false;
     }
-    this.hold.leftOver = undefined;
+    this.hold.lingering = undefined;
     return true;
   }
 
-  /** A container that has ended has nothing any more, but for who is left in its group. */
+  /** Lets go of a container that has ended, and keeps in mind where processes of it may linger. */
   private noticeEnd(): void {
-    const { attachment, leftOver } = this.hold;
-    if (leftOver !== undefined && !isPopulated(leftOver)) this.hold.leftOver = undefined;
-    if (attachment === undefined || attachment.container.key === this.container?.key) return;
-    const { name, cgroup } = attachment.container;
-    this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
-    this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
-    this.detach({ emptied: false });
-    if (isPopulated(cgroup)) this.hold.leftOver = cgroup;
+    const { attachment } = this.hold;
+    if (attachment !== undefined && attachment.container.key !== this.container?.key) {
+      const { name, cgroup } = attachment.container;
+      this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
+      this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
+      this.detach({ emptied: false });
+      this.hold.lingering = cgroup;
+    }
+    if (this.hold.lingering !== undefined && !isPopulated(this.hold.lingering)) this.hold.lingering = undefined;
   }
 
   /** Takes away what can be; returns whether the container could not be told of some of it. */

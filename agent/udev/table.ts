@@ -23,7 +23,7 @@ export class DeviceTable {
   private raw = new Map<string, Device>();
   /** By HID device, its raw node and the units that are part of it. */
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
-  /** The last that the kernel had told udevd of when everything was read. */
+  /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
   constructor(private readonly roots: Roots = host) {}
@@ -103,8 +103,8 @@ export class DeviceTable {
   }
 
   /**
-   * What a device is after a message, undefined when it is gone. A message that was on its way while everything was read is
-   * older than what was read, or tells the same: what udevd's database has by now is not older than any message that came.
+   * What a device is after a message, undefined when it is gone. A message that was on its way while everything was read may be
+   * older than what was read. The device is read again then: udevd writes its database before it sends a message.
    */
   private said(event: RawEvent, subsystem: SeatSubsystem): Device | undefined {
     if (Number(event.properties['SEQNUM']) <= this.sequence) return readDevice(event.syspath, subsystem, this.roots);

@@ -1,11 +1,11 @@
 // A container's lists of accounts are files that it can put anything in the place of.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { accountsOf } from '../../agent/seat/accounts.js';
+import { childrenOf } from './children-of.js';
 import { refTo } from './ref-to.js';
 
 const namespaces = new Namespaces();
@@ -30,7 +30,7 @@ async function container(act: string): Promise<number> {
   });
   children.push(child);
   await new Promise((resolve) => child.stdout.once('data', resolve));
-  return Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')[0]);
+  return childrenOf(child.pid)[0] ?? 0;
 }
 
 test.before(() => namespaces.start());

@@ -32,6 +32,7 @@ import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
 import { revoke } from '../../agent/seat/revoke.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
+import { childrenOf } from './children-of.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
@@ -73,9 +74,6 @@ async function begin(also?: string): Promise<Container> {
   children.push(child);
   return container;
 }
-
-const childrenOf = ({ pid }: ChildProcess): string[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
 
 let seats = 0;
 function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorker {
@@ -187,7 +185,7 @@ for (const where of ['a group of its own', 'the same group'] as const) {
     });
     children.push(parked);
     await new Promise((resolve) => parked.stdout?.once('data', resolve));
-    const [left] = childrenOf(parked);
+    const [left = 0] = childrenOf(parked.pid);
     process.kill(former.pid, 'SIGKILL');
     await serve(worker, seatOf(full), undefined);
 
@@ -201,7 +199,7 @@ for (const where of ['a group of its own', 'the same group'] as const) {
     const ended = new Promise((resolve) => parked.once('exit', resolve));
     parked.kill('SIGKILL');
     await ended;
-    await until('its group to know of that', () => !pidsBelow(former.cgroup).includes(Number(left)));
+    await until('its group to know of that', () => !pidsBelow(former.cgroup).includes(left));
     await worker.trigger();
     assert.equal([worker.report().problem, granted()], [undefined, ['1:7']]);
     assert.is(worker.report().entries[0]?.knownTo, container.key);

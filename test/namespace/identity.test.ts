@@ -14,7 +14,7 @@ import { lxc } from '../../agent/engines/lxc.js';
 import { podman } from '../../agent/engines/podman.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
-import { isEnding, processKey } from '../../agent/kernel/process-key.js';
+import { processKey, runningKey } from '../../agent/kernel/process-key.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { removeGroups } from './remove-groups.js';
@@ -210,7 +210,7 @@ test('an init that waits for the end of the last in its container is none, and t
     await new Promise((up) => outside.stdout?.once('data', up));
     outside.kill('SIGSTOP');
     process.kill(init, 'SIGKILL');
-    await until('it to have ended, but for that', () => isEnding(init));
+    await until('it to have ended, but for that', () => runningKey(init) === undefined);
     assert.is(processKey(init), key, 'it is still there');
     assert.equal(seen(), []);
     await run(cgroup);

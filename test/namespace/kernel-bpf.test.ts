@@ -26,13 +26,14 @@ test('what the verifier says is in the error', () => {
 
 test('a signal that comes while the verifier looks does not end the start of the agent', async () => {
   const load = `
-    import { writeSync } from 'node:fs';
+    import { closeSync, writeSync } from 'node:fs';
     import * as bpf from ${JSON.stringify(import.meta.resolve('../../agent/kernel/bpf.js'))};
     import { Assembler } from ${JSON.stringify(import.meta.resolve('../../agent/kernel/bpf-asm.js'))};
     const program = new Assembler();
     for (let index = 0; index < 200; index++) program.set(0, 1);
     const instructions = program.exit().build();
-    for (let count = 0; count < 3000; count++) bpf.load(bpf.programType.cgroupDevice, 'signalled', instructions);
+    for (let count = 0; count < 3000; count++)
+      closeSync(bpf.load(bpf.programType.cgroupDevice, 'signalled', instructions));
     writeSync(1, 'loaded');`;
   // A profiler asks for SIGPROF 2,000 times a second.
   const words = [

@@ -12,6 +12,7 @@ import { podman } from '../../agent/engines/podman.js';
 import { hasOwnRoot, runs } from '../../agent/engines/process.js';
 import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { helpersOf } from './children-of.js';
 import { refTo } from './ref-to.js';
 import { removeGroups } from './remove-groups.js';
 import { silentFuse } from './silent-fuse.js';
@@ -174,14 +175,10 @@ test('who looks into it is given up, nobody else waits, and after two of them no
 });
 
 test('helpers that cannot be killed keep no service from being started again, and no agent from ending', async () => {
-  const helpers = () =>
-    readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter((pid) => /helper\.js/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')));
+  const helpers = () => helpersOf(process.pid);
   await until(
     'both to have left',
-    () => helpers().filter((pid) => cgroupOf(Number(pid))?.startsWith(root) === false).length === 2,
+    () => helpers().filter((pid) => cgroupOf(pid)?.startsWith(root) === false).length === 2,
   );
   // One of another agent's, which ends.
   const script = `

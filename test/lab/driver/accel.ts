@@ -32,8 +32,8 @@ const isAccel = (word: string | undefined): word is Accel => word === 'kvm' || w
 
 async function probe(kernel: string): Promise<Accel> {
   if (!(await exists('/dev/kvm'))) return 'tcg';
-  // Without a disk the kernel panics, and a panic is a reboot, which ends QEMU. TCG needs 3 s for it. A processor that is
-  // lost ends it in the same way: only a kernel that came so far can say so.
+  // Without a disk the kernel panics, and a panic is a reboot, which ends QEMU. TCG needs 3 s for it. QEMU ends
+  // with 0 at the signal of the time limit as well: only the kernel's own words show that it came so far.
   const qemu = execa(
     'qemu-system-x86_64',
     [
