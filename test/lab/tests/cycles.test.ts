@@ -28,7 +28,7 @@ const events = (count: number) =>
     60_000,
   );
 
-/** A round at USB ports takes 8 s, and 20 s on a busy machine; what hangs in one ends by itself after 60 s. */
+/** A round at USB ports takes 6 s, and 20 s on a busy machine; what hangs in one ends by itself after 60 s. */
 const probe = (what: 'cycle' | 'ports', count: number) =>
   lab.guest(['python3', '/root/virtual.py', what, String(count), ...seats], { timeoutMs: count * 120_000 });
 
