@@ -1,5 +1,6 @@
 import type { Happening } from '../core/happening.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
+import type { ContainerState } from '../engines/engine.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
@@ -63,7 +64,7 @@ export interface SeatStatus {
   readonly seat: string;
   readonly container: string;
   readonly engine: string;
-  readonly state: 'waiting' | 'setup' | 'running' | 'frozen';
+  readonly state: 'waiting' | ContainerState;
   /** Why it waits, while it does. */
   readonly reason: string | undefined;
   readonly problem: string | undefined;

@@ -1,4 +1,5 @@
 import type { Measure } from '../core/happening.js';
+import { containerStates } from '../engines/engine.js';
 import { nodeClasses } from '../seat/layout.js';
 import type { Status } from './messages.js';
 
@@ -77,7 +78,7 @@ interface TrailFacts {
 
 const deeds = ['policy', 'confirm', 'attach', 'detach', 'bind', 'unbind', 'revoke'];
 const ends = ['done', 'gone', 'failed'];
-const states = ['waiting', 'setup', 'running', 'frozen'];
+const states = ['waiting', ...containerStates];
 
 /** Everything that can be counted, from what the agent answers to `status` and from what it has counted itself. Pure. */
 export function metricsOf(status: Status, trail: TrailFacts, counted: readonly Family[]): Family[] {

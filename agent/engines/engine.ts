@@ -1,5 +1,9 @@
 import type { EngineName } from '../core/policy.js';
 
+export const containerStates = ['setup', 'running', 'frozen', 'unclear'] as const;
+
+export type ContainerState = (typeof containerStates)[number];
+
 /** A running container, facts only. Everything is read from the host's side; nothing inside it is trusted. */
 export interface Container {
   readonly engine: EngineName;
@@ -12,11 +16,14 @@ export interface Container {
   readonly key: string;
   /** The engine's cgroup of the container, absolute path below the cgroup2 mount: its grants hang on its id. */
   readonly cgroup: string;
-  /** Host ids of its root, from uid_map and gid_map. */
+  /** Host ids of its root, from uid_map and gid_map; nobody's while it is `unclear`. */
   readonly uid: number;
   readonly gid: number;
-  /** `setup` until the engine has handed over to the container's own init: nothing may be grafted before. */
-  readonly state: 'setup' | 'running' | 'frozen';
+  /**
+   * `setup` until the engine has handed over to the container's own init: nothing may be grafted before. `unclear` when
+   * nobody can tell any more who its root is: it is guarded and is given nothing.
+   */
+  readonly state: ContainerState;
   /** Whether its init has a root of its own by now, so that what is read there is the container's. */
   readonly rooted: boolean;
   /** Whether the engine is done with its device programs: one that replaces its own must not find ours in its place. */

@@ -4,8 +4,8 @@ import { processKey } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
-import type { Container } from './engine.js';
-import { type RootIds, rootIds } from './id-map.js';
+import type { Container, ContainerState } from './engine.js';
+import { nobody, type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
 import { findInit, hasOwnRoot, isSetUp, isStill, mostProcesses, pidsBelow } from './process.js';
 import { isVouchedFor } from './provenance.js';
@@ -185,12 +185,9 @@ export class Follower {
     const isReady = isSetUp(pid);
     const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup, mostProcesses));
     known.set(key, { name, user, ids: isReady ? ids : former?.ids });
-    if (ids === undefined) {
-      this.problem = `the container in ${cgroup} is unclear: none of its processes is in its user namespace any more; restart it`;
-      return undefined;
-    }
-    const frozen = /^frozen 1$/m.test(readOptional(`${cgroup}/cgroup.events`) ?? '');
-    const state = isReady ? (frozen ? 'frozen' : 'running') : 'setup';
+    // Its engine has not mapped its ids yet.
+    if (ids === undefined && !isReady) return undefined;
+    const state = isReady ? stateOf(cgroup, ids) : 'setup';
     const openable = state !== 'setup' || this.dialect.attachesOnce;
     return {
       engine: this.dialect.engine,
@@ -199,7 +196,7 @@ export class Follower {
       pid,
       key,
       cgroup,
-      ...ids,
+      ...(ids ?? nobody),
       state,
       rooted: hasOwnRoot(pid),
       openable,
@@ -218,4 +215,10 @@ export class Follower {
       return undefined;
     }
   }
+}
+
+/** Of a container that its engine has handed over to. */
+function stateOf(cgroup: string, ids: RootIds | undefined): ContainerState {
+  if (ids === undefined) return 'unclear';
+  return /^frozen 1$/m.test(readOptional(`${cgroup}/cgroup.events`) ?? '') ? 'frozen' : 'running';
 }

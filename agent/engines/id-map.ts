@@ -22,6 +22,9 @@ export interface RootIds {
   readonly gid: number;
 }
 
+/** Ids that own nothing and may do nothing (overflowuid, Documentation/admin-guide/sysctl/fs.rst). */
+export const nobody: RootIds = { uid: 65534, gid: 65534 };
+
 /**
  * By the maps of the user namespace that owns the container's pid namespace: its init may have gone to another one since.
  * They are read of any process that is there, `members` of the container or ourselves. Undefined when there is none.

@@ -76,10 +76,16 @@ export class Attachment {
 
   /**
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
-   * missing. The audience knows what was there before anything ran, when its own configuration had done that.
+   * missing. The audience knows what was there before anything ran, when its own configuration had done that. An unclear
+   * container is guarded, and nothing else; this throws then, so that it is given nothing.
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     this.deps.grants.guard(now.cgroup);
+    if (now.state === 'unclear') {
+      throw new Error(
+        `container ${now.name} is unclear, none of its processes is in its own user namespace any more: restart it`,
+      );
+    }
     if (now.openable) this.deps.grants.open(now.cgroup, now);
     const targets = grafts.map(({ target }) => target).join();
     if (targets !== this.targets) this.grafted = false;

@@ -20,7 +20,7 @@ import type { DesiredDevice, DesiredSeat } from '../../agent/core/state.js';
 import type { NodeSpec } from '../../agent/core/step.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { pidsBelow } from '../../agent/engines/process.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
@@ -125,6 +125,27 @@ test.after(async () => {
   map.close();
   for (; runs > 0; runs--) rmdirSync(join(root, `payload-${runs}`));
   rmdirSync(root);
+});
+
+test('a container of which nobody can tell who its root is, is guarded, loses what it had and is given nothing', async () => {
+  const container = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), container);
+  assert.equal(granted(), ['1:7']);
+  const unclear: Container = { ...container, state: 'unclear' };
+  await serve(worker, seatOf(kmsg), unclear);
+  assert.equal(granted(), []);
+  assert.equal(units(worker), []);
+  assert.match(worker.report().problem ?? '', /is unclear, .*: restart it/);
+
+  const next = await begin();
+  const another = agent();
+  await serve(another, seatOf(kmsg), { ...next, state: 'unclear' });
+  assert.equal(granted(), []);
+  assert.ok(
+    map.read().some(({ cgroup, number }) => cgroup === cgroupId(next.cgroup) && number.major === 0),
+    'guarded',
+  );
 });
 
 test('descriptors are taken back from who loses a device, and not from who keeps it', async () => {

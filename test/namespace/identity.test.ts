@@ -46,7 +46,8 @@ function group(path: string, uid = 0): string {
 
 /**
  * A monitor whose child is pid 1 of a pid namespace, and which has a helper in there. `say` writes a line to whoever reads:
- * `leave` has init unshare its user namespace, `open` has the helper try a device that it made itself.
+ * `leave` has init unshare its user namespace, `hide` has it do that, and go on as another program with a root of its own,
+ * when its helper has ended; `open` has the helper try a device that it made itself.
  */
 const monitor = `
 import ctypes, os, signal, sys
@@ -65,7 +66,8 @@ if child:
     os.waitpid(child, 0)
     sys.exit()
 aid, orders = os.pipe()
-if os.fork() == 0:
+helper = os.fork()
+if helper == 0:
     for line in os.fdopen(aid):
         try:
             os.close(os.open(sys.argv[2], os.O_RDWR))
@@ -77,6 +79,12 @@ for line in sys.stdin:
     if line == 'leave\\n':
         assert libc.unshare(0x10000000) == 0
         print('left', flush=True)
+    elif line == 'hide\\n':
+        os.kill(helper, signal.SIGKILL)
+        os.waitpid(helper, 0)
+        assert libc.unshare(0x10000000) == 0
+        os.chroot('/usr')
+        os.execv('/bin/sleep', ['sleep', '600'])
     else:
         os.write(orders, line.encode())
 signal.pause()
@@ -191,6 +199,17 @@ test('the root of an unprivileged container is told from those who stayed', asyn
   say('leave');
   await until('init to have left', () => said().includes('left'));
   assert.equal(listed(cgroup), [before]);
+});
+
+test('a container of which nobody can tell any more who its root is, is unclear', async () => {
+  const cgroup = group('lxc.payload.unclear');
+  const { child, say } = await run(cgroup, { flags: newPid | newUser, map: '0 100000 65536' });
+  // An engine's monitor is not in the group of its container.
+  writeFileSync(join(group('lxc.monitor.unclear'), 'cgroup.procs'), String(child.pid));
+  say('hide');
+  await until('it to be another program', () => listed(cgroup)[0]?.state !== 'setup');
+  const [unclear] = listed(cgroup);
+  assert.equal([unclear?.name, unclear?.state, unclear?.uid], ['unclear', 'unclear', 65534]);
 });
 
 test('an init that waits for the end of the last in its container is none, and the next one in its group is seen', async () => {
