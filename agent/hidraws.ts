@@ -25,13 +25,14 @@ export class Hidraws {
     private readonly verdictOf: (unit: string) => Verdict | undefined,
   ) {}
 
-  /** After these units were judged, or these raw nodes came or went; returns the seats that it may have changed. */
-  place(ids: Iterable<string>): Set<string> {
-    const touched = new Set<string>();
+  /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
+  place(ids: Iterable<string>): { readonly seat: string; readonly raw: string }[] {
+    const touched: { seat: string; raw: string }[] = [];
     for (const raw of this.deps.table.rawOf(ids)) {
       const before = this.placed.get(raw);
       const after = this.placeOne(raw, before);
-      for (const placement of [before, after]) if (placement?.kind === 'seat') touched.add(placement.claim.seat);
+      for (const placement of [before, after])
+        if (placement?.kind === 'seat') touched.push({ seat: placement.claim.seat, raw });
     }
     return touched;
   }
@@ -41,14 +42,17 @@ export class Hidraws {
     for (const raw of new Set([...this.placed.keys(), ...this.deps.table.raws()])) this.placeOne(raw, undefined);
   }
 
-  /** What a seat gets. */
-  of(seat: string): Grantee[] {
-    return [...this.placed].flatMap(([raw, placement]) => {
-      const unit = this.deps.table.rawUnit(raw);
-      return placement.kind === 'seat' && placement.claim.seat === seat && unit !== undefined
-        ? [{ unit, claim: placement.claim }]
-        : [];
-    });
+  /** Those that are a seat's. */
+  of(seat: string): string[] {
+    return [...this.placed.keys()].filter((raw) => this.seatsOf(raw).includes(seat));
+  }
+
+  /** How a seat gets one; undefined when it does not. */
+  granteeOf(seat: string, raw: string): Grantee | undefined {
+    const placement = this.placed.get(raw);
+    const unit = this.deps.table.rawUnit(raw);
+    if (placement?.kind !== 'seat' || placement.claim.seat !== seat || unit === undefined) return undefined;
+    return { unit, claim: placement.claim };
   }
 
   /** Whose one is: one seat's, or nobody's. */

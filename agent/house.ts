@@ -4,12 +4,14 @@ import type { Logger } from 'pino';
 import type { Audit, Deed } from './core/audit.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
-import { desiredSeat, type Grantee } from './core/desired.js';
-import { type NodeClass, nodeClass, type Unit } from './core/device.js';
+import { desiredUnit, type Grantee } from './core/desired.js';
+import { nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { type ContainerRef, type EngineName, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
+import { type Scope, type Touched, Touches, whole } from './core/scope.js';
+import { Tenants } from './core/tenants.js';
 import type { Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
@@ -18,7 +20,8 @@ import type { Namespaces } from './kernel/namespaces.js';
 import { type Effects, effects as kernels } from './seat/effects.js';
 import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
-import { graftsOf, runtime } from './seat/layout.js';
+import { type Graft, graftsOf, runtime } from './seat/layout.js';
+import type { Wish } from './seat/wishes.js';
 import { SeatWorker } from './seat/worker.js';
 import { newsOf } from './udev/allow.js';
 import { presentation } from './udev/record.js';
@@ -51,6 +54,8 @@ export class House {
   private decide: Decider | undefined;
   private readonly verdicts = new Map<string, Verdict>();
   private readonly workers = new Map<string, SeatWorker>();
+  private readonly tenants = new Tenants();
+  private readonly grafts = new Map<string, readonly Graft[]>();
   /** Monotonic, ms: the clock on the wall may be set while a PC starts, which is when containers do. */
   private readonly youngUntil = new Map<string, number>();
   /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
@@ -64,18 +69,18 @@ export class House {
   }
 
   /** Judges units anew, after udev said something about them. */
-  judge(units: ReadonlySet<string>): Set<string> {
-    const touched = new Set<string>();
+  judge(units: ReadonlySet<string>): Touched {
+    const touched = new Touches();
     for (const id of units) {
-      for (const seat of this.seatsOf(id)) touched.add(seat);
+      for (const seat of this.seatsOf(id)) touched.add(seat, id);
       const unit = this.deps.table.unit(id);
       if (unit === undefined) this.verdicts.delete(id);
       else this.pronounce(unit);
-      for (const seat of this.seatsOf(id)) touched.add(seat);
-      for (const [seat, worker] of this.workers) if (worker.holds(id)) touched.add(seat);
+      for (const seat of this.seatsOf(id)) touched.add(seat, id);
+      for (const seat of this.tenants.of(id)) touched.add(seat, id);
     }
-    for (const seat of this.hidraws.place(units)) touched.add(seat);
-    return touched;
+    for (const { seat, raw } of this.hidraws.place(units)) touched.add(seat, raw);
+    return touched.seats;
   }
 
   /** Hands on the news of the moment in a message, such as a monitor that came, to whoever has the device. */
@@ -87,7 +92,7 @@ export class House {
   }
 
   /** Takes a new policy as a whole. Seats that it no longer names are emptied. */
-  adopt(policy: Policy): Set<string> {
+  adopt(policy: Policy): Touched {
     this.policy = policy;
     this.decide = decider(policy);
     for (const { seat } of policy.seats) this.worker(seat);
@@ -100,7 +105,8 @@ export class House {
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
     this.hidraws.placeAll();
-    return new Set(this.workers.keys());
+    this.grafts.clear();
+    return whole(this.workers.keys());
   }
 
   /** Containers that have, or may still have, anything of a seat. */
@@ -118,7 +124,7 @@ export class House {
   }
 
   /** Takes in which containers run now. */
-  populate(containers: readonly Container[]): Set<string> {
+  populate(containers: readonly Container[]): Touched {
     const before = new Map(this.containers.map((container) => [reference(container), container]));
     this.containers = containers;
     this.restrict();
@@ -132,18 +138,18 @@ export class House {
       this.worker(seat).expectChanges();
       touched.add(seat);
     }
-    return touched;
+    return whole(touched);
   }
 
   /** Hands the seats what they shall have; settles when each has it, or has said why not. */
-  async serve(seats: Iterable<string>): Promise<void> {
-    await Promise.all([...seats].map((seat) => this.prepared(seat)?.trigger()));
+  async serve(touched: Touched): Promise<void> {
+    await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
   }
 
   /** As `serve` for every seat, after looking at everything again: heals what no event told of. */
   async recheck(): Promise<void> {
     this.restrict();
-    await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat)?.recheck()));
+    await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat, 'all')?.recheck()));
   }
 
   /** Seats whose container has this name, in this engine or, undefined, in any. */
@@ -170,7 +176,7 @@ export class House {
 
   /** Seats that a unit is in, or may still be in. */
   holders(unit: string): string[] {
-    return [...this.workers].flatMap(([seat, worker]) => (worker.holds(unit) ? [seat] : []));
+    return [...this.tenants.of(unit)];
   }
 
   get revision(): string {
@@ -211,17 +217,13 @@ export class House {
     return verdict?.kind === 'seat' ? verdict.claims.map((claim) => claim.seat) : [];
   }
 
-  private prepared(seat: string): SeatWorker | undefined {
+  private prepared(seat: string, scope: Scope): SeatWorker | undefined {
     const worker = this.workers.get(seat);
-    const policy = this.policy?.seats.find((other) => other.seat === seat);
     const container = this.containerOf(seat);
     if (worker === undefined) return undefined;
     if (container !== undefined && !worker.occupies(container)) this.guard(container);
-    const grantees = this.grantees(seat);
-    worker.want(
-      (accounts) => desiredSeat(grantees, accounts, presentation),
-      policy === undefined ? [] : graftsOf(this.classes(policy)),
-    );
+    if (scope === 'all') worker.wantAll(this.wishes(seat), this.graftsOf(seat));
+    else for (const unit of scope) worker.want(unit, this.wish(seat, unit));
     worker.serve(this.occupantOf(seat, container) === undefined ? container : undefined, this.containers);
     return worker;
   }
@@ -236,17 +238,39 @@ export class House {
     }
   }
 
-  /** Units that this seat gets now: not those that still are in another seat and may not be in two (promise 1). */
-  private grantees(seat: string): Grantee[] {
-    const grantees: Grantee[] = [];
-    for (const [id, verdict] of this.verdicts) {
-      const claim = verdict.kind === 'seat' ? verdict.claims.find((other) => other.seat === seat) : undefined;
-      const unit = claim === undefined ? undefined : this.deps.table.unit(id);
-      if (claim !== undefined && unit !== undefined && this.mayHave(seat, id)) grantees.push({ unit, claim });
+  /** What this seat gets now: nothing that still is in another seat and may not be in two (promise 1). */
+  private wishes(seat: string): Map<string, Wish> {
+    const wishes = new Map<string, Wish>();
+    for (const id of [...this.verdicts.keys(), ...this.hidraws.of(seat)]) {
+      const wish = this.wish(seat, id);
+      if (wish !== undefined) wishes.set(id, wish);
     }
-    grantees.sort((a, b) => (a.unit.id < b.unit.id ? -1 : 1));
-    // Last: where one cannot be mounted in the container, everything else is there already.
-    return [...grantees, ...this.hidraws.of(seat).filter(({ unit }) => this.mayHave(seat, unit.id))];
+    return wishes;
+  }
+
+  private wish(seat: string, id: string): Wish | undefined {
+    const grantee = hidDeviceOf(id) === undefined ? this.granteeOf(seat, id) : this.hidraws.granteeOf(seat, id);
+    if (grantee === undefined || !this.mayHave(seat, id)) return undefined;
+    return (accounts) => desiredUnit(grantee, accounts, presentation);
+  }
+
+  private granteeOf(seat: string, id: string): Grantee | undefined {
+    const verdict = this.verdicts.get(id);
+    const claim = verdict?.kind === 'seat' ? verdict.claims.find((other) => other.seat === seat) : undefined;
+    const unit = claim === undefined ? undefined : this.deps.table.unit(id);
+    return claim === undefined || unit === undefined ? undefined : { unit, claim };
+  }
+
+  /** After something left a seat for good: others may have been waiting for it. */
+  private release(seat: string, scope: Scope): Touched {
+    if (scope === 'all') return whole([...this.workers.keys()].filter((other) => other !== seat));
+    const touched = new Touches();
+    for (const unit of scope) {
+      for (const id of [unit, ...this.deps.table.readAt(unit), ...this.deps.table.rawOf([unit])]) {
+        for (const other of this.entitled(id)) if (other !== seat) touched.add(other, id);
+      }
+    }
+    return touched.seats;
   }
 
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
@@ -259,7 +283,7 @@ export class House {
   private keeps(seat: string, id: string): boolean {
     const verdict = this.verdicts.get(id);
     const isShared = verdict?.kind === 'seat' && verdict.claims.every(({ rule }) => rule.share);
-    return isShared && this.workers.get(seat)?.holds(id) === true;
+    return isShared && this.tenants.of(id).has(seat);
   }
 
   private entitled(id: string): string[] {
@@ -268,22 +292,29 @@ export class House {
 
   /** Cgroups of the containers in which other seats have a device that they keep. */
   private keepers(seat: string, id: string): string[] {
+    const tenants = this.tenants.of(id);
     return this.entitled(id).flatMap((other) => {
       const worker = this.workers.get(other);
-      if (other === seat || worker?.holds(id) !== true) return [];
+      if (other === seat || worker === undefined || !tenants.has(other)) return [];
       return this.containers.flatMap((container) => (worker.occupies(container) ? [container.cgroup] : []));
     });
   }
 
   /** Whether a device is, or can still be read, in another seat than these. */
   private isHeld(id: string, seats: readonly string[]): boolean {
-    return [...this.workers].some(([other, worker]) => !seats.includes(other) && worker.holds(id));
+    return [...this.tenants.of(id)].some((other) => !seats.includes(other));
   }
 
-  /** What the seat's rules are about, and what was given to it by hand. */
-  private classes(seat: SeatPolicy): Set<NodeClass> {
-    const lent = this.policy === undefined ? [] : lentTo(this.policy, seat);
-    return new Set([...classesOf(seat), ...lent.map(nodeClass)]);
+  /** For what the seat's rules are about, and for what was given to it by hand. Worked out once a policy. */
+  private graftsOf(seat: string): readonly Graft[] {
+    const known = this.grafts.get(seat);
+    if (known !== undefined) return known;
+    const policy = this.policy?.seats.find((other) => other.seat === seat);
+    const lent = this.policy === undefined || policy === undefined ? [] : lentTo(this.policy, policy);
+    const classes = policy === undefined ? [] : [...classesOf(policy), ...lent.map(nodeClass)];
+    const grafts = policy === undefined ? [] : graftsOf(new Set(classes));
+    this.grafts.set(seat, grafts);
+    return grafts;
   }
 
   private containerOf(seat: string): Container | undefined {
@@ -306,8 +337,10 @@ export class House {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
     const { log, table, grants, namespaces, tell, audit, measure, effects = kernels, filesOf = seatFiles } = this.deps;
+    const files = filesOf(seat, log);
+    files.journal.follow((unit, has) => this.tenants.note(seat, unit, has));
     const worker = new SeatWorker(seat, {
-      ...filesOf(seat, log),
+      ...files,
       log,
       effects,
       grants,
@@ -319,7 +352,7 @@ export class House {
       receivedNs: (unit) => this.due(seat, table.receivedNs(unit)),
       mayHave: (unit) => this.mayHave(seat, unit),
       keepers: (unit) => this.keepers(seat, unit),
-      released: () => void this.serve([...this.workers.keys()].filter((other) => other !== seat)),
+      released: (scope) => void this.serve(this.release(seat, scope)),
     });
     this.workers.set(seat, worker);
     return worker;

@@ -7,6 +7,7 @@ import { decider } from './core/decide.js';
 import { sameThing, thingOf } from './core/loan.js';
 import { nameOf } from './core/name.js';
 import type { Loan } from './core/policy.js';
+import { whole } from './core/scope.js';
 import type { House } from './house.js';
 import type { Keeper } from './keeper.js';
 import type { LoanBook } from './policy/loan-book.js';
@@ -121,7 +122,7 @@ export class Lender {
     this.wait(0);
     await keeper.refresh();
     // Twice: what leaves one seat is there for another only then.
-    const seats = house.seats.map(({ policy }) => policy.seat);
+    const seats = whole(house.seats.map(({ policy }) => policy.seat));
     await house.serve(seats);
     await house.serve(seats);
   }

@@ -2,6 +2,7 @@ import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
 import { sameThing, thingOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
+import { whole } from '../core/scope.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
 import type { House } from '../house.js';
@@ -103,6 +104,6 @@ async function wait(house: House, look: SharedLook, { container, engine, timeout
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs).unref();
   });
-  await Promise.race([look.taken().then(() => house.serve(seats)), over]);
+  await Promise.race([look.taken().then(() => house.serve(whole(seats))), over]);
   clearTimeout(timer);
 }

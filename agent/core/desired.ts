@@ -1,7 +1,7 @@
 import { type Accounts, accessOf, type Unknown } from './access.js';
 import { type Device, nodeClass, type SeatSubsystem, type Unit } from './device.js';
 import { lineOf, type Rule } from './policy.js';
-import { type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
+import type { DesiredDevice, DesiredSeat } from './state.js';
 import type { LinkSpec, NodeSpec, Properties, RecordSpec } from './step.js';
 import type { Claim } from './verdict.js';
 
@@ -18,27 +18,16 @@ export interface Grantee {
 }
 
 /**
- * What a seat shall look like: every node and every head of the units given to it, owned as its container has accounts.
- * `present` renders one device for the container; it belongs to the udev room, because it knows the formats.
+ * How a seat shall have one unit: every node of it and its head, owned as its container has accounts. `present` renders one
+ * device for the container; it belongs to the udev room, because it knows the formats.
  */
-export function desiredSeat(
-  grantees: readonly Grantee[],
+export function desiredUnit(
+  { unit, claim }: Grantee,
   accounts: Accounts,
   present: (device: Device) => Presentation,
 ): DesiredSeat {
   const unknown: Unknown[] = [];
-  const devices = grantees.flatMap(({ unit, claim }) => unitDevices(unit, claim, accounts, present, unknown));
-  return { devices: withoutRivals(devices), unknown };
-}
-
-/** Where two devices of a seat have the same stable name, the first has it, so that every look at them gives the same. */
-function withoutRivals(devices: readonly DesiredDevice[]): DesiredDevice[] {
-  const taken = new Set<string>();
-  return devices.map((device) => {
-    const links = device.links.filter((link) => !taken.has(nodeKey(link)));
-    for (const link of links) taken.add(nodeKey(link));
-    return { ...device, links };
-  });
+  return { devices: unitDevices(unit, claim, accounts, present, unknown), unknown };
 }
 
 function unitDevices(

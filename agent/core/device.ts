@@ -95,7 +95,10 @@ export const numberOf = (rdev: bigint): DeviceNumber => ({
 
 /** Name of a device in the udev database: `c13:69` or `+input:input12` (sd_device_get_device_id). */
 export const recordId = (device: Pick<Device, 'number' | 'subsystem' | 'sysname'>): string =>
-  device.number === undefined ? `+${device.subsystem}:${device.sysname}` : `c${numberText(device.number)}`;
+  device.number === undefined ? `+${device.subsystem}:${device.sysname}` : numberId(device.number);
+
+/** Of a device with a node. */
+export const numberId = (number: DeviceNumber): string => `c${numberText(number)}`;
 
 /** The kernel's majors of these nodes (Documentation/admin-guide/devices.txt): anything else is not one of them. */
 export const majors: Readonly<Record<Subsystem, number>> = { input: 13, sound: 116, drm: 226 };

@@ -74,6 +74,11 @@ export class Attachment {
     this.grafted = false;
   }
 
+  /** Whether `ensure` would find nothing to do but by looking. */
+  isSettled(now: Container, grafts: readonly Graft[]): boolean {
+    return this.grafted && isSameState(now, this.seen) && targetsOf(grafts) === this.targets;
+  }
+
   /**
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
    * missing. The audience knows what was there before anything ran, when its own configuration had done that. An unclear
@@ -87,7 +92,7 @@ export class Attachment {
       );
     }
     if (now.openable) this.deps.grants.open(now.cgroup, now);
-    const targets = grafts.map(({ target }) => target).join();
+    const targets = targetsOf(grafts);
     if (targets !== this.targets) this.grafted = false;
     if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now);
     if (now.state === 'setup' && now !== this.seen) this.found = audience.finds();
@@ -165,3 +170,8 @@ export class Attachment {
 }
 
 const isDevices = ({ target }: Graft): boolean => target !== udevTarget;
+
+const targetsOf = (grafts: readonly Graft[]): string => grafts.map(({ target }) => target).join();
+
+const isSameState = (a: Container, b: Container | undefined): boolean =>
+  a.state === b?.state && a.cgroup === b.cgroup && a.rooted === b.rooted && a.openable === b.openable;

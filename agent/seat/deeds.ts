@@ -1,18 +1,18 @@
 import type { Deed } from '../core/audit.js';
-import { numberText } from '../core/device.js';
+import { type DeviceNumber, numberText } from '../core/device.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey } from '../core/state.js';
 import type { JournalEntry } from '../core/step.js';
 
 /**
  * What a part of a plan does, for the audit trail; undefined when it gives and takes no node, but tidies up or changes a
- * description. `journal`: as it is before the part is done.
+ * description. `before`: what the seat has of the unit before the part is done.
  */
-export function deedOf({ what, unit, steps }: Part, journal: Iterable<JournalEntry>): Deed | undefined {
+export function deedOf({ what, unit, steps }: Part, before: Iterable<JournalEntry>): Deed | undefined {
   const intended = steps.flatMap((step) => (step.step === 'intend' ? [step.entry] : []));
   const given = steps.some(({ step }) => step === 'grant' || step === 'node');
   if (what === 'stray' || (what === 'come' && !given)) return undefined;
-  const entries = new Map([...journal].filter((entry) => entry.unit === unit).map((entry) => [entry.id, entry]));
+  const entries = new Map([...before].map((entry) => [entry.id, entry]));
   for (const entry of intended) entries.set(entry.id, entry);
   const facts = factsOf(unit, [...entries.values()]);
   // A head alone leaves after its nodes, by a message of its own.
@@ -40,11 +40,9 @@ function nameFrom(unit: string, entries: readonly JournalEntry[]): string {
 }
 
 /** Numbers that steps gave or granted: what merely changed its description is no binding. */
-export const numbersGiven = (parts: readonly Part[]): Set<string> =>
-  new Set(
-    parts.flatMap(({ steps }) =>
-      steps.flatMap((step) =>
-        step.step === 'grant' ? [numberText(step.number)] : step.step === 'node' ? [numberText(step.node.number)] : [],
-      ),
-    ),
+export function numbersGiven(parts: readonly Part[]): DeviceNumber[] {
+  const given = parts.flatMap(({ steps }) =>
+    steps.flatMap((step) => (step.step === 'grant' ? [step.number] : step.step === 'node' ? [step.node.number] : [])),
   );
+  return [...new Map(given.map((number) => [numberText(number), number])).values()];
+}

@@ -1,6 +1,7 @@
 import { closeSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
+import { Links } from '../core/links.js';
 import { nodeKey } from '../core/state.js';
 import type { LinkSpec, NodeSpec, RecordSpec } from '../core/step.js';
 import { isSysError, SysError } from '../kernel/errors.js';
@@ -24,7 +25,7 @@ import { nodeClasses, seatRoot } from './layout.js';
 /** What a seat directory holds. */
 export interface Contents {
   readonly nodes: Map<string, NodeSpec>;
-  readonly links: Map<string, LinkSpec>;
+  readonly links: Links;
   readonly records: Map<string, string>;
 }
 
@@ -129,13 +130,13 @@ export class SeatDirectory {
    */
   read(): Contents {
     const nodes = new Map<string, NodeSpec>();
-    const links = new Map<string, LinkSpec>();
+    const links = new Links();
     for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
         if (stat.type === 'directory' && linkDirectories.includes(entry)) {
-          for (const link of this.readLinks(name, entry)) links.set(nodeKey(link), link);
+          for (const link of this.readLinks(name, entry)) links.put(link);
           continue;
         }
         if (stat.type !== 'character' || entry.startsWith('.')) {

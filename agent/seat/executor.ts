@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { type Audit, onRecord } from '../core/audit.js';
-import { type DeviceNumber, isSame, numberText } from '../core/device.js';
+import { type DeviceNumber, isSame, numberId, numberText } from '../core/device.js';
 import type { Measure, Tell } from '../core/happening.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
@@ -38,8 +38,8 @@ export interface Hold {
   lingering: string | undefined;
   /** What is in the seat's directory. */
   seen: Contents;
-  /** Something left for good since this was last reset. */
-  left: boolean;
+  /** Units of which something has left for good since this was last emptied. */
+  readonly left: Set<string>;
 }
 
 /** Executes the steps of a plan for one seat, and puts on record what they give and take. */
@@ -52,7 +52,7 @@ export class Executor {
 
   /** What gives or takes is on record before it begins, and how it ended behind it. */
   async perform(part: Part): Promise<void> {
-    const deed = deedOf(part, this.deps.journal.entries.values());
+    const deed = deedOf(part, this.deps.journal.index.ofUnit(part.unit));
     const close = deed && this.deps.audit({ ...deed, ...this.place() });
     try {
       if (part.what === 'come') for (const step of part.steps) await this.execute(step);
@@ -89,7 +89,7 @@ export class Executor {
   }
 
   private async execute(step: Step): Promise<void> {
-    const { directory, journal, grants, log } = this.deps;
+    const { directory, grants, log } = this.deps;
     switch (step.step) {
       case 'intend':
         this.intend(step.entry);
@@ -118,7 +118,7 @@ export class Executor {
         return;
       case 'link':
         directory.makeLink(step.link);
-        this.hold.seen.links.set(nodeKey(step.link), step.link);
+        this.hold.seen.links.put(step.link);
         return;
       case 'record':
         directory.writeRecord(step.record);
@@ -135,13 +135,19 @@ export class Executor {
         await this.revoke(step);
         return;
       case 'forget':
-        this.tellOf('unbound', journal.entries.get(step.id));
-        journal.delete(step.id);
-        this.hold.left = true;
+        this.forget(step.id);
         return;
       default:
         log.fatal({ step: step satisfies never }, 'unknown step');
     }
+  }
+
+  private forget(id: string): void {
+    const { journal } = this.deps;
+    const entry = journal.entries.get(id);
+    this.tellOf('unbound', entry);
+    journal.delete(id);
+    if (entry !== undefined) this.hold.left.add(entry.unit);
   }
 
   /** What has not left for good under the same id is not forgotten over its successor. */
@@ -183,16 +189,13 @@ export class Executor {
   /** On record before anything can be opened. */
   private noteLoose(number: DeviceNumber): void {
     if (this.hold.attachment?.container.user === undefined) return;
-    for (const { id, node, loose } of this.deps.journal.entries.values()) {
-      if (node !== undefined && loose !== true && numberText(node.number) === numberText(number)) {
-        this.note(id, { loose: true });
-      }
-    }
+    const id = numberId(number);
+    if (this.deps.journal.entries.get(id)?.loose !== true) this.note(id, { loose: true });
   }
 
   private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
     const { log, audit, journal } = this.deps;
-    const entries = [...journal.entries.values()].filter(({ unit }) => unit === step.unit);
+    const entries = journal.index.ofUnit(step.unit);
     await onRecord(
       audit,
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
@@ -232,10 +235,9 @@ export class Executor {
 
   /** One line for each node that was given or granted now; what merely changed its description is no binding. */
   logBindings(done: readonly Part[], started: bigint): void {
-    const numbers = numbersGiven(done);
-    if (numbers.size === 0) return;
-    for (const entry of this.deps.journal.entries.values()) {
-      if (entry.node === undefined || !numbers.has(numberText(entry.node.number))) continue;
+    for (const number of numbersGiven(done)) {
+      const entry = this.deps.journal.entries.get(numberId(number));
+      if (entry?.node === undefined) continue;
       const received = this.deps.receivedNs(entry.unit);
       const ms = milliseconds(received ?? started);
       if (received !== undefined) this.deps.measure('announce', ms / 1000);

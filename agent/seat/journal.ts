@@ -1,5 +1,6 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { Entries } from '../core/entries.js';
 import type { JournalEntry } from '../core/step.js';
 import { readOptional } from '../kernel/read.js';
 import { replaceFile } from '../kernel/replace-file.js';
@@ -13,7 +14,8 @@ const containerFile = 'container';
  * later removal needs.
  */
 export class Journal {
-  private readonly known = new Map<string, JournalEntry>();
+  private readonly known = new Entries();
+  private changed: (unit: string, has: boolean) => void = () => undefined;
   private key: string | undefined;
 
   /** `directory`: of this seat alone; made when missing. Files that cannot be read are reported and left out. */
@@ -32,7 +34,7 @@ export class Journal {
       }
       try {
         const entry = JSON.parse(readFileSync(file, 'utf8')) as JournalEntry;
-        this.known.set(entry.id, entry);
+        this.known.put(entry);
       } catch (error) {
         damaged(file, error as Error);
         rmSync(file);
@@ -54,17 +56,37 @@ export class Journal {
   }
 
   get entries(): ReadonlyMap<string, JournalEntry> {
+    return this.known.all;
+  }
+
+  /** The same, by unit and by name. */
+  get index(): Entries {
     return this.known;
+  }
+
+  /** Says of each unit whether the seat has any device of it: of all that it has now, and whenever that changes. */
+  follow(changed: (unit: string, has: boolean) => void): void {
+    this.changed = changed;
+    for (const { unit } of this.entries.values()) changed(unit, true);
   }
 
   put(entry: JournalEntry): void {
     replaceFile(this.file(entry.id), JSON.stringify(entry));
-    this.known.set(entry.id, entry);
+    const former = this.entries.get(entry.id);
+    this.known.put(entry);
+    this.changed(entry.unit, true);
+    if (former !== undefined && former.unit !== entry.unit) this.noteEnd(former);
   }
 
   delete(id: string): void {
     rmSync(this.file(id), { force: true });
+    const former = this.entries.get(id);
     this.known.delete(id);
+    if (former !== undefined) this.noteEnd(former);
+  }
+
+  private noteEnd({ unit }: JournalEntry): void {
+    if (!this.known.has(unit)) this.changed(unit, false);
   }
 
   private file(id: string): string {

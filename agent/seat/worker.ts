@@ -1,7 +1,8 @@
-import type { Accounts } from '../core/access.js';
+import { closure, restricted } from '../core/closure.js';
 import { type Incarnation, isSame } from '../core/device.js';
-import { hidDeviceOf, overhears } from '../core/hid.js';
+import { Links } from '../core/links.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
+import { type Scope, united } from '../core/scope.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
@@ -19,6 +20,7 @@ import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import type { UdevWay } from './own-udev.js';
 import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
+import { type Wish, Wishes } from './wishes.js';
 
 /** What the rest of the house hands to a seat. */
 export interface SeatDeps extends ExecutorDeps {
@@ -27,9 +29,11 @@ export interface SeatDeps extends ExecutorDeps {
   readonly present: (device: Incarnation) => boolean;
   /** Whether a unit still is this seat's to have, and in no other seat: asked anew right before it is given. */
   readonly mayHave: (unit: string) => boolean;
-  /** Called after something left this seat for good, so that another seat may take it. */
-  readonly released: () => void;
+  /** Called after something left this seat for good, units or its container, so that another seat may take it. */
+  readonly released: (scope: Scope) => void;
 }
+
+type Actual = Omit<ActualSeat, 'blocked'>;
 
 /** Whether a graphics card was let go is looked at this often while one is wanted elsewhere, ms. */
 const lookAgain = 1000;
@@ -42,7 +46,7 @@ const retry = { first: 200, longest: 30_000 };
  * other. Level-triggered: `trigger` says only that something may have changed; runs never overlap.
  */
 export class SeatWorker {
-  private desired: (accounts: Accounts) => DesiredSeat = () => ({ devices: [], unknown: [] });
+  private readonly wishes: Wishes = new Wishes();
   private grafts: readonly Graft[] = [];
   private container: Container | undefined;
   /** All that run, whosever they are. */
@@ -50,8 +54,8 @@ export class SeatWorker {
   private readonly hold: Hold = {
     attachment: undefined,
     lingering: undefined,
-    seen: { nodes: new Map(), links: new Map(), records: new Map() },
-    left: false,
+    seen: { nodes: new Map(), links: new Links(), records: new Map() },
+    left: new Set(),
   };
   private readonly executor: Executor;
   /** What others may have done to the directory and the grants is looked at by the next run. */
@@ -59,12 +63,14 @@ export class SeatWorker {
   private running: Promise<void> | undefined;
   /** When the run that is under way began, monotonic ms. */
   private began: number | undefined;
-  private again = false;
+  /** What the next run has to look at. */
+  private pending: Scope | undefined;
   private backoff = 0;
   private retryTimer: NodeJS.Timeout | undefined;
   private problem: string | undefined;
-  /** What cannot leave and who holds it, in words. */
-  private blocked: string | undefined;
+  /** By unit, what cannot leave and who holds it, in words. */
+  private readonly blocked = new Map<string, string>();
+  private saidBlocked = '';
   private blockedTimer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -75,9 +81,14 @@ export class SeatWorker {
     this.executor = new Executor(seat, deps, this.hold);
   }
 
-  /** What the seat shall look like, given its container's accounts; takes effect with the next trigger. */
-  want(desired: (accounts: Accounts) => DesiredSeat, grafts: readonly Graft[]): void {
-    this.desired = desired;
+  /** How the seat shall have a unit, undefined: not at all. Takes effect with the next trigger of it. */
+  want(unit: string, wish: Wish | undefined): void {
+    this.wishes.set(unit, wish);
+  }
+
+  /** The same for all units at once, and the classes of nodes that the seat can get any of. */
+  wantAll(wishes: ReadonlyMap<string, Wish>, grafts: readonly Graft[]): void {
+    this.wishes.setAll(wishes);
     this.grafts = grafts;
   }
 
@@ -93,12 +104,10 @@ export class SeatWorker {
   }
 
   /** Runs soon; the promise settles when the run that takes this trigger into account is over. */
-  trigger(): Promise<void> {
+  trigger(scope: Scope = 'all'): Promise<void> {
     if (this.closed) return Promise.resolve();
-    if (this.running !== undefined) {
-      this.again = true;
-      return this.running;
-    }
+    this.pending = this.pending === undefined ? scope : united(this.pending, scope);
+    if (this.running !== undefined) return this.running;
     this.running = this.runAll();
     return this.running;
   }
@@ -129,16 +138,6 @@ export class SeatWorker {
     }
   }
 
-  /** Whether any device of a unit is, or may still be read, in this seat: another seat has to wait for it. */
-  holds(unit: string): boolean {
-    const isRaw = hidDeviceOf(unit) !== undefined;
-    for (const entry of this.deps.journal.entries.values()) {
-      if (entry.unit === unit) return true;
-      if ((isRaw || entry.node?.class === 'hidraw') && overhears(entry.unit, unit)) return true;
-    }
-    return false;
-  }
-
   /** For how long the run that is under way has taken until now, ms; undefined while none is. */
   get busyMs(): number | undefined {
     return this.began === undefined ? undefined : performance.now() - this.began;
@@ -164,8 +163,9 @@ export class SeatWorker {
 
   private blockedBy(): string | undefined {
     const former = this.former();
-    if (this.blocked === undefined || former === undefined) return this.blocked;
-    return `${this.blocked}: stop it, or container ${former.name}, which is no longer this seat's`;
+    if (this.saidBlocked === '') return undefined;
+    if (former === undefined) return this.saidBlocked;
+    return `${this.saidBlocked}: stop it, or container ${former.name}, which is no longer this seat's`;
   }
 
   /** Nothing is taken away: a stopped agent leaves every binding as it is. */
@@ -180,13 +180,13 @@ export class SeatWorker {
 
   private async runAll(): Promise<void> {
     try {
-      do {
-        this.again = false;
+      for (let scope = this.pending; scope !== undefined && !this.closed; scope = this.pending) {
+        this.pending = undefined;
         this.began = performance.now();
-        this.conclude(await this.run().catch((error: Error) => [error]));
-      } while (this.again && !this.closed);
+        this.conclude(await this.run(scope).catch((error: Error) => [error]));
+      }
     } finally {
-      // In the very instant of the last look at `again`: whoever triggers after it starts a run of its own.
+      // In the very instant of the last look at `pending`: whoever triggers after it starts a run of its own.
       this.running = undefined;
       this.began = undefined;
     }
@@ -215,15 +215,19 @@ export class SeatWorker {
   }
 
   /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
-  private async run(): Promise<Error[]> {
+  private async run(scope: Scope): Promise<Error[]> {
     const errors: Error[] = [];
-    this.hold.left = false;
-    await this.bringUpToDate((error) => void errors.push(error as Error));
-    if (this.hold.left) this.deps.released();
+    const isLeft = await this.bringUpToDate(scope, (error) => void errors.push(error as Error));
+    const left: Scope = isLeft ? 'all' : new Set(this.hold.left);
+    this.hold.left.clear();
+    if (left === 'all' || left.size > 0) this.deps.released(left);
     return errors;
   }
 
-  private async bringUpToDate(keep: (error: unknown) => void): Promise<void> {
+  /** Returns whether a container was left. */
+  private async bringUpToDate(scope: Scope, keep: (error: unknown) => void): Promise<boolean> {
+    const { container } = this.deps.journal;
+    let isWhole = scope === 'all' || this.stale;
     if (this.stale) {
       await goOn(standstillOf(this.seat)).catch(keep);
       this.hold.seen = this.deps.directory.read();
@@ -231,9 +235,11 @@ export class SeatWorker {
       this.stale = false;
     }
     const former = this.former();
-    if (former !== undefined && !(await this.leave(former, keep))) return;
+    if (former !== undefined && !(await this.leave(former, keep))) return false;
     this.noticeEnd();
-    if (!(await this.takeFromLingering(keep))) return;
+    const isLeft = former !== undefined;
+    if (!(await this.takeFromLingering(keep))) return isLeft;
+    isWhole ||= container !== this.container?.key || !this.isSettled();
     const ready = await this.attachContainer().then(
       () => true,
       (error) => {
@@ -241,20 +247,36 @@ export class SeatWorker {
         return false;
       },
     );
-    const desired = this.desired(this.hold.attachment?.accounts ?? noAccounts);
-    this.hold.attachment?.complain(desired.unknown);
-    const blocked = await this.findBlocked(desired);
+    isWhole = this.wishes.workOut(this.hold.attachment?.accounts ?? noAccounts) || isWhole;
+    this.hold.attachment?.complain(this.wishes.unknown);
+    await this.bring(isWhole ? 'all' : scope, ready, keep);
+    return isLeft;
+  }
+
+  /** Plans what a scope and all that is connected with it takes, and does it. */
+  private async bring(scope: Scope, isReady: boolean, keep: (error: unknown) => void): Promise<void> {
+    const { desired, actual, units } = this.view(scope);
+    const blocked = await this.findBlocked(desired, actual.journal, units);
     const planning = process.hrtime.bigint();
-    const todo = parts(desired, { ...this.actual(), blocked });
+    const todo = parts(desired, { ...actual, blocked });
     const started = process.hrtime.bigint();
     this.deps.measure('plan', Number(started - planning) / 1e9);
     const done: Part[] = [];
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
-      if (part.what === 'come' && !(ready && this.isInPlace() && this.mayCome(part))) continue;
+      if (part.what === 'come' && !(isReady && this.isInPlace() && this.mayCome(part))) continue;
       await this.executor.perform(part).then(() => done.push(part), keep);
     }
     this.executor.logBindings(done, started);
+  }
+
+  /** What the seat shall have and what it has; `units`: of which, undefined: of all. */
+  private view(scope: Scope): { desired: DesiredSeat; actual: Actual; units: ReadonlySet<string> | undefined } {
+    const seat = { wanted: this.wishes.wanted, entries: this.deps.journal.index, links: this.hold.seen.links };
+    const actual = this.actual();
+    if (scope === 'all') return { desired: seat.wanted.seat, actual, units: undefined };
+    const units = closure(scope, seat);
+    return { ...restricted(units, seat, actual), units };
   }
 
   /** Whether what is given now is given to the container that shall have it: the policy may be another by now. */
@@ -274,6 +296,8 @@ export class SeatWorker {
 
   /** A container that runs on and is no longer this seat's: it got another name, or the policy names another one. */
   private former(): Container | undefined {
+    if (this.deps.journal.container === undefined || this.deps.journal.container === this.container?.key)
+      return undefined;
     return this.containers.find((other) => this.occupies(other) && other.key !== this.container?.key);
   }
 
@@ -309,7 +333,6 @@ export class SeatWorker {
     tell({ kind: 'container', ...facts, state: 'went' });
     // One that has kept a way to see what the seat gets from now on stays guarded.
     this.detach({ emptied: isEmptied });
-    this.hold.left = true;
     return true;
   }
 
@@ -344,7 +367,7 @@ export class SeatWorker {
   /** Takes away what can be; returns whether the container could not be told of some of it. */
   private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
-    const blocked = await this.findBlocked(nothing);
+    const blocked = await this.findBlocked(nothing, this.deps.journal.entries, undefined);
     let isUntold = false;
     for (const part of parts(nothing, { ...this.actual(), blocked })) {
       await this.executor.perform(part).catch((error: unknown) => {
@@ -397,7 +420,15 @@ export class SeatWorker {
       this.deps.grants.reread();
       this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
     }
-    await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
+    if (!attachment.isSettled(container, this.grafts)) {
+      await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
+    }
+  }
+
+  /** Whether nothing is to be done in the container before a device is: no event is to cost what a start does. */
+  private isSettled(): boolean {
+    const { container, hold } = this;
+    return container === undefined || hold.attachment?.isSettled(container, this.grafts) === true;
   }
 
   /** Of a container that started on top of its grafts: what it has read needs no announcement, what it may have read a removal. */
@@ -405,11 +436,18 @@ export class SeatWorker {
     for (const entry of this.deps.journal.entries.values()) this.deps.journal.put({ ...entry, ...newsOf(entry) });
   }
 
-  /** A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. */
-  private async findBlocked(desired: DesiredSeat): Promise<ReadonlySet<string>> {
+  /**
+   * A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. Of these units,
+   * undefined: of all.
+   */
+  private async findBlocked(
+    desired: DesiredSeat,
+    journal: ReadonlyMap<string, JournalEntry>,
+    units: ReadonlySet<string> | undefined,
+  ): Promise<ReadonlySet<string>> {
     const blocked = new Map<string, string>();
     const cgroup = this.hold.attachment?.container.cgroup;
-    for (const [unit, nodes] of leavingCards(desired, this.deps.journal.entries, this.deps.present)) {
+    for (const [unit, nodes] of leavingCards(desired, journal, this.deps.present)) {
       const search = await this.deps.effects.findHolders(
         nodes.map(({ number }) => number),
         patient,
@@ -419,15 +457,22 @@ export class SeatWorker {
       const [why] = [...held, ...doubts(search, cgroup)];
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }
-    const said = [...blocked.values()].join('; ');
-    if (said !== '' && said !== this.blocked) this.deps.log.warn({ seat: this.seat, blocked: said }, 'blocked');
-    this.blocked = said === '' ? undefined : said;
-    clearTimeout(this.blockedTimer);
-    if (blocked.size > 0) this.blockedTimer = setTimeout(() => void this.trigger(), lookAgain).unref();
+    for (const unit of units ?? [...this.blocked.keys()]) this.blocked.delete(unit);
+    for (const [unit, why] of blocked) this.blocked.set(unit, why);
+    this.sayBlocked();
     return new Set(blocked.keys());
   }
 
-  private actual(): Omit<ActualSeat, 'blocked'> {
+  private sayBlocked(): void {
+    const said = [...this.blocked.values()].join('; ');
+    if (said !== '' && said !== this.saidBlocked) this.deps.log.warn({ seat: this.seat, blocked: said }, 'blocked');
+    this.saidBlocked = said;
+    clearTimeout(this.blockedTimer);
+    if (said === '') return;
+    this.blockedTimer = setTimeout(() => void this.trigger(new Set(this.blocked.keys())), lookAgain).unref();
+  }
+
+  private actual(): Actual {
     const cgroup = this.hold.attachment?.container.cgroup;
     return {
       container: this.hold.attachment?.container.key,
@@ -435,7 +480,7 @@ export class SeatWorker {
       grants: cgroup === undefined ? new Map() : this.deps.grants.of(cgroup),
       nodes: this.hold.seen.nodes,
       shown: this.hold.attachment?.shown.now,
-      links: this.hold.seen.links,
+      links: this.hold.seen.links.all,
       records: this.hold.seen.records,
       journal: this.deps.journal.entries,
       present: this.deps.present,

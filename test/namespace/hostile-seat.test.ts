@@ -36,6 +36,7 @@ import { childrenOf } from './children-of.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
+import { wishesOf } from './wishes-of.js';
 
 /*
  * What root in a privileged container can do to its own seat's directories, files and processes. It may spoil its own
@@ -94,7 +95,7 @@ function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorke
 }
 
 async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
-  worker.want(() => seat, graftsOf(['input']));
+  worker.wantAll(wishesOf(seat), graftsOf(['input']));
   worker.serve(to, to === undefined ? [] : [to]);
   await worker.trigger();
 }

@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
+import { whole } from '../../agent/core/scope.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { House } from '../../agent/house.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
@@ -151,7 +152,7 @@ test('a device that was plugged again is not given before udevd has said so', as
   await house.serve(house.adopt(policy({ left: ['first'] })));
   assert.not.ok(bound().includes('input24 left'));
   plug(24, 'first');
-  await house.serve(['left']);
+  await house.serve(whole(['left']));
   assert.ok(bound().includes('input24 left'));
 });
 
@@ -204,11 +205,11 @@ test('a container that has just come is looked at again, although the clock on t
     ...{ state: 'running', rooted: true, openable: true },
   };
   house.adopt(policy({ left: [] }));
-  assert.equal([...house.populate([came])], ['left']);
+  assert.equal([...house.populate([came]).keys()], ['left']);
   const { now } = Date;
   Date.now = () => now() + 3_600_000;
   try {
-    assert.equal([...house.populate([came])], ['left']);
+    assert.equal([...house.populate([came]).keys()], ['left']);
   } finally {
     Date.now = now;
   }

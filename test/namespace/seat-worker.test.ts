@@ -21,6 +21,7 @@ unshared(import.meta.url);
 const root = join(cgroupRoot(), `hotseat-worker-${process.pid}`);
 let map: DeviceMap;
 let worker: SeatWorker;
+let runs = 0;
 
 test.before(() => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
@@ -34,7 +35,9 @@ test.before(() => {
     namespaces: new Namespaces(),
     tell: () => undefined,
     audit: unrecorded,
-    measure: () => undefined,
+    measure: () => {
+      runs += 1;
+    },
     present: () => false,
     mayHave: () => true,
     keepers: () => [],
@@ -60,13 +63,15 @@ test('a seat is busy while it is brought up to date, and not before or after', a
 });
 
 test('a run that fails is over as well, and the time of the next one begins anew', async () => {
-  worker.want(() => {
+  const unit = '/sys/devices/test/input/input1';
+  const wish = () => {
     throw new Error('no such thing');
-  }, []);
+  };
+  worker.wantAll(new Map([[unit, wish]]), []);
   await worker.trigger();
   assert.is(worker.report().problem, 'no such thing');
   assert.is(worker.busyMs, undefined);
-  worker.want(() => ({ devices: [], unknown: [] }), []);
+  worker.wantAll(new Map(), []);
   await worker.trigger();
   assert.is(worker.report().problem, undefined);
   assert.is(worker.busyMs, undefined);
@@ -74,11 +79,7 @@ test('a run that fails is over as well, and the time of the next one begins anew
 
 test('a trigger at whatever moment of a run is followed by another run', async () => {
   for (let moment = 0; moment < 40; moment++) {
-    let runs = 0;
-    worker.want(() => {
-      runs += 1;
-      return { devices: [], unknown: [] };
-    }, []);
+    runs = 0;
     const first = worker.trigger();
     for (let tick = 0; tick < moment; tick++) await undefined;
     const before = runs;

@@ -20,6 +20,7 @@ import { graftsOf, journalRoot } from '../../agent/seat/layout.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
+import { wishesOf } from './wishes-of.js';
 
 // In a mount namespace with a /run of its own, where seat directories and journals are.
 unshared(import.meta.url);
@@ -83,7 +84,7 @@ const agent = (): SeatWorker =>
   });
 
 async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
-  worker.want(() => seat, graftsOf(['input']));
+  worker.wantAll(wishesOf(seat), graftsOf(['input']));
   worker.serve(to, containers);
   await worker.trigger();
   assert.equal(failures, []);
@@ -162,11 +163,17 @@ test('what is given is given to the container that shall have it by then', async
   const [first, second] = [await container('first'), await container('second')];
   const worker = agent();
   deeds.length = 0;
-  worker.want(
-    () => {
-      worker.serve(second, containers);
-      return raw;
-    },
+  const [[unit, wish] = []] = wishesOf(raw);
+  worker.wantAll(
+    new Map([
+      [
+        unit ?? '',
+        (accounts) => {
+          worker.serve(second, containers);
+          return wish?.(accounts) ?? nothing;
+        },
+      ],
+    ]),
     graftsOf(['input']),
   );
   worker.serve(first, containers);
@@ -284,7 +291,7 @@ test('a container in whose /dev nothing can be made has everything else, and the
     'mkdir /dev/input && mount -o remount,ro /dev',
   ]);
   const worker = agent();
-  worker.want(() => raw, graftsOf(['input']));
+  worker.wantAll(wishesOf(raw), graftsOf(['input']));
   worker.serve(made, containers);
   await worker.trigger();
   assert.match(worker.report().problem ?? '', /hidraw0: EROFS/);

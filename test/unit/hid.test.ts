@@ -80,21 +80,20 @@ function plugged() {
   return { hidraws, verdicts, covered, input };
 }
 
+const seatsOf = (touched: readonly { readonly seat: string }[]) => [...new Set(touched.map(({ seat }) => seat))];
+
 test('it follows the verdicts of its inputs, whichever of them changes', () => {
   const { hidraws, verdicts, covered } = plugged();
   verdicts.set(pad, ofSeats(true, 'left')).set(touchpad, ofSeats(false, 'left'));
-  assert.equal([...hidraws.place([raw])], ['left']);
+  assert.equal(seatsOf(hidraws.place([raw])), ['left']);
   assert.equal(covered, [245], 'guarded before anybody gets it');
-  assert.equal(
-    hidraws.of('left').map(({ unit }) => unit.id),
-    [raw],
-  );
+  assert.equal(hidraws.of('left'), [raw]);
   verdicts.set(touchpad, ofSeats(false, 'right'));
-  assert.equal([...hidraws.place([touchpad])], ['left'], 'who loses it is told');
+  assert.equal(seatsOf(hidraws.place([touchpad])), ['left'], 'who loses it is told');
   assert.equal([...hidraws.of('left'), ...hidraws.of('right')], []);
   assert.match(hidraws.withheld(pad)[0]?.reason ?? '', /input7 left, input8 right/);
   verdicts.set(pad, ofSeats(true, 'right'));
-  assert.equal([...hidraws.place([pad])], ['right']);
+  assert.equal(seatsOf(hidraws.place([pad])), ['right']);
   assert.equal(hidraws.withheld(), []);
   verdicts.set(pad, ofSeats(false, 'right'));
   hidraws.placeAll();

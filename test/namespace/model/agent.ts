@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { pino } from 'pino';
 import { unrecorded } from '../../../agent/core/audit.js';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
+import type { Touched } from '../../../agent/core/scope.js';
 import { House } from '../../../agent/house.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
@@ -105,7 +106,7 @@ export class Agent {
     this.serve(() => this.house.judge(this.table.take(message)));
   }
 
-  private serve(news: () => ReadonlySet<string>): void {
+  private serve(news: () => Touched): void {
     this.mortal(() => void this.house.serve(news()));
   }
 

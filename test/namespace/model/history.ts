@@ -7,7 +7,7 @@ import type { Run } from './containers.js';
 import { differences } from './expected.js';
 import type { Meanwhile } from './life.js';
 import { empty } from './pc.js';
-import { isInside, type Step, type What } from './steps.js';
+import { isHeard, isInside, type Step, type What } from './steps.js';
 import { type Port, subsystemOf } from './wishes.js';
 import { World } from './world.js';
 
@@ -86,6 +86,10 @@ export class History {
     }
     world.agent?.see();
     await this.hearAll();
+    // What went wrong and was said is tried again, in a while.
+    if (this.steps.every(isHeard) && world.agent?.house.problems().length === 0) {
+      world.broken.push(...differences(world).map((difference) => `before the look, ${difference}`));
+    }
     world.agent?.look();
     await this.rest();
     // What was bound again comes back.

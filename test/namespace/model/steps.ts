@@ -97,6 +97,16 @@ const amid = fc.oneof(
 export const histories = (maxLength: number): fc.Arbitrary<Step[]> =>
   fc.array(fc.record({ what, amid }), { maxLength, size: 'max' });
 
+/** Whether the agent is told of a step, and loses nothing by it. */
+export const isHeard = ({ what }: Step): boolean => what.do !== 'lose' && (!('told' in what) || what.told);
+
+/** A history without what nobody tells of. */
+export const heard = (steps: readonly Step[]): Step[] =>
+  steps.flatMap((step) => {
+    if (step.what.do === 'lose') return [];
+    return 'told' in step.what ? [{ ...step, what: { ...step.what, told: true } }] : [step];
+  });
+
 /** One step in words. */
 export function wordsOf({ what, amid }: Step): string {
   const { do: verb, ...rest } = what;
