@@ -54,12 +54,18 @@ export class Histogram {
 export class Counts {
   private readonly histograms = { plan: new Histogram(), announce: new Histogram() };
 
-  readonly measure: Measure = (what, seconds) => this.histograms[what].observe(seconds);
+  private units = 0;
+
+  readonly measure: Measure = (what, value) => {
+    if (what === 'units') this.units += value;
+    else this.histograms[what].observe(value);
+  };
 
   families(): Family[] {
     const { plan, announce } = this.histograms;
     return [
       histogram('hotseat_plan_duration_seconds', 'Comparing what a seat has with what it shall have.', plan),
+      counter('hotseat_planned_units_total', 'Units that were looked at for that.', [one(this.units)]),
       histogram(
         'hotseat_announce_duration_seconds',
         "From udevd's message being received to the node being announced in the container.",

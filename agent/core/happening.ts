@@ -15,8 +15,11 @@ export type Happening =
   /** A policy was not taken, and why. */
   | { readonly kind: 'refused'; readonly reasons: readonly string[] };
 
-/** Takes in how long something took, s: a plan, or the way from udevd's message to the announcement in the container. */
-export type Measure = (what: 'plan' | 'announce', seconds: number) => void;
+/**
+ * Takes in how long something took, s: a plan, or the way from udevd's message to the announcement in the container; or how
+ * many units a plan was made for.
+ */
+export type Measure = (what: 'plan' | 'announce' | 'units', value: number) => void;
 
 /** Takes in what happens; never throws and never waits. */
 export type Tell = (happening: Happening) => void;

@@ -19,6 +19,11 @@ export class Wanted {
     return { devices: units.flatMap((unit) => this.of(unit)), unknown: [] };
   }
 
+  /** How many units. */
+  get size(): number {
+    return this.byUnit.size;
+  }
+
   /** The devices of a unit in the order of their announcement, each with the names that it has. */
   of(unit: string): DesiredDevice[] {
     const taken = new Set<string>();

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
+import { Multimap } from '../core/multimap.js';
 import * as bpf from './bpf.js';
 import { isSysError } from './errors.js';
 import { openAt } from './fs.js';
@@ -33,6 +34,8 @@ export interface MapOptions {
 export class DeviceMap {
   /** How many it has room for. */
   private readonly entries: number;
+  /** By number, the cgroups that it is granted to. Nobody else grants anything in this map. */
+  private readonly holders = new Multimap<string, bigint>();
 
   private constructor(
     readonly fd: number,
@@ -42,6 +45,8 @@ export class DeviceMap {
     readonly root: string,
   ) {
     this.entries = bpf.mapEntries(fd);
+    for (const [cgroup, numbers] of this.grants())
+      for (const number of numbers.keys()) this.holders.add(number, cgroup);
   }
 
   /**
@@ -137,18 +142,14 @@ export class DeviceMap {
   grant(cgroup: bigint, number: DeviceNumber, generation: bigint): void {
     if (this.owners.length > 0) this.remember(number);
     roomy(this.fd, () => bpf.update(this.fd, grantKey(cgroup, number), value(generation)));
+    if (isCgroup(cgroup)) this.holders.add(numberText(number), cgroup);
   }
 
   /** Takes a grant back; the number's generation is forgotten with the last grant that refers to it. */
   deny(cgroup: bigint, number: DeviceNumber): void {
     bpf.remove(this.fd, grantKey(cgroup, number));
-    // Whether anybody else holds the number is asked of the raw keys: 16 bytes each, the cgroup in the first eight.
-    const { count, keys } = bpf.elements(this.fd, keySize, valueSize, this.entries);
-    const wanted = grantKey(0n, number).subarray(8);
-    for (let at = 0; at < count * keySize; at += keySize) {
-      if (keys.compare(wanted, 0, 8, at + 8, at + keySize) === 0 && isCgroup(keys.readBigUInt64LE(at))) return;
-    }
-    bpf.remove(this.fd, grantKey(0n, number));
+    this.holders.delete(numberText(number), cgroup);
+    if (this.holders.get(numberText(number)).size === 0) bpf.remove(this.fd, grantKey(0n, number));
   }
 
   /** By cgroup, the granted numbers, and whether the grant is in force: it is void when its device has gone. */
@@ -174,8 +175,10 @@ export class DeviceMap {
     const grants = this.grants();
     for (const { cgroup, number } of this.read()) {
       if (!isCgroup(cgroup) || (number.major === 0 && guarded.has(cgroup))) continue;
-      if (!living.has(cgroup)) bpf.remove(this.fd, grantKey(cgroup, number));
-      else if (number.major !== 0 && grants.get(cgroup)?.get(numberText(number)) !== true) this.deny(cgroup, number);
+      if (!living.has(cgroup)) {
+        bpf.remove(this.fd, grantKey(cgroup, number));
+        this.holders.delete(numberText(number), cgroup);
+      } else if (number.major !== 0 && grants.get(cgroup)?.get(numberText(number)) !== true) this.deny(cgroup, number);
     }
     const used = new Set(this.read().flatMap(({ cgroup, number }) => (isCgroup(cgroup) ? [numberText(number)] : [])));
     for (const { cgroup, number } of this.read()) {

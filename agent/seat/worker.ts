@@ -261,6 +261,7 @@ export class SeatWorker {
     const todo = parts(desired, { ...actual, blocked });
     const started = process.hrtime.bigint();
     this.deps.measure('plan', Number(started - planning) / 1e9);
+    this.deps.measure('units', units?.size ?? this.wishes.wanted.size);
     const done: Part[] = [];
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
-import { whole } from '../../agent/core/scope.js';
+import { type Touched, whole } from '../../agent/core/scope.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { House } from '../../agent/house.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
@@ -29,6 +29,8 @@ const namespaces = new Namespaces();
 const deeds: Deed[] = [];
 const happenings: Happening[] = [];
 let during: ((deed: Deed) => void) | undefined;
+/** For how many units plans were made. */
+const planned: number[] = [];
 let map: DeviceMap;
 let house: House;
 
@@ -51,16 +53,16 @@ function policy(
   return loaded.policy;
 }
 
-/** A keyboard that only udevd's messages tell of. */
-function plug(number: number, port: string): void {
+/** A keyboard that only udevd's messages tell of; returns what its last message may have changed. */
+function plug(number: number, port: string): Touched {
   const head = `/sys/devices/test/input/input${number}`;
   mkdirSync(join(sys, head.slice('/sys/'.length), `event${number}`), { recursive: true });
   const say = (syspath: string, more: Record<string, string>) => {
     const properties = { SUBSYSTEM: 'input', ID_INPUT: '1', ID_PATH: port, ...more };
-    house.judge(table.take({ kind: 'event', event: { action: 'add', syspath, properties, receivedNs: '0' } }));
+    return house.judge(table.take({ kind: 'event', event: { action: 'add', syspath, properties, receivedNs: '0' } }));
   };
   say(head, {});
-  say(`${head}/event${number}`, {
+  return say(`${head}/event${number}`, {
     DEVNAME: `/dev/input/event${number}`,
     MAJOR: '13',
     MINOR: String(64 + number),
@@ -76,7 +78,9 @@ test.before(() => {
   map = DeviceMap.open({ cgroupRoot: root });
   house = new House({
     ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
-    measure: () => undefined,
+    measure: (what, value) => {
+      if (what === 'units') planned.push(value);
+    },
     tell: (happening) => happenings.push(happening),
     audit: (deed) => {
       deeds.push(deed);
@@ -121,6 +125,17 @@ test('what is another seat’s by now is not given, although it was planned befo
   during = undefined;
   assert.equal(bound(), ['input20 right', 'input21 left']);
   assert.equal(house.holders('/sys/devices/test/input/input21'), ['left']);
+});
+
+test('what is planned for one event is one device, whatever else is plugged', async () => {
+  for (let number = 40; number < 60; number++) plug(number, 'many');
+  await house.serve(house.adopt(policy({ left: ['many'], right: [] })));
+  assert.is(house.holders('/sys/devices/test/input/input59').join(), 'left');
+  planned.length = 0;
+  await house.serve(plug(60, 'many'));
+  assert.equal(planned, [1]);
+  assert.is(house.holders('/sys/devices/test/input/input60').join(), 'left');
+  await house.serve(house.adopt(policy({ left: [], right: [] })));
 });
 
 test('who shares a device notices nothing when another seat loses it', async () => {
