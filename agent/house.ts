@@ -1,5 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { Audit, Deed } from './core/audit.js';
 import { classesOf } from './core/classes.js';
@@ -146,10 +147,19 @@ export class House {
     await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
   }
 
-  /** As `serve` for every seat, after looking at everything again: heals what no event told of. */
+  /**
+   * Looks at everything again, one seat after the other, and no longer in one piece than one seat takes: heals what no event
+   * told of. No seat waits until another one is done.
+   */
   async recheck(): Promise<void> {
     this.restrict();
-    await Promise.all([...this.workers.keys()].map((seat) => this.prepared(seat, 'all')?.recheck()));
+    this.deps.grants.reread();
+    const looks: (Promise<void> | undefined)[] = [];
+    for (const seat of [...this.workers.keys()]) {
+      looks.push(this.prepared(seat, 'all')?.look());
+      await turn();
+    }
+    await Promise.all(looks);
   }
 
   /** Seats whose container has this name, in this engine or, undefined, in any. */

@@ -36,9 +36,9 @@ export function pipeline(sources: Sources, table: DeviceTable, house: House): Ob
   const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
   const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(
-    concatMap(() => {
-      house.judge(table.take({ kind: 'resync', reason: 'recheck' }));
-      return house.recheck();
+    concatMap(async () => {
+      house.judge(await table.readAgain());
+      await house.recheck();
     }),
   );
   return merge(

@@ -117,8 +117,14 @@ export class SeatWorker {
     this.hold.attachment?.invalidate();
   }
 
-  /** Reads the seat directory, the grants and the grafts again before the next run: what others did is noticed here. */
+  /** Reads the grants again, and what `look` does. */
   recheck(): Promise<void> {
+    this.deps.grants.reread();
+    return this.look();
+  }
+
+  /** Reads the seat directory and the grafts again before the next run: what others did is noticed here. */
+  look(): Promise<void> {
     this.stale = true;
     this.hold.attachment?.invalidate();
     return this.trigger();
@@ -231,7 +237,6 @@ export class SeatWorker {
     if (this.stale) {
       await goOn(standstillOf(this.seat)).catch(keep);
       this.hold.seen = this.deps.directory.read();
-      this.deps.grants.reread();
       this.stale = false;
     }
     const former = this.former();

@@ -40,15 +40,27 @@ interface Entry {
  * All devices of our subsystems that udevd has finished with, read from sysfs and from udev's database
  * (`/run/udev/data`). Starts no process.
  */
-export function enumerate(roots: Roots = host): Device[] {
-  return subsystems.flatMap((subsystem) => {
-    const directory = join(roots.sys, 'class', subsystem);
-    return namesIn(directory).flatMap((name) => {
-      const path = resolvedPath(join(directory, name));
-      if (path === undefined || !path.startsWith(join(roots.sys, 'devices/'))) return [];
-      return readDevice(`/sys${path.slice(roots.sys.length)}`, subsystem, roots) ?? [];
-    });
+export const enumerate = (roots: Roots = host): Device[] =>
+  listed(roots).flatMap((one) => {
+    const syspath = syspathOf(one, roots);
+    return syspath === undefined ? [] : (readDevice(syspath, one.subsystem, roots) ?? []);
   });
+
+/** A name in `/sys/class`. */
+interface Listed {
+  readonly subsystem: SeatSubsystem;
+  readonly name: string;
+}
+
+/** The names of all devices of our subsystems, whether udevd has finished with them or not. */
+export const listed = (roots: Roots = host): Listed[] =>
+  subsystems.flatMap((subsystem) => namesIn(join(roots.sys, 'class', subsystem)).map((name) => ({ subsystem, name })));
+
+/** Where a device lies; undefined when it has gone. */
+export function syspathOf({ subsystem, name }: Listed, roots: Roots = host): string | undefined {
+  const path = resolvedPath(join(roots.sys, 'class', subsystem, name));
+  if (path === undefined || !path.startsWith(join(roots.sys, 'devices/'))) return undefined;
+  return `/sys${path.slice(roots.sys.length)}`;
 }
 
 /** One device, undefined when it has gone or udevd has not finished with it. */

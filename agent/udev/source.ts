@@ -7,7 +7,7 @@ import { type ChildMessage, overrunStatus, type RawEvent } from './messages.js';
 /** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read anew. */
 export type UdevMessage =
   | { readonly kind: 'event'; readonly event: RawEvent }
-  | { readonly kind: 'resync'; readonly reason: 'start' | 'overrun' | 'child-died' | 'recheck' };
+  | { readonly kind: 'resync'; readonly reason: 'start' | 'overrun' | 'child-died' };
 
 /** Waits before the udev process is started again, ms: none at first, longer when it dies again and again. */
 const backoff = [0, 100, 200, 400, 800, 1600, 5000];

@@ -1,4 +1,6 @@
 import { basename } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { isDeepStrictEqual } from 'node:util';
 import { type Device, type Incarnation, parseNumber, type SeatSubsystem, type Unit } from '../core/device.js';
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { unitFrom, unitOf } from '../core/units.js';
@@ -8,12 +10,17 @@ import {
   incarnationOf,
   inputsOf,
   lastSequence,
+  listed,
   type Roots,
   readDevice,
   surroundings,
+  syspathOf,
 } from './enumerate.js';
 import { isOurs, type RawEvent } from './messages.js';
 import type { UdevMessage } from './source.js';
+
+/** Nobody waits longer than this for something else to be read, ms. */
+const longestPiece = 4;
 
 /** Every device that udevd has finished with, by unit. Facts only: it knows no policy. */
 export class DeviceTable {
@@ -31,6 +38,35 @@ export class DeviceTable {
   /** Takes in a message; returns the units, and the raw nodes, that it may have changed. */
   take(message: UdevMessage): Set<string> {
     return message.kind === 'event' ? this.takeEvent(message.event) : this.readAll();
+  }
+
+  /**
+   * Reads everything again, a few devices at a time, so that nobody waits for it: messages are taken in meanwhile. Settles with
+   * the units, and the raw nodes, that are not what they were known to be.
+   */
+  async readAgain(): Promise<Set<string>> {
+    const changed = new Set<string>();
+    const seen = new Set<string>();
+    let began = performance.now();
+    const rest = async (): Promise<void> => {
+      if (performance.now() - began < longestPiece) return;
+      this.sequence = lastSequence(this.roots);
+      await turn();
+      began = performance.now();
+    };
+    for (const one of listed(this.roots)) {
+      const syspath = syspathOf(one, this.roots);
+      if (syspath === undefined) continue;
+      seen.add(syspath);
+      addDefined(changed, this.renew(syspath, one.subsystem));
+      await rest();
+    }
+    for (const { syspath, subsystem } of this.devices()) {
+      if (!seen.has(syspath) && isOurs(subsystem)) addDefined(changed, this.renew(syspath, subsystem));
+      await rest();
+    }
+    this.sequence = lastSequence(this.roots);
+    return changed;
   }
 
   /** A unit with all its devices, undefined when it does not exist or is not whole yet. */
@@ -90,16 +126,37 @@ export class DeviceTable {
     const subsystem = event.properties['SUBSYSTEM'] ?? '';
     if (!isOurs(subsystem)) return new Set();
     const { syspath } = event;
-    const unit = subsystem === 'hidraw' ? syspath : unitOf(subsystem, syspath);
+    const unit = placeOf(subsystem, syspath);
     if (unit === undefined) return new Set();
     const device = this.said(event, subsystem);
-    if (subsystem === 'hidraw') {
-      if (device === undefined) this.removeRaw(syspath);
-      else this.addRaw(device);
-    } else if (device === undefined) this.remove(unit, syspath);
-    else this.add(unit, device);
+    this.put(unit, syspath, device);
     if (device !== undefined) this.received.set(unit, BigInt(event.receivedNs));
     return new Set([unit]);
+  }
+
+  /** Reads one device again; returns its unit, or the raw node that it is, when it is not what it was known to be. */
+  private renew(syspath: string, subsystem: SeatSubsystem): string | undefined {
+    const unit = placeOf(subsystem, syspath);
+    if (unit === undefined) return undefined;
+    const known = subsystem === 'hidraw' ? this.raw.get(syspath) : this.units_.get(unit)?.get(syspath);
+    const device = readDevice(syspath, subsystem, this.roots);
+    if (isDeepStrictEqual(known && factsOf(known), device && factsOf(device))) return undefined;
+    this.put(unit, syspath, device);
+    return unit;
+  }
+
+  /** `device`: undefined when it is gone. */
+  private put(unit: string, syspath: string, device: Device | undefined): void {
+    const isRaw = hidDeviceOf(unit) !== undefined;
+    if (device === undefined) {
+      if (isRaw) this.removeRaw(syspath);
+      else this.remove(unit, syspath);
+    } else if (isRaw) this.addRaw(device);
+    else this.add(unit, device);
+  }
+
+  private devices(): Device[] {
+    return [...[...this.units_.values()].flatMap((devices) => [...devices.values()]), ...this.raw.values()];
   }
 
   /**
@@ -118,9 +175,9 @@ export class DeviceTable {
     this.hids = new Map();
     this.received.clear();
     for (const device of enumerate(this.roots)) {
-      const unit = unitOf(device.subsystem, device.syspath);
-      if (device.subsystem === 'hidraw') this.addRaw(device);
-      else if (unit !== undefined) this.add(unit, device);
+      const { subsystem, syspath } = device;
+      const unit = isOurs(subsystem) ? placeOf(subsystem, syspath) : undefined;
+      if (unit !== undefined) this.put(unit, syspath, device);
     }
     this.sequence = lastSequence(this.roots);
     return new Set([...before, ...this.units_.keys(), ...this.raw.keys()]);
@@ -198,3 +255,12 @@ export class DeviceTable {
 function addDefined<T>(set: Set<T>, value: T | undefined): void {
   if (value !== undefined) set.add(value);
 }
+
+/** The unit that a device belongs to, or, of a raw node, itself; undefined for what can belong to none. */
+const placeOf = (subsystem: SeatSubsystem, syspath: string): string | undefined =>
+  subsystem === 'hidraw' ? hidDeviceOf(syspath) && syspath : unitOf(subsystem, syspath);
+
+/** All that is known of a device but what is read of it only when a rule asks. */
+const factsOf = ({ incarnation, number, node, devtype, properties, tags, links }: Device) => ({
+  ...{ incarnation, number, node, devtype, properties, tags, links },
+});

@@ -157,4 +157,63 @@ test('a resync names what has gone meanwhile', () => {
   assert.is(table.unit(head), undefined);
 });
 
+test('the look reads everything again in small pieces, takes in what is said meanwhile, and names what is another', async () => {
+  const root = mkdtempSync(join(tmpdir(), 'hotseat-table-'));
+  const roots = { sys: join(root, 'sys'), data: join(root, 'data') };
+  for (const path of [roots.data, join(roots.sys, 'class/input'), join(roots.sys, 'kernel')])
+    mkdirSync(path, { recursive: true });
+  const sequence = (number: number) => writeFileSync(join(roots.sys, 'kernel/uevent_seqnum'), `${number}\n`);
+  const headOf = (number: number) => `/sys/devices/no-such-bus/input/input${number}`;
+  const entry = (number: number, text: string) => writeFileSync(join(roots.data, `+input:input${number}`), text);
+  const plug = (number: number): void => {
+    const directory = join(roots.sys, headOf(number).slice('/sys/'.length));
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(join(directory, 'uevent'), '');
+    symlinkSync(directory, join(roots.sys, 'class/input', `input${number}`));
+    entry(number, 'E:ID_INPUT=1\n');
+  };
+  const unplug = (number: number): void => {
+    rmSync(join(roots.sys, 'class/input', `input${number}`));
+    rmSync(join(roots.sys, headOf(number).slice('/sys/'.length)), { recursive: true });
+    rmSync(join(roots.data, `+input:input${number}`));
+  };
+  const many = 600;
+  for (let number = 0; number < many; number++) plug(number);
+  sequence(100);
+  const table = new DeviceTable(roots);
+  table.take({ kind: 'resync', reason: 'start' });
+  assert.equal([...(await table.readAgain())], [], 'nothing is another');
+
+  entry(3, 'E:ID_INPUT=1\nE:ID_SEAT=seat-left\n');
+  unplug(4);
+  plug(many);
+  const reading = table.readAgain();
+  let [longest, before, turns] = [0, performance.now(), 0];
+  let isOver = false;
+  const over = reading.then((changed) => {
+    isOver = true;
+    return changed;
+  });
+  while (!isOver) {
+    await new Promise((resolve) => setImmediate(resolve));
+    longest = Math.max(longest, performance.now() - before);
+    before = performance.now();
+    if (++turns !== 1) continue;
+    unplug(many - 1);
+    sequence(101);
+    table.take(event('remove', headOf(many - 1), { SEQNUM: '101' }));
+  }
+  assert.equal([...(await over)].sort(), [3, 4, many].map(headOf).sort());
+  assert.ok(turns > 2, 'others had their turn');
+  console.log(`${many} devices in pieces of at most ${longest.toFixed(1)} ms`);
+  assert.ok(longest < 100);
+  assert.is(table.unit(headOf(3))?.head.properties['ID_SEAT'], 'seat-left');
+  assert.equal(
+    [4, many - 1].map((number) => table.unit(headOf(number))),
+    [undefined, undefined],
+  );
+  assert.is(table.units().length, many - 1);
+  rmSync(root, { recursive: true });
+});
+
 test.run();

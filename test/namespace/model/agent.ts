@@ -94,12 +94,28 @@ export class Agent {
     this.take({ kind: 'resync', reason: 'start' });
   }
 
+  /** Looks that are under way. */
+  private looks = 0;
+
   /** What is done every 30 s. */
   look(): void {
-    this.mortal(() => {
-      this.house.judge(this.table.take({ kind: 'resync', reason: 'recheck' }));
-      void this.house.recheck();
-    });
+    if (this.life.dead) return;
+    this.looks += 1;
+    const look = async (): Promise<void> => {
+      this.house.judge(await this.table.readAgain());
+      await this.house.recheck();
+    };
+    look()
+      .catch((error: unknown) => {
+        if (!(error instanceof Crash)) throw error;
+      })
+      .finally(() => {
+        this.looks -= 1;
+      });
+  }
+
+  get isBusy(): boolean {
+    return this.house.busy().length > 0 || (this.looks > 0 && !this.life.dead);
   }
 
   private take(message: UdevMessage): void {

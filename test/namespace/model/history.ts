@@ -109,7 +109,7 @@ export class History {
     const { agent } = world;
     for (let turns = 0; agent !== undefined; turns++) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (agent.house.busy().length === 0) break;
+      if (!agent.isBusy) break;
       if (turns > mostTurns) throw new Broken('the agent does not come to rest');
     }
     if (agent?.life.dead === true) {
