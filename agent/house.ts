@@ -119,7 +119,8 @@ export class House {
   private restrict(): void {
     // Until there is a policy, the guard forbids what the former agent made it forbid.
     if (this.policy === undefined) return;
-    const containers = [...this.policy.seats.map(({ container }) => container), ...this.occupied()];
+    const tenants = [...this.workers.values()].flatMap(({ tenant }) => tenant ?? []);
+    const containers = [...this.policy.seats.map(({ container }) => container), ...tenants];
     const users = new Set(containers.flatMap(({ user }) => user ?? []));
     this.deps.grants.restrict([...users].flatMap(uidsOf));
   }

@@ -1,6 +1,7 @@
 // The helper process: looks at what is others', and acts in their namespaces. See helpers.ts.
 
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, opendirSync, openSync } from 'node:fs';
+import { numberText } from '../core/device.js';
 import type { Placeholder } from '../core/step.js';
 import { SysError } from './errors.js';
 import {
@@ -20,6 +21,7 @@ import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
 import { type ProcessRef, processKey } from './process-key.js';
 import { readUpTo } from './read.js';
+import { look } from './statx.js';
 
 /** What the agent may ask. `process`: whose namespaces. Descriptors are the agent's own. */
 export type Request =
@@ -61,7 +63,9 @@ export type Request =
       readonly targets: readonly string[];
       readonly devices: readonly string[];
     }
-  | { readonly do: 'command-line'; readonly process: ProcessRef };
+  | { readonly do: 'command-line'; readonly process: ProcessRef }
+  /** `numbers`: of devices, as `numberText` has them. */
+  | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] };
 
 /** What each of them answers with. */
 export interface Results {
@@ -76,6 +80,7 @@ export interface Results {
   readonly 'list-directory': string[] | undefined;
   readonly mounts: MountPoint[];
   readonly 'command-line': string | undefined;
+  readonly mapped: boolean;
 }
 
 /** A result, or an error in the parts that survive the way between processes. */
@@ -88,6 +93,8 @@ const flags = { fs: 0x200, mount: 0x20000, network: 0x40000000 }; // CLONE_FS, C
 const longestCommandLine = 64 * 1024;
 /** So many mounts are told of: there are a few at a seat's places, unless somebody inside makes more. */
 const mostMounts = 1000;
+/** So many mapped files of one process are looked at: the kernel's own limit is this by default (vm.max_map_count). */
+const mostMappings = 65_530;
 
 // setns(2) into a mount namespace is refused while threads share file-system state (man 2 setns, EINVAL).
 syscall('unshare', 'file-system state of this thread', flags.fs);
@@ -170,6 +177,8 @@ function perform(request: Request, directory: string): Results[keyof Results] {
       return mounts(request, directory);
     case 'command-line':
       return readUpTo(`${directory}/cmdline`, longestCommandLine);
+    case 'mapped':
+      return hasMapped(request, directory);
   }
 }
 
@@ -183,6 +192,23 @@ function mounts({ process, targets, devices }: Extract<Request, { do: 'mounts' }
   if (found.length > mostMounts)
     throw new Error(`process ${process.pid} has over ${mostMounts} mounts at its seat's places`);
   return found;
+}
+
+/** A mapping keeps a file open that no descriptor leads to any more (proc_pid_map_files(5)). */
+function hasMapped({ numbers, process }: Extract<Request, { do: 'mapped' }>, directory: string): boolean {
+  const files = opendirSync(`${directory}/map_files`, { bufferSize: 512 });
+  try {
+    let left = mostMappings;
+    for (let entry = files.readSync(); entry !== null; entry = files.readSync()) {
+      if (--left < 0) throw new Error(`process ${process.pid} has over ${mostMappings} files mapped`);
+      const file = look(`${directory}/map_files/${entry.name}`);
+      if (file === 'unseen') throw new Error(`process ${process.pid} has a file mapped that is not shown to us`);
+      if (file !== 'gone' && file.device !== undefined && numbers.includes(numberText(file.device))) return true;
+    }
+    return false;
+  } finally {
+    files.closeSync();
+  }
 }
 
 /** Runs something with copies of descriptors of the agent. */

@@ -1,11 +1,12 @@
 // Who has a device open: a search through everybody's descriptors, as many of them as somebody may have made.
 
-import { type Dir, opendirSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
+import { isGone } from './errors.js';
 import { syscall } from './libc.js';
 import { readOptional } from './read.js';
-import { rdevOf } from './statx.js';
+import { look } from './statx.js';
 
 /** A descriptor of a device that some process has open. */
 export interface Holder {
@@ -27,10 +28,14 @@ export interface InFlight {
   readonly command: string;
   /** Its cgroup, absolute path; empty when it is in none. */
   readonly cgroup: string;
+  /** Its real uid; undefined when it has ended. */
+  readonly uid: number | undefined;
 }
 
-/** A process of which not all was looked at: its owner has more descriptors than that. */
-export type Unseen = InFlight;
+/** A process of which not all was looked at: its owner has more descriptors than that, or something of it is not shown to us. */
+export interface Unseen extends InFlight {
+  readonly why: 'too many' | 'refused';
+}
 
 export interface Search {
   readonly holders: readonly Holder[];
@@ -46,7 +51,7 @@ export interface Limits {
 }
 
 /** While a container stands still for it. */
-const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
+export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
 /** While nobody does. */
 export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
 
@@ -68,20 +73,27 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
     const owner = ownerOf(cgroup);
     const isLeft = () => budget.take(owner);
     let queued = false;
-    for (const table of tablesOf(pid, isLeft)) {
+    let refused = false;
+    const unlessGone = (error: unknown): void => {
+      if (!isGone(error)) refused = true;
+    };
+    for (const table of tablesOf(pid, isLeft, unlessGone)) {
       if (isLong()) await breathe();
       if (table === 'shared') continue;
-      for (const fd of descriptors(table, isLeft)) {
+      for (const fd of numbersIn(`/proc/${table}/fd`, isLeft, unlessGone)) {
         if (isLong()) await breathe();
         const found = whatIs(table, fd);
         if (found === 'queue') queued = true;
+        if (found === 'unseen') refused = true;
         const number = found === undefined ? undefined : wanted.get(found);
         if (number === undefined || isNameOnly(table, fd)) continue;
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
-    if (queued) inFlight.push({ pid, command: commandOf(pid), cgroup });
-    if (budget.isOver(owner)) unseen.push({ pid, command: commandOf(pid), cgroup });
+    const who = () => ({ pid, command: commandOf(pid), cgroup, uid: uidOf(pid) });
+    if (queued) inFlight.push(who());
+    if (refused) unseen.push({ ...who(), why: 'refused' });
+    if (budget.isOver(owner)) unseen.push({ ...who(), why: 'too many' });
   }
   return { holders, inFlight, unseen };
 }
@@ -106,14 +118,26 @@ class Budget {
   }
 }
 
-/** The number of the device that a descriptor is of; `queue` for what may have others inside. */
+/**
+ * The number of the device that a descriptor is of; `queue` for what may have others inside. What it is tells the file itself:
+ * its path can be too long to be read (fs/d_path.c).
+ */
 function whatIs(pid: number, fd: number): string | undefined {
-  const link = linkOf(pid, fd);
-  if (link === undefined) return undefined;
-  if (link.startsWith('socket:')) return hasQueued(pid, fd) ? 'queue' : undefined;
-  // A request under way holds its file as well as a registration does, and is shown nowhere (io_uring/fdinfo.c).
-  if (link === 'anon_inode:[io_uring]') return 'queue';
-  return link.startsWith('/') ? rdevOf(pid, fd) : undefined;
+  const found = look(`/proc/${pid}/fd/${fd}`);
+  if (found === 'gone' || found === 'unseen') return found === 'gone' ? undefined : found;
+  switch (found.kind) {
+    case constants.S_IFCHR:
+      return found.device && numberText(found.device);
+    case constants.S_IFSOCK:
+      return queueOn(pid, fd);
+    case constants.S_IFDIR:
+    case constants.S_IFIFO:
+    case constants.S_IFBLK:
+    case constants.S_IFLNK:
+      return undefined;
+    default:
+      return isRing(pid, fd) ? 'queue' : undefined;
+  }
 }
 
 function* processes(): Iterable<{ pid: number; cgroup: string }> {
@@ -124,39 +148,42 @@ function* processes(): Iterable<{ pid: number; cgroup: string }> {
 }
 
 /** Every table of descriptors of a process: its own, and one for each thread that left it; the others share the first. */
-function* tablesOf(pid: number, isLeft: () => boolean): Iterable<number | 'shared'> {
+function* tablesOf(pid: number, isLeft: () => boolean, failed: (error: unknown) => void): Iterable<number | 'shared'> {
   yield pid;
-  for (const thread of numbersIn(`/proc/${pid}/task`, isLeft)) {
+  for (const thread of numbersIn(`/proc/${pid}/task`, isLeft, failed)) {
     if (thread !== pid) yield sharesTable(pid, thread) ? 'shared' : thread;
   }
 }
 
-const descriptors = (pid: number, isLeft: () => boolean): Iterable<number> => numbersIn(`/proc/${pid}/fd`, isLeft);
-
 /** Names in a directory of procfs, one after the other, as long as there is a look left. */
-function* numbersIn(path: string, isLeft: () => boolean): Iterable<number> {
+function* numbersIn(path: string, isLeft: () => boolean, failed: (error: unknown) => void): Iterable<number> {
   let directory: Dir;
   try {
     directory = opendirSync(path, { bufferSize: 512 });
-  } catch {
-    return; // it has gone
+  } catch (error) {
+    failed(error);
+    return;
   }
   try {
     for (let entry = directory.readSync(); entry !== null && isLeft(); entry = directory.readSync()) {
       yield Number(entry.name);
     }
-  } catch {
-    // It goes just now.
+  } catch (error) {
+    failed(error);
   } finally {
     directory.closeSync();
   }
 }
 
-function linkOf(pid: number, fd: number): string | undefined {
+/**
+ * A request under way holds its file as well as a registration does, and is shown nowhere (io_uring/fdinfo.c). Rings have no
+ * path, so that this is no path which is too long.
+ */
+function isRing(pid: number, fd: number): boolean {
   try {
-    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+    return readlinkSync(`/proc/${pid}/fd/${fd}`) === 'anon_inode:[io_uring]';
   } catch {
-    return undefined;
+    return false;
   }
 }
 
@@ -169,8 +196,14 @@ const isNameOnly = (pid: number, fd: number): boolean =>
 /** Descriptors in messages of a unix socket that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
 const queuedOnSocket = /^scm_fds:\s*(\d+)/m;
 
-const hasQueued = (pid: number, fd: number): boolean =>
-  Number(queuedOnSocket.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? 0) > 0;
+function queueOn(pid: number, fd: number): 'queue' | 'unseen' | undefined {
+  try {
+    const [, count] = queuedOnSocket.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')) ?? [];
+    return Number(count ?? 0) > 0 ? 'queue' : undefined;
+  } catch (error) {
+    return isGone(error) ? undefined : 'unseen';
+  }
+}
 
 /** unshare(CLONE_FILES) gives a thread descriptors that the process's own /proc/pid/fd does not show (kcmp(2), KCMP_FILES). */
 function sharesTable(pid: number, thread: number): boolean {
@@ -182,3 +215,9 @@ function sharesTable(pid: number, thread: number): boolean {
 }
 
 const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
+
+/** The first of `Uid:` in /proc/PID/status (proc_pid_status(5)). */
+function uidOf(pid: number): number | undefined {
+  const uid = /^Uid:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+  return uid === undefined ? undefined : Number(uid);
+}

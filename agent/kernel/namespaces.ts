@@ -104,6 +104,11 @@ export class Namespaces {
     return this.helpers.ask({ do: 'command-line', process });
   }
 
+  /** Whether a process has one of these devices (`226:0`) mapped: then it is open, although no descriptor leads to it. */
+  hasMapped(process: ProcessRef, numbers: readonly string[]): Promise<boolean> {
+    return this.helpers.ask({ do: 'mapped', process, numbers });
+  }
+
   /** Ends the helpers; what is still asked is refused. A later question starts another. */
   close(): void {
     this.helpers.close();

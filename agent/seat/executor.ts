@@ -5,14 +5,16 @@ import type { Measure, Tell } from '../core/happening.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
 import { isTidying, type JournalEntry, type NodeSpec, type Step } from '../core/step.js';
+import { uidsOf } from '../engines/users.js';
 import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
 import type { Effects } from './effects.js';
 import { DeviceGone, type Grants } from './grants.js';
-import type { Journal } from './journal.js';
+import type { Journal, Tenant } from './journal.js';
 import { standstillOf } from './layout.js';
+import type { Loser } from './revoke.js';
 
 /** What it takes to execute steps for a seat. */
 export interface ExecutorDeps {
@@ -34,8 +36,8 @@ export interface ExecutorDeps {
 export interface Hold {
   /** On the container that has the devices now. */
   attachment: Attachment | undefined;
-  /** Group of the last container that had them, while processes linger in it although the container has ended. */
-  lingering: string | undefined;
+  /** The last container that had them, while processes linger in its group although it has ended. */
+  lingering: Tenant | undefined;
   /** What is in the seat's directory. */
   seen: Contents;
   /** Units of which something has left for good since this was last emptied. */
@@ -201,32 +203,61 @@ export class Executor {
       { what: 'revoke', ...factsOf(step.unit, entries), ...this.place() },
       async () => {
         const keepers = this.deps.keepers(step.unit);
-        const { revoked, left } = await this.deps.effects.revoke(step.nodes, {
-          cgroup: this.hold.attachment?.container.cgroup ?? this.hold.lingering,
-          keepers,
-          mark: standstillOf(this.seat),
-        });
+        const loser = { ...this.loser(), keepers, mark: standstillOf(this.seat) };
+        const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, loser);
         const facts = { seat: this.seat, unit: step.unit, revoked };
-        if (left.length === 0 && (!step.hard || keepers.length > 0)) {
+        if ([...left, ...suspected].length === 0 && (!step.hard || keepers.length > 0)) {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
         // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
-        if (keepers.length > 0 && !step.hard) {
+        if (keepers.length > 0 && !step.hard && left.length > 0) {
           throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
         }
-        const usb = this.bindAnew(step, left);
-        log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
-        return { revoked, left, anew: usb };
+        if (left.length > 0 || step.hard || keepers.length === 0) {
+          const usb = this.bindAnew(step, left, !step.hard && left.length === 0);
+          if (usb !== undefined) {
+            log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
+            return { revoked, left, anew: usb };
+          }
+        }
+        return this.searchOn(step, loser, { ...facts, suspected });
       },
       (outcome) => outcome,
     );
   }
 
-  private bindAnew({ unit, nodes }: Extract<Step, { step: 'revoke' }>, left: readonly string[]): string {
+  /** From whom something is taken: the container that has the seat, or what is left of one that has ended. */
+  loser(): Pick<Loser, 'cgroup' | 'users'> {
+    const { cgroup, user } = this.hold.attachment?.container ?? this.hold.lingering ?? {};
+    return { cgroup, users: user === undefined ? [] : uidsOf(user) };
+  }
+
+  /**
+   * After a search that ended early because an ordinary user has so much open: all of it is looked at, while nobody waits but
+   * this seat. If that is still not all, it is said, and holds up nothing.
+   */
+  private async searchOn(
+    step: Extract<Step, { step: 'revoke' }>,
+    loser: Loser,
+    facts: { readonly suspected: readonly string[]; readonly revoked: number },
+  ): Promise<{ revoked: number; left: readonly string[] }> {
+    const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, { ...loser, patient: true });
+    if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go`);
+    this.deps.log.warn({ ...facts, suspected }, 'descriptors taken back, but for what could not be looked at');
+    return { revoked: facts.revoked + revoked, left: suspected };
+  }
+
+  /** Returns what was bound again; undefined when that cannot be done and `isOptional`. */
+  private bindAnew(
+    { unit, nodes }: Extract<Step, { step: 'revoke' }>,
+    left: readonly string[],
+    isOptional: boolean,
+  ): string | undefined {
     try {
       return this.deps.effects.rebind(unit, nodes[0]?.class ?? 'input');
     } catch (error) {
+      if (isOptional) return undefined;
       const why = (error as Error).message;
       if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go (${why})`);
       throw new Error(`it cannot leave for certain until it is unplugged: ${why}`);

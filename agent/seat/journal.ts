@@ -8,6 +8,15 @@ import { replaceFile } from '../kernel/replace-file.js';
 /** Where the key of the container is; no id of a device. */
 const containerFile = 'container';
 
+/** A container that has been given something. */
+export interface Tenant {
+  /** `pid:starttime` of its init. */
+  readonly key: string;
+  readonly cgroup: string;
+  /** Whose engine ran it; undefined: root's. */
+  readonly user?: string | undefined;
+}
+
 /**
  * One small file for each device of a seat, root-only and outside every graft. It is what survives a crash: which
  * container has the devices, what was about to be given, what was announced to which container, and the properties that a
@@ -16,7 +25,7 @@ const containerFile = 'container';
 export class Journal {
   private readonly known = new Entries();
   private changed: (unit: string, has: boolean) => void = () => undefined;
-  private key: string | undefined;
+  private last: Tenant | undefined;
 
   /** `directory`: of this seat alone; made when missing. Files that cannot be read are reported and left out. */
   constructor(
@@ -24,7 +33,7 @@ export class Journal {
     damaged: (file: string, error: Error) => void,
   ) {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    this.key = readOptional(join(directory, containerFile));
+    this.last = parseTenant(readOptional(join(directory, containerFile)));
     for (const name of readdirSync(directory)) {
       const file = join(directory, name);
       if (name === containerFile) continue;
@@ -44,15 +53,20 @@ export class Journal {
 
   /** Key of the container that has been given what is in here, or may have been. */
   get container(): string | undefined {
-    return this.key;
+    return this.last?.key;
+  }
+
+  /** That container, which may have ended, with processes of it left in its group. */
+  get tenant(): Tenant | undefined {
+    return this.last;
   }
 
   /** On record before anything is given to a container, and until it has nothing any more. */
-  setContainer(key: string | undefined): void {
+  setTenant(tenant: Tenant | undefined): void {
     const file = join(this.directory, containerFile);
-    if (key === undefined) rmSync(file, { force: true });
-    else replaceFile(file, key);
-    this.key = key;
+    if (tenant === undefined) rmSync(file, { force: true });
+    else replaceFile(file, JSON.stringify(tenant));
+    this.last = tenant;
   }
 
   get entries(): ReadonlyMap<string, JournalEntry> {
@@ -93,5 +107,19 @@ export class Journal {
     // Ids are `c13:69` or `+input:input12`; sysfs writes a slash in a name as `!`, so none can be in here.
     if (id.includes('/')) throw new Error(`not a udev device id: ${JSON.stringify(id)}`);
     return join(this.directory, `${id}.json`);
+  }
+}
+
+/** Undefined for what is none; the group is needed only while processes are left in it. */
+function parseTenant(text: string | undefined): Tenant | undefined {
+  if (text === undefined) return undefined;
+  // As version 1 wrote it.
+  if (/^\d+:\d+$/.test(text)) return { key: text, cgroup: '' };
+  try {
+    const { key, cgroup, user } = JSON.parse(text) as Partial<Record<keyof Tenant, unknown>>;
+    if (typeof key !== 'string' || typeof cgroup !== 'string') return undefined;
+    return { key, cgroup, user: typeof user === 'string' ? user : undefined };
+  } catch {
+    return undefined;
   }
 }

@@ -8,8 +8,8 @@ import { hidDevicesAbove } from '../core/hid.js';
  * back under a new name. An input's USB interface has its driver unbound and bound again. A sound card spans several
  * interfaces, and its driver refuses to come back to one of them alone (sound/usb/card.c, usb_audio_probe): the whole USB
  * device is deauthorized and authorized. What is on no USB device but on a HID device, such as a Bluetooth keyboard, has
- * the HID driver bound again. Returns which (`1-2:1.0`, `1-2` or `0005:1209:0002.0001`).
- * Throws when the unit is on neither; nothing is done then.
+ * the HID driver bound again, and what is on a PS/2 port (drivers/input/serio/serio.c) the driver of that. Returns which
+ * (`1-2:1.0`, `1-2`, `0005:1209:0002.0001` or `serio0`). Throws when the unit is on none of them; nothing is done then.
  */
 export function rebind(unit: string, kind: NodeClass): string {
   const [mark, again] =
@@ -19,10 +19,12 @@ export function rebind(unit: string, kind: NodeClass): string {
     again(path);
     return basename(path);
   }
-  const hid = hidDevicesAbove(unit)[0];
-  if (hid === undefined) throw new Error(`${unit} is on no USB or HID device: its driver cannot be bound again`);
-  bindAnew(hid);
-  return basename(hid);
+  const port = hidDevicesAbove(unit)[0] ?? /^.*\/serio\d+(?=\/)/.exec(unit)?.[0];
+  if (port === undefined) {
+    throw new Error(`${unit} is on no USB device, HID device or PS/2 port: its driver cannot be bound again`);
+  }
+  bindAnew(port);
+  return basename(port);
 }
 
 function bindAnew(path: string): void {

@@ -1,7 +1,9 @@
 import { closeSync } from 'node:fs';
 import type { NodeSpec } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
-import { findHolders, type Holder, type Search } from '../kernel/holders.js';
+import type { Uids } from '../kernel/grant-program.js';
+import { findHolders, type Holder, hasty, type InFlight, patient, type Search } from '../kernel/holders.js';
+import { openStreams } from '../kernel/pcm.js';
 import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 import { whileStill } from './standstill.js';
 
@@ -10,16 +12,22 @@ export interface Revocation {
   readonly revoked: number;
   /** Empty when no process can read the device any more. */
   readonly left: readonly string[];
+  /** Of ordinary users that have nothing to do with who loses it: they have more open than was looked at. */
+  readonly suspected: readonly string[];
 }
 
 /** From whom something is taken. */
 export interface Loser {
   /** Of the container that loses it; undefined when there is none. */
   readonly cgroup: string | undefined;
+  /** Uids of the user whose engine runs it: he can hand things on to any process of his. None when that is root. */
+  readonly users: readonly Uids[];
   /** Of other containers that keep the device: nothing of theirs is taken. */
   readonly keepers: readonly string[];
   /** As in `whileStill`. */
   readonly mark: string;
+  /** Looks at everything that anybody has, and stops nobody meanwhile: after a search that was stopped too early. */
+  readonly patient?: boolean;
 }
 
 /**
@@ -31,18 +39,19 @@ export interface Loser {
  */
 export async function revoke(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
   const { cgroup, mark } = loser;
-  if (cgroup === undefined) return takeAllBack(nodes, loser);
+  if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser);
   return whileStill(cgroup, mark, async (still) => {
-    const { revoked, left } = await takeAllBack(nodes, loser);
-    return { revoked, left: still ? left : [...left, 'the container cannot be frozen'] };
+    const taken = await takeAllBack(nodes, loser);
+    return still ? taken : { ...taken, left: [...taken.left, 'the container cannot be frozen'] };
   });
 }
 
-async function takeAllBack(nodes: readonly NodeSpec[], { cgroup, keepers }: Loser): Promise<Revocation> {
+async function takeAllBack(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
+  const { keepers } = loser;
   const left: string[] = [];
   let revoked = 0;
   const numbers = nodes.map((node) => node.number);
-  const search = await findHolders(numbers);
+  const search = await findHolders(numbers, loser.patient === true ? patient : hasty);
   for (const holder of withoutKeepers(search.holders, keepers)) {
     const node = nodes.find(
       ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
@@ -52,25 +61,48 @@ async function takeAllBack(nodes: readonly NodeSpec[], { cgroup, keepers }: Lose
     if (by !== undefined) revoked += takeBack(holder, by, left);
     else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
   }
-  left.push(...doubts(search, cgroup));
-  return { revoked, left };
+  // Nobody else has the card, so that whoever has a stream of it open has kept it by a mapping.
+  if (left.length === 0 && keepers.length === 0) {
+    for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
+  }
+  const { left: others, suspected } = doubts(search, loser);
+  return { revoked, left: [...left, ...others], suspected };
 }
 
 /** Those who are in none of these cgroups. */
 export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
   holders.filter(({ cgroup }) => !keepers.some((keeper) => isWithin(cgroup, keeper)));
 
-/** Why others than those who were found may have a device open, in words. */
-export function doubts({ inFlight, unseen }: Search, cgroup: string | undefined): string[] {
-  const inside = inFlight.filter((one) => cgroup !== undefined && isWithin(one.cgroup, cgroup));
-  return [
-    ...inside.map(
-      ({ command, pid }) => `${command} (pid ${pid}) may have descriptors in flight, on a socket or in a ring`,
-    ),
-    ...unseen
-      .slice(0, 1)
-      .map(({ command, pid }) => `${command} (pid ${pid}) is of somebody with too many descriptors to look at`),
-  ];
+/**
+ * Why others than those who were found may have a device open, in words. Who loses it can have hidden it anywhere in its
+ * container or, rootless, in any process of its user. Anybody else with more open than is looked at counts when he is root,
+ * and is suspected when he is not: no ordinary user of the PC is to hold up a seat by that.
+ */
+export function doubts(
+  { inFlight, unseen }: Search,
+  { cgroup, users }: Pick<Loser, 'cgroup' | 'users'>,
+): Pick<Revocation, 'left' | 'suspected'> {
+  const isTheirs = ({ cgroup: at, uid = -1 }: InFlight): boolean =>
+    (cgroup !== undefined && isWithin(at, cgroup)) || users.some(({ first, last }) => uid >= first && uid <= last);
+  const named = ({ command, pid }: InFlight): string => `${command} (pid ${pid})`;
+  const tooMany = unseen.filter(({ why }) => why === 'too many');
+  const isSuspected = (one: InFlight): boolean => !isTheirs(one) && one.uid !== undefined && one.uid !== 0;
+  const many = (one: InFlight): string => `${named(one)} is of somebody with too many descriptors to look at`;
+  return {
+    left: [
+      ...inFlight
+        .filter(isTheirs)
+        .map((one) => `${named(one)} may have descriptors in flight, on a socket or in a ring`),
+      ...unseen
+        .filter((one) => one.why === 'refused' && isTheirs(one))
+        .map((one) => `${named(one)} has a file open that the kernel does not show us`),
+      ...tooMany
+        .filter((one) => !isSuspected(one))
+        .slice(0, 1)
+        .map(many),
+    ],
+    suspected: tooMany.filter(isSuspected).slice(0, 1).map(many),
+  };
 }
 
 function revocationOf({ class: kind, name }: NodeSpec): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {

@@ -4,7 +4,7 @@ import { Links } from '../core/links.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
 import { type Scope, united } from '../core/scope.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
-import type { JournalEntry, Properties, Step } from '../core/step.js';
+import type { JournalEntry, NodeSpec, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { isLingering } from '../engines/process.js';
 import { isPopulated } from '../kernel/cgroup.js';
@@ -16,7 +16,9 @@ import { Attachment, type Audience } from './attachment.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
+import type { Tenant } from './journal.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
+import { mappedIn } from './mapped.js';
 import type { UdevWay } from './own-udev.js';
 import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
@@ -96,6 +98,11 @@ export class SeatWorker {
   serve(container: Container | undefined, containers: readonly Container[]): void {
     this.container = container;
     this.containers = containers;
+  }
+
+  /** The container that has, or may still have, anything of this seat; it may have ended. */
+  get tenant(): Tenant | undefined {
+    return this.deps.journal.tenant;
   }
 
   /** Whether a container has, or may still have, anything of this seat. */
@@ -339,6 +346,7 @@ export class SeatWorker {
     tell({ kind: 'container', ...facts, state: 'went' });
     // One that has kept a way to see what the seat gets from now on stays guarded.
     this.detach({ emptied: isEmptied });
+    this.deps.journal.setTenant(undefined);
     return true;
   }
 
@@ -349,7 +357,7 @@ export class SeatWorker {
   private async takeFromLingering(keep: (error: unknown) => void): Promise<boolean> {
     const { lingering } = this.hold;
     if (lingering === undefined || this.container === undefined) return true;
-    if (isLingering(lingering, this.container)) {
+    if (isLingering(lingering.cgroup, this.container)) {
       await this.takeAll(keep);
       if (this.deps.journal.entries.size > 0) return false;
     }
@@ -357,17 +365,21 @@ export class SeatWorker {
     return true;
   }
 
-  /** Lets go of a container that has ended, and keeps in mind where processes of it may linger. */
+  /** Lets go of a container that has ended, perhaps while no agent ran, and sees whether processes of it linger. */
   private noticeEnd(): void {
     const { attachment } = this.hold;
+    const { journal } = this.deps;
     if (attachment !== undefined && attachment.container.key !== this.container?.key) {
-      const { name, cgroup } = attachment.container;
+      const { name } = attachment.container;
       this.deps.log.info({ seat: this.seat, container: name }, 'container is gone');
       this.deps.tell({ kind: 'container', seat: this.seat, container: name, state: 'went' });
       this.detach({ emptied: false });
-      this.hold.lingering = cgroup;
     }
-    if (this.hold.lingering !== undefined && !isPopulated(this.hold.lingering)) this.hold.lingering = undefined;
+    const { tenant } = journal;
+    if (tenant === undefined || tenant.key === this.container?.key) return;
+    const isThere = tenant.cgroup !== '' && isPopulated(tenant.cgroup);
+    this.hold.lingering = isThere ? tenant : undefined;
+    if (!isThere) journal.setTenant(undefined);
   }
 
   /** Takes away what can be; returns whether the container could not be told of some of it. */
@@ -388,7 +400,8 @@ export class SeatWorker {
     const { directory, journal } = this.deps;
     if (this.hold.attachment?.container.key === container.key) return this.hold.attachment;
     this.hold.attachment?.close();
-    journal.setContainer(container.key);
+    const { key, cgroup, user } = container;
+    journal.setTenant({ key, cgroup, user });
     this.hold.attachment = new Attachment(container, this.seat, directory.path, this.deps);
     return this.hold.attachment;
   }
@@ -399,7 +412,6 @@ export class SeatWorker {
     this.deps.grants.drop(this.hold.attachment.container.cgroup, { emptied });
     this.hold.attachment.close();
     this.hold.attachment = undefined;
-    this.deps.journal.setContainer(undefined);
   }
 
   private audienceOf(key: string): Audience {
@@ -452,7 +464,7 @@ export class SeatWorker {
     units: ReadonlySet<string> | undefined,
   ): Promise<ReadonlySet<string>> {
     const blocked = new Map<string, string>();
-    const cgroup = this.hold.attachment?.container.cgroup;
+    const loser = this.executor.loser();
     for (const [unit, nodes] of leavingCards(desired, journal, this.deps.present)) {
       const search = await this.deps.effects.findHolders(
         nodes.map(({ number }) => number),
@@ -460,13 +472,19 @@ export class SeatWorker {
       );
       const others = withoutKeepers(search.holders, this.deps.keepers(unit));
       const held = others.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
-      const [why] = [...held, ...doubts(search, cgroup)];
+      const [why = await this.mappedWith(loser.cgroup, nodes)] = [...held, ...doubts(search, loser).left];
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }
     for (const unit of units ?? [...this.blocked.keys()]) this.blocked.delete(unit);
     for (const [unit, why] of blocked) this.blocked.set(unit, why);
     this.sayBlocked();
     return new Set(blocked.keys());
+  }
+
+  private async mappedWith(cgroup: string | undefined, nodes: readonly NodeSpec[]): Promise<string | undefined> {
+    if (cgroup === undefined) return undefined;
+    const numbers = nodes.map(({ number }) => number);
+    return (await mappedIn(this.deps.namespaces, cgroup, numbers))[0];
   }
 
   private sayBlocked(): void {

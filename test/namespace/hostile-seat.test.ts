@@ -156,7 +156,7 @@ test('descriptors are taken back from who loses a device, and not from who keeps
   const mark = standstillOf('shared');
   mkdirSync(join(mark, '..'), { recursive: true });
   const taken = async (keepers: readonly string[]) =>
-    (await revoke([node], { cgroup: loser.cgroup, keepers, mark })).left.flatMap(
+    (await revoke([node], { cgroup: loser.cgroup, users: [], keepers, mark })).left.flatMap(
       (reason) => /pid (\d+)/.exec(reason)?.[1] ?? [],
     );
   assert.equal((await taken([])).sort(), [loser.pid, keeper.pid].map(String).sort(), 'else this shows nothing');
@@ -190,15 +190,20 @@ test('what leaves a container of a user is bound anew, and stays, with the reaso
   await serve(worker, seatOf(), undefined);
   assert.match(
     worker.report().problem ?? '',
-    /it cannot leave for certain until it is unplugged: .*no USB or HID device/,
+    /it cannot leave for certain until it is unplugged: .*no USB device, HID device or PS/,
   );
   assert.equal(units(worker), [full.entry.syspath]);
 });
 
-for (const where of ['a group of its own', 'the same group'] as const) {
-  test(`who is left of a container that has ended has nothing by the time the next one, in ${where}, gets the seat`, async () => {
+for (const [where, by] of [
+  ['a group of its own', 'the same agent'],
+  ['the same group', 'the same agent'],
+  ['a group of its own', 'the next agent'],
+  ['the same group', 'the next agent'],
+] as const) {
+  test(`who is left of a container that has ended has nothing by the time the next one, in ${where}, gets the seat of ${by}`, async () => {
     const former = await begin();
-    const worker = agent();
+    let worker = agent();
     await serve(worker, seatOf(full), former);
     assert.equal(units(worker), [full.entry.syspath]);
     const stay = `echo $$ > ${former.cgroup}/cgroup.procs && exec 7</dev/full && echo up && exec sleep 600`;
@@ -210,6 +215,11 @@ for (const where of ['a group of its own', 'the same group'] as const) {
     const [left = 0] = childrenOf(parked.pid);
     process.kill(former.pid, 'SIGKILL');
     await serve(worker, seatOf(full), undefined);
+    if (by === 'the next agent') {
+      workers.delete(worker);
+      await worker.close();
+      worker = agent({}, worker.seat);
+    }
 
     const { child, container } = await standIn(
       where === 'the same group' ? former.cgroup : join(root, `payload-${++runs}`),
@@ -392,6 +402,92 @@ sys.stdin.readline()`,
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
+test('a card that a rootless user has in a message of any process of hers does not move before it is let go', async () => {
+  const user = 4242;
+  const made = { ...(await begin()), user: String(user) };
+  const worker = agent();
+  const card = { ...full.entry.node, class: 'dri' } as NodeSpec;
+  await serve(worker, seatOf({ ...full, entry: { ...full.entry, node: card } }), made);
+  const { child } = await script(
+    { ...made, cgroup: root },
+    `import array, os, socket, sys
+os.setuid(${user})
+reader, writer = socket.socketpair()
+card = os.open('/dev/full', os.O_RDWR)
+writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
+os.close(card)
+print('ready', flush=True)
+sys.stdin.readline()`,
+  );
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
+  child.kill('SIGKILL');
+  await new Promise((done) => child.once('close', done));
+  await worker.recheck();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('a card that is mapped, with no descriptor left, does not move before it is let go', async () => {
+  const made = await begin();
+  const worker = agent();
+  const zero = device('zero', 1, 5);
+  const node = { ...zero.entry.node, class: 'dri' } as NodeSpec;
+  await serve(worker, seatOf({ ...zero, entry: { ...zero.entry, node } }), made);
+  const { child } = await script(
+    made,
+    `import ctypes, os, sys
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+card = os.open('/dev/zero', os.O_RDWR)
+memory = libc.mmap(None, 4096, 3, 2, card, 0) # PROT_READ | PROT_WRITE, MAP_PRIVATE
+os.close(card)
+print('ready', flush=True)
+sys.stdin.readline()`,
+  );
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', /cannot leave: pid \d+: has it mapped/);
+  assert.equal(units(worker), [zero.entry.syspath]);
+  child.kill('SIGKILL');
+  await new Promise((done) => child.once('close', done));
+  await worker.recheck();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('a descriptor is found by what it is, however long its path', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const { child } = await script(
+    made,
+    `import ctypes, os, sys
+libc = ctypes.CDLL(None)
+assert libc.unshare(0x20000) == 0
+os.makedirs('/run/deep')
+assert libc.mount(b'deep', b'/run/deep', b'tmpfs', 0, None) == 0
+os.chdir('/run/deep')
+for step in range(20):
+    os.mkdir('d' * 250)
+    os.chdir('d' * 250)
+os.close(os.open('node', os.O_CREAT))
+assert libc.mount(b'/dev/full', b'node', None, 4096, None) == 0
+held = os.open('node', os.O_RDONLY)
+try:
+    os.readlink(f'/proc/self/fd/{held}')
+    sys.exit('its path can be read: this shows nothing')
+except OSError:
+    pass
+print('ready', flush=True)
+sys.stdin.readline()`,
+  );
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', new RegExp(`\\(pid ${child.pid}\\) holds input/event7|it moves when`));
+  assert.equal(units(worker), [full.entry.syspath]);
+  child.kill('SIGKILL');
+  await new Promise((done) => child.once('close', done));
+  await worker.recheck();
+  assert.equal(units(worker), []);
+});
+
 test('a device that cannot be taken back holds up no other', async () => {
   const made = await begin();
   let released = 0;
@@ -399,7 +495,10 @@ test('a device that cannot be taken back holds up no other', async () => {
   await serve(worker, seatOf(full), made);
   const holder = await holding(made, '/dev/full');
   await serve(worker, seatOf(kmsg), made);
-  assert.match(worker.report().problem ?? '', /full is on no USB or HID device|it moves when they let it go/);
+  assert.match(
+    worker.report().problem ?? '',
+    /full is on no USB device, HID device or PS|it moves when they let it go/,
+  );
   assert.equal(units(worker).sort(), [full.entry.syspath, kmsg.entry.syspath]);
   assert.equal(granted(), ['1:11'], 'what is denied stays denied');
   await serve(worker, seatOf(), made);

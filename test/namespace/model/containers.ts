@@ -212,6 +212,10 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     return Promise.resolve(undefined);
   }
 
+  async hasMapped(): Promise<boolean> {
+    return false;
+  }
+
   commandLine(): Promise<undefined> {
     return Promise.resolve(undefined);
   }

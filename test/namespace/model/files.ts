@@ -1,6 +1,6 @@
 import type { JournalEntry, NodeSpec, RecordSpec } from '../../../agent/core/step.js';
 import { SeatDirectory } from '../../../agent/seat/directory.js';
-import { Journal } from '../../../agent/seat/journal.js';
+import { Journal, type Tenant } from '../../../agent/seat/journal.js';
 import { journalRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 
@@ -25,8 +25,8 @@ export class MortalJournal extends Journal {
     });
   }
 
-  override setContainer(key: string | undefined): void {
-    this.life.act(() => super.setContainer(key));
+  override setTenant(tenant: Tenant | undefined): void {
+    this.life.act(() => super.setTenant(tenant));
   }
 
   override put(entry: JournalEntry): void {

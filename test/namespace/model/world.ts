@@ -102,7 +102,7 @@ export class World {
         } else left.push(`${run.name} holds ${name}`);
       }
     }
-    return { revoked, left };
+    return { revoked, left, suspected: [] };
   }
 
   /** What leaves a seat is taken back from whoever has it, but not from a seat whose it still is. */
