@@ -1,0 +1,119 @@
+// `npm run bench`: what one event costs on this machine, beside the same system calls from a native program and, with
+// --base, another commit. As root; everything is made in namespaces, and removed.
+
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { execa } from 'execa';
+import { checkout } from '../../lab/driver/paths.js';
+import { type Base, baseOf } from '../base.js';
+import { Collector } from '../collect.js';
+import { factsOf } from '../facts.js';
+import { type Options, optionsOf } from '../options.js';
+import { plot, type Series } from '../plot.js';
+import { progress, type Say } from '../progress.js';
+import type { Absence, Result, Row } from '../result.js';
+import { tableText } from '../table.js';
+import { compiled } from './floor.js';
+import type { Idle } from './idle.js';
+import { measureAgents, measureFloor, type Tree } from './measure.js';
+import { rows } from './rows.js';
+
+async function measure(options: Options, base: Base | undefined, say: Say): Promise<Result> {
+  const wants = (name: keyof typeof rows): boolean => options.only.length === 0 || options.only.includes(name);
+  const facts = await factsOf(checkout, base?.name, ['cc']);
+  const to = new Collector();
+  const absent: Absence[] = [];
+  const trees: Tree[] = [
+    { column: 'own', path: checkout },
+    ...(base === undefined ? [] : [{ column: 'base', path: base.tree } as const]),
+  ];
+  if (wants('plug') || wants('unplug') || wants('heard')) {
+    const built = await compiled('native/floor.c');
+    if (built === undefined)
+      absent.push({ name: 'floor', what: 'plug and unplug', reason: 'there is no C compiler (cc)' });
+    else {
+      await measureFloor(options, built, to, say);
+      built.remove();
+    }
+  }
+  await measureAgents(options, trees, to, say);
+  if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, say);
+  return { bench: 'native', facts, rows: to.rows(), absent };
+}
+
+async function measureIdle(options: Options, { column, path }: Tree, to: Collector, say: Say): Promise<void> {
+  say(`idle, ${column}, for ${options.idle} s`);
+  const program = join(path, 'dist/test/bench/native/idle.js');
+  const { stdout } = await execa(process.execPath, [program, String(options.idle)], {
+    stdin: 'ignore',
+    stderr: 'inherit',
+  });
+  const { wakeups, memory, processes } = JSON.parse(stdout) as Idle;
+  to.add({ name: 'idle', what: 'wake-ups of all threads', column, unit: '1/s' }, [wakeups]);
+  to.add({ name: 'idle', what: 'memory of all processes', column, unit: 'MB' }, [memory]);
+  for (const one of processes)
+    to.add({ name: 'idle', what: `of it ${one.name} alone`, column, unit: 'MB' }, [one.memory]);
+}
+
+/** How a plug and an unplug grow with what else is plugged, and with seats. */
+function growth(all: readonly Row[]): Series[] {
+  const floor = all.find(({ column, what }) => column === 'floor' && what === 'plug')?.times.p50;
+  const lines = (['own', 'base'] as const).flatMap((column) =>
+    (['plug', 'unplug'] as const).map(
+      (name): Series => ({
+        name: `${name}, ${column === 'own' ? 'this tree' : 'base'}`,
+        points: all.flatMap((row) =>
+          row.name === name && row.column === column && row.size !== undefined
+            ? [[row.size.rules, row.times.p50] as const]
+            : [],
+        ),
+      }),
+    ),
+  );
+  const xs = lines.flatMap(({ points }) => points.map(([x]) => x));
+  const flat: Series[] =
+    floor === undefined || xs.length === 0
+      ? []
+      : [
+          {
+            name: 'floor, plug',
+            points: [
+              [Math.min(...xs), floor],
+              [Math.max(...xs), floor],
+            ],
+          },
+        ];
+  return [...lines, ...flat].filter(({ points }) => points.length > 0);
+}
+
+function write(file: string, text: string): void {
+  mkdirSync(dirname(resolve(file)), { recursive: true });
+  writeFileSync(file, text);
+}
+
+async function main(): Promise<void> {
+  const options = optionsOf('npm run bench', process.argv.slice(2), rows);
+  if ('help' in options) return console.log(options.help);
+  if (process.getuid?.() !== 0) throw new Error('as root: it makes namespaces, control groups and device nodes');
+  const { say, end } = progress(options.quiet);
+  const base = options.base === undefined ? undefined : await baseOf(checkout, options.base, say);
+  try {
+    const result = await measure(options, base, say);
+    end();
+    console.log(tableText(result));
+    if (options.json !== undefined) write(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
+    const series = growth(result.rows);
+    if (options.plot !== undefined && series.length > 0) {
+      write(options.plot, plot('one keyboard, median', 'rules of all seats together', series));
+    }
+  } finally {
+    await base?.remove();
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exitCode = 1;
+}
