@@ -23,12 +23,18 @@ export interface Options {
 /** What `--help` prints instead of options. */
 export type Help = { readonly help: string };
 
+/** What differs from one bench to the other. */
+interface Kind extends Partial<Pick<Options, 'seats' | 'bursts' | 'events' | 'rounds' | 'idle'>> {
+  /** Options that it does not have. */
+  readonly without?: readonly (keyof typeof known)[];
+}
+
 /** `rows`: names that `--only` takes, with what each says. @throws Error that says what is wrong and what there is. */
 export function optionsOf(
   program: string,
   words: readonly string[],
   rows: Readonly<Record<string, string>>,
-  defaults: Partial<Options> = {},
+  { without = [], ...defaults }: Kind = {},
 ): Options | Help {
   const usual = { seats: [1, 2, 8, 64], bursts: [50, 600], events: 200, rounds: 5, idle: 60, ...defaults };
   const parsed = (() => {
@@ -38,7 +44,8 @@ export function optionsOf(
       throw new Error(`${(error as Error).message} (${program} --help says what there is)`);
     }
   })();
-  if (parsed.help) return { help: helpOf(program, rows, usual) };
+  if (parsed.help) return { help: helpOf(program, rows, usual, without) };
+  for (const name of without) if (parsed[name] !== undefined) throw new Error(`${program} has no --${name}`);
   const only = list(parsed.only);
   for (const name of only) {
     if (!(name in rows)) throw new Error(`--only ${name}: no such row; there are ${Object.keys(rows).join(', ')}`);
@@ -90,24 +97,30 @@ function helpOf(
   program: string,
   rows: Readonly<Record<string, string>>,
   usual: Pick<Options, 'seats' | 'bursts' | 'events' | 'rounds' | 'idle'>,
+  without: readonly string[],
 ): string {
   const width = Math.max(...Object.keys(rows).map((name) => name.length));
+  const options: readonly (readonly [keyof typeof known, string, string])[] = [
+    ['base', 'REV', 'another commit beside this checkout, measured in turns with it; ratios are printed'],
+    ['seats', 'N[,N]', `cases of so many seats (${usual.seats.join(',')})`],
+    ['bursts', 'N[,N]', `keyboards that are plugged at once (${usual.bursts.join(',')})`],
+    ['events', 'N', `keyboards that are plugged one at a time in each round (${usual.events})`],
+    ['rounds', 'N', `how often each agent is started (${usual.rounds})`],
+    ['idle', 'SECONDS', `how long it is looked at while nothing happens; 0: not at all (${usual.idle})`],
+    ['json', 'FILE', 'writes everything as JSON'],
+    ['plot', 'FILE', 'draws how times grow with the house, as SVG'],
+    ['quiet', '', 'says nothing while it runs'],
+  ];
   return [
     `${program} -- [options]     (as root)`,
     '',
     'Measures this checkout as it is built, prints what it measured, and leaves nothing behind.',
     '',
-    '  --only ROW[,ROW]     these rows alone:',
+    '  --only ROW[,ROW]   these rows alone:',
     ...Object.entries(rows).map(([name, what]) => `      ${name.padEnd(width)}  ${what}`),
-    '  --base REV           another commit beside this checkout, measured in turns with it; ratios are printed',
-    `  --seats N[,N]        cases of so many seats (${usual.seats.join(',')})`,
-    `  --bursts N[,N]       keyboards that are plugged at once (${usual.bursts.join(',')})`,
-    `  --events N           keyboards that are plugged one at a time in each round (${usual.events})`,
-    `  --rounds N           how often each agent is started (${usual.rounds})`,
-    `  --idle SECONDS       how long it is looked at while nothing happens; 0: not at all (${usual.idle})`,
-    '  --json FILE          writes everything as JSON',
-    '  --plot FILE          draws how times grow with the house, as SVG',
-    '  --quiet              says nothing while it runs',
+    ...options.flatMap(([name, value, what]) =>
+      without.includes(name) ? [] : [`  ${`--${name} ${value}`.padEnd(17)}  ${what}`],
+    ),
     '',
     'Times are ms: median, 99th percentile, and the first after a start.',
   ].join('\n');

@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Collector } from '../bench/collect.js';
+import { arrivals, burstOf, removals, waysOf } from '../bench/lab/timeline.js';
 import { casesOf } from '../bench/native/cases.js';
 import { optionsOf } from '../bench/options.js';
 import { plot } from '../bench/plot.js';
@@ -78,6 +79,25 @@ test('options that cannot be are said, with what there is', () => {
   assert.throws(() => of('--event', '3'), 'npm run bench --help');
   const help = of('--help');
   assert.ok('help' in help && help.help.includes('a plug') && help.help.includes('--base REV'));
+});
+
+test('an option that a bench does not have is refused, and not in its help', () => {
+  const without = ['idle'] as const;
+  assert.throws(() => optionsOf('npm run bench:lab', ['--idle', '3'], {}, { without }), 'bench:lab has no --idle');
+  const help = optionsOf('npm run bench:lab', ['-h'], { plug: '' }, { without, events: 20 });
+  assert.ok('help' in help && !help.help.includes('--idle') && help.help.includes('(20)'));
+});
+
+test('what a probe prints becomes the ways of devices, also when a name is given again', () => {
+  const first = ['kernel-add event5 1000', 'udev-add event5 3000', 'opened event5 4500'];
+  const gone = ['kernel-remove event5 9000', 'told event5 9900', 'udev-remove event5 9400'];
+  const again = ['kernel-add event5 20000', 'opened event5 24000', 'udev-add event5 21000'];
+  const ways = waysOf(['ready - 1', ...first, ...gone, ...again, ''].join('\n'));
+  assert.equal(arrivals(ways), { all: [3.5, 4], udevd: [2, 1], rest: [1.5, 3] });
+  assert.equal(removals(ways), { all: [0.9], udevd: [0.4], rest: [0.5] });
+  assert.equal(burstOf(ways), { udevd: 20, half: 3.5, last: 23 });
+  assert.throws(() => waysOf('refused event5 1'), 'could not be opened');
+  assert.throws(() => waysOf('kernel-add event5 1\nopened event5 2'), 'before it was heard of');
 });
 
 test('what is asked for is measured, and nothing else', () => {

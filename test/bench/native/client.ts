@@ -17,7 +17,7 @@ export class Measured {
     const program = join(tree, 'dist/test/bench/native/subject.js');
     if (!existsSync(program)) throw new Error(`${program} is not there: is the tree built?`);
     const inNamespaces = ['--mount', '--net', '--propagation', 'private'];
-    const child = spawn('unshare', [...inNamespaces, process.execPath, '--enable-source-maps', program], {
+    const child = spawn('unshare', [...inNamespaces, process.execPath, program], {
       // The agent's log goes where the journal would be: written, and read by nobody.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
