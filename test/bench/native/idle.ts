@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupRoot } from '../../../agent/kernel/cgroup.js';
 import { unshared } from '../../namespace/unshared.js';
-import { Containers } from './containers.js';
+import { foundAsLxc } from './containers.js';
 import { Keyboards, pathOf, places } from './keyboards.js';
 
 export interface Idle {
@@ -52,6 +52,8 @@ const [looked, program] = JSON.parse(process.env['HOTSEAT_BENCH_IDLE'] ?? '[]') 
 for (const place of [...places, '/var/lib', '/sys/fs/bpf']) {
   if (existsSync(place)) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
 }
+// The unified hierarchy alone: on a hybrid host, these groups are in no other one.
+execFileSync('umount', ['--recursive', '--lazy', '/sys/fs/cgroup']);
 execFileSync('mount', ['-t', 'cgroup2', 'cgroup2', '/sys/fs/cgroup']);
 const scratch = mkdtempSync('/var/tmp/hotseat-bench-idle-');
 const policies = join(scratch, 'policies');
@@ -70,8 +72,7 @@ for (const [port, seat] of seats.entries()) {
 mkdirSync(join(scratch, 'bin'));
 writeFileSync(join(scratch, 'bin/udevadm'), '#!/bin/sh\n', { mode: 0o755 });
 
-const containers = new Containers('/sys/fs/cgroup');
-await containers.start(seats.map((seat) => `lxc.payload.${seat}`));
+const containers = await Promise.all(seats.map((seat) => foundAsLxc('/sys/fs/cgroup', seat)));
 const agent = spawn(process.execPath, ['--enable-source-maps', program, 'run', '--policies', policies], {
   env: { ...process.env, PATH: `${join(scratch, 'bin')}:${process.env['PATH']}` },
   stdio: ['ignore', 'pipe', 'inherit'],
@@ -92,7 +93,7 @@ try {
 } finally {
   agent.kill('SIGTERM');
   await new Promise((resolve) => agent.once('exit', resolve));
-  await containers.end();
+  for (const container of containers) await container.end();
   rmSync(scratch, { recursive: true });
 }
 
@@ -102,9 +103,11 @@ async function ready(child: ChildProcess): Promise<void> {
   child.stdout?.on('data', (data: Buffer) => {
     said += data.toString();
   });
-  const isBound = (seat: string): boolean => said.includes(`"seat":"${seat}"`) && said.includes('"msg":"bound"');
+  const isBound = (seat: string): boolean =>
+    said.split('\n').some((line) => line.includes('"msg":"bound"') && line.includes(`"container":"${seat}"`));
   for (const end = Date.now() + 60_000; !seats.every(isBound) || !said.includes('"msg":"ready"'); await sleep(50)) {
-    if (child.exitCode !== null || Date.now() > end) throw new Error(`the agent did not come up:\n${said}`);
+    if (child.exitCode !== null || Date.now() > end)
+      throw new Error(`the agent did not come up:\n${said.slice(-2000)}`);
   }
 }
 
