@@ -17,6 +17,8 @@ export interface Options {
   readonly base: string | undefined;
   readonly json: string | undefined;
   readonly plot: string | undefined;
+  /** Directory for a profile of each measured agent. */
+  readonly profile: string | undefined;
   readonly quiet: boolean;
 }
 
@@ -60,6 +62,7 @@ export function optionsOf(
     base: parsed.base,
     json: parsed.json,
     plot: parsed.plot,
+    profile: parsed.profile,
     quiet: parsed.quiet ?? false,
   };
 }
@@ -74,6 +77,7 @@ const known = {
   base: { type: 'string' },
   json: { type: 'string' },
   plot: { type: 'string' },
+  profile: { type: 'string' },
   quiet: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
 } as const;
@@ -109,6 +113,7 @@ function helpOf(
     ['idle', 'SECONDS', `how long it is looked at while nothing happens; 0: not at all (${usual.idle})`],
     ['json', 'FILE', 'writes everything as JSON'],
     ['plot', 'FILE', 'draws how times grow with the house, as SVG'],
+    ['profile', 'DIR', 'where the time goes, a .cpuprofile for each agent; times are longer meanwhile'],
     ['quiet', '', 'says nothing while it runs'],
   ];
   return [

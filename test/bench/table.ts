@@ -47,7 +47,9 @@ function cells(row: Row, rows: readonly Row[]): string[] {
 
 /** The floor is measured for a plug and for an unplug; whatever is a plug in the end has the first as its floor. */
 const isFloorOf = (floor: Row, row: Row): boolean =>
-  floor.what === (row.name === 'unplug' ? 'unplug' : 'plug') && ['plug', 'unplug', 'heard'].includes(row.name);
+  floor.what === (row.name === 'unplug' ? 'unplug' : 'plug') &&
+  ['plug', 'unplug', 'heard'].includes(row.name) &&
+  row.what !== 'nothing left to be done';
 
 const isSame = (one: Row, other: Row): boolean =>
   one.name === other.name && one.what === other.what && JSON.stringify(one.size) === JSON.stringify(other.size);

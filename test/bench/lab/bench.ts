@@ -52,7 +52,7 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
 async function main(): Promise<void> {
   const options = optionsOf('npm run bench:lab', process.argv.slice(2), rows, {
     ...{ events: 20, rounds: 2, bursts: [50] },
-    without: ['seats', 'idle', 'plot'],
+    without: ['seats', 'idle', 'plot', 'profile'],
   });
   if ('help' in options) return console.log(options.help);
   const { say, end } = progress(options.quiet);

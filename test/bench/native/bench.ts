@@ -15,7 +15,7 @@ import type { Absence, Result, Row } from '../result.js';
 import { tableText } from '../table.js';
 import { compiled } from './floor.js';
 import type { Idle } from './idle.js';
-import { measureAgents, measureFloor, type Tree } from './measure.js';
+import { measureAgents, type Tree } from './measure.js';
 import { rows } from './rows.js';
 
 async function measure(options: Options, base: Base | undefined, say: Say): Promise<Result> {
@@ -27,16 +27,14 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
     { column: 'own', path: checkout },
     ...(base === undefined ? [] : [{ column: 'base', path: base.tree } as const]),
   ];
-  if (wants('plug') || wants('unplug') || wants('heard')) {
-    const built = await compiled('native/floor.c');
-    if (built === undefined)
-      absent.push({ name: 'floor', what: 'plug and unplug', reason: 'there is no C compiler (cc)' });
-    else {
-      await measureFloor(options, built, to, say);
-      built.remove();
-    }
+  const built = await compiled('native/floor.c');
+  if (built === undefined)
+    absent.push({ name: 'floor', what: 'plug and unplug', reason: 'there is no C compiler (cc)' });
+  try {
+    await measureAgents(options, trees, built, to, say);
+  } finally {
+    built?.remove();
   }
-  await measureAgents(options, trees, to, say);
   if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, say);
   return { bench: 'native', facts, rows: to.rows(), absent };
 }
@@ -63,7 +61,7 @@ function growth(all: readonly Row[]): Series[] {
       (name): Series => ({
         name: `${name}, ${column === 'own' ? 'this tree' : 'base'}`,
         points: all.flatMap((row) =>
-          row.name === name && row.column === column && row.size !== undefined
+          row.name === name && row.column === column && row.size !== undefined && row.what === 'nothing left to be done'
             ? [[row.size.rules, row.times.p50] as const]
             : [],
         ),
@@ -104,7 +102,10 @@ async function main(): Promise<void> {
     if (options.json !== undefined) write(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
     const series = growth(result.rows);
     if (options.plot !== undefined && series.length > 0) {
-      write(options.plot, plot('one keyboard, median', 'rules of all seats together', series));
+      write(
+        options.plot,
+        plot('one keyboard until nothing is left to be done, median', 'rules of all seats together', series),
+      );
     }
   } finally {
     await base?.remove();

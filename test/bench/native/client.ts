@@ -12,8 +12,11 @@ const limit = 180_000;
 export class Measured {
   private constructor(private readonly child: ChildProcess) {}
 
-  /** `tree`: a built checkout. @throws Error when it has no agent that can be measured. */
-  static async start(tree: string, size: Size): Promise<Measured> {
+  /**
+   * `tree`: a built checkout. `profile`: a directory where it says at its end where the time went that was measured.
+   * @throws Error when it has no agent that can be measured.
+   */
+  static async start(tree: string, size: Size, profile?: string): Promise<Measured> {
     const program = join(tree, 'dist/test/bench/native/subject.js');
     if (!existsSync(program)) throw new Error(`${program} is not there: is the tree built?`);
     const inNamespaces = ['--mount', '--net', '--propagation', 'private'];
@@ -23,7 +26,7 @@ export class Measured {
     });
     const measured = new Measured(child);
     try {
-      const { protocol: its } = await measured.ask({ ask: 'start', size });
+      const { protocol: its } = await measured.ask({ ask: 'start', size, profile });
       if (its !== protocol) throw new Error(`${tree} speaks protocol ${its} of the bench, and this is ${protocol}`);
     } catch (error) {
       await measured.stop();

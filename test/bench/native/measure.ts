@@ -1,5 +1,6 @@
 // Measures agents in turns: of this tree, and of the base where there is one.
 
+import { resolve } from 'node:path';
 import type { Collector } from '../collect.js';
 import type { Options } from '../options.js';
 import type { Say } from '../progress.js';
@@ -14,15 +15,23 @@ export interface Tree {
   readonly path: string;
 }
 
-/** In each round the trees take turns, so that what the machine does meanwhile is the same for both. */
-export async function measureAgents(options: Options, trees: readonly Tree[], to: Collector, say: Say): Promise<void> {
+/** In each round the trees and the floor take turns, so that what the machine does meanwhile is the same for all. */
+export async function measureAgents(
+  options: Options,
+  trees: readonly Tree[],
+  built: Built | undefined,
+  to: Collector,
+  say: Say,
+): Promise<void> {
   for (const one of casesOf(options)) {
+    const hasFloor = one.asks.some(({ ask }) => ask === 'unit' || ask === 'heard');
     for (let round = 1; round <= one.rounds; round++) {
+      if (built !== undefined && hasFloor) await measureFloor(built, options.events, to);
       for (const tree of trees) {
         say(
           `${sizeText(one.size)}: ${one.asks.map(({ ask }) => ask).join(', ')}, ${tree.column}, round ${round} of ${one.rounds}`,
         );
-        await measureCase(one, tree, to);
+        await measureCase(one, tree, to, options.profile);
       }
     }
   }
@@ -39,8 +48,13 @@ export async function measureAgents(options: Options, trees: readonly Tree[], to
   }
 }
 
-async function measureCase({ size, asks }: Case, { path, column }: Tree, to: Collector): Promise<void> {
-  const agent = await Measured.start(path, size);
+async function measureCase(
+  { size, asks }: Case,
+  { path, column }: Tree,
+  to: Collector,
+  profile: string | undefined,
+): Promise<void> {
+  const agent = await Measured.start(path, size, profile && resolve(profile));
   let isStart = true;
   try {
     for (const { ask, count } of asks) {
@@ -48,9 +62,11 @@ async function measureCase({ size, asks }: Case, { path, column }: Tree, to: Col
         to.add({ name, what, column, ...(at === undefined ? {} : { size: at }) }, times, { isStart });
       switch (ask) {
         case 'unit': {
-          const { plug, unplug } = await agent.ask({ ask, count });
+          const { plug, unplug, pluggedIdle, unpluggedIdle } = await agent.ask({ ask, count });
           put('plug', 'plug', plug);
           put('unplug', 'unplug', unplug);
+          put('plug', 'nothing left to be done', pluggedIdle);
+          put('unplug', 'nothing left to be done', unpluggedIdle);
           break;
         }
         case 'heard': {
@@ -86,12 +102,9 @@ async function measureCase({ size, asks }: Case, { path, column }: Tree, to: Col
   }
 }
 
-/** The floor is measured as often as the agents, so that it sees the same machine. */
-export async function measureFloor(options: Options, built: Built, to: Collector, say: Say): Promise<void> {
-  for (let round = 1; round <= options.rounds; round++) {
-    say(`floor, round ${round} of ${options.rounds}`);
-    const { plug, unplug } = await floor(built.program, options.events);
-    to.add({ name: 'floor', what: 'plug', column: 'floor' }, plug, { isStart: true });
-    to.add({ name: 'floor', what: 'unplug', column: 'floor' }, unplug, { isStart: true });
-  }
+/** The floor takes its turn in each round: it sees the same machine as the agents do. */
+async function measureFloor({ program }: Built, count: number, to: Collector): Promise<void> {
+  const { plug, unplug } = await floor(program, count);
+  to.add({ name: 'floor', what: 'plug', column: 'floor' }, plug, { isStart: true });
+  to.add({ name: 'floor', what: 'unplug', column: 'floor' }, unplug, { isStart: true });
 }

@@ -7,8 +7,11 @@ import type { Size } from '../result.js';
 export const protocol = 1;
 
 export type Request =
-  /** Makes a world of this size, and settles when every seat has what is plugged. */
-  | { readonly ask: 'start'; readonly size: Size }
+  /**
+   * Makes a world of this size, and settles when every seat has what is plugged. `profile`: a directory for a profile of all
+   * that is done after that.
+   */
+  | { readonly ask: 'start'; readonly size: Size; readonly profile?: string | undefined }
   /** Plugs and unplugs keyboards one at a time. */
   | { readonly ask: 'unit'; readonly count: number }
   /** As `unit`, said by datagrams that the udev process has to hear first. */
@@ -25,7 +28,13 @@ export type Request =
 /** Times in ms, in the order in which they were measured. */
 export interface Answers {
   readonly start: { readonly protocol: number };
-  readonly unit: { readonly plug: readonly number[]; readonly unplug: readonly number[] };
+  readonly unit: {
+    readonly plug: readonly number[];
+    readonly unplug: readonly number[];
+    /** Until nothing is left to be done, and the next event finds nobody busy. */
+    readonly pluggedIdle: readonly number[];
+    readonly unpluggedIdle: readonly number[];
+  };
   readonly heard: {
     readonly plug: readonly number[];
     /** Until the udev process had heard of it, and until the agent had. */

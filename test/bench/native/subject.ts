@@ -12,6 +12,7 @@ import type { Size } from '../result.js';
 import { Agent, decideAll, type Wish } from './agent.js';
 import { Containers } from './containers.js';
 import { type Keyboard, Keyboards, pathOf, places } from './keyboards.js';
+import { Profile } from './profile.js';
 import { type Answers, protocol, type Reply, type Request } from './protocol.js';
 
 /** Nothing that is measured takes so long, ms: it is said then, instead of waited for. */
@@ -29,6 +30,7 @@ class Subject {
   private seats: readonly string[] = [];
   private rules = 0;
   private nextPort = 0;
+  private profile: Profile | undefined;
 
   constructor() {
     for (const place of places) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
@@ -37,17 +39,20 @@ class Subject {
     this.agent = new Agent(this.root, join(this.scratch, 'trail'));
   }
 
-  async start({ seats, rules, plugged }: Size): Promise<Answers['start']> {
+  async start({ seats, rules, plugged }: Size, profile: string | undefined): Promise<Answers['start']> {
     this.seats = seatsOf(seats);
     this.rules = rules;
     for (; this.nextPort < plugged; this.nextPort++) this.keyboards.plug(this.nextPort);
     await this.agent.start(wishesOf(this.seats, rules), await this.containers.start(this.seats));
+    if (profile !== undefined) this.profile = await Profile.begin(profile, `${seats}-seats-${plugged}-plugged`);
     return { protocol };
   }
 
   async unit(count: number): Promise<Answers['unit']> {
-    const plug: number[] = [];
-    const unplug: number[] = [];
+    const times = { plug: [], unplug: [], pluggedIdle: [], unpluggedIdle: [] } as Record<
+      keyof Answers['unit'],
+      number[]
+    >;
     for (let done = 0; done < count; done++) {
       const keyboard = this.keyboards.plug(this.freePort(done));
       const added = this.keyboards.say('add', keyboard);
@@ -55,7 +60,8 @@ class Subject {
       const began = now();
       this.agent.tell(added);
       await this.agent.idle();
-      plug.push(ms(began, this.lastAnnounced('add', keyboard)));
+      times.pluggedIdle.push(ms(began, now()));
+      times.plug.push(ms(began, this.lastAnnounced('add', keyboard)));
       this.assertHas(keyboard);
       const removed = this.keyboards.say('remove', keyboard);
       this.keyboards.unplug(keyboard);
@@ -63,10 +69,13 @@ class Subject {
       const pulled = now();
       this.agent.tell(removed);
       await this.agent.idle();
-      unplug.push(ms(pulled, this.agent.gone.at(-1) ?? pulled));
+      times.unpluggedIdle.push(ms(pulled, now()));
+      const gone = this.agent.gone.at(-1);
+      if (gone === undefined) throw new Error(`${keyboard.event} did not leave`);
+      times.unplug.push(ms(pulled, gone));
       this.assertHasNot(keyboard);
     }
-    return { plug, unplug };
+    return times;
   }
 
   async heard(count: number): Promise<Answers['heard']> {
@@ -171,6 +180,7 @@ class Subject {
   }
 
   async close(): Promise<void> {
+    await this.profile?.end();
     await this.agent.close();
     await this.containers.end();
     rmdirSync(this.root);
@@ -263,7 +273,7 @@ const subject = new Subject();
 async function answer(request: Request): Promise<unknown> {
   switch (request.ask) {
     case 'start':
-      return subject.start(request.size);
+      return subject.start(request.size, request.profile);
     case 'unit':
       return subject.unit(request.count);
     case 'heard':
