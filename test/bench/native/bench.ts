@@ -4,6 +4,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { execa } from 'execa';
+import { programPath } from '../../../agent/engines/programs.js';
 import { checkout } from '../../lab/driver/paths.js';
 import { type Base, baseOf } from '../base.js';
 import { Collector } from '../collect.js';
@@ -16,6 +17,7 @@ import { tableText } from '../table.js';
 import { compiled } from './floor.js';
 import type { Idle } from './idle.js';
 import { measureAgents, type Tree } from './measure.js';
+import type { Peers } from './peers.js';
 import { rows } from './rows.js';
 
 async function measure(options: Options, base: Base | undefined, say: Say): Promise<Result> {
@@ -36,6 +38,7 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
     built?.remove();
   }
   if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, say);
+  if (wants('peers')) await measurePeers(options, to, absent, say);
   return { bench: 'native', facts, rows: to.rows(), absent };
 }
 
@@ -51,6 +54,21 @@ async function measureIdle(options: Options, { column, path }: Tree, to: Collect
   to.add({ name: 'idle', what: 'memory of all processes', column, unit: 'MB' }, [memory]);
   for (const one of processes)
     to.add({ name: 'idle', what: `of it ${one.name} alone`, column, unit: 'MB' }, [one.memory]);
+}
+
+/** Other ways to do it, with the engines that are installed here; Docker and Incus are measured in the lab. */
+async function measurePeers(options: Options, to: Collector, absent: Absence[], say: Say): Promise<void> {
+  say('peers');
+  const refuse = (reason: string) => absent.push({ name: 'peers', what: 'lxc-device and lxc-attach', reason });
+  if (programPath('lxc-device') === undefined) return void refuse('LXC is not installed');
+  const built = await compiled('lab/say.c');
+  if (built === undefined) return void refuse('there is no C compiler (cc)');
+  const program = join(checkout, 'dist/test/bench/native/peers.js');
+  const count = String(Math.min(options.events, 50));
+  const ran = await execa(process.execPath, [program, count, built.program], { stdin: 'ignore', reject: false });
+  built.remove();
+  if (ran.failed) return void refuse(/Error: (.*)/.exec(ran.stderr)?.[1] ?? ran.shortMessage ?? 'it failed');
+  for (const { what, times } of JSON.parse(ran.stdout) as Peers) to.add({ name: 'peers', what, column: 'peer' }, times);
 }
 
 /** How a plug and an unplug grow with what else is plugged, and with seats. */

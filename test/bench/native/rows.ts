@@ -10,7 +10,7 @@ export const rows = {
   look: 'what is done every 30 s: in all, and the longest piece on the event loop',
   decide: 'everything judged and planned, without a look at the kernel',
   idle: 'the whole agent at rest: wake-ups and memory',
-  peers: 'what scripts on udev rules start: lxc-device, lxc-attach, docker exec',
+  peers: 'what scripts on udev rules start, where LXC is installed: lxc-device, lxc-attach mknod',
 } as const;
 
 export type RowName = keyof typeof rows;
