@@ -17,6 +17,8 @@ export interface Row {
   /** Unit of all numbers of this row. */
   readonly unit: 'ms' | 'MB' | '1/s' | '%';
   readonly times: Summary;
+  /** Of a peer: `what` of the row of this tree that does the same. */
+  readonly beside?: string;
 }
 
 /** How much an agent knows while it is measured. */

@@ -12,7 +12,7 @@ const ratio = (value: number, of: number): string => (of > 0 ? `${digits(value /
 
 /** All rows, each with its ratio to the floor and to the base where there is one. */
 export function tableText({ facts, rows, absent }: Result): string {
-  const header = ['', 'p50', 'p99', 'first', '', 'n', '× floor p50', '× floor p99', 'base p50', 'of base'];
+  const header = ['', 'p50', 'p99', 'first', '', 'n', '× floor p50', '× floor p99', 'base p50', 'of base', '× ours'];
   const lines = rows.filter(({ column }) => column !== 'base').map((row) => cells(row, rows));
   const widths = header.map((title, index) =>
     Math.max(...[header, ...lines].map((line) => line[index]?.length ?? 0), title.length),
@@ -30,6 +30,7 @@ function cells(row: Row, rows: readonly Row[]): string[] {
   const floor =
     row.column === 'own' ? rows.find((other) => other.column === 'floor' && isFloorOf(other, row)) : undefined;
   const base = row.column === 'own' ? rows.find((other) => other.column === 'base' && isSame(other, row)) : undefined;
+  const ours = rows.find((other) => other.column === 'own' && other.what === row.beside);
   const who = row.column === 'own' ? '' : `${row.column}: `;
   return [
     `${row.name.padEnd(7)} ${who}${row.what}${row.size === undefined ? '' : `; ${sizeText(row.size)}`}`,
@@ -42,6 +43,7 @@ function cells(row: Row, rows: readonly Row[]): string[] {
     floor === undefined ? '' : ratio(times.p99, floor.times.p99),
     base === undefined ? '' : digits(base.times.p50),
     base === undefined ? '' : ratio(times.p50, base.times.p50),
+    ours === undefined ? '' : ratio(times.p50, ours.times.p50),
   ];
 }
 

@@ -41,9 +41,11 @@ test('a table has ratios to the floor and to the base, and says what is not ther
   to.add({ name: 'floor', what: 'plug', column: 'floor' }, [0.5]);
   to.add({ name: 'plug', what: 'plug', column: 'own', size }, [1]);
   to.add({ name: 'plug', what: 'plug', column: 'base', size }, [4]);
+  to.add({ name: 'peers', what: 'a script', column: 'peer', beside: 'plug' }, [8]);
   const absent = [{ name: 'peers', what: 'lxc-device', reason: 'lxc is not installed' }];
   const lines = tableText({ bench: 'native', facts, rows: to.rows(), absent }).split('\n');
   assert.match(lines.find((line) => line.startsWith('plug')) ?? '', /1\.00 .* 2\.00× +2\.00× +4\.00 +0\.250×$/);
+  assert.match(lines.find((line) => line.includes('a script')) ?? '', /8\.00×$/);
   assert.is(lines.filter((line) => line.includes('2 seats')).length, 1, 'the base stands beside it');
   assert.ok(lines.some((line) => line.includes('lxc-device: not measured, lxc is not installed')));
 });

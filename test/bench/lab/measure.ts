@@ -7,12 +7,14 @@ import { EngineSeats } from '../../lab/driver/engine-seats.js';
 import { script, type Variant, variants } from '../../lab/driver/engine-variants.js';
 import type { Lab } from '../../lab/driver/lab.js';
 import { preparedEngines } from '../../lab/driver/prepared.js';
+import { step } from '../../lab/driver/progress.js';
 import { policyDirectory, reload } from '../../lab/driver/service.js';
 import { Collector } from '../collect.js';
 import type { Options } from '../options.js';
 import type { Absence, Column, Row } from '../result.js';
+import { median } from '../statistics.js';
 import { agent, probe, putPrograms } from './guest.js';
-import { peerKeyboard, peerName, peerScript, peers, ruleFor, startPeer } from './peers.js';
+import { type Peer, peerKeyboard, peerName, peerScript, peers, ruleFor, startPeer } from './peers.js';
 import type { RowName } from './rows.js';
 import { arrivals, burstOf, removals, type Way } from './timeline.js';
 
@@ -26,12 +28,18 @@ export interface Outcome {
   readonly absent: readonly Absence[];
 }
 
+const uinputKeyboards = 'a uinput keyboard, LXC';
+const usbKeyboards = 'a USB keyboard, Incus';
+const afterUdevd = 'of it from udevd’s word on';
+
 /** What QEMU's keyboard says it is. */
 const usbKeyboard = { vendor: '0627', product: '0001' };
 
 class Bench {
   private readonly to = new Collector();
   private readonly absent: Absence[] = [];
+  /** Its share, ms. */
+  private readonly udevd: number[] = [];
 
   constructor(
     private readonly lab: Lab,
@@ -39,15 +47,16 @@ class Bench {
   ) {}
 
   async run(): Promise<Outcome> {
-    await putPrograms(this.lab);
-    if (this.wants('floor')) await this.floor();
-    if (this.wants('usable') || this.wants('gone') || this.wants('burst')) await this.agentInLxc();
-    if (this.wants('incus')) await this.agentInIncus();
+    await step('compiling and bringing the probes', () => putPrograms(this.lab));
+    if (this.wants('floor')) await step('floor', () => this.floor());
+    if (this.wants('usable') || this.wants('gone') || this.wants('burst'))
+      await step('the agent, with LXC', () => this.agentInLxc());
+    if (this.wants('incus')) await step('the agent, with Incus', () => this.agentInIncus());
     // The others are measured beside this tree alone, and without an agent that would listen to the same devices.
-    if (this.job.column === 'own') {
+    if (this.job.column === 'own' && (this.wants('peers') || this.wants('incus'))) {
       await agent(this.lab, 'stop');
-      if (this.wants('peers')) await this.scripts();
-      if (this.wants('incus')) await this.incus();
+      if (this.wants('incus')) await step('Incus by itself', () => this.incus());
+      if (this.wants('peers')) for (const peer of peers) await step(peer.title, () => this.script(peer));
     }
     return { rows: this.to.rows(), absent: this.absent };
   }
@@ -99,10 +108,10 @@ class Bench {
       // What a start leaves to be done is not the first keyboard's.
       await lab.sh('sleep 3');
       const ways = await probe(lab, { pid, mode: 'one', count: options.events, name });
-      this.addArrivals('usable', 'a uinput keyboard, LXC', ways, column);
+      this.addArrivals('usable', uinputKeyboards, ways, column);
       const { all, rest } = removals(ways);
       this.add('gone', 'its removal, LXC', all, column, { isStart: true });
-      this.add('gone', 'of it the agent: udevd’s word → told', rest, column, { isStart: true });
+      this.add('gone', 'its removal, LXC: of it from udevd’s word on', rest, column, { isStart: true });
     }
     for (const count of this.wants('burst') ? options.bursts : []) {
       const { udevd, half, last } = burstOf(await probe(lab, { pid, mode: 'burst', count, name }));
@@ -134,13 +143,26 @@ class Bench {
     const isStart = name === 'usable';
     this.add(name, what, all, column, { isStart });
     this.add(name, `${what}: of it udevd`, udevd, column, { isStart });
-    this.add(name, `${what}: of it the agent, udevd’s word → opened`, rest, column, { isStart });
+    this.add(name, `${what}: ${afterUdevd}`, rest, column, { isStart });
+    if (name === 'usable') this.udevd.push(...udevd);
+  }
+
+  /** Scripts run before udevd says anything: its share is what it takes where no script runs. */
+  private addPeer(name: RowName, what: string, all: readonly number[]): void {
+    this.to.add({ name, what, column: 'peer', beside: uinputKeyboards }, all);
+    if (this.udevd.length === 0) return;
+    const udevd = median(this.udevd);
+    const script = all.map((ms) => Math.max(0, ms - udevd));
+    this.to.add(
+      { name, what: `${what}: without udevd’s share`, column: 'peer', beside: `${uinputKeyboards}: ${afterUdevd}` },
+      script,
+    );
   }
 
   private async agentInIncus(): Promise<void> {
     const engine = new EngineSeats(this.lab, variantOf('incus'));
     const pid = await this.seat(engine, 'none');
-    this.addArrivals('incus', 'a USB keyboard, Incus', await this.usbKeyboards(pid), this.job.column);
+    this.addArrivals('incus', usbKeyboards, await this.usbKeyboards(pid), this.job.column);
     await engine.stop('left');
   }
 
@@ -155,7 +177,20 @@ class Bench {
       ...[`vendorid=${vendor}`, `productid=${product}`, 'required=false'],
     ]);
     const ways = await this.attempt('incus', 'Incus unix-hotplug', () => this.usbKeyboards(pid));
-    if (ways !== undefined) this.add('incus', 'Incus unix-hotplug', arrivals(ways).all, 'peer');
+    if (ways !== undefined) {
+      // Incus hears udevd's word, as the agent does.
+      const { all, rest } = arrivals(ways);
+      this.to.add({ name: 'incus', what: 'Incus unix-hotplug', column: 'peer', beside: usbKeyboards }, all);
+      this.to.add(
+        {
+          name: 'incus',
+          what: `Incus unix-hotplug: ${afterUdevd}`,
+          column: 'peer',
+          beside: `${usbKeyboards}: ${afterUdevd}`,
+        },
+        rest,
+      );
+    }
     await script(lab, name, variantOf('incus').stop);
   }
 
@@ -171,27 +206,20 @@ class Bench {
     return ways;
   }
 
-  private async scripts(): Promise<void> {
+  private async script(peer: Peer): Promise<void> {
     const { lab, job } = this;
-    for (const peer of peers) {
-      const name = peerName(peer);
-      const pid = await startPeer(lab, peer, name);
-      for (const isWhole of [false, true]) {
-        await ruleFor(lab, peerScript(peer, pid, isWhole));
-        const what = `${peer.title}, ${isWhole ? 'with record and message' : 'bare'}`;
-        const look = {
-          pid,
-          mode: 'one',
-          count: Math.min(job.options.events, 10),
-          name: peerKeyboard,
-          bare: !isWhole,
-        } as const;
-        const ways = await this.attempt('peers', what, () => probe(lab, look));
-        if (ways !== undefined) this.add('peers', what, arrivals(ways).all, 'peer');
-      }
-      await ruleFor(lab, '');
-      await script(lab, name, peer.stop);
+    const name = peerName(peer);
+    const pid = await startPeer(lab, peer, name);
+    const count = Math.min(job.options.events, 10);
+    for (const isWhole of [false, true]) {
+      await ruleFor(lab, peerScript(peer, pid, isWhole));
+      const what = `${peer.title}, ${isWhole ? 'with record and message' : 'bare'}`;
+      const look = { pid, mode: 'one', count, name: peerKeyboard, bare: !isWhole } as const;
+      const ways = await this.attempt('peers', what, () => probe(lab, look));
+      if (ways !== undefined) this.addPeer('peers', what, arrivals(ways).all);
     }
+    await ruleFor(lab, '');
+    await script(lab, name, peer.stop);
   }
 
   /** What does not come to its end is said, and keeps nothing else from being measured. */

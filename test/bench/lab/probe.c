@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #define MOST 800
-enum { LIMIT_MS = 120000 };
+static long limit_ms = 30000;
 
 static void die(const char *what) {
   perror(what);
@@ -139,12 +139,12 @@ static void until(int kind, int count) {
   static char pending[65536];
   static size_t filled;
   char action[16], node[16], what[32];
-  long end = now() + LIMIT_MS * 1000L;
+  long end = now() + limit_ms * 1000L;
   struct pollfd ears[3] = {{kernels, POLLIN, 0}, {udevds, POLLIN, 0}, {container, POLLIN, 0}};
   while (counted[kind] < count) {
     if (now() > end || poll(ears, 3, 1000) < 0) {
       fflush(stdout);
-      fprintf(stderr, "after %d s only %d of %d %s\n", LIMIT_MS / 1000, counted[kind], count, words[kind]);
+      fprintf(stderr, "after %ld s only %d of %d %s\n", limit_ms / 1000, counted[kind], count, words[kind]);
       exit(1);
     }
     for (int ear = 0; ear < 2; ear++) {
@@ -184,6 +184,7 @@ int main(int argc, char **argv) {
   if (argc < 6) return fprintf(stderr, "probe PID GROUP one|burst|watch COUNT NAME [bare]\n"), 2;
   const char *pid = argv[1], *group = argv[2], *mode = argv[3], *name = argv[5];
   int count = atoi(argv[4]), bare = argc > 6, pipes[2], made[MOST];
+  limit_ms += 1000L * count;
   if (count < 1 || count > MOST) return fprintf(stderr, "1 to %d keyboards\n", MOST), 2;
   if (pipe2(pipes, O_CLOEXEC) < 0) die("pipe");
   kernels = uevents(1);

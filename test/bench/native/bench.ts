@@ -68,7 +68,8 @@ async function measurePeers(options: Options, to: Collector, absent: Absence[], 
   const ran = await execa(process.execPath, [program, count, built.program], { stdin: 'ignore', reject: false });
   built.remove();
   if (ran.failed) return void refuse(/Error: (.*)/.exec(ran.stderr)?.[1] ?? ran.shortMessage ?? 'it failed');
-  for (const { what, times } of JSON.parse(ran.stdout) as Peers) to.add({ name: 'peers', what, column: 'peer' }, times);
+  for (const { what, times } of JSON.parse(ran.stdout) as Peers)
+    to.add({ name: 'peers', what, column: 'peer', beside: 'from a datagram' }, times);
 }
 
 /** How a plug and an unplug grow with what else is plugged, and with seats. */
