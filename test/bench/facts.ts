@@ -1,7 +1,7 @@
 // Where and of what was measured.
 
 import { readFileSync } from 'node:fs';
-import { arch, availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
+import { arch, availableParallelism, cpus, getPriority, loadavg, release, totalmem } from 'node:os';
 import { execa } from 'execa';
 import type { Facts } from './result.js';
 
@@ -16,6 +16,7 @@ export async function factsOf(tree: string, base: string | undefined, tools: rea
     cores: availableParallelism(),
     memoryMB: Math.round(totalmem() / 2 ** 20),
     load: loadavg()[0] ?? 0,
+    nice: getPriority(),
     kernel: release(),
     versions: Object.fromEntries([
       ['node', process.versions.node],

@@ -46,6 +46,8 @@ export interface Facts {
   readonly cores: number;
   readonly memoryMB: number;
   readonly load: number;
+  /** As nice(1) has it: below 0, others had to wait for what was measured. */
+  readonly nice: number;
   readonly kernel: string;
   readonly versions: Readonly<Record<string, string>>;
 }

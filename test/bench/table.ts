@@ -58,10 +58,10 @@ const isSame = (one: Row, other: Row): boolean =>
 
 const absenceText = ({ name, what, reason }: Absence): string => `${name.padEnd(7)} ${what}: not measured, ${reason}`;
 
-function factsText({ at, commit, base, machine, cores, memoryMB, load, kernel, versions }: Facts): string {
+function factsText({ at, commit, base, machine, cores, memoryMB, load, nice, kernel, versions }: Facts): string {
   const tools = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
   return [
     `commit ${commit}${base === undefined ? '' : `, base ${base}`}, ${at}`,
-    `${machine}, ${cores} cores, ${memoryMB} MB, load ${load.toFixed(2)}, Linux ${kernel}, ${tools.join(', ')}`,
+    `${machine}, ${cores} cores, ${memoryMB} MB, load ${load.toFixed(2)}${nice === 0 ? '' : `, nice ${nice}`}, Linux ${kernel}, ${tools.join(', ')}`,
   ].join('\n');
 }

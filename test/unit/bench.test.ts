@@ -31,7 +31,17 @@ test('the first after each start is told apart; of several starts it is the medi
 });
 
 const facts: Result['facts'] = {
-  ...{ at: '2020-01-01', commit: 'c0ffee', base: 'main', machine: 'a PC', cores: 2, memoryMB: 1, load: 0, kernel: '6' },
+  ...{
+    at: '2020-01-01',
+    commit: 'c0ffee',
+    base: 'main',
+    machine: 'a PC',
+    cores: 2,
+    memoryMB: 1,
+    load: 0,
+    nice: 0,
+    kernel: '6',
+  },
   versions: { node: '20' },
 };
 
