@@ -7,6 +7,7 @@ import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
 import type { Tell } from './core/happening.js';
 import type { Loan, Policy } from './core/policy.js';
+import type { AtBoot } from './host/at-boot.js';
 import type { Consoles } from './host/consoles.js';
 import type { HostRules } from './host/host-rules.js';
 import type { House } from './house.js';
@@ -27,6 +28,7 @@ export interface KeeperDeps {
   readonly house: House;
   readonly rules: HostRules;
   readonly consoles: Consoles;
+  readonly atBoot: Pick<AtBoot, 'keep'>;
   readonly tell: Tell;
   readonly audit: Audit;
   readonly book: LoanBook;
@@ -76,6 +78,7 @@ export class Keeper {
       const kept = lastGood(lastGoodFile, hostname());
       if (kept === undefined) return;
       this.deps.log.warn({ kept: kept.policy.revision }, 'the policy that was good last serves');
+      this.deps.atBoot.keep(kept.policy);
       await this.onRecord(undefined, () => this.adopt(kept.policy));
     }
   }
@@ -273,6 +276,7 @@ export class Keeper {
     } catch (error) {
       this.deps.log.error({ err: error, file: lastGoodFile }, 'the policy was not kept for a cold start');
     }
+    this.deps.atBoot.keep(policy);
     if (this.deps.place.signers === undefined) return;
     try {
       keepFloor(floorFile, policy.revision);

@@ -8,6 +8,7 @@ import { Trail, trailFile } from './control/trail.js';
 import type { Tell } from './core/happening.js';
 import { Engines, isOnRecord } from './engines/all.js';
 import { looks } from './engines/looks.js';
+import { AtBoot } from './host/at-boot.js';
 import { Consoles } from './host/consoles.js';
 import { groupOnHost } from './host/groups.js';
 import { HostRules } from './host/host-rules.js';
@@ -79,7 +80,8 @@ export async function run(options: Options): Promise<void> {
   const consoles = new Consoles({ log });
   const rules = new HostRules(log);
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));
-  keeper = new Keeper({ log, place: options, table, house, rules, consoles, tell, audit, book });
+  const atBoot = new AtBoot(log);
+  keeper = new Keeper({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
   const lender = new Lender({ log, book, table, house, keeper, audit });
 
   keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));

@@ -9,6 +9,7 @@ import type { SeatPolicy } from './core/policy.js';
 import type { Placeholder } from './core/step.js';
 import { Engines } from './engines/all.js';
 import type { Container } from './engines/engine.js';
+import { forgetAtBoot } from './host/at-boot.js';
 import { restoreConsoles } from './host/consoles.js';
 import { groupOnHost } from './host/groups.js';
 import { removeRules } from './host/udev-rules.js';
@@ -47,6 +48,8 @@ export async function release(): Promise<string[]> {
     }
   };
   const seats = directoriesIn(join(runtime, 'seats'));
+  // First: whatever stops this before its end, the next boot is the host's.
+  await attempt('boot', forgetAtBoot);
   await attempt('consoles', () => restoreConsoles(log));
   const placeholders = new Map(seats.map((seat) => [seat, placeholdersOf(seat)]));
   // Denied before gone, gone before taken back: the order of every removal.

@@ -1,10 +1,23 @@
-import { renameSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 
 /**
- * Writes a file that only root reads, whole or not at all (rename(2)). `flush`: it is on the disk before it counts, so that
- * a power cut leaves the former or this one.
+ * Writes a file, whole or not at all (rename(2)). Without a `mode` only root reads it. `flush`: it and its name are on the
+ * disk when this returns, so that a power cut before leaves the former or this one, and one after this one.
  */
-export function replaceFile(file: string, text: string, { flush = false } = {}): void {
+export function replaceFile(file: string, text: string, { flush = false, mode = 0o600 } = {}): void {
   writeFileSync(`${file}.new`, text, { mode: 0o600, flush });
+  if (mode !== 0o600) chmodSync(`${file}.new`, mode);
   renameSync(`${file}.new`, file);
+  if (flush) syncDirectory(dirname(file));
+}
+
+/** What was renamed or removed in a directory is so on the disk as well (fsync(2)). */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -7,6 +7,9 @@ import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
 import { portPatterns } from '../core/port.js';
 
+/** Set for one event by the agent's own rules: those that are installed for a boot do nothing then. */
+export const liveFlag = '.HOTSEAT_LIVE';
+
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (what `loginctl attach` was told) and before
  * `73-seat-late` (which makes children inherit and grants `uaccess`). They set properties and take tags away; they run
@@ -14,8 +17,14 @@ import { portPatterns } from '../core/port.js';
  * well, and what hangs on them inherits: whoever installs the rules has udevd look at all USB devices again.
  */
 export function compileRules(policy: Policy): string {
+  return `# Made by Hotseat from its seat files; changes here are overwritten.
+ENV{${liveFlag}}="1"
+${compileBody(policy)}`;
+}
+
+/** What the rules say of each device. They end at the label `hotseat_end`. */
+export function compileBody(policy: Policy): string {
   const lines = [
-    '# Made by Hotseat from its seat files; changes here are overwritten.',
     'ACTION=="remove", GOTO="hotseat_end"',
     'SUBSYSTEM!="input|sound|drm", GOTO="hotseat_other"',
     'SUBSYSTEM=="input", KERNEL!="input[0-9]*", GOTO="hotseat_child"',

@@ -24,7 +24,7 @@ import { loanFile } from '../../agent/policy/loan-book.js';
 import { controlSocket, seatRoot } from '../../agent/seat/layout.js';
 import { unshared } from './unshared.js';
 
-// The real agent, with a keyboard that sysfs and udev's database of this file's own tell of, a /run, a /var/lib and a
+// The real agent, with a keyboard that sysfs and udev's database of this file's own tell of, a /run, a /var/lib, an /etc and a
 // group file of its own, in a cgroup namespace whose root is a group of this test: nothing of the machine is in reach.
 if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
   const root = cgroupRoot();
@@ -68,7 +68,7 @@ function groups(...names: string[]): void {
 }
 
 test.before(async () => {
-  for (const place of ['/run', '/var/lib', '/sys/devices', '/sys/class', '/sys/fs/bpf']) {
+  for (const place of ['/run', '/var/lib', '/sys/devices', '/sys/class', '/sys/fs/bpf', '/etc/udev', '/etc/systemd']) {
     if (existsSync(place)) execaSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
   }
   execaSync('mount', ['-t', 'cgroup2', 'cgroup2', '/sys/fs/cgroup']);

@@ -31,6 +31,7 @@ function keeper(install: () => Promise<void>, ref?: string, signers?: string): K
     house: { judged: new Map() },
     rules: { install },
     consoles: { mute: () => undefined, open: () => undefined },
+    atBoot: { keep: () => undefined },
     tell: () => undefined,
     audit: unrecorded,
     book: { loans: [] },
