@@ -30,6 +30,12 @@ const commands = [
   ['systemctl', 'enable', '--now', 'hotseat.service'],
 ] as const;
 
+/** What is run before everything is given back. */
+const ending = [
+  ['systemctl', 'disable', '--now', 'hotseat.service'],
+  ['systemctl', 'stop', 'hotseat-mute.service'],
+] as const;
+
 function filesOf(verbs: Verbs): InstalledFile[] {
   if (program === packaged.program) throw new Error('this is the package: apt installs and removes it');
   return installedFiles(program, local(program), {
@@ -92,11 +98,11 @@ export const uninstall = (verbs: () => Verbs): Verb => ({
     const files = filesOf(verbs());
     const changes = changesForUninstall(files);
     if (options['dry-run'] === true) {
-      say(changes, ['systemctl disable --now hotseat.service', 'hotseat release', `keep ${defaultPolicies}`]);
+      say(changes, [...ending.map((words) => words.join(' ')), 'hotseat release', `keep ${defaultPolicies}`]);
       return 0;
     }
     root();
-    await run('systemctl', ['disable', '--now', 'hotseat.service'], false);
+    for (const [command, ...words] of ending) await run(command, words, false);
     const code = (await verbs()['release']?.run({ options: {}, words: [] })) ?? 0;
     apply(changes, files);
     say(changes, [`keep ${defaultPolicies}`]);

@@ -21,6 +21,14 @@ const files: readonly (readonly [string, string])[] = [
   ['/var/lib/hotseat/last-good.json', 'The policy that was good last.'],
   ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],
   ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as the host reads it; made anew by the daemon.'],
+  [
+    '/etc/udev/rules.d/72-zzz-hotseat-boot.rules',
+    'The policy that was confirmed last, for a boot until the daemon runs; made anew by the daemon.',
+  ],
+  [
+    '/etc/systemd/system/getty@.service.d/hotseat.conf',
+    'Login prompts leave a muted console muted. Made where the policy mutes the consoles, beside one for autovt@.',
+  ],
 ];
 
 /** The page hotseat(8), in man(7) macros. */
@@ -59,6 +67,8 @@ export function manPage(verbs: Verbs, date: Date): string {
     ...section(
       'NOTES',
       prose('A way back in: once the service has been stopped, the text consoles have their keyboards back.'),
+      '.PP',
+      prose('Where no daemon has run since the boot, hotseat consoles restore gives them back.'),
       '.PP',
       prose(
         "With hotseat.disable on the kernel's command line nothing of Hotseat starts, and every device is the host's.",

@@ -17,11 +17,14 @@ export const enabledLink = '/etc/systemd/system/multi-user.target.wants/hotseat.
 
 const guards = { enabled: enabledLink, unit: '/etc/systemd/system/hotseat.service', disable: 'hotseat.disable' };
 
+/** Templates of the units of login prompts: what starts with the PC, and what logind starts at a switch. */
+export const promptUnits = ['getty@', 'autovt@'] as const;
+
 /**
  * By these systemd leaves a console's keyboard mode as it is when a login prompt starts there. They also say that the policy
  * wants the consoles muted: `hotseat-mute.service` has the first as its condition.
  */
-export const promptFiles = ['getty@', 'autovt@'].map((unit) => `/etc/systemd/system/${unit}.service.d/hotseat.conf`);
+export const promptFiles = promptUnits.map((unit) => `/etc/systemd/system/${unit}.service.d/hotseat.conf`);
 
 const promptText = `# Made by Hotseat, because the policy mutes the text consoles: a reset would give them the keyboards back.
 [Service]

@@ -7,8 +7,22 @@ import { getKeyboardMode, keyboardMode, openConsole, setKeyboardMode } from '../
 import { runtime } from '../seat/layout.js';
 import { Remembered } from './remembered.js';
 
-const modes = new Remembered(join(runtime, 'consoles.json'));
-const sysrq = new Remembered(join(runtime, 'sysrq.json'));
+/** What was before somebody muted: the modes of the consoles, and SysRq's setting. */
+interface Before {
+  readonly modes: Remembered;
+  readonly sysrq: Remembered;
+}
+const beforeAgent: Before = {
+  modes: new Remembered(join(runtime, 'consoles.json')),
+  sysrq: new Remembered(join(runtime, 'sysrq.json')),
+};
+/** Muted by a boot: an agent that comes takes it over, and until then it is not the agent's to give back. */
+const beforeBoot: Before = {
+  modes: new Remembered(join(runtime, 'consoles-at-boot.json')),
+  sysrq: new Remembered(join(runtime, 'sysrq-at-boot.json')),
+};
+/** logind starts a login prompt at one of these when somebody switches to it (logind.conf(5), NAutoVTs=). */
+const withPrompts = [1, 2, 3, 4, 5, 6];
 const sysrqFile = '/proc/sys/kernel/sysrq';
 /** The foreground console; kernfs tells inotify when it changes. */
 const activeFile = '/sys/class/tty/tty0/active';
@@ -40,6 +54,7 @@ export class Consoles {
 
   mute(): void {
     this.wanted = 'mute';
+    takeOver();
     this.timer ??= setInterval(() => this.look(), lookEvery).unref();
     this.look();
   }
@@ -99,7 +114,11 @@ export class Consoles {
       this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');
     }
     this.planAnother();
-    silenceSysrq(this.deps.log);
+    try {
+      silenceSysrq(beforeAgent);
+    } catch (error) {
+      this.deps.log.error({ err: error }, 'SysRq could not be switched off');
+    }
   }
 
   /** A hang-up takes a moment; what lasts longer is not asked for all the time. */
@@ -133,12 +152,12 @@ export class Consoles {
 
   private muteOne(number: number): boolean {
     try {
-      return mute(number, this.hold(number));
+      return mute(number, this.hold(number), beforeAgent);
     } catch (error) {
       // A hang-up (vhangup(2), as a getty does it) kills every open descriptor of the terminal.
       if (!isSysError(error, 'EIO', 'ENOTTY')) throw error;
       this.release(number);
-      return mute(number, this.hold(number));
+      return mute(number, this.hold(number), beforeAgent);
     }
   }
 
@@ -180,30 +199,54 @@ export class Consoles {
 
 const terminal = (number: number): string => `/dev/tty${number}`;
 
-function silenceSysrq(log: Logger): void {
+function silenceSysrq({ sysrq }: Before): void {
   // A kernel built without SysRq answers none.
   if (!existsSync(sysrqFile)) return;
-  try {
-    const value = Number(readFileSync(sysrqFile, 'utf8'));
-    if (value === 0) return;
-    sysrq.keep('sysrq', value);
-    writeFileSync(sysrqFile, '0');
-  } catch (error) {
-    log.error({ err: error }, 'SysRq could not be switched off');
+  const value = Number(readFileSync(sysrqFile, 'utf8'));
+  if (value === 0) return;
+  sysrq.keep('sysrq', value);
+  writeFileSync(sysrqFile, '0');
+}
+
+/**
+ * Mutes every console there is, and those that may get a login prompt in this boot: without the agent nobody mutes one that
+ * comes later. Each is tried; throws when one could not be muted.
+ */
+export function muteAtBoot(): void {
+  const failed: string[] = [];
+  const attempt = (what: string, action: () => void): void => {
+    try {
+      action();
+    } catch (error) {
+      failed.push(`${what}: ${(error as Error).message}`);
+    }
+  };
+  for (const number of new Set([...allocated(), ...withPrompts])) {
+    attempt(`tty${number}`, () => onConsole(number, (fd) => mute(number, fd, beforeBoot)));
+  }
+  attempt('SysRq', () => silenceSysrq(beforeBoot));
+  if (failed.length > 0) throw new Error(`not muted: ${failed.join('; ')}`);
+}
+
+/** What a boot has muted is the agent's from now on. */
+function takeOver(): void {
+  for (const what of ['modes', 'sysrq'] as const) {
+    for (const [name, value] of Object.entries(beforeBoot[what].read())) beforeAgent[what].keep(name, value);
+    beforeBoot[what].forget();
   }
 }
 
-/** Gives every console the keyboard mode back that it had, and SysRq its setting. Does nothing when nothing was changed. */
-export function restoreConsoles(log?: Logger): void {
+/**
+ * Gives every console the keyboard mode back that it had, and SysRq its setting. Does nothing when nothing was changed.
+ * `agentsOnly`: what a boot has muted, and no agent has taken over, stays muted.
+ */
+export function restoreConsoles(log?: Logger, { agentsOnly = false } = {}): void {
+  if (!agentsOnly) takeOver();
+  const { modes, sysrq } = beforeAgent;
   const known = modes.read();
   for (const [name, mode] of Object.entries(known)) {
     try {
-      const fd = openConsole(Number(name));
-      try {
-        setKeyboardMode(fd, mode);
-      } finally {
-        closeSync(fd);
-      }
+      onConsole(Number(name), (fd) => setKeyboardMode(fd, mode));
     } catch (error) {
       log?.warn({ console: name, err: error }, 'console could not be restored');
     }
@@ -215,6 +258,15 @@ export function restoreConsoles(log?: Logger): void {
   if (Object.keys(known).length > 0) log?.info('consoles restored');
 }
 
+function onConsole(number: number, act: (fd: number) => void): void {
+  const fd = openConsole(number);
+  try {
+    act(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** Numbers of the allocated consoles: the kernel makes a vcsN for each (drivers/tty/vt/vc_screen.c). */
 const allocated = (): number[] =>
   readdirSync('/dev').flatMap((name) => {
@@ -222,10 +274,11 @@ const allocated = (): number[] =>
     return number === undefined ? [] : [Number(number)];
   });
 
-function mute(number: number, fd: number): boolean {
+/** Returns whether it listened until now. */
+function mute(number: number, fd: number, before: Before): boolean {
   const mode = getKeyboardMode(fd);
   if (mode === keyboardMode.off) return false;
-  modes.keep(String(number), mode);
+  before.modes.keep(String(number), mode);
   setKeyboardMode(fd, keyboardMode.off);
   return true;
 }
