@@ -1,3 +1,5 @@
+import { bootFacts } from './boot-facts.js';
+import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
 import { checkPolicy } from './check-policy.js';
 import { checkSeat } from './check-seat.js';
@@ -17,6 +19,7 @@ export async function examine(policies: string): Promise<Finding[]> {
   return diagnose({
     kernel: kernelFacts(root),
     service: await serviceFacts(root),
+    boot: root ? await bootFacts() : undefined,
     policy,
     engines: await engineFacts(),
     seats: root ? await seatFacts(policy.seats) : undefined,
@@ -24,9 +27,10 @@ export async function examine(policies: string): Promise<Finding[]> {
 }
 
 /** What there is to say about a PC, given what is known of it. */
-export const diagnose = ({ kernel, service, policy, engines, seats }: Facts): Finding[] => [
+export const diagnose = ({ kernel, service, boot, policy, engines, seats }: Facts): Finding[] => [
   ...checkKernel(kernel),
   ...checkService(service, kernel.disabled),
+  ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
   ...checkPolicy(policy, engines),
   ...(seats === undefined
     ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]

@@ -46,6 +46,21 @@ export interface ServiceFacts {
   readonly agent: { readonly status: Status } | { readonly silent: string };
 }
 
+/** What a boot goes by before the agent runs. */
+export interface BootFacts {
+  /** Whether the policy that was confirmed last has seats, and whether it mutes the consoles. */
+  readonly seats: boolean;
+  readonly muted: boolean;
+  /** Files that are missing, another's, or too much, by that policy. */
+  readonly wrong: readonly string[];
+  /** A file in /etc that takes the place of the agent's own rules. */
+  readonly covers: string | undefined;
+  /** The unit that mutes. */
+  readonly unit: UnitFacts | undefined;
+  /** Units of login prompts at which systemd would give a console its keyboard back. */
+  readonly resets: readonly string[];
+}
+
 export interface PolicyFacts {
   /** Where it is, for people. */
   readonly place: string;
@@ -98,6 +113,8 @@ export interface SeatFacts {
 export interface Facts {
   readonly kernel: KernelFacts;
   readonly service: ServiceFacts;
+  /** Undefined for an ordinary user, and where no policy has been confirmed yet. */
+  readonly boot: BootFacts | undefined;
   readonly policy: PolicyFacts;
   readonly engines: readonly EngineFacts[];
   /** Undefined for an ordinary user, who may not look into containers. */

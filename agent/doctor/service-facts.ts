@@ -7,11 +7,15 @@ import { controlSocket } from '../seat/layout.js';
 import type { Refusal, ServiceFacts, UnitFacts } from './facts.js';
 
 /** Longest that systemd, udevd and the agent may take to answer, ms: an emulated PC is slow, a hung one shall be told of. */
-const limit = 15_000;
+export const limit = 15_000;
 
 /** How udevd and the service are. As root udevd is asked as well. */
 export async function serviceFacts(root: boolean): Promise<ServiceFacts> {
-  const [udevd, unit, agent] = await Promise.all([root ? askUdevd() : undefined, askSystemd(), askAgent()]);
+  const [udevd, unit, agent] = await Promise.all([
+    root ? askUdevd() : undefined,
+    askSystemd('hotseat.service'),
+    askAgent(),
+  ]);
   return { udevd, rules: existsSync(rulesFile), unit, agent };
 }
 
@@ -20,9 +24,10 @@ async function askUdevd(): Promise<{ refusal: Refusal }> {
   return { refusal: said.failed ? said.stderr.trim() || said.originalMessage || said.shortMessage : undefined };
 }
 
-async function askSystemd(): Promise<UnitFacts | undefined> {
+/** What systemd says of a unit. */
+export async function askSystemd(name: string): Promise<UnitFacts | undefined> {
   const properties = 'LoadState,ActiveState,UnitFileState,Result,NRestarts';
-  const command = ['show', 'hotseat.service', `--property=${properties}`];
+  const command = ['show', name, `--property=${properties}`];
   const { stdout, failed } = await execa('systemctl', command, { reject: false, timeout: limit });
   return failed ? undefined : unitOf(stdout);
 }

@@ -63,6 +63,14 @@ const sound: Facts = {
     unit: { load: 'loaded', active: 'active', file: 'enabled', result: 'success', restarts: 0 },
     agent: { status },
   },
+  boot: {
+    seats: true,
+    muted: true,
+    wrong: [],
+    covers: undefined,
+    unit: { load: 'loaded', active: 'active', file: 'static', result: 'success', restarts: 0 },
+    resets: [],
+  },
   policy: { place: '/etc/hotseat/policies', errors: [], seats: [{ seat: 'left', container: left }] },
   engines: [{ engine: 'lxc', version: '6.0.4' }],
   seats: [{ seat: 'left', container: left, found: container }],
@@ -78,6 +86,7 @@ const service = (changed: Partial<Facts['service']>): Facts => ({
   ...sound,
   service: { ...sound.service, ...changed },
 });
+const boot = (changed: object): Facts => ({ ...sound, boot: { ...sound.boot, ...changed } as never });
 const kernel = (changed: Partial<Facts['kernel']>): Facts => ({ ...sound, kernel: { ...sound.kernel, ...changed } });
 const unit = (changed: object): Facts => service({ unit: { ...sound.service.unit, ...changed } as never });
 const agent = (changed: Partial<Status>): Facts => service({ agent: { status: { ...status, ...changed } } });
@@ -86,6 +95,7 @@ const tried = (changed: object): Facts => kernel({ tried: { ...sound.kernel.trie
 test('a PC in order has nothing but good findings, in every area', () => {
   assert.equal(bad(sound), []);
   assert.equal([...new Set(diagnose(sound).map(({ area }) => area))].sort(), [
+    'boot',
     'engines',
     'kernel',
     'policy',
@@ -152,6 +162,37 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     'engines',
     /^docker: its events are not heard: dockerd does not run$/,
   ],
+  [
+    'a rule for the boot that is another',
+    boot({ wrong: ['/etc/x.rules'] }),
+    'problem',
+    'boot',
+    /^\/etc\/x\.rules is not what/,
+  ],
+  [
+    'the agent’s rules covered',
+    boot({ covers: '/etc/x.rules' }),
+    'problem',
+    'boot',
+    /^\/etc\/x\.rules takes the place/,
+  ],
+  ['nobody to mute', boot({ unit: { load: 'not-found' } }), 'problem', 'boot', /not installed$/],
+  ['muting masked', boot({ unit: { load: 'masked' } }), 'problem', 'boot', /is masked/],
+  [
+    'muting that failed',
+    boot({ unit: { load: 'loaded', active: 'failed', result: 'timeout' } }),
+    'problem',
+    'boot',
+    /because of timeout/,
+  ],
+  ['a login prompt that resets', boot({ resets: ['getty@tty1.service'] }), 'warning', 'boot', /^getty@tty1\.service/],
+  [
+    'a rule without seats',
+    boot({ seats: false, muted: false, wrong: ['/etc/x'] }),
+    'problem',
+    'boot',
+    /^\/etc\/x is not/,
+  ],
   ['a leak', agent({ leaks: ['consoles are open'] }), 'warning', 'service', /consoles are open/],
   ['a seat in trouble', agent({ seats: [{ ...seatStatus, problem: 'oh' }] }), 'problem', 'seat left', /^oh$/],
   ['a policy with mistakes', { ...sound, policy: { ...sound.policy, errors: ['x'] } }, 'problem', 'policy', /^x$/],
@@ -200,6 +241,12 @@ test('with hotseat.disable that alone is said, not what follows from it', () => 
     bad({ ...disabled, service: { ...disabled.service, agent: { silent: 'nobody' } } }).map(({ text }) => text),
     ["hotseat.disable is on the command line: nothing of Hotseat starts, every device is the host's"],
   );
+});
+
+test('consoles that the policy leaves open are nobody’s to mute', () => {
+  const facts = boot({ muted: false, unit: { load: 'not-found' }, resets: ['getty@tty1.service'] });
+  assert.equal(bad(facts), []);
+  assert.ok(diagnose(facts).some(({ text }) => text.endsWith('leaves the consoles open, as the policy says')));
 });
 
 test('an ordinary user is told what was not looked at', () => {

@@ -1,0 +1,38 @@
+import { existsSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { basename, join } from 'node:path';
+import { execa } from 'execa';
+import { bootFiles, promptUnits } from '../host/at-boot.js';
+import { rulesFile } from '../host/udev-rules.js';
+import { readOptional } from '../kernel/read.js';
+import { lastGood, lastGoodFile } from '../policy/last-good.js';
+import type { BootFacts } from './facts.js';
+import { askSystemd, limit } from './service-facts.js';
+
+/** What a boot of this PC would go by, against the policy that was confirmed last; undefined when none was. */
+export async function bootFacts(): Promise<BootFacts | undefined> {
+  const policy = lastGood(lastGoodFile, hostname())?.policy;
+  if (policy === undefined) return undefined;
+  const seats = policy.seats.length > 0;
+  const covers = join('/etc/udev/rules.d', basename(rulesFile));
+  const [unit, resets] = await Promise.all([askSystemd('hotseat-mute.service'), resetting()]);
+  return {
+    seats,
+    muted: seats && policy.console === 'mute',
+    wrong: [...bootFiles(policy)].flatMap(([file, text]) => (readOptional(file) === text ? [] : [file])),
+    covers: existsSync(covers) ? covers : undefined,
+    unit,
+    resets,
+  };
+}
+
+/** Login prompts that have TTYReset=yes, as systemd knows them now: drop-ins that it has not read do not count. */
+async function resetting(): Promise<string[]> {
+  const command = ['show', '--property=Id,TTYReset', ...promptUnits.map((unit) => `${unit}tty1.service`)];
+  const { stdout, failed } = await execa('systemctl', command, { reject: false, timeout: limit });
+  if (failed) return [];
+  const ids = stdout
+    .split('\n\n')
+    .flatMap((unit) => (/^TTYReset=yes$/m.test(unit) ? (/^Id=(.*)$/m.exec(unit)?.[1] ?? []) : []));
+  return [...new Set(ids)];
+}
