@@ -8,7 +8,7 @@ import { deploy } from './deploy.js';
 import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
 import { untilGone, untilSo } from './looking.js';
-import { cpus, type DeviceArgs, gpu, hub, loadState, Machine, type Place, screen } from './machine.js';
+import { cpus, type DeviceArgs, gpu, hub, type Kernel, loadState, Machine, type Place, screen } from './machine.js';
 import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
@@ -103,9 +103,12 @@ export class Lab {
     return this.machine.reboot();
   }
 
-  /** Cuts the PC's power and gives it back: memory goes, the disk stays as the guest's fsync left it. */
-  powerCut(): Promise<void> {
-    return this.machine.powerCut();
+  /**
+   * Cuts the PC's power and gives it back: memory goes, the disk stays as the guest's fsync left it. `kernel`: what is typed
+   * at the boot loader then.
+   */
+  powerCut(kernel?: Kernel): Promise<void> {
+    return this.machine.powerCut(kernel);
   }
 
   /** What a unix socket in the guest answers to a line. All questions to one go over one connection. */

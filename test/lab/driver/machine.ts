@@ -44,6 +44,14 @@ export interface State {
   readonly plugged: DeviceArgs[];
 }
 
+/** What QEMU boots, as a boot loader would say it. */
+export interface Kernel {
+  /** Beside those of the recipe. */
+  readonly arguments?: readonly string[];
+  /** Another initramfs than the image's. */
+  readonly initrd?: string;
+}
+
 interface Start {
   readonly kernelArguments: readonly string[];
   readonly from?: State;
@@ -68,7 +76,7 @@ export class Machine {
     readonly dir: string,
     readonly accel: Accel,
     /** QEMU's command line, but for what it starts from. */
-    private readonly command: readonly string[],
+    private readonly command: (kernel: Kernel | undefined) => readonly string[],
     power: Power,
   ) {
     this.power = power;
@@ -99,9 +107,9 @@ export class Machine {
       const disk = join(dir, 'disk.qcow2');
       const backing = from ? ['-F', 'qcow2', '-b', from.disk] : ['-F', 'raw', '-b', image.disk];
       await execa('qemu-img', ['create', '-q', '-f', 'qcow2', ...backing, disk]);
-      const append = ['-append', [recipe.cmdline, ...kernelArguments].join(' ')];
-      const command = [...options(image, how, dir, disk), ...append];
-      const power = await switchOn(dir, from === undefined ? command : [...command, '-incoming', 'defer']);
+      const command = (kernel: Kernel = { arguments: kernelArguments }) => options(image, how, dir, disk, kernel);
+      const first = command();
+      const power = await switchOn(dir, from === undefined ? first : [...first, '-incoming', 'defer']);
       const machine = new Machine(dir, how, command, power);
       await machine.orGone(from ? machine.continue(from) : machine.boot('booting'));
       return machine;
@@ -151,11 +159,11 @@ export class Machine {
 
   /**
    * Cuts the power and gives it back: memory is gone, and what was written and not flushed may be; the disk has what the
-   * guest's fsync was told to be there. What is plugged stays plugged.
+   * guest's fsync was told to be there. What is plugged stays plugged. `kernel`: what is said at the boot loader then.
    */
-  async powerCut(): Promise<void> {
+  async powerCut(kernel?: Kernel): Promise<void> {
     await this.switchOff();
-    this.power = await switchOn(this.dir, this.command);
+    this.power = await switchOn(this.dir, this.command(kernel));
     const devices = [...this.plugged.values()];
     this.plugged.clear();
     this.mouse.clear();
@@ -325,7 +333,7 @@ export async function loadState(dir: string): Promise<State> {
 /** Without what costs the emulator time at each change of process or page fault and no test needs. */
 const emulatedCpu = 'max,-la57,-smap,-mpx,-pku';
 
-function options(image: Image, how: Accel, dir: string, disk: string): string[] {
+function options(image: Image, how: Accel, dir: string, disk: string, kernel: Kernel): string[] {
   const head = `xres=${screen.width},yres=${screen.height}`;
   const slot = (pci: string) => `addr=${pci.slice(8)}`;
   return [
@@ -345,7 +353,8 @@ function options(image: Image, how: Accel, dir: string, disk: string): string[] 
       'none',
       '-no-user-config',
     ],
-    ...['-kernel', image.kernel, '-initrd', image.initrd],
+    ...['-kernel', image.kernel, '-initrd', kernel.initrd ?? image.initrd],
+    ...['-append', [recipe.cmdline, ...(kernel.arguments ?? [])].join(' ')],
     ...['-chardev', `file,id=serial,path=${dir}/serial.log,append=on`, '-serial', 'chardev:serial'],
     ...['-qmp', `unix:${dir}/qmp,server=on,wait=off`],
     ...places.flatMap((place) => ['-device', `virtio-gpu-pci,id=${gpu[place].id},${slot(gpu[place].pci)},${head}`]),

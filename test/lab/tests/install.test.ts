@@ -149,7 +149,7 @@ test('what the text names is there as well', async () => {
 });
 
 test('systemd has nothing against the units, and they are confined', async () => {
-  const units = ['hotseat.service', 'hotseat-consoles.service'];
+  const units = ['hotseat.service', 'hotseat-consoles.service', 'hotseat-mute.service'];
   const verified = await lab.guest(['systemd-analyze', 'verify', '--man=no', ...units], { timeoutMs: 90_000 });
   assert.is(`${verified.stdout}${verified.stderr}`, '');
   for (const unit of units) {
@@ -282,7 +282,7 @@ test('a stop gives the consoles back, and the agent runs by hand as well', async
 });
 
 test('with hotseat.disable on the kernel’s command line nothing starts, and the doctor says why', async () => {
-  await lab.sh('hotseat consoles restore');
+  await type('hotseat consoles restore');
   await lab.sh(`{ tr -d '\\n' < /proc/cmdline; echo ' hotseat.disable'; } > /run/cmdline
     mount --bind /run/cmdline /proc/cmdline`);
   try {
@@ -317,6 +317,8 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
   assert.is.not(await lab.sh('cat /proc/sys/kernel/sysrq'), '0');
   for (const path of [
     '/run/udev/rules.d/72-zz-hotseat.rules',
+    '/etc/udev/rules.d/72-zzz-hotseat-boot.rules',
+    '/etc/systemd/system/getty@.service.d/hotseat.conf',
     '/run/hotseat',
     '/usr/bin/hotseat',
     '/usr/lib/hotseat',
@@ -329,7 +331,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
     async () => (await lab.sh('bpftool prog show | grep hotseat || true')) === '',
   );
   assert.is(await lab.sh('udevadm info --export-db | grep -c "ID_SEAT=seat-" || true'), '0');
-  assert.not.match(await lab.sh('systemctl list-units --plain --no-legend'), /^hotseat(-consoles)?\.service/m);
+  assert.not.match(await lab.sh('systemctl list-units --plain --no-legend'), /^hotseat(-consoles|-mute)?\.service/m);
   assert.ok(await exists(`${policyDirectory}/left.yaml`), 'the policy stays');
   assert.ok(await exists('/etc/default/hotseat'));
 });

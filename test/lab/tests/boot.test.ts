@@ -1,0 +1,266 @@
+// What is typed at the seats from the first moment of a boot on, and whose the devices are: with the agent, without it, and
+// after it has been given up.
+
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import { type Place, type Seat, seats } from '../driver/lab.js';
+import { gpu, type Kernel } from '../driver/machine.js';
+import { preparedEngines } from '../driver/prepared.js';
+import { pause } from '../driver/probes.js';
+import { HOTSEAT_CLI, HOTSEAT_UNIT, policyDirectory, reload, status } from '../driver/service.js';
+import { test } from '../driver/test.js';
+
+const lab = await preparedEngines();
+
+/** The key that is pressed again and again at each place. */
+const keyOf = { left: 'l', right: 'r', host: 'h' } as const satisfies Record<Place, string>;
+const keyboards: readonly Place[] = ['left', 'right', 'host'];
+
+/**
+ * In the guest: whoever gets a key of the foreground console writes it down, first a reader that is there before any login
+ * prompt, then one in the place of each login prompt, under the same unit. Debian's keyboard set-up is one that takes its
+ * time. The host has a desktop's X server at seat0.
+ */
+const units: Readonly<Record<string, string>> = {
+  'lab-ear.service': `[Unit]
+After=hotseat-mute.service console-setup.service
+Before=getty-pre.target
+Wants=getty-pre.target
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart=/bin/sh -c 'exec 3</dev/tty1 && stty raw -echo <&3 && systemd-notify --ready && exec cat <&3 >>/run/heard'
+`,
+  'getty@.service.d/lab.conf': `[Service]
+ExecStart=
+ExecStart=/bin/sh -c 'stty raw -echo && echo %I >>/run/prompts && exec cat >>/run/heard'
+`,
+  'console-setup.service': `[Unit]
+DefaultDependencies=no
+After=local-fs.target
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'sleep 2; kbd_mode -f -u -C /dev/tty1'
+`,
+  'display-manager.service': `[Unit]
+After=systemd-user-sessions.service hotseat-mute.service
+[Service]
+BindPaths=/dev:/srv/seat/dev /sys:/srv/seat/sys /proc:/srv/seat/proc /run/udev:/srv/seat/run/udev
+ExecStart=/usr/sbin/chroot /srv/seat /usr/bin/Xorg :0 -seat seat0 vt7 -sharevts -novtswitch -noreset -nolisten tcp -logfile /tmp/xorg.log
+`,
+};
+const wanted = ['lab-ear.service', 'console-setup.service', 'display-manager.service'];
+
+test.before(async () => {
+  for (const place of keyboards) await lab.plug({ seat: place, driver: 'usb-kbd', id: `kbd-${place}` });
+  await lab.plug({ seat: 'host', driver: 'usb-mouse', id: 'mouse' });
+  for (const [path, text] of Object.entries(units)) await lab.putFile(`/etc/systemd/system/${path}`, text);
+  const wants = '/etc/systemd/system/multi-user.target.wants';
+  await lab.sh(`${wanted.map((unit) => `ln -s ../${unit} ${wants}/${unit}`).join('\n')}\nsync`);
+});
+
+/** Cuts the power, gives it back, and presses keys at all places until a while after the login prompt is there. */
+async function boot(kernel?: Kernel): Promise<void> {
+  let booting = true;
+  let typed = 0;
+  const typing = (async () => {
+    while (booting) {
+      for (const place of keyboards) {
+        // The PC has no keyboard while its power is off.
+        await lab.key(place, keyOf[place]).catch(() => undefined);
+        typed += 1;
+      }
+      await pause(100);
+    }
+  })();
+  await lab.powerCut(kernel);
+  await lab.until('the login prompt', async () => (await lab.sh('cat /run/prompts 2>/dev/null || true')) !== '');
+  await pause(2000);
+  booting = false;
+  await typing;
+  const when = (unit: string, property: string) => lab.sh(`systemctl show ${unit} -P ${property}`);
+  const [begun, done, prompt] = await Promise.all([
+    when('hotseat-mute', 'ExecMainStartTimestampMonotonic'),
+    when('hotseat-mute', 'ExecMainExitTimestampMonotonic'),
+    when('getty@tty1', 'ExecMainStartTimestampMonotonic'),
+  ]);
+  const seconds = (us: number) => (us / 1e6).toFixed(1);
+  console.log(
+    `${typed} keys; login prompt after ${seconds(Number(prompt))} s, muting took ${seconds(Number(done) - Number(begun))} s`,
+  );
+}
+
+/** The keys that came to a console. What the terminal itself answers to systemd (its size) is no key. */
+const heard = async (): Promise<string> =>
+  [...new Set((await lab.sh('cat /run/heard')).replace(/[^a-z]/g, ''))].sort().join('');
+
+/** On the host, whose the keyboards are. */
+async function seatsOnHost(): Promise<Record<Place, string>> {
+  const look = (port: number) =>
+    lab.sh(`for node in /sys/class/input/event*; do
+      case $(realpath $node) in */1-${port}.*) udevadm info -q property --property=ID_SEAT --value $node;; esac
+    done`);
+  const [left, right, host] = await Promise.all([look(1), look(2), look(3)]);
+  return { left, right, host };
+}
+
+/** The event nodes of what hangs on these hubs. */
+const nodesAt = (...hubs: readonly number[]): Promise<string[]> =>
+  lines(`for node in /sys/class/input/event*; do
+      case $(realpath $node) in */1-[${hubs.join('')}].*) echo /dev/input/$(basename $node);; esac
+    done`);
+const lines = async (script: string): Promise<string[]> =>
+  (await lab.sh(script)).split('\n').filter((line) => line !== '');
+
+/** The X server at seat0 has the host's card and what hangs on the host's hub, and nothing of a seat. */
+async function desktopHasItsOwn(): Promise<void> {
+  const held = () =>
+    lines('readlink /proc/$(pgrep -x Xorg)/fd/* | grep -E "^/dev/(dri/card|input/event)" | sort -u || true');
+  const inputs = await nodesAt(3);
+  const theirs = await nodesAt(1, 2);
+  assert.equal([inputs.length, theirs.length], [2, 2]);
+  const cards = await lines(`basename -a /sys/bus/pci/devices/${gpu.host.pci}/drm/card? | sed s,^,/dev/dri/,`);
+  const own = async () => (await held()).filter((node) => !node.startsWith('/dev/input') || inputs.includes(node));
+  await lab.until('the X server at seat0 to have its own', async () => (await own()).length === 3);
+  assert.equal((await own()).sort(), [...cards, ...inputs].sort());
+  assert.equal(
+    (await held()).filter((node) => theirs.includes(node)),
+    [],
+  );
+}
+
+async function quiet(left: Seat = 'left', right: Seat = 'right'): Promise<void> {
+  assert.is(await heard(), '');
+  assert.equal(await seatsOnHost(), { left: `seat-${left}`, right: `seat-${right}`, host: '' });
+  await desktopHasItsOwn();
+}
+
+async function open(): Promise<void> {
+  assert.is(await heard(), 'hlr');
+  assert.equal(await seatsOnHost(), { left: '', right: '', host: '' });
+  assert.is(await lab.sh('udevadm info --export-db | grep -c ID_SEAT=seat- || true'), '0');
+}
+
+const file = (seat: Seat): string => `${policyDirectory}/${seat}.yaml`;
+
+/** In the initramfs: waits for the keyboards of the seats and of the host, and keeps what udev says of them there. */
+const look = `#!/bin/sh
+[ "$1" = prereqs ] && exit 0
+for second in 1 2 3 4 5 6 7 8 9 10; do
+  set -- /sys/class/input/event*
+  [ $# -ge 3 ] && break
+  sleep 1
+done
+udevadm settle
+udevadm info --export-db >/run/in-initramfs
+`;
+
+/** Has Debian's tools build an initramfs, with the rules that are in /etc now, and drivers for USB keyboards; its path here. */
+async function buildInitramfs(): Promise<string> {
+  await lab.putFile('/etc/initramfs-tools/scripts/init-premount/look', look, 0o755);
+  await lab.sh(
+    `printf '%s\\n' xhci_pci usbhid hid_generic evdev >> /etc/initramfs-tools/modules
+    mkinitramfs -o /root/initrd`,
+    { timeoutMs: 240_000 },
+  );
+  const { stdout } = await lab.guest(['base64', '-w', '0', '/root/initrd'], { timeoutMs: 120_000 });
+  const path = join(lab.machine.dir, 'initrd');
+  await writeFile(path, Buffer.from(stdout, 'base64'));
+  return path;
+}
+
+const keyboardMode = () => lab.sh('kbd_mode -C /dev/tty1');
+
+/** Gives each seat the hub of the other one. */
+async function swap(): Promise<void> {
+  for (const seat of seats) {
+    const text = await lab.sh(`cat ${file(seat)}`);
+    await lab.putFile(
+      file(seat),
+      `${text.replace(/usb-0:([12])/, (_, hub: string) => `usb-0:${hub === '1' ? '2' : '1'}`)}\n`,
+    );
+  }
+}
+
+let initrd: string;
+
+test('an initramfs is built while this policy is in force', async () => {
+  initrd = await buildInitramfs();
+});
+
+test('the power is cut right after a policy was confirmed, and the service is masked: its seats have what is theirs', async () => {
+  await swap();
+  await reload(lab);
+  await boot({ arguments: [`systemd.mask=${HOTSEAT_UNIT}`] });
+  assert.is(await lab.sh(`systemctl is-active ${HOTSEAT_UNIT} || true`), 'inactive');
+  await quiet('right', 'left');
+});
+
+test('a policy that is bad by now, and an initramfs of another one: the one that was confirmed last holds', async () => {
+  await lab.putFile(file('left'), 'seat: [');
+  await lab.sh('sync');
+  await boot({ initrd });
+  const inInitramfs = await lab.sh('cat /run/in-initramfs');
+  assert.match(inInitramfs, /^N: input\/event\d/m);
+  assert.not.match(inInitramfs, /HOTSEAT_|ID_SEAT=/);
+  await lab.until('the agent', async () => (await status(lab).catch(() => undefined)) !== undefined, 120_000);
+  assert.ok((await status(lab)).policyErrors.length > 0);
+  await quiet('right', 'left');
+});
+
+test('an agent that crashes at its start, until systemd gives it up: nothing is the host’s', async () => {
+  // An emulated PC is too slow to crash twenty times in a minute.
+  await lab.putFile('/etc/systemd/system/hotseat.service.d/lab.conf', '[Unit]\nStartLimitBurst=3\n');
+  await lab.sh(`echo 'HOTSEAT_OPTIONS="--no-such-option"' > /etc/default/hotseat; sync`);
+  await boot();
+  await lab.until(
+    'it to be given up',
+    async () => (await lab.sh(`systemctl is-failed ${HOTSEAT_UNIT} || true`)) === 'failed',
+  );
+  await quiet('right', 'left');
+  assert.not.match(await keyboardMode(), /unicode/i);
+});
+
+test('a rescue shell has a keyboard then, too', async () => {
+  // In place of the shell, which would ask for root's password.
+  const shell = '[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n';
+  await lab.putFile('/run/systemd/system/rescue.service.d/lab.conf', shell);
+  await lab.sh('systemctl daemon-reload; systemctl start --no-block rescue.service', { timeoutMs: 90_000 });
+  await lab.until('the console to have its keyboard', async () => /unicode/i.test(await keyboardMode()));
+});
+
+test('with hotseat.disable everything is the host’s', async () => {
+  await boot({ arguments: ['hotseat.disable'] });
+  await open();
+});
+
+test('after systemctl disable everything is the host’s', async () => {
+  await lab.sh(`systemctl disable ${HOTSEAT_UNIT}; sync`);
+  await boot();
+  await open();
+});
+
+test('after a removal that gave nothing back everything is the host’s', async () => {
+  // What `apt remove` leaves of an enabled service when its prerm could not do its work.
+  await lab.sh(`systemctl enable ${HOTSEAT_UNIT}
+    mkdir /root/removed
+    mv /usr/local/bin/hotseat /etc/systemd/system/hotseat*.service /etc/systemd/system/getty.target.d /root/removed
+    mv /root/removed/hotseat-lab.service /etc/systemd/system
+    sync`);
+  await boot();
+  await open();
+});
+
+test('after hotseat release everything is the host’s', async () => {
+  await lab.sh(`cd /root/removed; mv hotseat /usr/local/bin; mv * /etc/systemd/system`);
+  await lab.guest([...HOTSEAT_CLI, 'release'], { timeoutMs: 90_000 });
+  await lab.sh('sync');
+  // An agent that comes again takes the policy again.
+  await boot({ arguments: [`systemd.mask=${HOTSEAT_UNIT}`] });
+  await open();
+});
+
+test.after(() => lab.stop());
+test.run();
