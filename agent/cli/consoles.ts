@@ -1,24 +1,21 @@
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** `hotseat consoles`: what two units of systemd run, at a boot and once the agent has stopped for good; and the way back in. */
+/** `hotseat consoles restore`: the way back in, run by a unit of its own when the agent has stopped for good. */
 export const consoles: Verb = {
-  summary: "mute the host's text consoles until an agent comes, or give them their keyboards back",
-  usage: 'consoles mute | consoles restore [--agents-only]',
+  summary: "give the host's text consoles their keyboard mode back",
+  usage: 'consoles restore [--agents-only]',
   options: {
     'agents-only': { type: 'boolean', help: 'leave muted what a boot has muted, when no agent has run since' },
   },
-  choices: ['mute', 'restore'],
+  choices: ['restore'],
   examples: [
-    { line: 'consoles mute', help: 'what systemd runs at a boot, before the first login prompt' },
     { line: 'consoles restore', help: 'the way back in where no agent runs' },
     { line: 'consoles restore --agents-only', help: 'what systemd runs once the agent has been stopped' },
   ],
   run: async ({ words, options }: Call): Promise<ExitCode> => {
-    const [word] = words;
-    if (word !== 'mute' && word !== 'restore') throw new Error('consoles takes one word: mute or restore');
-    const { muteAtBoot, restoreConsoles } = await import('../host/consoles.js');
-    if (word === 'mute') muteAtBoot();
-    else restoreConsoles(undefined, { agentsOnly: options['agents-only'] === true });
+    if (words[0] !== 'restore') throw new Error('consoles takes one word: restore');
+    const { restoreConsoles } = await import('../host/consoles.js');
+    restoreConsoles(undefined, { agentsOnly: options['agents-only'] === true });
     return 0;
   },
 };

@@ -16,13 +16,11 @@ const beforeAgent: Before = {
   modes: new Remembered(join(runtime, 'consoles.json')),
   sysrq: new Remembered(join(runtime, 'sysrq.json')),
 };
-/** Muted by a boot: an agent that comes takes it over, and until then it is not the agent's to give back. */
+/** Muted by a boot (rules/boot-consoles): an agent that comes takes it over; until then it is not the agent's to give back. */
 const beforeBoot: Before = {
   modes: new Remembered(join(runtime, 'consoles-at-boot.json')),
   sysrq: new Remembered(join(runtime, 'sysrq-at-boot.json')),
 };
-/** logind starts a login prompt at one of these when somebody switches to it (logind.conf(5), NAutoVTs=). */
-const withPrompts = [1, 2, 3, 4, 5, 6];
 const sysrqFile = '/proc/sys/kernel/sysrq';
 /** The foreground console; kernfs tells inotify when it changes. */
 const activeFile = '/sys/class/tty/tty0/active';
@@ -114,11 +112,7 @@ export class Consoles {
       this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');
     }
     this.planAnother();
-    try {
-      silenceSysrq(beforeAgent);
-    } catch (error) {
-      this.deps.log.error({ err: error }, 'SysRq could not be switched off');
-    }
+    silenceSysrq(this.deps.log);
   }
 
   /** A hang-up takes a moment; what lasts longer is not asked for all the time. */
@@ -152,12 +146,12 @@ export class Consoles {
 
   private muteOne(number: number): boolean {
     try {
-      return mute(number, this.hold(number), beforeAgent);
+      return mute(number, this.hold(number));
     } catch (error) {
       // A hang-up (vhangup(2), as a getty does it) kills every open descriptor of the terminal.
       if (!isSysError(error, 'EIO', 'ENOTTY')) throw error;
       this.release(number);
-      return mute(number, this.hold(number), beforeAgent);
+      return mute(number, this.hold(number));
     }
   }
 
@@ -199,33 +193,17 @@ export class Consoles {
 
 const terminal = (number: number): string => `/dev/tty${number}`;
 
-function silenceSysrq({ sysrq }: Before): void {
+function silenceSysrq(log: Logger): void {
   // A kernel built without SysRq answers none.
   if (!existsSync(sysrqFile)) return;
-  const value = Number(readFileSync(sysrqFile, 'utf8'));
-  if (value === 0) return;
-  sysrq.keep('sysrq', value);
-  writeFileSync(sysrqFile, '0');
-}
-
-/**
- * Mutes every console there is, and those that may get a login prompt in this boot: without the agent nobody mutes one that
- * comes later. Each is tried; throws when one could not be muted.
- */
-export function muteAtBoot(): void {
-  const failed: string[] = [];
-  const attempt = (what: string, action: () => void): void => {
-    try {
-      action();
-    } catch (error) {
-      failed.push(`${what}: ${(error as Error).message}`);
-    }
-  };
-  for (const number of new Set([...allocated(), ...withPrompts])) {
-    attempt(`tty${number}`, () => onConsole(number, (fd) => mute(number, fd, beforeBoot)));
+  try {
+    const value = Number(readFileSync(sysrqFile, 'utf8'));
+    if (value === 0) return;
+    beforeAgent.sysrq.keep('sysrq', value);
+    writeFileSync(sysrqFile, '0');
+  } catch (error) {
+    log.error({ err: error }, 'SysRq could not be switched off');
   }
-  attempt('SysRq', () => silenceSysrq(beforeBoot));
-  if (failed.length > 0) throw new Error(`not muted: ${failed.join('; ')}`);
 }
 
 /** What a boot has muted is the agent's from now on. */
@@ -275,10 +253,10 @@ const allocated = (): number[] =>
   });
 
 /** Returns whether it listened until now. */
-function mute(number: number, fd: number, before: Before): boolean {
+function mute(number: number, fd: number): boolean {
   const mode = getKeyboardMode(fd);
   if (mode === keyboardMode.off) return false;
-  before.modes.keep(String(number), mode);
+  beforeAgent.modes.keep(String(number), mode);
   setKeyboardMode(fd, keyboardMode.off);
   return true;
 }

@@ -68,6 +68,7 @@ export function installedFiles(source: string, places: Places, generated: Genera
     file(groupsFile(places), rule('sysusers.conf')),
     file('/etc/default/hotseat', rule('default'), 0o644, true),
     file(join(share, 'hotseat/lxc-seat.conf'), rule('lxc-seat.conf')),
+    file(join(share, 'hotseat/boot-consoles'), rule('boot-consoles')),
     file(join(share, 'bash-completion/completions/hotseat'), generated.completion('bash')),
     file(join(zsh, '_hotseat'), generated.completion('zsh')),
     file(join(share, 'fish/vendor_completions.d/hotseat.fish'), generated.completion('fish')),

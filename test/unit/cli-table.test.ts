@@ -74,7 +74,6 @@ test('bash completes verbs, options and choices', () => {
   assert.equal(complete('').sort(), Object.keys(verbs).sort());
   assert.equal(complete('reload', '--f'), ['--force']);
   assert.equal(complete('consoles', 'r'), ['restore']);
-  assert.equal(complete('consoles', 'm'), ['mute']);
   assert.equal(complete('no-such-verb', ''), ['']);
 });
 
