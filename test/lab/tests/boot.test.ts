@@ -116,14 +116,21 @@ const lines = async (script: string): Promise<string[]> =>
 
 /** The X server at seat0 has the host's card and what hangs on the host's hub, and nothing of a seat. */
 async function desktopHasItsOwn(): Promise<void> {
-  const held = () =>
-    lines('readlink /proc/$(pgrep -x Xorg)/fd/* | grep -E "^/dev/(dri/card|input/event)" | sort -u || true');
+  // In its own view of the file system their paths are longer.
+  const script = `readlink /proc/$(pgrep -x Xorg)/fd/* | sed 's,^/srv/seat,,' | grep -E '^/dev/(dri/card|input/event)'`;
+  const held = () => lines(`${script} | sort -u || true`);
   const inputs = await nodesAt(3);
   const theirs = await nodesAt(1, 2);
   assert.equal([inputs.length, theirs.length], [2, 2]);
   const cards = await lines(`basename -a /sys/bus/pci/devices/${gpu.host.pci}/drm/card? | sed s,^,/dev/dri/,`);
   const own = async () => (await held()).filter((node) => !node.startsWith('/dev/input') || inputs.includes(node));
-  await lab.until('the X server at seat0 to have its own', async () => (await own()).length === 3);
+  await lab
+    .until('the X server at seat0 to have its own', async () => (await own()).length === 3)
+    .catch(async (error: unknown) => {
+      throw new Error(
+        `${String(error)}\n${(await held()).join(' ')}\n${await lab.sh('tail -n 30 /srv/seat/tmp/xorg.log')}`,
+      );
+    });
   assert.equal((await own()).sort(), [...cards, ...inputs].sort());
   assert.equal(
     (await held()).filter((node) => theirs.includes(node)),
