@@ -78,11 +78,25 @@ export interface ContainerRef {
   readonly user?: string | undefined;
 }
 
+/** What is divided among seats: time of the processors and of the disks by weight, memory in bytes, processes by number. */
+export const resourceNames = ['cpu', 'memory', 'io', 'pids'] as const;
+export type Resource = (typeof resourceNames)[number];
+
+/** What a seat file says of a resource, and where. */
+export interface Asked {
+  readonly value: number;
+  readonly place: Place;
+}
+
+/** What a seat file asks for; everything else is as the host divides it. */
+export type Resources = Readonly<Partial<Record<Resource, Asked>>>;
+
 export interface SeatPolicy {
   /** `left`; on the host it is logind's `seat-left`. */
   readonly seat: string;
   readonly container: ContainerRef;
   readonly rules: readonly Rule[];
+  readonly resources?: Resources;
   readonly file: string;
 }
 

@@ -1,7 +1,16 @@
 import type { jointNodes } from '../core/device.js';
-import type { Condition, Diagnostic, Kind, Place, Rule, SeatPolicy } from '../core/policy.js';
-import { known, unknownProperties } from './explain.js';
-import { type HostFile, hostFile, list, type MatchFile, type SeatFile, seatFile } from './schema.js';
+import {
+  type Condition,
+  type Diagnostic,
+  type Kind,
+  type Place,
+  type Resources,
+  type Rule,
+  resourceNames,
+  type SeatPolicy,
+} from '../core/policy.js';
+import { known, type Locate, unknownProperties } from './explain.js';
+import { bytesOf, type HostFile, hostFile, list, type MatchFile, type SeatFile, seatFile } from './schema.js';
 import { readYaml } from './yaml.js';
 
 /** udevd drops lines of 16 KiB (UTIL_LINE_SIZE), and a port takes three times its length in one. */
@@ -36,6 +45,7 @@ export function parseSeat(
       ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]))),
       ...list(value.extra ?? []).map((node) => extraRule(node, place(['extra']))),
     ],
+    ...(value.resources === undefined ? {} : { resources: toResources(value.resources, place) }),
     file,
   };
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
@@ -67,6 +77,16 @@ function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
     byName: false,
     revoke: rule.revoke ?? 'auto',
   };
+}
+
+/** Texts that the schema has let through, as numbers. */
+function toResources(asked: NonNullable<SeatFile['resources']>, place: Locate): Resources {
+  const found = resourceNames.flatMap((name) => {
+    const text = asked[name];
+    const value = text !== undefined && name === 'memory' ? bytesOf(text) : Number(text);
+    return text === undefined ? [] : [[name, { value, place: place(['resources', name]) }] as const];
+  });
+  return Object.fromEntries(found);
 }
 
 /** `extra: snd/seq`: what joins seats anyway is shared by all that name it. */

@@ -137,6 +137,50 @@ const container = z.strictObject({
   user: userName.optional().describe("The login name of whose engine runs it, when that is not root's."),
 });
 
+/** Of what weights divide, in words that a reader of one key understands. */
+const weight = (what: string) =>
+  z
+    .string()
+    .regex(/^([1-9]\d{0,3}|10000)$/, 'must be a weight: a whole number from 1 to 10000, 100 is even')
+    .optional()
+    .describe(
+      `A weight from 1 to 10000; 100 without it, so that all seats get the same. While several seats want ${what}, each gets its weight's part of the sum; who is alone gets all.`,
+    );
+
+const units: Readonly<Record<string, number>> = { M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** Less than this no system runs in; it would stand still rather than fail. Bytes. */
+const leastMemory = 64 * 2 ** 20;
+
+/** `2G` as bytes; NaN of what is no amount of memory. */
+export const bytesOf = (text: string): number => {
+  const [, count, unit = ''] = /^([1-9]\d{0,5})([MGT])$/.exec(text) ?? [];
+  return Number(count) * (units[unit] ?? Number.NaN);
+};
+
+const resources = z
+  .strictObject({
+    cpu: weight('the processors'),
+    memory: z
+      .string()
+      .regex(/^[1-9]\d{0,5}[MGT]$/, 'must be an amount of memory: a whole number and M, G or T, such as 2G')
+      .refine((text) => !(bytesOf(text) < leastMemory), 'is too little for any system to run in: 64M or more')
+      .optional()
+      .describe(
+        'An amount of memory, such as `512M` or `2G` (units of 1024; M, G or T). What the seat uses beyond it is taken back from it (swapped out, or dropped and read again), and it is slowed down until that has succeeded; nothing is killed. No limit without it.',
+      ),
+    io: weight('the disks'),
+    pids: z
+      .string()
+      .regex(/^[1-9]\d{1,6}$/, 'must be a number of processes: 10 to 4194304')
+      .refine((text) => !(Number(text) > 4_194_304), 'is more than Linux can have: 4194304 or less')
+      .optional()
+      .describe(
+        'How many processes and threads it may have at most. Without it 15 % of what the kernel can have, less where there are more than six seats, and only if nothing else bounds them already.',
+      ),
+  })
+  .describe('What the seat gets of what all seats share.');
+
 export const seatFile = z
   .strictObject({
     seat: seatName.describe("The seat's name; on the host it is logind's `seat-NAME`."),
@@ -144,6 +188,7 @@ export const seatFile = z
       .optional()
       .describe('Host names of the PCs that have this seat, by glob; every PC without it.'),
     container: container.describe('The container that is this seat.'),
+    resources: resources.optional(),
     extra: oneOrMore(z.enum(jointNodes))
       .optional()
       .describe(
