@@ -1,5 +1,5 @@
 import { pino } from 'pino';
-import { concatMap, map } from 'rxjs';
+import { concatMap, map, tap } from 'rxjs';
 import { Counts } from './control/metrics.js';
 import { permitted } from './control/permission.js';
 import { answerer } from './control/requests.js';
@@ -30,7 +30,9 @@ import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
-import { containerRecord, controlSocket, guardRecord, makeRuntime } from './seat/layout.js';
+import { containerRecord, controlSocket, guardRecord, makeRuntime, shareRecord } from './seat/layout.js';
+import { isFormer } from './shares/former.js';
+import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
 
@@ -84,6 +86,8 @@ export async function run(options: Options): Promise<void> {
   keeper = new Keeper({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
   const lender = new Lender({ log, book, table, house, keeper, audit });
 
+  const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
+  keeper.policies.subscribe((policy) => shares.adopt(policy));
   keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>
@@ -92,7 +96,10 @@ export async function run(options: Options): Promise<void> {
     say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
   );
 
-  const containers = looks(engines.changes, lookEvery, () => engines.lastTook).pipe(map(() => engines.list()));
+  const containers = looks(engines.changes, lookEvery, () => engines.lastTook).pipe(
+    map(() => engines.list()),
+    tap((running) => shares.populate(running)),
+  );
   const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
@@ -100,7 +107,7 @@ export async function run(options: Options): Promise<void> {
     },
   });
 
-  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts };
+  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts, shares };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
   // A helper is started beside the udev process when containers run already; otherwise when the first one is looked at.
@@ -131,6 +138,7 @@ export async function run(options: Options): Promise<void> {
   udev.stop();
   engines.close();
   consoles.close();
+  shares.close();
   await house.close();
   namespaces.close();
   ended({ end: 'done' });

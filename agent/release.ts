@@ -23,12 +23,15 @@ import { Namespaces } from './kernel/namespaces.js';
 import { removeOpeners } from './kernel/opener.js';
 import { processKey } from './kernel/process-key.js';
 import { directoriesIn } from './kernel/read.js';
+import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
 import { Journal } from './seat/journal.js';
-import { controlSocket, journalRoot, runtime, seatRoot } from './seat/layout.js';
+import { controlSocket, journalRoot, runtime, seatRoot, shareRecord } from './seat/layout.js';
 import { ShownNodes } from './seat/shown.js';
+import { isFormer } from './shares/former.js';
+import { ShareKeeper } from './shares/share-keeper.js';
 import { DeviceTable } from './udev/table.js';
 
 /**
@@ -59,6 +62,7 @@ export async function release(): Promise<string[]> {
   await attempt('grants', () => denyAll(map, grants, containers));
   await attempt('seats', () => empty(grants, seats, containers, log));
   await attempt('grafts', () => unmountGrafts(containers, placeholders));
+  await attempt('shares', () => putSharesBack(map.root, containers, log));
   await attempt("the engines' programs", () => {
     for (const cgroup of cgroups(cgroupRoot())) {
       try {
@@ -133,6 +137,19 @@ const withNothing = (seats: readonly string[], containers: readonly Container[])
     const container = containers.find(({ key }) => audience.has(key));
     return container === undefined ? [] : [{ seat, container, rules: [], file: '' }];
   });
+
+/** The groups of all seats get the weights and the bounds that they had before there was an agent. */
+async function putSharesBack(root: string, containers: readonly Container[], log: Logger): Promise<void> {
+  const namespaces = new Namespaces();
+  const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
+  try {
+    shares.populate(containers);
+    await shares.putBack();
+  } finally {
+    shares.close();
+    namespaces.close();
+  }
+}
 
 /** What was grafted, or mounted by the container's own configuration, goes from every container that runs. */
 async function unmountGrafts(

@@ -1,6 +1,7 @@
 import { ask } from '../control/client.js';
 import type { Explanation } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
+import type { ShareExplanation } from '../shares/compare.js';
 import { json, print } from './answer.js';
 import { describe } from './device-tree.js';
 import type { Line } from './line.js';
@@ -9,10 +10,21 @@ import type { Call, ExitCode, Verb } from './verb.js';
 /** `hotseat explain`: exits 1 when no seat has the device. */
 export const explain: Verb = {
   summary: 'why a device is where it is: the rule that won, and what failed in each other',
-  usage: 'explain DEVICE [--json]  (DEVICE: /dev/input/event3, input7, a path in /sys or a name)',
-  options: json,
-  examples: [{ line: 'explain /dev/input/event3', help: 'why this keyboard is where it is' }],
+  usage: 'explain DEVICE | --seat SEAT [--json]  (DEVICE: /dev/input/event3, input7, a path in /sys or a name)',
+  options: {
+    ...json,
+    seat: {
+      type: 'string',
+      help: 'the shares of this seat instead: who says so, who sets them, whom they count against',
+    },
+  },
+  examples: [
+    { line: 'explain /dev/input/event3', help: 'why this keyboard is where it is' },
+    { line: 'explain --seat left', help: 'why this seat has the shares of processors and memory that it has' },
+  ],
   run: async (call: Call): Promise<ExitCode> => {
+    const { seat } = call.options;
+    if (typeof seat === 'string') return explainSeat(call, seat);
     const [device] = call.words;
     if (device === undefined) throw new Error('name the device: hotseat devices lists them');
     const answer = (await ask(controlSocket, { verb: 'explain', device }, 10_000)) as Explanation;
@@ -20,6 +32,18 @@ export const explain: Verb = {
     return answer.owner === 'host' || answer.owner === 'conflict' ? 1 : 0;
   },
 };
+
+async function explainSeat(call: Call, seat: string): Promise<ExitCode> {
+  const answer = (await ask(controlSocket, { verb: 'explain-shares', seat }, 10_000)) as ShareExplanation;
+  print(call, answer, ({ resources, means, beside, problem }) => [
+    seat,
+    ...resources.map(({ text, origin }) => `  ${text.padEnd(22)} ${origin}`),
+    `  set by ${means}`,
+    ...beside.map((line) => `  ${line}`),
+    ...(problem === undefined ? [] : [`  not as asked for: ${problem}`]),
+  ]);
+  return answer.problem === undefined ? 0 : 1;
+}
 
 function lines(answer: Explanation): Line[] {
   return [

@@ -20,10 +20,11 @@ export const plan: Verb = {
   },
 };
 
-function lines({ revision, changes, dangers }: Plan): string[] {
+function lines({ revision, changes, shares, dangers }: Plan): string[] {
   return [
     `policy ${revision}: ${changes.length === 0 ? 'nothing changes hands' : `changes: ${changes.length}`}`,
     ...changes.map(({ name, device, from, to }) => `  ${name} (${device}): ${from} -> ${to}`),
+    ...shares.map((change) => `  ${change}`),
     ...dangers.map((danger) => `refused without --force: ${danger}`),
   ];
 }

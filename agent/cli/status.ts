@@ -2,6 +2,7 @@ import { ask } from '../control/client.js';
 import type { SeatStatus, Status } from '../control/messages.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
 import { controlSocket } from '../seat/layout.js';
+import { pressureText, type SeatShares, sharesText } from '../shares/words.js';
 import { json, print } from './answer.js';
 import { bad, good, type Line, soon, type Toned } from './line.js';
 import type { Call, ExitCode, Verb } from './verb.js';
@@ -28,7 +29,9 @@ function unable(error: unknown): never {
 const healthy = (answer: Status): boolean =>
   answer.policyErrors.length === 0 &&
   answer.conflicts.length === 0 &&
-  answer.seats.every((seat) => seat.problem === undefined && seat.deaf.length === 0);
+  answer.seats.every(
+    ({ problem, deaf, shares }) => problem === undefined && deaf.length === 0 && shares?.problem === undefined,
+  );
 
 function describe(answer: Status): Line[] {
   const lines: Line[] = [`policy ${answer.revision}`];
@@ -58,9 +61,21 @@ function describeSeat(seat: SeatStatus): Line[] {
   if (seat.devices.length === 0) lines.push('  no devices');
   if (seat.udev === 'own') lines.push('  udev: its own, which is told of devices as by the kernel');
   if (seat.udev === 'coming') lines.push(['  ', soon('udev: waiting for its own to start')]);
+  if (seat.shares !== undefined) lines.push(...describeShares(seat.shares));
   if (seat.problem !== undefined) lines.push(['  ', bad('problem'), `: ${seat.problem}`]);
   for (const process of seat.deaf) lines.push(['  ', bad('deaf, restart it'), `: ${process}`]);
   return lines;
+}
+
+/** Nothing where this host divides nothing and counts nothing. */
+function describeShares(shares: SeatShares): Line[] {
+  const amounts = sharesText(shares);
+  const pressure = pressureText(shares);
+  return [
+    ...(amounts === '' ? [] : [`  shares: ${amounts}`]),
+    ...(pressure === '' ? [] : [`  waited in the last 10 s for: ${pressure}`]),
+    ...(shares.problem === undefined ? [] : [['  ', bad('shares'), `: ${shares.problem}`]]),
+  ];
 }
 
 export const stateWord = (state: SeatStatus['state']): Toned => (state === 'running' ? good(state) : soon(state));

@@ -4,7 +4,8 @@ import type { Unit } from '../core/device.js';
 import { isLoan } from '../core/loan.js';
 import { isKind, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
-import { kinds, lineOf, type Policy, type Rule } from '../core/policy.js';
+import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
+import { shareChanges } from '../core/shares.js';
 import type { Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
 import { machineKey, maskFixture } from '../policy/mask.js';
@@ -53,8 +54,13 @@ export function explanationOf(
   return { ...infoOf(unit, verdict, revision), trace, withheld };
 }
 
-/** What a policy would change for the devices that are here now; nothing is done. */
-export function planOf(policy: Policy, units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Plan {
+/** What a policy would change for the devices that are here now, and for the `seats` as they are; nothing is done. */
+export function planOf(
+  policy: Policy,
+  units: readonly Unit[],
+  judged: ReadonlyMap<string, Verdict>,
+  seats: readonly SeatPolicy[] = [],
+): Plan {
   const { changes, dangers } = changesOf(units, judged, decider(policy));
   return {
     revision: policy.revision,
@@ -64,6 +70,7 @@ export function planOf(policy: Policy, units: readonly Unit[], judged: ReadonlyM
       from: ownerText(from),
       to: ownerText(to),
     })),
+    shares: shareChanges(seats, policy.seats),
     dangers,
   };
 }

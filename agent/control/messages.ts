@@ -1,6 +1,7 @@
 import type { Happening } from '../core/happening.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 import type { ContainerState } from '../engines/engine.js';
+import type { SeatShares } from '../shares/words.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
@@ -29,6 +30,8 @@ export type Request =
     }
   | { readonly verb: 'detach'; readonly device: string }
   | { readonly verb: 'explain'; readonly device: string }
+  /** Why a seat has the shares that it has. */
+  | { readonly verb: 'explain-shares'; readonly seat: string }
   /** A unit as a fixture; `unmask` leaves serial numbers and addresses in it. */
   | { readonly verb: 'record'; readonly device: string; readonly unmask: boolean }
   /** What the policy as it is now, or another revision of its repository, would change. */
@@ -75,6 +78,8 @@ export interface SeatStatus {
    */
   readonly udev: 'ours' | 'own' | 'coming' | undefined;
   readonly devices: readonly DeviceStatus[];
+  /** What it has of processors, memory and disks; absent while its container does not run. */
+  readonly shares?: SeatShares | undefined;
 }
 
 export interface Status {
@@ -160,6 +165,8 @@ export interface Plan {
     readonly from: string;
     readonly to: string;
   }[];
+  /** `left: cpu 100 -> 200`: what changes of the seats' shares. */
+  readonly shares: readonly string[];
   readonly dangers: readonly string[];
 }
 
@@ -203,6 +210,8 @@ export function parseRequest(line: string): Request | string {
       return typeof device === 'string' ? { verb, device } : '"detach" needs a "device"';
     case 'explain':
       return typeof device === 'string' ? { verb, device } : '"explain" needs a "device"';
+    case 'explain-shares':
+      return typeof seat === 'string' ? { verb, seat } : '"explain-shares" needs a "seat"';
     case 'record':
       return typeof device === 'string' ? { verb, device, unmask: unmask === true } : '"record" needs a "device"';
     case 'plan':
@@ -216,6 +225,6 @@ export function parseRequest(line: string): Request | string {
       if (engine !== undefined && !isEngine(engine)) return `"wait" takes an "engine": ${engineNames.join(', ')}`;
       return { verb, container, engine, timeoutMs };
     default:
-      return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, record, plan, metrics or wait`;
+      return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, explain-shares, record, plan, metrics or wait`;
   }
 }

@@ -1,6 +1,9 @@
 import type { Measure } from '../core/happening.js';
+import type { Resource } from '../core/policy.js';
 import { containerStates } from '../engines/engine.js';
 import { nodeClasses } from '../seat/layout.js';
+import { pressureNames } from '../shares/pressure.js';
+import type { SeatShares } from '../shares/words.js';
 import type { Status } from './messages.js';
 
 /** A number and what tells it from the others of its name. */
@@ -114,6 +117,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
       'Whether something keeps a seat from what it shall have.',
       seats.map(({ seat, problem }) => one(problem === undefined ? 0 : 1, { seat })),
     ),
+    ...shareFamilies(seats),
     gauge('hotseat_conflicts', 'Devices that two seats want, bound to neither.', [one(status.conflicts.length)]),
     gauge('hotseat_attached', 'Devices that were given to a seat by hand.', [one(status.attached.length)]),
     gauge('hotseat_leaks', 'Ways in which keys may reach somebody else.', [one(status.leaks.length)]),
@@ -139,6 +143,51 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     counter('hotseat_audit_records_total', 'Deeds on record, by how they ended.', records),
     counter('hotseat_audit_failures_total', 'Lines of the audit trail that could not be written.', [one(trail.lost)]),
     ...counted,
+  ];
+}
+
+/** What seats have of what they share, and how long they have waited for it. */
+function shareFamilies(seats: Status['seats']): Family[] {
+  const running = seats.flatMap(({ seat, shares }) => (shares === undefined ? [] : [{ seat, shares }]));
+  const amounts = (names: readonly Resource[]): Sample[] =>
+    running.flatMap(({ seat, shares: { resources } }) =>
+      resources.flatMap(({ name, amount }) =>
+        !names.includes(name) || amount === undefined || amount === 'max'
+          ? []
+          : [one(Number(amount), { seat, resource: name })],
+      ),
+    );
+  const waited = running.flatMap(({ seat, shares: { pressure } }) =>
+    pressureNames.flatMap((resource) => {
+      const found = pressure[resource];
+      if (found === undefined) return [];
+      const labels = { seat, resource };
+      return [one(found.someSeconds, { ...labels, kind: 'some' }), one(found.fullSeconds, { ...labels, kind: 'full' })];
+    }),
+  );
+  const used = (value: (shares: SeatShares) => number | undefined): Sample[] =>
+    running.flatMap(({ seat, shares }) => {
+      const number = value(shares);
+      return number === undefined ? [] : [one(number, { seat })];
+    });
+  return [
+    gauge('hotseat_seat_weight', 'Weights by which seats divide processors and disks.', amounts(['cpu', 'io'])),
+    gauge('hotseat_seat_limit', 'Bounds of seats: bytes of memory, number of processes.', amounts(['memory', 'pids'])),
+    gauge(
+      'hotseat_seat_memory_bytes',
+      'Memory that seats have now.',
+      used(({ memoryBytes }) => memoryBytes),
+    ),
+    gauge(
+      'hotseat_seat_processes',
+      'Processes and threads that seats have now.',
+      used(({ processes }) => processes),
+    ),
+    counter(
+      'hotseat_seat_pressure_seconds_total',
+      'How long some, or all at once, of the processes of a seat have waited for a resource.',
+      waited,
+    ),
   ];
 }
 

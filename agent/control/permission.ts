@@ -46,6 +46,7 @@ export function isForAdmins(verb: Request['verb']): boolean {
     case 'watch':
     case 'devices':
     case 'explain':
+    case 'explain-shares':
     case 'record':
     case 'metrics':
     case 'wait':

@@ -3,14 +3,18 @@ import { ownerOf, ownerText } from '../core/changes.js';
 import { sameThing, thingOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
 import { whole } from '../core/scope.js';
+import { originOf } from '../core/shares.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
 import type { House } from '../house.js';
 import type { Keeper } from '../keeper.js';
 import type { Lender } from '../lender.js';
 import type { LoanBook } from '../policy/loan-book.js';
+import { explainShares, type ShareExplanation } from '../shares/compare.js';
+import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
+import { ControlError } from './error.js';
 import { explanationOf, findUnit, infoOf, planOf, recordOf } from './inspect.js';
 import type { Answerable, Attached, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
@@ -32,6 +36,7 @@ export interface Rooms {
   readonly udev: UdevSource;
   readonly trail: Trail;
   readonly counts: Counts;
+  readonly shares: ShareKeeper;
 }
 
 /** Answers what clients ask over the control socket, one request after the other or several at once. */
@@ -59,10 +64,17 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
         const unit = findUnit(table.units(), request.device);
         return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id));
       }
+      case 'explain-shares':
+        return explainSeat(rooms, request.seat);
       case 'record':
         return recordOf(table.units(), request.device, request.unmask);
       case 'plan':
-        return planOf(await keeper.peek(request.revision), table.units(), house.judged);
+        return planOf(
+          await keeper.peek(request.revision),
+          table.units(),
+          house.judged,
+          house.seats.map(({ policy }) => policy),
+        );
       case 'metrics':
         return metricsOf(status(rooms), trail, counts.families());
       case 'wait':
@@ -71,7 +83,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
   };
 }
 
-const status = ({ house, table, keeper, book, engines, consoles, udev }: Rooms): Status =>
+const status = ({ house, table, keeper, book, engines, consoles, udev, shares }: Rooms): Status =>
   statusOf(house, table, {
     policyErrors: keeper.errors,
     trialEnds: keeper.trialEnds,
@@ -79,7 +91,25 @@ const status = ({ house, table, keeper, book, engines, consoles, udev }: Rooms):
     leaks: consoles.leaks(),
     loans: book.loans,
     engines,
+    shares,
   });
+
+/** Why a seat has what it has, and what that is worth beside the other seats. */
+function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
+  const policy = house.seats.find((one) => one.policy.seat === seat)?.policy;
+  if (policy === undefined) {
+    const names = house.seats.map((one) => one.policy.seat).join(', ') || 'there are none';
+    throw new ControlError(`no seat is called ${JSON.stringify(seat)}: ${names}`);
+  }
+  const placed = shares.placed();
+  const one = placed.find((other) => other.seat === seat);
+  const now = shares.of(seat);
+  if (one === undefined || now === undefined) {
+    throw new ControlError(`the container of ${seat} does not run: its shares are set when it does`);
+  }
+  const others = placed.filter((other) => other !== one);
+  return explainShares(one, others, (name) => originOf(name, policy), { means: now.means, problem: now.problem });
+}
 
 /** A loan that was made or ended, and whose the device is now, if it is plugged. */
 function attached({ house, table }: Rooms, loan: Loan): Attached {

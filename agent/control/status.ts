@@ -3,6 +3,7 @@ import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
 import type { Engines } from '../engines/all.js';
 import type { House } from '../house.js';
+import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
 import type { AttachedStatus, SeatStatus, Status } from './messages.js';
 
@@ -14,6 +15,7 @@ interface Facts {
   readonly loans: readonly Loan[];
   readonly leaks: readonly string[];
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
+  readonly shares: Pick<ShareKeeper, 'of'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -43,6 +45,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
           rule: entry.rule,
           announced: report.container !== undefined && entry.knownTo === report.container.key,
         })),
+      shares: facts.shares.of(policy.seat),
     };
   });
   const conflicts = [...house.judged].flatMap(([device, verdict]) =>

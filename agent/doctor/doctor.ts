@@ -4,6 +4,7 @@ import { checkKernel } from './check-kernel.js';
 import { checkPolicy } from './check-policy.js';
 import { checkSeat } from './check-seat.js';
 import { checkService } from './check-service.js';
+import { checkShares } from './check-shares.js';
 import { engineFacts } from './engine-facts.js';
 import type { Facts } from './facts.js';
 import { about, type Finding } from './finding.js';
@@ -11,6 +12,7 @@ import { kernelFacts } from './kernel-facts.js';
 import { policyFacts } from './policy-facts.js';
 import { seatFacts } from './seat-facts.js';
 import { serviceFacts } from './service-facts.js';
+import { shareFacts } from './share-facts.js';
 
 /** Looks at this PC and says what it finds. `policies`: where seat files are when the daemon's options do not say. */
 export async function examine(policies: string): Promise<Finding[]> {
@@ -22,17 +24,18 @@ export async function examine(policies: string): Promise<Finding[]> {
     boot: root ? await bootFacts() : undefined,
     policy,
     engines: await engineFacts(),
+    shares: root ? shareFacts() : undefined,
     seats: root ? await seatFacts(policy.seats) : undefined,
   });
 }
 
 /** What there is to say about a PC, given what is known of it. */
-export const diagnose = ({ kernel, service, boot, policy, engines, seats }: Facts): Finding[] => [
+export const diagnose = ({ kernel, service, boot, policy, engines, shares, seats }: Facts): Finding[] => [
   ...checkKernel(kernel),
   ...checkService(service, kernel.disabled),
   ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
   ...checkPolicy(policy, engines),
   ...(seats === undefined
     ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
-    : seats.flatMap(checkSeat)),
+    : [...seats.flatMap(checkSeat), ...checkShares(shares, seats)]),
 ];

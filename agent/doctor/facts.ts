@@ -1,5 +1,6 @@
 import type { Status } from '../control/messages.js';
-import type { ContainerRef, EngineName } from '../core/policy.js';
+import type { ContainerRef, EngineName, Resource } from '../core/policy.js';
+import type { PlacedSeat } from '../shares/compare.js';
 
 /** Why something does not work, in words; undefined when it does. */
 export type Refusal = string | undefined;
@@ -107,6 +108,22 @@ export interface SeatFacts {
   readonly container: ContainerRef;
   /** What it is like, or why it cannot be said. */
   readonly found: ContainerFacts | { readonly absent: string };
+  /** Where its shares are, and what it has there; absent while its container does not run. */
+  readonly placed?: PlacedSeat | undefined;
+  /** Whether its file has a weight for the disks. */
+  readonly asksForDisk?: boolean;
+}
+
+/** What the host can divide among seats. */
+export interface ShareFacts {
+  /** What has no controller in the unified hierarchy. */
+  readonly missing: readonly Resource[];
+  /** Whether controllers of cgroups v1 are in use. */
+  readonly hybrid: boolean;
+  /** Whether the kernel counts how long processes wait (PSI). */
+  readonly pressure: boolean;
+  /** Whether any disk goes by weights: BFQ or iocost. */
+  readonly diskWeights: boolean;
 }
 
 /** Everything that the checks look at. */
@@ -117,6 +134,8 @@ export interface Facts {
   readonly boot: BootFacts | undefined;
   readonly policy: PolicyFacts;
   readonly engines: readonly EngineFacts[];
+  /** Absent where there is no cgroup2 hierarchy. */
+  readonly shares?: ShareFacts | undefined;
   /** Undefined for an ordinary user, who may not look into containers. */
   readonly seats: readonly SeatFacts[] | undefined;
 }

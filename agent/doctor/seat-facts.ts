@@ -4,11 +4,15 @@ import { Engines } from '../engines/all.js';
 import type { Container } from '../engines/engine.js';
 import { pidsBelow, sharesCgroups, sharesNetwork } from '../engines/process.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
+import { readGroup } from '../kernel/group-files.js';
 import { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
 import { deafMonitors } from '../seat/deaf.js';
 import { missingGrafts } from '../seat/graft.js';
 import { graftsOf, seatRoot } from '../seat/layout.js';
+import { amountFiles, amountsOf } from '../shares/amounts.js';
+import type { PlacedSeat } from '../shares/compare.js';
+import { sharePlace } from '../shares/place.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
 import { lxcConfig } from './lxc-config.js';
 import { xorgFacts } from './xorg-facts.js';
@@ -30,8 +34,8 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
       const { engine, name, user } = container;
       const its = running.find((other) => other.engine === engine && other.name === name && other.user === user);
       facts.push({
-        seat,
-        container,
+        ...{ seat, container, asksForDisk: policy.resources?.io !== undefined },
+        placed: its && { seat, container, ...amountsAt(its) },
         found: its === undefined ? { absent: found.absence(container) } : await containerFacts(policy, its, namespaces),
       });
     }
@@ -43,6 +47,12 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
     engines?.close();
     namespaces.close();
   }
+}
+
+/** Where its shares are, and what it has. */
+function amountsAt(container: Container): Pick<PlacedSeat, 'place' | 'amounts'> {
+  const place = sharePlace(container, cgroupRoot());
+  return { place, amounts: amountsOf(readGroup(cgroupRoot(), place.group, amountFiles)?.texts ?? new Map()) };
 }
 
 async function containerFacts(

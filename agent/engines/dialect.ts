@@ -1,6 +1,10 @@
 import type { EngineName } from '../core/policy.js';
 import type { EventStream } from './streams/stream.js';
 
+/** The slices of seats, all of them below a common one, where an engine can be told to put its containers. */
+export const commonSlice = 'hotseat.slice';
+export const seatSlice: readonly RegExp[] = [/^hotseat\.slice$/, /^hotseat-.+\.slice$/];
+
 /** Who a container is, as its engine knows it. */
 export interface Identity {
   readonly name: string;

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { readOptional } from '../kernel/read.js';
-import type { Dialect } from './dialect.js';
+import { type Dialect, seatSlice } from './dialect.js';
 import { httpStream } from './streams/http.js';
 
 const id = '[0-9a-f]{64}';
@@ -26,6 +26,7 @@ export const docker: Dialect = {
   renames: true,
   paths: [
     [/^system\.slice$/, scope],
+    [...seatSlice, scope],
     [/^docker$/, plain],
   ],
   identify: ({ cgroup }) => {

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import type { Dialect } from './dialect.js';
+import { type Dialect, seatSlice } from './dialect.js';
 import { programStream } from './streams/program.js';
 import { websocketStream } from './streams/websocket.js';
 import { userOf, userPaths } from './users.js';
@@ -21,7 +21,7 @@ export const lxc: Dialect = {
   program: 'lxc-start',
   attachesOnce: true,
   renames: false,
-  paths: [[payload], ...userPaths([/\.(scope|service|slice)$/, payload])],
+  paths: [[payload], [...seatSlice, payload], ...userPaths([/\.(scope|service|slice)$/, payload])],
   identify: ({ cgroup, title }) => {
     const user = userOf(cgroup);
     const said = parsed(title);
@@ -48,7 +48,7 @@ export const incus: Dialect = {
   program: 'incusd',
   attachesOnce: true,
   renames: false,
-  paths: [[payload]],
+  paths: [[payload], [...seatSlice, payload]],
   identify: ({ title }) => {
     const said = parsed(title);
     return said !== undefined && incusPath.test(said.path) ? { name: said.name, user: undefined } : undefined;

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import type { Dialect } from './dialect.js';
+import { type Dialect, seatSlice } from './dialect.js';
 import { journalStream } from './streams/program.js';
 
 /** How systemd writes a name in a unit's name: `\x2d` for what is not allowed there (systemd.unit(5)). */
@@ -28,6 +28,8 @@ export const nspawn: Dialect = {
   paths: [
     [/^machine\.slice$/, service],
     [/^machine\.slice$/, scope],
+    [...seatSlice, service],
+    [...seatSlice, scope],
   ],
   identify: ({ cgroup }) => {
     const unit = basename(cgroup);

@@ -1,4 +1,4 @@
-import type { Dialect } from './dialect.js';
+import { type Dialect, seatSlice } from './dialect.js';
 import { fileStream } from './streams/file.js';
 import { journalStream } from './streams/program.js';
 import type { EventStream } from './streams/stream.js';
@@ -36,6 +36,7 @@ export const podman: Dialect = {
   paths: [
     [/^machine\.slice$/, scope],
     [/^machine\.slice$/, pod, scope],
+    [...seatSlice, scope],
     [/^libpod_parent$/, scope],
     [/^system\.slice$/, /\.service$/, split],
     ...userPaths([/^(user|app)\.slice$/, scope]),

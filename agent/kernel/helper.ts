@@ -15,6 +15,7 @@ import {
   openRoot,
   readInRoot,
 } from './fs.js';
+import { type GroupWrite, writeGroup } from './group-files.js';
 import { syscall } from './libc.js';
 import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
@@ -65,7 +66,8 @@ export type Request =
     }
   | { readonly do: 'command-line'; readonly process: ProcessRef }
   /** `numbers`: of devices, as `numberText` has them. */
-  | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] };
+  | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] }
+  | ({ readonly do: 'write-group'; readonly process: ProcessRef } & GroupWrite);
 
 /** What each of them answers with. */
 export interface Results {
@@ -81,6 +83,7 @@ export interface Results {
   readonly mounts: MountPoint[];
   readonly 'command-line': string | undefined;
   readonly mapped: boolean;
+  readonly 'write-group': undefined;
 }
 
 /** A result, or an error in the parts that survive the way between processes. */
@@ -179,6 +182,9 @@ function perform(request: Request, directory: string): Results[keyof Results] {
       return readUpTo(`${directory}/cmdline`, longestCommandLine);
     case 'mapped':
       return hasMapped(request, directory);
+    case 'write-group':
+      writeGroup(request);
+      return undefined;
   }
 }
 

@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import type { Found } from './fs.js';
+import type { GroupWrite } from './group-files.js';
 import type { Request } from './helper.js';
 import { Helpers } from './helpers.js';
 import type { MountPoint } from './mount.js';
@@ -107,6 +108,11 @@ export class Namespaces {
   /** Whether a process has one of these devices (`226:0`) mapped: then it is open, although no descriptor leads to it. */
   hasMapped(process: ProcessRef, numbers: readonly string[]): Promise<boolean> {
     return this.helpers.ask({ do: 'mapped', process, numbers });
+  }
+
+  /** Writes to the files of a process's group or of one above it: the kernel may reclaim memory before it is done. */
+  async writeGroup(process: ProcessRef, write: GroupWrite): Promise<void> {
+    await this.helpers.ask({ do: 'write-group', process, ...write });
   }
 
   /** Ends the helpers; what is still asked is refused. A later question starts another. */

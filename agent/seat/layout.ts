@@ -11,6 +11,9 @@ export const controlSocket = join(runtime, 'control.sock');
 export const containerRecord = join(runtime, 'containers.json');
 export const guardRecord = join(runtime, 'guards.json');
 
+/** What seats' groups had before their shares were set. */
+export const shareRecord = join(runtime, 'shares.json');
+
 const seats = join(runtime, 'seats');
 const journals = join(runtime, 'journal');
 

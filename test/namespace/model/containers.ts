@@ -192,6 +192,10 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     else run.known.set(devpath, this.pc.device(`/sys${devpath}`));
   }
 
+  writeGroup(): Promise<never> {
+    return Promise.reject(new Error('no shares here'));
+  }
+
   bindNode(): Promise<never> {
     return Promise.reject(new Error('no raw nodes here'));
   }

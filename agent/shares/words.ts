@@ -1,0 +1,40 @@
+import type { Resource } from '../core/policy.js';
+import { amountText } from '../core/shares.js';
+import { type Pressure, type PressureName, pressureNames } from './pressure.js';
+
+/** A seat's shares as they are, for people and for numbers. */
+export interface SeatShares {
+  readonly resources: readonly {
+    readonly name: Resource;
+    /** As the kernel has it: a number, or `max`; absent where it is not divided. */
+    readonly amount: string | undefined;
+    /** Whether the seat file says so; otherwise it is the host's default, or the engine's own. */
+    readonly asked: boolean;
+  }[];
+  /** Its group in the hierarchy of cgroups, and by what the shares are set there. */
+  readonly group: string;
+  readonly means: string;
+  /** What is not as the seat file asks for. */
+  readonly problem: string | undefined;
+  /** Absent where the kernel does not count it. */
+  readonly pressure: Readonly<Partial<Record<PressureName, Pressure>>>;
+  readonly memoryBytes: number | undefined;
+  readonly processes: number | undefined;
+}
+
+/** `cpu 100, memory no limit, io 100, processes 3585`: what is divided, for people. */
+export const sharesText = ({ resources }: Pick<SeatShares, 'resources'>): string =>
+  resources
+    .flatMap(({ name, amount }) =>
+      amount === undefined ? [] : [`${name === 'pids' ? 'processes' : name} ${amountText(name, amount)}`],
+    )
+    .join(', ');
+
+/** `cpu 12 %, memory 0 %, io 3 %`: in which part of the last 10 s some of its processes waited. Empty: not counted. */
+export const pressureText = ({ pressure }: Pick<SeatShares, 'pressure'>): string =>
+  pressureNames
+    .flatMap((name) => {
+      const some = pressure[name]?.some;
+      return some === undefined ? [] : [`${name} ${Math.round(some)} %`];
+    })
+    .join(', ');
