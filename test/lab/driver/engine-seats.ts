@@ -33,8 +33,11 @@ export class EngineSeats {
     return `${this.variant.title.replace(/\W+/g, '-')}-${seat}`;
   }
 
-  /** Makes this engine's containers the seats; `crossed`: each with the other's hub, and right with left's cards. */
-  async rule(crossed = false): Promise<void> {
+  /**
+   * Makes this engine's containers the seats; `crossed`: each with the other's hub, and right with left's cards. `resources`:
+   * what their files ask for.
+   */
+  async rule(crossed = false, resources: Partial<Readonly<Record<Seat, string>>> = {}): Promise<void> {
     const { engine, user } = this.variant;
     for (const seat of seats) {
       const place = crossed ? (seat === 'left' ? 'right' : 'left') : seat;
@@ -42,6 +45,7 @@ export class EngineSeats {
       const lines = [
         `seat: ${seat}`,
         `container: { engine: ${engine}, name: ${this.name(seat)}${whose} }`,
+        ...(resources[seat] === undefined ? [] : [`resources: ${resources[seat]}`]),
         'devices:',
         `  - { label: a hub, match: { port: "${ports[place]}", subsystem: [input, sound] } }`,
       ];

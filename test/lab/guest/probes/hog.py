@@ -1,0 +1,42 @@
+#!/usr/bin/env python3
+"""Takes all that it can get: burns every processor, allocates without end and forks without end. The init of a pid
+namespace, so that all of it ends with it. Usage: unshare --pid --fork --kill-child hog.py"""
+import os
+import signal
+import time
+
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+PIECE = 8 << 20
+
+
+def burn():
+    while True:
+        pass
+
+
+def allocate():
+    held = []
+    while True:
+        held.append(b"\1" * PIECE)
+
+
+def fork():
+    # A shell that finds no room for another one ends; there is always a next one.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    while True:
+        try:
+            os.waitpid(os.posix_spawn("/bin/sh", ["sh", "-c", "b() { b | b & }; b"], os.environ), 0)
+        except OSError:
+            pass
+        time.sleep(0.05)
+
+
+for work in [allocate, fork] + [burn] * (2 * os.cpu_count()):
+    if os.fork() == 0:
+        # Among themselves: without this, hundreds of shells leave the one that allocates no time to do it.
+        if work is not allocate:
+            os.nice(19)
+        work()
+print("at work", flush=True)
+while True:
+    time.sleep(3600)

@@ -1,0 +1,150 @@
+// One seat takes all that it can get; at the other one a typed line still arrives.
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Process } from '../driver/channel.js';
+import type { Seat } from '../driver/lab.js';
+import { guestFiles } from '../driver/paths.js';
+import { ask } from '../driver/service.js';
+import { test } from '../driver/test.js';
+import type { Suite } from './engine-suite.js';
+
+/** What the hog's seat file asks for. The PC has 3 GB; what is taken from the hog goes to a small swap file, MB. */
+const asked = { cpu: 50, memory: 300, pids: 300 } as const;
+const swap = 400;
+/** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
+const ratios = { wanted: 3, asserted: 30 } as const;
+
+/** Who sets the shares there, and in which group, as `status` says. */
+export interface SharedBy {
+  readonly group: string;
+  readonly means: string;
+  /** The engine's own bound on processes, which stays when no seat file says another. */
+  readonly bound?: string;
+}
+
+/** The left seat is the neighbour, the right one the hog. `by`: where the hog's shares are expected. */
+export const fairShares =
+  (by: SharedBy) =>
+  ({ lab, engine, variant, first }: Suite): void => {
+    const { title } = variant;
+    const directory = `/sys/fs/cgroup/${by.group}`;
+    let typist: Process;
+    let idle = 0;
+
+    const rule = (resources?: string): Promise<void> =>
+      engine.rule(false, resources === undefined ? {} : { right: resources });
+
+    const putProbe = async (seat: Seat, name: string): Promise<string> => {
+      const stdin = await readFile(join(guestFiles, 'probes', name));
+      await lab.guest(engine.argv(seat, 'sh', '-c', `cat > /tmp/${name}`), { stdin });
+      return `/tmp/${name}`;
+    };
+
+    const untilAmounts = (wanted: Readonly<Record<string, string>>): Promise<void> => {
+      const files = Object.keys(wanted);
+      return lab.until(`${JSON.stringify(wanted)} in ${by.group}`, async () => {
+        const now = (await lab.sh(`cd ${directory} && cat ${files.join(' ')}`)).split('\n');
+        return files.every((file, at) => now[at] === wanted[file]);
+      });
+    };
+
+    /** A number of a flat keyed file of the hog's group. */
+    const count = async (file: string, key: string): Promise<number> =>
+      Number(await lab.sh(`awk '$1 == "${key}" { print $2 }' ${directory}/${file}`));
+
+    /** How late typed lines were, ms: the middle one of three. */
+    const lateness = async (): Promise<number> => {
+      const late = () => [...typist.stdout.matchAll(/^line \d+ (\S+)$/gm)].map(([, ms]) => Number(ms));
+      const before = late().length;
+      for (let line = 1; line <= 3; line++) {
+        await lab.type('left', 'typed\n');
+        await lab.until('the line to arrive', async () => late().length >= before + line, 90_000);
+      }
+      return (
+        late()
+          .slice(before)
+          .sort((a, b) => a - b)[1] ?? Number.NaN
+      );
+    };
+
+    const beside = async (what: string): Promise<void> => {
+      const late = await lateness();
+      const ratio = late / idle;
+      const allowed = `wanted ${ratios.wanted}, at most ${ratios.asserted}`;
+      console.log(`${title}: a typed line beside ${what}: ${late} ms, ratio ${ratio.toFixed(1)} (${allowed})`);
+      assert.ok(ratio <= ratios.asserted, `${late} ms instead of ${idle}`);
+    };
+
+    /** Has the hog at work meanwhile; all of it ends with its first process. */
+    const whileHogging = async (action: () => Promise<void>): Promise<void> => {
+      const argv = engine.argv('right', 'unshare', '--pid', '--fork', '--kill-child', 'python3', '/tmp/hog.py');
+      const hog = lab.start(argv);
+      try {
+        await lab.until('the hog', async () => hog.stdout.includes('at work'));
+        await action();
+      } finally {
+        await hog.kill('SIGKILL').catch(() => undefined);
+      }
+    };
+
+    test(`${title}: what a seat file asks for is set, and its weight is held against the other seat's`, async () => {
+      await rule(`{ cpu: ${asked.cpu}, memory: ${asked.memory}M, pids: ${asked.pids} }`);
+      const memory = String(asked.memory * 2 ** 20);
+      await untilAmounts({ 'cpu.weight': String(asked.cpu), 'memory.high': memory, 'pids.max': String(asked.pids) });
+      const { shares } = (await engine.seat('right')) ?? {};
+      assert.is(shares?.group, by.group);
+      assert.is(shares?.means, by.means);
+      assert.is(shares?.problem, undefined);
+      const explained = JSON.stringify(await ask(lab, { verb: 'explain-shares', seat: 'left' }));
+      assert.match(explained, new RegExp(`beside right: cpu 100 to ${asked.cpu}`));
+    });
+
+    test(`${title}: with memory: in its file the hog is reclaimed from, and the neighbour's line arrives`, async () => {
+      const node = first.get('input') ?? '';
+      typist = lab.start(engine.argv('left', 'python3', await putProbe('left', 'typist.py'), node));
+      await putProbe('right', 'hog.py');
+      await lab.until('the typist', async () => typist.stdout.includes('reading'));
+      idle = await lateness();
+      console.log(`${title}: a typed line beside an idle neighbour: ${idle} ms`);
+      await lab.sh(`fallocate -l ${swap}M /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap`);
+      await whileHogging(async () => {
+        await lab.until('the hog to be reclaimed from', async () =>
+          /^[1-9]/.test(await lab.sh(`cat ${directory}/memory.swap.current`)),
+        );
+        await lab.until('it to want more processes', async () => (await count('pids.events', 'max')) > 0);
+        await beside('one that takes all it can get');
+        assert.ok((await count('memory.events', 'high')) > 0);
+        assert.is(await count('memory.events', 'oom_kill'), 0);
+        const { shares } = (await engine.seat('right')) ?? {};
+        console.log(`${title}: ${JSON.stringify({ ...shares?.pressure, processes: shares?.processes })}`);
+        assert.ok((shares?.pressure.cpu?.someSeconds ?? 0) > 1, 'nothing in it waited for a processor');
+      });
+      await lab.sh('swapoff /swap && rm /swap', { timeoutMs: 60_000 });
+    });
+
+    test(`${title}: without it the hog alone is killed`, async () => {
+      await rule(`{ pids: ${asked.pids} }`);
+      await untilAmounts({ 'cpu.weight': '100', 'memory.high': 'max', 'pids.max': String(asked.pids) });
+      const agent = await lab.sh('systemctl show -p MainPID --value hotseat; dmesg -C');
+      const killed = async (): Promise<string[]> =>
+        [...(await lab.sh('dmesg')).matchAll(/oom-kill:.*task_memcg=\/([^,]+),task=([^,]+)/g)].map(
+          ([, whose, what]) => `${whose} ${what}`,
+        );
+      await whileHogging(async () => {
+        await lab.until('the kernel to kill', async () => (await killed()).length > 0, 90_000);
+        await beside('one that has used up the memory');
+      });
+      for (const one of await killed()) assert.match(one, new RegExp(`^${by.group}(/\\S+)? python3$`));
+      assert.is(await lab.sh('systemctl show -p MainPID --value hotseat'), agent);
+      await typist.kill();
+    });
+
+    test(`${title}: what nobody asks for any more is as it was, but for the bound that every seat has`, async () => {
+      await rule();
+      const most = await lab.sh('cat /proc/sys/kernel/threads-max /proc/sys/kernel/pid_max | sort -n | head -1');
+      const pids = by.bound ?? String(Math.floor(Number(most) * 0.15));
+      await untilAmounts({ 'cpu.weight': '100', 'memory.high': 'max', 'pids.max': pids });
+    });
+  };
