@@ -206,7 +206,10 @@ export class ShareKeeper {
     const had = known !== undefined && (place.kind === 'unit' || known.id === id) ? known.amounts : {};
     const refused = this.states.get(key)?.refused ?? new Set<Resource>();
     const writable = new Set([...divided].filter((name) => !refused.has(name)));
-    const { write, former } = correction(shares, amountsOf(before.texts), had, writable);
+    const now = amountsOf(before.texts);
+    // systemd turns the controllers off that no unit in a slice names, whoever else has turned them on: it is told all weights.
+    const said = known === undefined && place.kind === 'unit' && place.own ? without(now, 'cpu', 'io') : now;
+    const { write, former } = correction(shares, said, had, writable);
     const kept = known?.kept ?? (place.kind === 'unit' ? presentDropIns(place.unit, write) : []);
     if (Object.keys(write).length > 0) {
       // Before anything is written: whoever ends in between leaves word of what there was.
@@ -266,3 +269,6 @@ export class ShareKeeper {
     this.deps.record.write(this.former);
   }
 }
+
+const without = (amounts: Amounts, ...names: readonly Resource[]): Amounts =>
+  Object.fromEntries(Object.entries(amounts).filter(([name]) => !names.includes(name as Resource)));

@@ -23,6 +23,7 @@ test('the agent runs there, and doctor says what it found', async () => {
   await startAgent(lab);
   const { stdout } = await lab.guest([...HOTSEAT_CLI, 'doctor'], { allowFailure: true, timeoutMs: 120_000 });
   assert.match(stdout, /cgroups are hybrid: grants hang on \/sys\/fs\/cgroup\/unified/);
+  assert.match(stdout, /shares: weights are not available: cpu is a controller of cgroups v1 here/);
 });
 
 /** HOTSEAT_ENGINES, whole titles separated by bars, runs others: nspawn, private users passes as well. */
