@@ -1,3 +1,4 @@
+import { setImmediate as otherEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { type ContainerRef, type Policy, type Resource, resourceNames, type SeatPolicy } from '../core/policy.js';
 import { type Amounts, correction, defaultPids, restoration, type Shares, sharesOf, together } from '../core/shares.js';
@@ -13,7 +14,7 @@ import { available, mostThreads, notAvailable } from './host.js';
 import { askedOf, IncusShares } from './incus-shares.js';
 import { above, meansOf, placeKey, type SharePlace, sharePlace } from './place.js';
 import { seatShares } from './seat-shares.js';
-import { presentDropIns, restoreProperties, setProperties } from './systemd.js';
+import { forgetProperties, presentDropIns, setProperties } from './systemd.js';
 import type { SeatShares } from './words.js';
 
 export interface ShareKeeperDeps {
@@ -81,10 +82,17 @@ export class ShareKeeper {
     const wanted = this.wanted();
     for (const key of this.states.keys()) if (!wanted.has(key)) this.states.delete(key);
     const left = [...this.former].filter(([key]) => !wanted.has(key));
-    await Promise.all([
-      ...left.map(([key, former]) => this.inTurn(key, () => this.restore(key, former))),
-      ...[...wanted].map(([key, one]) => this.inTurn(key, () => this.apply(key, one))),
-    ]);
+    const work: Promise<void>[] = [];
+    // Between two places whatever else has happened comes first: a device does not wait for all of them.
+    for (const [key, former] of left) {
+      work.push(this.inTurn(key, () => this.restore(key, former)));
+      await otherEvents();
+    }
+    for (const [key, one] of wanted) {
+      work.push(this.inTurn(key, () => this.apply(key, one)));
+      await otherEvents();
+    }
+    await Promise.all(work);
   }
 
   /** Puts back everything that was ever set, as if there had been no agent. Throws when something was not. */
@@ -210,12 +218,20 @@ export class ShareKeeper {
     // systemd turns the controllers off that no unit in a slice names, whoever else has turned them on: it is told all weights.
     const said = known === undefined && place.kind === 'unit' && place.own ? without(now, 'cpu', 'io') : now;
     const { write, former } = correction(shares, said, had, writable);
-    const kept = known?.kept ?? (place.kind === 'unit' ? presentDropIns(place.unit, write) : []);
+    const unsaid = without(write, ...resourceNames.filter((name) => had[name] !== undefined));
+    const theirs = place.kind === 'unit' ? presentDropIns(place.unit, unsaid) : [];
+    const kept = [...(known?.kept ?? []), ...theirs];
     if (Object.keys(write).length > 0) {
       // Before anything is written: whoever ends in between leaves word of what there was.
       this.remember(key, { place, id, kept, amounts: { ...had, ...former } });
-      if (place.kind === 'unit') await setProperties(place.unit, write, { start: place.own });
-      else await this.writeGroup(container, place.group, before.id, write);
+      if (place.kind === 'unit') {
+        await setProperties(place.unit, write, { start: place.own });
+        forgetProperties(
+          place.unit,
+          without(write, ...resourceNames.filter((name) => former[name] !== undefined)),
+          kept,
+        );
+      } else await this.writeGroup(container, place.group, before.id, write);
       log.info({ place: key, shares: write }, 'shares set');
     }
     this.remember(key, { place, id, kept, amounts: former });
@@ -240,7 +256,11 @@ export class ShareKeeper {
         break;
       }
       case 'unit':
-        await restoreProperties(place.unit, amounts, kept, { gone: found === undefined });
+        // Of a scope that has gone systemd knows nothing; what was said of it lies there nevertheless.
+        if (found !== undefined || !place.unit.endsWith('.scope')) {
+          await setProperties(place.unit, amounts, { start: false });
+        }
+        forgetProperties(place.unit, amounts, kept);
         break;
     }
     log.info({ place: key, shares: amounts }, 'shares put back');

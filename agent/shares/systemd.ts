@@ -17,18 +17,10 @@ export async function setProperties(unit: string, amounts: Amounts, { start }: {
 }
 
 /**
- * Sets them back, and takes away the files that tell of them: systemd reads its own configuration again at the next
- * daemon-reload. Files that were there before us, `kept`, stay, with the values that they had. `gone`: its group has gone.
+ * Takes away the files that tell of properties that have their former values again: systemd goes by its own configuration from
+ * the next daemon-reload on. Files that were there before us, `kept`, stay, with the values that they had.
  */
-export async function restoreProperties(
-  unit: string,
-  amounts: Amounts,
-  kept: readonly string[],
-  { gone }: { gone: boolean },
-): Promise<void> {
-  // A scope is known to systemd while it runs; what was said of it lies there nevertheless.
-  if (!(gone && unit.endsWith('.scope')))
-    await systemctl('set-property', '--runtime', '--', unit, ...propertiesOf(amounts));
+export function forgetProperties(unit: string, amounts: Amounts, kept: readonly string[]): void {
   for (const file of dropInsOf(unit, amounts)) if (!kept.includes(file)) rmSync(file, { force: true });
 }
 

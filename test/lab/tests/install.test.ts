@@ -315,6 +315,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
   assert.equal(await xinput(lab, 'left'), [], 'an Xorg that runs on is told that they went');
   assert.match(await keyboardMode(), /unicode/i);
   assert.is.not(await lab.sh('cat /proc/sys/kernel/sysrq'), '0');
+  assert.is(await lab.sh('cat /sys/fs/cgroup/lxc.payload.left/pids.max'), 'max', 'the bound of its seat is gone');
   for (const path of [
     '/run/udev/rules.d/72-zz-hotseat.rules',
     '/etc/udev/rules.d/72-zzz-hotseat-boot.rules',
