@@ -1,6 +1,6 @@
 // Runs the tests, layer by layer, and counts. Its last line is `N passed, N failed`, and `, N skipped` where any were.
 //
-// Usage: run.js [unit] [namespace] [lab] [part of a file's name ...] [--note-times]
+// Usage: run.js [unit] [field] [namespace] [lab] [part of a file's name ...] [--note-times]
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';

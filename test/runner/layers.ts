@@ -2,7 +2,7 @@
 
 import { availableParallelism, totalmem } from 'node:os';
 
-export type LayerName = 'unit' | 'namespace' | 'lab';
+export type LayerName = 'unit' | 'field' | 'namespace' | 'lab';
 
 export interface Layer {
   readonly name: LayerName;
@@ -27,6 +27,8 @@ export const labEnvironment: Readonly<Record<string, string>> = {
 
 export const layers: readonly Layer[] = [
   { name: 'unit', directory: 'unit', atOnce: cores, limitMs: 60_000 },
+  // Each has a sysfs, a /run and a /dev of its own.
+  { name: 'field', directory: 'field', atOnce: cores, limitMs: 60_000 },
   // These change the machine that they run on: mounts, cgroups, programs in the kernel.
   { name: 'namespace', directory: 'namespace', atOnce: 1, limitMs: 120_000 },
   {
