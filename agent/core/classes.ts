@@ -4,16 +4,24 @@ import type { Condition, Rule, SeatPolicy } from './policy.js';
 const all: readonly Subsystem[] = ['input', 'sound', 'drm'];
 
 /**
- * Which of `/dev/input`, `/dev/snd`, `/dev/dri` a seat's policy can put anything into: only these are grafted.
- * A rule that names a subsystem or a kind names its class; a USB port can bring input and sound;
- * anything else could be any class.
+ * Which of `/dev/input`, `/dev/snd`, `/dev/dri` are expected to be used by a seat, by its rules. A rule that names a
+ * subsystem or a kind names its class; a USB port mostly brings input and sound; anything else could be any class.
  */
 export function classesOf(seat: SeatPolicy): ReadonlySet<NodeClass> {
-  return new Set(seat.rules.flatMap((rule) => subsystemsOf(rule).map(nodeClass)));
+  return new Set(seat.rules.flatMap((rule) => expectedOf(rule).map(nodeClass)));
 }
 
+/** A graphics adapter at a USB port is rare, and a graft for nothing would cover what the container has of its own there. */
+function expectedOf(rule: Rule): readonly Subsystem[] {
+  const wanted = subsystemsOf(rule);
+  return wanted.length > 1 && rule.conditions.some(isAtUsb) ? wanted.filter((one) => one !== 'drm') : wanted;
+}
+
+const isAtUsb = (condition: Condition): boolean =>
+  condition.on === 'port' && !condition.negate && condition.patterns.every((pattern) => /-usb(v\d)?-/.test(pattern));
+
 /** The subsystems that a rule can want anything of. */
-export function subsystemsOf(rule: Rule): readonly Subsystem[] {
+export function subsystemsOf(rule: Pick<Rule, 'byName' | 'conditions'>): readonly Subsystem[] {
   if (rule.byName) return ['sound'];
   return rule.conditions.reduce<readonly Subsystem[]>((left, condition) => {
     const allowed = narrowed(condition);
@@ -33,7 +41,6 @@ function narrowed(condition: Condition): readonly Subsystem[] | undefined {
         ),
       );
     case 'port':
-      return condition.patterns.every((pattern) => /-usb(v\d)?-/.test(pattern)) ? ['input', 'sound'] : undefined;
     case 'property':
     case 'sysname':
       return undefined;

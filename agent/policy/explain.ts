@@ -1,8 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Node } from 'yaml';
 import type { z } from 'zod';
+import { attributeNames } from '../core/device.js';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { nearest } from './nearest.js';
+import { udevKey } from './never.js';
 import { matchKeys, negatableKeys, propertyName, unfitProperty } from './schema.js';
 import { keysAt } from './shape.js';
 
@@ -130,6 +132,8 @@ export function unknownProperties(plain: unknown, place: Locate, root: Node | nu
       .filter((key) => !known.includes(key))
       .flatMap((key) => {
         const where = keyPlace(root, [...path, key], at) ?? place(path);
+        const never = udevKey(key, (match as Readonly<Record<string, unknown>>)[key]);
+        if (never !== undefined) return [{ place: where, ...never }];
         if (!propertyName.test(key)) return [unknownKey(where, key, known)];
         const unfit = unfitProperty(key);
         const [message = '', remedy = ''] = unfit?.split(': ') ?? [];
@@ -143,11 +147,37 @@ function unknownKey(place: Place, key: string, known: readonly string[]): Diagno
   if (known === negatableKeys && matchKeys.includes(key)) {
     return { place, message, remedy: `only ${negatableKeys.join(', ')} and properties can be negated` };
   }
+  const meant = meantFor(key, known);
+  if (meant !== undefined) return { place, message, remedy: meant };
   const near = nearest(key, known);
   const properties =
     known === matchKeys || known === negatableKeys ? '; udev properties are written in upper case' : '';
   return { place, message, remedy: near === undefined ? `remove it${properties}` : `did you mean "${near}"?` };
 }
+
+/** What somebody means who writes an attribute where it does not belong, or a property in small letters. */
+function meantFor(key: string, known: readonly string[]): string | undefined {
+  if (known === matchKeys && attributeNames.includes(key)) return `write it below attr: attr: { ${key}: … }`;
+  if (known === negatableKeys && attributeNames.includes(key)) {
+    const property = asProperty[key];
+    return property === undefined
+      ? `only ${negatableKeys.join(', ')} and properties can be negated`
+      : `attributes cannot be negated: write ${property}`;
+  }
+  const upper = key.toUpperCase();
+  return (known === matchKeys || known === negatableKeys) && /^ID_/.test(upper) && propertyName.test(upper)
+    ? `write ${upper}: udev properties are written in upper case`
+    : undefined;
+}
+
+/** Properties that say of a USB device what these attributes say (systemd, udev-builtin-usb_id.c). */
+const asProperty: Readonly<Record<string, string>> = {
+  idVendor: 'ID_VENDOR_ID',
+  idProduct: 'ID_MODEL_ID',
+  serial: 'ID_SERIAL_SHORT',
+  manufacturer: 'ID_VENDOR',
+  product: 'ID_MODEL',
+};
 
 /** Where a key itself stands, not its value. */
 function keyPlace(root: Node | null, path: readonly PropertyKey[], at: At): Place | undefined {

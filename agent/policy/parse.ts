@@ -10,6 +10,7 @@ import {
   type SeatPolicy,
 } from '../core/policy.js';
 import { known, type Locate, unknownProperties } from './explain.js';
+import { neverMatching, neverTogether } from './never.js';
 import { bytesOf, type HostFile, hostFile, list, type MatchFile, type SeatFile, seatFile } from './schema.js';
 import { readYaml } from './yaml.js';
 
@@ -23,7 +24,10 @@ export function parseSeat(
 ):
   | { readonly seat: SeatPolicy; readonly hosts: readonly string[]; readonly place: Place }
   | { readonly diagnostics: Diagnostic[] } {
-  const parsed = readYaml(file, text, seatFile, { concerns: known, more: unknownProperties });
+  const parsed = readYaml(file, text, seatFile, {
+    concerns: known,
+    more: (...file) => [...unknownProperties(...file), ...neverMatching(...file)],
+  });
   if ('diagnostics' in parsed) return parsed;
   const { value, place } = parsed;
   const long = value.devices.flatMap(({ match }, index): Diagnostic[] =>
@@ -48,6 +52,11 @@ export function parseSeat(
     ...(value.resources === undefined ? {} : { resources: toResources(value.resources, place) }),
     file,
   };
+  const contradictions = value.devices.flatMap(({ match }, index): Diagnostic[] => {
+    const never = neverTogether(conditionsOf(match));
+    return never === undefined ? [] : [{ place: place(['devices', index, 'match']), ...never }];
+  });
+  if (contradictions.length > 0) return { diagnostics: contradictions };
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
 }
 
@@ -58,15 +67,10 @@ export function parseHost(file: string, text: string): HostFile | { readonly dia
 }
 
 function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
-  const { not, attr, ...rest } = rule.match;
   return {
     label: rule.label,
     place,
-    conditions: [
-      ...conditions(rest, false),
-      ...Object.entries(attr ?? {}).map(([key, value]): Condition => ({ on: 'attribute', key, patterns: list(value) })),
-      ...(not === undefined ? [] : conditions(not, true)),
-    ],
+    conditions: conditionsOf(rule.match),
     share: rule.share === 'true',
     access: {
       owner: rule.owner,
@@ -94,6 +98,14 @@ function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
   const sysname: Condition = { on: 'sysname', patterns: [node.slice('snd/'.length)], negate: false };
   const what = { label: node, place, conditions: [sysname] };
   return { ...what, share: true, access: {}, hidraw: false, byName: true, revoke: 'auto' };
+}
+
+function conditionsOf({ not, attr, ...rest }: MatchFile): Condition[] {
+  return [
+    ...conditions(rest, false),
+    ...Object.entries(attr ?? {}).map(([key, value]): Condition => ({ on: 'attribute', key, patterns: list(value) })),
+    ...(not === undefined ? [] : conditions(not, true)),
+  ];
 }
 
 function conditions(match: Omit<MatchFile, 'not' | 'attr'>, negate: boolean): Condition[] {

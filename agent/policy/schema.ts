@@ -55,6 +55,16 @@ export const unfitProperties: readonly { readonly names: RegExp; readonly why: s
     why: 'is of a node, and a device may have several: use subsystem, sysname or ID_PATH',
   },
   {
+    names: /^(HID|PCI)_/,
+    why: 'is of what the device hangs on: use attr, ID_VENDOR_ID, ID_MODEL_ID or ID_PATH',
+  },
+  {
+    // udev(7): keys of its rules, which are no properties.
+    names:
+      /^(KERNEL|KERNELS|SUBSYSTEMS|DRIVER|DRIVERS|ATTR|ATTRS|ENV|TAG|SYMLINK|TEST|PROGRAM|RESULT|CONST|SYSCTL|IMPORT|OWNER|GROUP|MODE)$/,
+    why: "is a key of udev's rules and no property: use sysname, port, subsystem, attr or a property",
+  },
+  {
     names: /^SOUND_|_FROM_DATABASE$|^ID_ID$/,
     why: 'is set by udev only after the seat is decided: use ID_VENDOR_ID, ID_MODEL_ID, ID_SERIAL or ID_PATH',
   },
@@ -76,7 +86,9 @@ const match = z
         for (const key of Object.keys(given)) {
           // udevd knows every attribute, the agent reads these: any other would be read in two ways.
           if (attributeNames.includes(key)) continue;
-          const message = `is no attribute that can be matched: use ${attributeNames.join(', ')}`;
+          const message = propertyName.test(key)
+            ? `is a udev property and no attribute: write it beside attr`
+            : `is no attribute that can be matched: use ${attributeNames.join(', ')}`;
           context.addIssue({ code: 'custom', path: [key], message });
         }
       })

@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { keyboard, mouse } from './driver/capabilities.js';
-import { field, plug, usbPort } from './driver/field.js';
+import { faults, field, plug, usbPort } from './driver/field.js';
 
 const pc = field(import.meta.url);
 const adapter = pc.usb('7', { ids: '8087:0a2b' });
@@ -18,6 +18,12 @@ test('each is told by its address, by the port of its adapter, or by being of Bl
     third: '  - { label: mice, match: { ID_BUS: bluetooth, kind: mouse } }',
   });
   assert.equal(seen.owners('input0', 'input1', 'input2'), { input0: 'left', input1: 'right', input2: 'third' });
+});
+
+test('an address as udev quotes it is refused, with what to write instead', () => {
+  assert.equal(faults({ right: '  - { label: hers, match: { UNIQ: "90:7f:61:00:00:04" } }' }), [
+    'right.yaml:4:35: UNIQ has quotes in it, which no pattern can have, so that "90:7f:61:00:00:04" never matches: write attr: { uniq: "90:7f:61:00:00:04" }',
+  ]);
 });
 
 test.run();
