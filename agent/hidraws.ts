@@ -42,8 +42,13 @@ export class Hidraws {
     for (const raw of new Set([...this.placed.keys(), ...this.deps.table.raws()])) this.placeOne(raw, undefined);
   }
 
-  /** Those that are a seat's. */
-  of(seat: string): string[] {
+  /** What a seat gets. */
+  of(seat: string): Grantee[] {
+    return this.rawsOf(seat).flatMap((raw) => this.granteeOf(seat, raw) ?? []);
+  }
+
+  /** Which of them are a seat's. */
+  rawsOf(seat: string): string[] {
     return [...this.placed.keys()].filter((raw) => this.seatsOf(raw).includes(seat));
   }
 

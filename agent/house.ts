@@ -6,7 +6,7 @@ import type { Audit, Deed } from './core/audit.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
 import { desiredUnit, type Grantee } from './core/desired.js';
-import { nodeClass, type Unit } from './core/device.js';
+import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf } from './core/hid.js';
 import { lentTo } from './core/loan.js';
@@ -59,6 +59,8 @@ export class House {
   private readonly grafts = new Map<string, readonly Graft[]>();
   /** Monotonic, ms: the clock on the wall may be set while a PC starts, which is when containers do. */
   private readonly youngUntil = new Map<string, number>();
+  /** Classes of which a seat has got devices under this policy, whatever its rules led to expect. */
+  private readonly came = new Map<string, Set<NodeClass>>();
   /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
   private containers: readonly Container[] = [];
@@ -103,6 +105,7 @@ export class House {
     this.deps.grants.keep([...known, ...this.occupied()].flatMap((container) => container?.cgroup ?? []));
     this.restrict();
     this.verdicts.clear();
+    this.came.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
     this.hidraws.placeAll();
@@ -234,7 +237,10 @@ export class House {
     if (worker === undefined) return undefined;
     if (container !== undefined && !worker.occupies(container)) this.guard(container);
     if (scope === 'all') worker.wantAll(this.wishes(seat), this.graftsOf(seat));
-    else for (const unit of scope) worker.want(unit, this.wish(seat, unit));
+    else {
+      for (const unit of scope) worker.want(unit, this.wish(seat, unit));
+      worker.graft(this.graftsOf(seat));
+    }
     worker.serve(this.occupantOf(seat, container) === undefined ? container : undefined, this.containers);
     return worker;
   }
@@ -252,7 +258,7 @@ export class House {
   /** What this seat gets now: nothing that still is in another seat and may not be in two (promise 1). */
   private wishes(seat: string): Map<string, Wish> {
     const wishes = new Map<string, Wish>();
-    for (const id of [...this.verdicts.keys(), ...this.hidraws.of(seat)]) {
+    for (const id of [...this.verdicts.keys(), ...this.hidraws.rawsOf(seat)]) {
       const wish = this.wish(seat, id);
       if (wish !== undefined) wishes.set(id, wish);
     }
@@ -262,7 +268,15 @@ export class House {
   private wish(seat: string, id: string): Wish | undefined {
     const grantee = hidDeviceOf(id) === undefined ? this.granteeOf(seat, id) : this.hidraws.granteeOf(seat, id);
     if (grantee === undefined || !this.mayHave(seat, id)) return undefined;
+    if (grantee.unit.subsystem !== 'hidraw') this.noteClass(seat, nodeClass(grantee.unit.subsystem));
     return (accounts) => desiredUnit(grantee, accounts, presentation);
+  }
+
+  private noteClass(seat: string, name: NodeClass): void {
+    const came = this.came.get(seat) ?? new Set();
+    if (came.has(name)) return;
+    this.came.set(seat, came.add(name));
+    this.grafts.delete(seat);
   }
 
   private granteeOf(seat: string, id: string): Grantee | undefined {
@@ -316,14 +330,18 @@ export class House {
     return [...this.tenants.of(id)].some((other) => !seats.includes(other));
   }
 
-  /** For what the seat's rules are about, and for what was given to it by hand. Worked out once a policy. */
+  /**
+   * For what the seat's rules lead to expect, for what was given to it by hand, and for every class of which it gets a device.
+   * One that has come once stays, so that a device that is plugged again finds it. Worked out once until that changes.
+   */
   private graftsOf(seat: string): readonly Graft[] {
     const known = this.grafts.get(seat);
     if (known !== undefined) return known;
     const policy = this.policy?.seats.find((other) => other.seat === seat);
     const lent = this.policy === undefined || policy === undefined ? [] : lentTo(this.policy, policy);
-    const classes = policy === undefined ? [] : [...classesOf(policy), ...lent.map(nodeClass)];
-    const grafts = policy === undefined ? [] : graftsOf(new Set(classes));
+    const classes =
+      policy === undefined ? [] : [...classesOf(policy), ...lent.map(nodeClass), ...(this.came.get(seat) ?? [])];
+    const grafts = graftsOf(new Set(classes));
     this.grafts.set(seat, grafts);
     return grafts;
   }

@@ -4,6 +4,7 @@ import { lineOf, type Rule } from './policy.js';
 import type { DesiredDevice, DesiredSeat } from './state.js';
 import type { LinkSpec, NodeSpec, Properties, RecordSpec } from './step.js';
 import type { Claim } from './verdict.js';
+import { Wanted } from './wanted.js';
 
 /** How a device is shown inside a container: its database entry and the properties of its announcement. */
 export interface Presentation {
@@ -28,6 +29,21 @@ export function desiredUnit(
 ): DesiredSeat {
   const unknown: Unknown[] = [];
   return { devices: unitDevices(unit, claim, accounts, present, unknown), unknown };
+}
+
+/** The same for a seat as a whole. */
+export function desiredSeat(
+  grantees: readonly Grantee[],
+  accounts: Accounts,
+  present: (device: Device) => Presentation,
+): DesiredSeat {
+  const wanted = new Wanted();
+  const unknown = grantees.flatMap((grantee) => {
+    const desired = desiredUnit(grantee, accounts, present);
+    wanted.set(grantee.unit.id, desired.devices);
+    return desired.unknown;
+  });
+  return { ...wanted.seat, unknown };
 }
 
 function unitDevices(

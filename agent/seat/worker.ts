@@ -91,6 +91,11 @@ export class SeatWorker {
   /** The same for all units at once, and the classes of nodes that the seat can get any of. */
   wantAll(wishes: ReadonlyMap<string, Wish>, grafts: readonly Graft[]): void {
     this.wishes.setAll(wishes);
+    this.graft(grafts);
+  }
+
+  /** The classes of nodes that the seat can get any of. */
+  graft(grafts: readonly Graft[]): void {
     this.grafts = grafts;
   }
 

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
@@ -229,6 +229,43 @@ test('a container that has just come is looked at again, although the clock on t
     Date.now = now;
   }
   house.populate([]);
+});
+
+test('a class that no rule leads to expect is grafted when a device of it comes', async () => {
+  const { child, container } = await standIn(join(root, 'dock'));
+  children.push(child);
+  const isGrafted = (path: string) =>
+    readFileSync(`/proc/${container.pid}/mountinfo`, 'utf8')
+      .split('\n')
+      .some((line) => line.split(' ')[4] === path);
+  const port = 'pci-0000:00:14.0-usb-0:4';
+  const text = JSON.stringify({
+    seat: 'left',
+    container: { engine: 'lxc', name: 'left' },
+    devices: [{ label: 'the dock', match: { port } }],
+  });
+  const loaded = compose([{ name: 'left.yaml', text }], 'unversioned', 'test');
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
+  await house.serve(house.adopt(loaded.policy));
+  await house.serve(house.populate([{ ...container, name: 'left' }]));
+  assert.equal(['/dev/input', '/dev/dri'].map(isGrafted), [true, false]);
+  const syspath = '/sys/devices/test/1-4.2/drm/card7';
+  mkdirSync(join(sys, syspath.slice('/sys/'.length)), { recursive: true });
+  const properties = {
+    SUBSYSTEM: 'drm',
+    ID_PATH: `${port}.2:1.0`,
+    DEVNAME: '/dev/dri/card7',
+    MAJOR: '226',
+    MINOR: '7',
+  };
+  const event = { action: 'add', syspath, properties, receivedNs: '0' };
+  await house.serve(house.judge(table.take({ kind: 'event', event })));
+  assert.ok(isGrafted('/dev/dri'));
+  assert.equal(house.problems(), []);
+  house.judge(table.take({ kind: 'event', event: { ...event, action: 'remove' } }));
+  await endChildren();
+  await house.serve(house.populate([]));
+  rmdirSync(container.cgroup);
 });
 
 test('two seats that change containers: neither comes into one before the other has left it', async () => {

@@ -6,11 +6,10 @@ import { pino } from 'pino';
 import { Subject } from 'rxjs';
 import { Trail } from '../../../agent/control/trail.js';
 import { decider } from '../../../agent/core/decide.js';
-import { desiredUnit, type Grantee } from '../../../agent/core/desired.js';
+import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import { parts } from '../../../agent/core/plan.js';
 import type { Policy } from '../../../agent/core/policy.js';
 import type { ActualSeat } from '../../../agent/core/state.js';
-import { Wanted } from '../../../agent/core/wanted.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { logStream } from '../../../agent/host/journal.js';
 import { House } from '../../../agent/house.js';
@@ -208,12 +207,8 @@ export function decideAll(wishes: readonly Wish[], count: number): number[] {
       if (verdict.kind === 'seat') for (const claim of verdict.claims) bySeat.get(claim.seat)?.push({ unit, claim });
     }
     let steps = 0;
-    for (const grantees of bySeat.values()) {
-      const wanted = new Wanted();
-      for (const grantee of grantees)
-        wanted.set(grantee.unit.id, desiredUnit(grantee, noAccounts, presentation).devices);
-      steps += parts(wanted.seat, nothing).length;
-    }
+    for (const grantees of bySeat.values())
+      steps += parts(desiredSeat(grantees, noAccounts, presentation), nothing).length;
     if (steps !== units.length) throw new Error(`${units.length} units, and ${steps} plans`);
     return ms(began, now());
   });
