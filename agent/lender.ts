@@ -4,9 +4,10 @@ import { findUnit } from './control/inspect.js';
 import { type Asker, type Audit, type Deed, onRecord } from './core/audit.js';
 import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
-import { sameThing, thingOf } from './core/loan.js';
+import type { Unit } from './core/device.js';
+import { isOf, isThing, thingOf, thisVery } from './core/loan.js';
 import { nameOf } from './core/name.js';
-import type { Loan } from './core/policy.js';
+import type { Loan, Thing } from './core/policy.js';
 import { whole } from './core/scope.js';
 import type { House } from './house.js';
 import type { Keeper } from './keeper.js';
@@ -63,10 +64,10 @@ export class Lender {
     if (!seats.includes(seat)) {
       throw new ControlError(`there is no seat ${JSON.stringify(seat)}: the policy has ${seats.join(', ') || 'none'}`);
     }
-    const thing = thingOf(unit);
+    const thing = this.tellApart(unit, force);
     const until = forMs === undefined ? undefined : Date.now() + forMs;
     const loan: Loan = { seat, thing, name: nameOf(unit), until, by: by.uid };
-    const loans = [loan, ...book.loans.filter((other) => !sameThing(other.thing, thing))];
+    const loans = [loan, ...book.loans.filter((other) => !isOf(other, unit))];
     if (loans.length > most) throw new ControlError(`${most} devices are attached by hand: detach some`);
     const { dangers } = changesOf(table.units(), house.judged, decider(keeper.with(loans)));
     if (dangers.length > 0 && !force) throw new ControlError('refused: hotseat attach --force does it', dangers);
@@ -92,11 +93,30 @@ export class Lender {
     const { book, table } = this.deps;
     const named = book.loans.filter(({ name, thing }) => name === wanted || thing.path === wanted);
     if (named.length === 1 && named[0] !== undefined) return named[0];
-    const thing = thingOf(findUnit(table.units(), wanted));
-    const found = book.loans.find((loan) => sameThing(loan.thing, thing));
+    const unit = findUnit(table.units(), wanted);
+    const found = book.loans.find((loan) => isOf(loan, unit));
     if (found !== undefined) return found;
     const names = book.loans.map(({ name, thing: { path }, seat }) => `${name} (${path}) at ${seat}`);
     throw new ControlError(`${JSON.stringify(wanted)} was not attached by hand`, names);
+  }
+
+  /**
+   * What this device is known by. @throws when another one that is plugged would go along, before anything moves; with `force`
+   * it is known by the kernel's name, until it is unplugged.
+   */
+  private tellApart(unit: Unit, force: boolean): Thing {
+    const thing = thingOf(unit);
+    const twins = this.deps.table
+      .units()
+      .filter(({ id }) => id !== unit.id)
+      .filter((other) => isThing(thing, thingOf(other), other.head.sysname));
+    if (twins.length === 0) return thing;
+    if (force) return thisVery(unit);
+    const names = twins.map((other) => `${other.nodes[0]?.node ?? other.id} ${nameOf(other)}`);
+    throw new ControlError(
+      'nothing that it says of itself tells it from others: hotseat attach --force gives this one alone, until it is unplugged',
+      names.map((name) => `the same to everybody: ${name}`),
+    );
   }
 
   private async expire(): Promise<void> {

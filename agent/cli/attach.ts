@@ -15,7 +15,10 @@ export const attach: Verb = {
   usage: 'attach DEVICE SEAT [--for TIME] [--force] [--json]  (DEVICE: as in explain)',
   options: {
     for: { type: 'string', help: 'only this long: 30s, 10m, 1h' },
-    force: { type: 'boolean', help: 'even if the host loses its last keyboard' },
+    force: {
+      type: 'boolean',
+      help: 'even if the host loses its last keyboard, or nothing tells it from another device',
+    },
     ...json,
   },
   examples: [

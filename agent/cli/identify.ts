@@ -39,7 +39,7 @@ export const identify: Verb = {
     const timeout = String(options['timeout'] ?? '60s');
     const directory = String(options['policies'] ?? defaultPolicies);
     if (process.getuid?.() !== 0) throw new Error('listening to devices needs root');
-    const [{ seatFileOf, writeRule }, { firstTouched }, { proposalsOf }, { ruleText }] = await Promise.all([
+    const [{ seatFileOf, writeRule }, { firstTouched }, { alike, proposalsOf }, { ruleText }] = await Promise.all([
       import('../identify/seat-file.js'),
       import('../identify/listen.js'),
       import('../identify/proposal.js'),
@@ -63,14 +63,18 @@ export const identify: Verb = {
     }
 
     const { unit, info } = await deviceAt(node);
-    const proposals = proposalsOf(unit);
+    const units = await plugged();
+    const proposals = proposalsOf(unit, units);
     const rules = proposals.map(({ by: way, label, match }) => ({ by: way, rule: ruleText({ label, match }) }));
     if (options['json'] === true) console.log(JSON.stringify({ device: info, file, proposals }, undefined, 2));
     else {
       console.log(render(describe(info), showsColours(process.stdout)));
       if (info.owner !== seat)
-        for (const { by: way, rule } of rules)
+        for (const { by: way, rule } of rules) {
           console.log([`${reasons[way]}:`, ...rule.split('\n').map(printable)].join('\n'));
+          for (const other of proposals.find((one) => one.by === way)?.also ?? [])
+            console.log(printable(`  it brings along ${other}`));
+        }
     }
     if (info.owner === seat) {
       if (options['json'] !== true) console.log(`it is at ${seat} already`);
@@ -80,7 +84,12 @@ export const identify: Verb = {
     if (chosen === undefined) return 0;
     const proposal = proposals.find((one) => one.by === chosen);
     if (proposal === undefined) {
-      const why = chosen === 'serial' ? 'says no serial number or address of its own' : 'is at no port';
+      const same = alike(unit, units);
+      const none =
+        same.length > 0
+          ? `says the same of itself as ${same.join(', ')}`
+          : 'says no serial number or address of its own';
+      const why = chosen === 'serial' ? none : 'is at no port';
       throw new Error(`the device ${why}: choose the other way with --by`);
     }
     const committed = await writeRule(seatFile, unit, proposal);
@@ -115,6 +124,14 @@ async function deviceAt(node: string): Promise<{ unit: Unit; info: DeviceInfo }>
   const info = infos.find(({ device }) => device === read.unit.id);
   if (info === undefined) throw new Error(`${node} has gone meanwhile`);
   return { unit: read.unit, info };
+}
+
+/** All that is plugged, as udev knows it. */
+async function plugged(): Promise<Unit[]> {
+  const { DeviceTable } = await import('../udev/table.js');
+  const table = new DeviceTable();
+  table.take({ kind: 'resync', reason: 'start' });
+  return table.units();
 }
 
 /** Asks on a terminal; elsewhere nothing is written without being told to. */

@@ -1,6 +1,6 @@
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
-import { sameThing, thingOf } from '../core/loan.js';
+import { isOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
 import { whole } from '../core/scope.js';
 import { originOf } from '../core/shares.js';
@@ -113,7 +113,7 @@ function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
 
 /** A loan that was made or ended, and whose the device is now, if it is plugged. */
 function attached({ house, table }: Rooms, loan: Loan): Attached {
-  const unit = table.units().find((other) => sameThing(thingOf(other), loan.thing));
+  const unit = table.units().find((other) => isOf(loan, other));
   const verdict = unit && house.judged.get(unit.id);
   if (unit === undefined || verdict === undefined) {
     return { ...attachedOf(loan), owner: 'not plugged', problem: undefined };

@@ -11,20 +11,36 @@ export const isLoan = (rule: Rule): boolean => rule.place.line === 0;
 
 export function thingOf({ subsystem, head }: Unit): Thing {
   const path = property(head, 'ID_PATH');
-  const own = path === '' && subsystem === 'input';
-  const said = (text: string | undefined): string | undefined => (own && text !== '' ? text : undefined);
+  const said = (key: Told): string | undefined => {
+    const text = subsystem === 'input' ? head.attributes[key]?.trimEnd() : undefined;
+    return text === '' ? undefined : text;
+  };
   return {
     subsystem,
     path,
     serial: property(head, 'ID_SERIAL'),
     sysname: path === '' && subsystem !== 'input' ? head.sysname : undefined,
-    name: said(head.attributes['name']?.trimEnd()),
-    uniq: said(head.attributes['uniq']?.trimEnd()),
+    name: said('name'),
+    uniq: said('uniq'),
+    phys: said('phys'),
   };
 }
 
-export const sameThing = (a: Thing, b: Thing): boolean =>
-  (['subsystem', 'path', 'serial', 'sysname', 'name', 'uniq'] as const).every((key) => a[key] === b[key]);
+/** This very one, until it is unplugged: the kernel uses no number of an input twice (drivers/input/input.c). */
+export const thisVery = (unit: Unit): Thing => ({ ...thingOf(unit), sysname: unit.head.sysname });
+
+const tellers = ['sysname', 'name', 'uniq', 'phys'] as const;
+type Told = Exclude<(typeof tellers)[number], 'sysname'>;
+
+/** Whether what a loan knows of its device is what another one is. */
+export const isThing = (known: Thing, other: Thing, sysname?: string): boolean =>
+  (['subsystem', 'path', 'serial'] as const).every((key) => known[key] === other[key]) &&
+  tellers.every(
+    (key) => known[key] === undefined || known[key] === (key === 'sysname' ? (sysname ?? other[key]) : other[key]),
+  );
+
+/** Whether a loan is of this unit. */
+export const isOf = ({ thing }: Loan, unit: Unit): boolean => isThing(thing, thingOf(unit), unit.head.sysname);
 
 /** When a loan ends, and by whom it was made, in words. */
 export const termsOf = ({ until, by }: Loan): string =>
@@ -44,7 +60,7 @@ export const lentTo = ({ loans = [] }: Policy, { seat }: SeatPolicy): SeatSubsys
 /** A loan is a rule like any other, so that udev and the agent read it alike. */
 function ruleOf(loan: Loan): Rule {
   const { thing } = loan;
-  const own = (key: 'name' | 'uniq'): Condition[] =>
+  const own = (key: Told): Condition[] =>
     thing[key] === undefined ? [] : [{ on: 'attribute', key, patterns: [literal(thing[key])] }];
   return {
     label: termsOf(loan),
@@ -58,6 +74,7 @@ function ruleOf(loan: Loan): Rule {
         : [{ on: 'sysname' as const, patterns: [literal(thing.sysname)], negate: false }]),
       ...own('name'),
       ...own('uniq'),
+      ...own('phys'),
     ],
     share: false,
     access: {},

@@ -102,7 +102,7 @@ export interface SeatPolicy {
 
 /**
  * What a device is known by when it comes back: its subsystem, the path of its port and its serial number, as udev says
- * them. One that hangs on nothing (Bluetooth, uinput) is known by what it says of itself.
+ * them, and of an input what tells it from others there: several things are paired with one receiver, one adapter.
  */
 export interface Thing {
   readonly subsystem: SeatSubsystem;
@@ -110,10 +110,12 @@ export interface Thing {
   readonly path: string;
   /** ID_SERIAL. */
   readonly serial: string;
-  /** Where there is no path, and for `snd/seq` and `snd/timer`. */
+  /** Where there is no path, for `snd/seq` and `snd/timer`, and of an input that nothing else tells from another. */
   readonly sysname: string | undefined;
+  /** Of inputs, where they say so. */
   readonly name: string | undefined;
   readonly uniq: string | undefined;
+  readonly phys: string | undefined;
 }
 
 /** A device that was given to a seat by hand, whatever the policy says of it, until it is taken back. */

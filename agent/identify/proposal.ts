@@ -1,6 +1,9 @@
 import type { Unit } from '../core/device.js';
 import { isKind, property } from '../core/match.js';
+import { nameOf } from '../core/name.js';
+import { physicalOf } from '../core/physical.js';
 import { kinds } from '../core/policy.js';
+import { portCovers } from '../core/port.js';
 
 /** By its place, which is for whatever is plugged there; or by what it is, wherever it is plugged. */
 export type By = 'port' | 'serial';
@@ -10,22 +13,44 @@ export interface Proposal {
   readonly by: By;
   readonly label: string;
   readonly match: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  /** Other things that are plugged now and that it would give to the seat as well, in words. */
+  readonly also: readonly string[];
 }
 
 /** What a seat file can hold (policy/schema.ts): a device that calls itself otherwise cannot be named by that. */
 const writable = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 const unwritable = /["|\\]/;
 
-/** Rules that would match this device: by its port and by its serial number or address, as far as it has them. */
-export function proposalsOf(unit: Unit): Proposal[] {
+/**
+ * Rules that would match this device: by its port and by its serial number or address, as far as it has them. `units`: all
+ * that is plugged; what another thing says of itself as well is not proposed.
+ */
+export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[] {
   const what = kinds.find((kind) => isKind(kind, unit.head)) ?? unit.subsystem;
+  const others = units.filter(({ id }) => physicalOf(id) !== physicalOf(unit.id));
   const port = portOf(property(unit.head, 'ID_PATH'));
   const proposals: Proposal[] = [];
-  if (port !== undefined) proposals.push({ by: 'port', label: `whatever is plugged in at ${port}`, match: { port } });
-  const serial = serialMatch(unit);
-  if (serial !== undefined) proposals.push({ by: 'serial', label: `the ${what} ${serial.name}`, match: serial.match });
+  if (port !== undefined) {
+    const also = others.filter(({ head }) => portCovers(port, property(head, 'ID_PATH'))).map(textOf);
+    proposals.push({ by: 'port', label: `whatever is plugged in at ${port}`, match: { port }, also });
+  }
+  const own = namesOf(unit).find(({ attributes }) => !others.some((other) => says(other, attributes)));
+  if (own !== undefined) {
+    const attr = Object.fromEntries(Object.entries(own.attributes).map(([key, text]) => [key, literal(text)]));
+    const match = own.isOfInput ? { subsystem: 'input', attr } : { attr };
+    proposals.push({ by: 'serial', label: `the ${what} ${own.name}`, match, also: [] });
+  }
   return proposals;
 }
+
+/** What else says the same of itself as this device, in words: why nothing is proposed by its serial number. */
+export function alike(unit: Unit, units: readonly Unit[]): string[] {
+  const others = units.filter(({ id }) => physicalOf(id) !== physicalOf(unit.id));
+  const names = namesOf(unit);
+  return others.filter((other) => names.some(({ attributes }) => says(other, attributes))).map(textOf);
+}
+
+const textOf = (unit: Unit): string => `${unit.nodes[0]?.node ?? unit.id} ${nameOf(unit)}`;
 
 /** The port without the interface of a USB device: `pci-0000:00:14.0-usb-0:2.1:1.0` is at `…-usb-0:2.1`. */
 function portOf(path: string): string | undefined {
@@ -33,16 +58,31 @@ function portOf(path: string): string | undefined {
   return /^[a-z]+-[A-Za-z0-9:._-]+$/.test(port) ? port : undefined;
 }
 
-/** The most particular thing that it says of itself and that others of its model do not. */
-function serialMatch({ head }: Unit): { name: string; match: Proposal['match'] } | undefined {
+/** Something that a device says of itself and that others of its model do not say, as a rule. */
+interface OwnName {
+  readonly name: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly isOfInput: boolean;
+}
+
+/** From the most particular on: what is paired with a receiver is below it, and has a name of its own. */
+function namesOf({ head }: Unit): OwnName[] {
   const usb = head.ancestors.find(({ attributes }) => attributes['idVendor'] !== undefined)?.attributes;
   const { idVendor, idProduct, serial } = usb ?? {};
-  if (idVendor !== undefined && idProduct !== undefined && fits(serial)) {
-    return { name: serial, match: { attr: { idVendor, idProduct, serial: literal(serial) } } };
-  }
   const uniq = head.attributes['uniq'];
-  return fits(uniq) ? { name: uniq, match: { subsystem: 'input', attr: { uniq: literal(uniq) } } } : undefined;
+  const names: OwnName[] = [];
+  if (idVendor !== undefined && idProduct !== undefined && fits(serial)) {
+    names.push({ name: serial, attributes: { idVendor, idProduct, serial }, isOfInput: false });
+  }
+  if (fits(uniq)) names.push({ name: uniq, attributes: { uniq }, isOfInput: true });
+  return names;
 }
+
+/** Whether one and the same device above a unit, or it itself, says all of this. */
+const says = ({ head }: Unit, wanted: Readonly<Record<string, string>>): boolean =>
+  [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)].some((attributes) =>
+    Object.entries(wanted).every(([key, text]) => attributes[key] === text),
+  );
 
 const fits = (text: string | undefined): text is string =>
   text !== undefined && text.length <= 60 && writable.test(text) && !unwritable.test(text);

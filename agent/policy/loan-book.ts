@@ -14,7 +14,7 @@ const stored = z.array(
     seat: text,
     thing: z.object({
       subsystem: z.enum(['input', 'sound', 'drm']),
-      ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional },
+      ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional, phys: optional },
     }),
     name: text,
     until: z.number().optional(),
@@ -54,5 +54,5 @@ export class LoanBook {
 /** JSON leaves out what is undefined. */
 const whole = ({ seat, thing, name, until, by }: z.infer<typeof stored>[number]): Loan => ({
   ...{ seat, name, until, by },
-  thing: { ...thing, sysname: thing.sysname, name: thing.name, uniq: thing.uniq },
+  thing: { ...thing, sysname: thing.sysname, name: thing.name, uniq: thing.uniq, phys: thing.phys },
 });

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { explanationOf, infoOf, planOf } from '../../agent/control/inspect.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
-import { isLoan, lentTo, sameThing, thingOf } from '../../agent/core/loan.js';
+import { isLoan, isThing, lentTo, thingOf, thisVery } from '../../agent/core/loan.js';
 import type { Loan, Policy, Rule } from '../../agent/core/policy.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { parseFixture } from '../../agent/policy/fixture.js';
@@ -44,7 +44,7 @@ test('what is given by hand outranks every rule, in the agent as in udev, and no
       if (hostSeat(decider(policy)(unit(mine))) !== `seat-${seat}`) decisive += 1;
 
       const elsewhere = decider(whole)(unit(other));
-      if (!sameThing(thingOf(unit(mine)), thingOf(unit(other)))) {
+      if (!isThing(thingOf(unit(mine)), thingOf(unit(other)))) {
         assert.is(hostSeat(elsewhere), hostSeat(decider(policy)(unit(other))));
       }
       assert.is(run(rules, { device: before(other), parent: {}, files })['HOTSEAT_SEAT'], hostSeat(elsewhere));
@@ -107,6 +107,31 @@ test('what hangs on nothing is told apart by its name and address', () => {
   const policy: Policy = { ...policyOf([[], []]), loans: [loanOf(unit(bluetooth('aa:bb')), 's1')] };
   assert.is(hostSeat(decider(policy)(unit(bluetooth('aa:bb')))), 'seat-s1');
   assert.is(hostSeat(decider(policy)(unit(bluetooth('aa:cc')))), undefined);
+});
+
+test('what hangs on one port is told apart by what each says of itself, or else by the kernel’s name', () => {
+  const paired = (uniq: string, sysname = 'input1') => ({
+    ...head({ properties: { ID_PATH: 'pci-1', ID_SERIAL: 'Receiver' } }),
+    ...{ sysname, attributes: { name: 'Keys', uniq, phys: 'usb-1/input2:1' } },
+  });
+  const seatOf = (device: Device, loan: Loan) =>
+    hostSeat(decider({ ...policyOf([[], []]), loans: [loan] })(unit(device)));
+  const loan = loanOf(unit(paired('one')), 's1');
+  assert.equal(
+    [
+      paired('one'),
+      paired('two'),
+      { ...paired('one'), attributes: { name: 'Keys', uniq: 'one', phys: 'usb-1/input2:2' } },
+    ].map((device) => seatOf(device, loan)),
+    ['seat-s1', undefined, undefined],
+  );
+  const very: Loan = { ...loan, thing: thisVery(unit(paired('', 'input42'))) };
+  assert.equal(
+    ['input42', 'input43'].map((name) => seatOf(paired('', name), very)),
+    ['seat-s1', undefined],
+  );
+  const former: Loan = { ...loan, thing: { ...loan.thing, name: undefined, uniq: undefined, phys: undefined } };
+  assert.is(seatOf(paired('one'), former), 'seat-s1', 'one that was made by an older agent');
 });
 
 test('what a rule says of a device wherever it is counts for whom it was lent to: the hard way, the raw node', () => {
@@ -183,7 +208,7 @@ test('the book survives its reader, whole or not at all; a damaged one is said a
     first.write(loans);
     assert.equal(first.loans, loans);
     assert.equal(book().loans, loans);
-    assert.ok(book().loans.every(({ thing }, index) => sameThing(thing, loans[index]?.thing ?? thing)));
+    assert.ok(book().loans.every(({ thing }, index) => isThing(thing, loans[index]?.thing ?? thing)));
     assert.is(statSync(file).mode & 0o777, 0o600);
     assert.equal(said, []);
     writeFileSync(file, readFileSync(file, 'utf8').slice(0, -3));

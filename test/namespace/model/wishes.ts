@@ -80,7 +80,7 @@ export function policyOf(wishes: Wishes): Policy {
   const key = JSON.stringify(texts);
   const policy = known.get(key) ?? read(texts);
   known.set(key, policy);
-  const thing = { serial: '', sysname: undefined, name: undefined, uniq: undefined };
+  const thing = { serial: '', sysname: undefined, name: undefined, uniq: undefined, phys: undefined };
   const loans = wishes.loans.map(({ port, subsystem, seat }) => ({
     ...{ seat, name: `port ${port}`, until: undefined, by: 0 },
     thing: { ...thing, subsystem, path: pathOf(port) },
