@@ -24,7 +24,7 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     name: nameOf(unit),
     nodes: unit.nodes.flatMap(({ node }) => node ?? []),
     port: property(head, 'ID_PATH'),
-    kinds: kinds.filter((kind) => isKind(kind, head)),
+    kinds: kinds.filter((kind) => isKind(kind, head, unit.nodes)),
     owner: verdict === undefined ? 'host' : ownerText(ownerOf(verdict)),
     rules:
       verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),

@@ -1,5 +1,5 @@
 import { type NodeClass, nodeClass, type Subsystem } from './device.js';
-import type { Condition, Rule, SeatPolicy } from './policy.js';
+import type { Condition, Kind, Rule, SeatPolicy } from './policy.js';
 
 const all: readonly Subsystem[] = ['input', 'sound', 'drm'];
 
@@ -29,17 +29,26 @@ export function subsystemsOf(rule: Pick<Rule, 'byName' | 'conditions'>): readonl
   }, all);
 }
 
+function kindSubsystem(kind: Kind): Subsystem {
+  switch (kind) {
+    case 'sound':
+    case 'microphone':
+    case 'speaker':
+      return 'sound';
+    case 'display':
+      return 'drm';
+    default:
+      return 'input';
+  }
+}
+
 function narrowed(condition: Condition): readonly Subsystem[] | undefined {
   if (condition.on === 'attribute' || condition.negate) return undefined;
   switch (condition.on) {
     case 'subsystem':
       return all.filter((subsystem) => condition.patterns.includes(subsystem));
     case 'kind':
-      return all.filter((subsystem) =>
-        condition.patterns.some((kind) =>
-          kind === 'sound' ? subsystem === 'sound' : kind === 'display' ? subsystem === 'drm' : subsystem === 'input',
-        ),
-      );
+      return all.filter((subsystem) => condition.patterns.some((kind) => kindSubsystem(kind) === subsystem));
     case 'port':
     case 'property':
     case 'sysname':

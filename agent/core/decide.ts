@@ -20,19 +20,19 @@ export type Decider = (unit: Unit) => Verdict;
 export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
   const loans = lent(policy);
-  return ({ head }) => {
+  return ({ head, nodes }) => {
     const claims: Claim[] = [];
     let claimed = -1;
     for (const { seat, rule } of index.candidates(head)) {
-      if (seat === claimed || !matches(rule, head)) continue;
+      if (seat === claimed || !matches(rule, head, nodes)) continue;
       claimed = seat;
       claims.push({ seat: policy.seats[seat]?.seat ?? '', rule });
     }
-    const loan = loans.find(({ rule }) => matches(rule, head));
+    const loan = loans.find(({ rule }) => matches(rule, head, nodes));
     let trace: readonly TraceLine[] | undefined;
     const lazy = {
       get trace() {
-        trace ??= explain(policy, loans, head);
+        trace ??= explain(policy, loans, head, nodes);
         return trace;
       },
     };
@@ -57,10 +57,10 @@ const asRuled = (loan: Claim, claims: readonly Claim[]): Claim => ({
 });
 
 /** Every loan, then every rule, seat by seat, with what failed. */
-const explain = (policy: Policy, loans: readonly Claim[], head: Device): TraceLine[] =>
+const explain = (policy: Policy, loans: readonly Claim[], head: Device, nodes: Unit['nodes']): TraceLine[] =>
   [...loans, ...policy.seats.flatMap(({ seat, rules }) => rules.map((rule) => ({ seat, rule })))].map((claim) => ({
     ...claim,
-    failed: mismatch(claim.rule, head),
+    failed: mismatch(claim.rule, head, nodes),
   }));
 
 interface Entry {

@@ -1,18 +1,39 @@
 import type { Kind } from './policy.js';
 
-/** What udev says of a kind: the property that input_id sets to 1 (systemd, udev-builtin-input_id.c), or a subsystem. */
-export type KindTest =
-  | { readonly property: string; readonly subsystem?: never }
-  | { readonly subsystem: 'sound' | 'drm'; readonly property?: never };
+/**
+ * One thing that udev knows of a head. `property`: input_id sets it to 1 (systemd, udev-builtin-input_id.c). `path`: a pattern
+ * of its path in sysfs. `stream`: a sound card has a PCM node that captures or plays (sound/core/pcm.c, snd_pcm_new_stream).
+ */
+export type Fact =
+  | { readonly on: 'property'; readonly property: string; readonly negate?: true }
+  | { readonly on: 'subsystem'; readonly subsystem: 'sound' | 'drm' }
+  | { readonly on: 'path'; readonly pattern: string }
+  | { readonly on: 'stream'; readonly stream: Stream };
 
-export const kindTests: Readonly<Record<Kind, KindTest>> = {
-  keyboard: { property: 'ID_INPUT_KEYBOARD' },
-  mouse: { property: 'ID_INPUT_MOUSE' },
-  touchpad: { property: 'ID_INPUT_TOUCHPAD' },
-  touchscreen: { property: 'ID_INPUT_TOUCHSCREEN' },
-  tablet: { property: 'ID_INPUT_TABLET' },
-  joystick: { property: 'ID_INPUT_JOYSTICK' },
-  switch: { property: 'ID_INPUT_SWITCH' },
-  sound: { subsystem: 'sound' },
-  display: { subsystem: 'drm' },
+export type Stream = 'capture' | 'playback';
+/** How the name of a PCM node ends. */
+export const streamLetters: Readonly<Record<Stream, string>> = { capture: 'c', playback: 'p' };
+
+const input = (...names: readonly string[]): Fact[] =>
+  names.map((name) => ({ on: 'property', property: `ID_INPUT_${name}` }));
+const noInput = (...names: readonly string[]): Fact[] =>
+  names.map((name) => ({ on: 'property', property: `ID_INPUT_${name}`, negate: true }));
+
+/** What a thing of each kind is: all of it must hold. */
+export const kindTests: Readonly<Record<Kind, readonly Fact[]>> = {
+  keyboard: input('KEYBOARD'),
+  mouse: input('MOUSE'),
+  touchpad: input('TOUCHPAD'),
+  touchscreen: input('TOUCHSCREEN'),
+  tablet: input('TABLET'),
+  joystick: input('JOYSTICK'),
+  accelerometer: input('ACCELEROMETER'),
+  switch: input('SWITCH'),
+  keys: [...input('KEY'), ...noInput('KEYBOARD', 'MOUSE', 'TOUCHPAD', 'TOUCHSCREEN', 'TABLET', 'JOYSTICK')],
+  // The sockets of a sound card are inputs below the card (sound/core/jack.c).
+  jack: [{ on: 'path', pattern: '*/sound/card*/input*' }],
+  sound: [{ on: 'subsystem', subsystem: 'sound' }],
+  microphone: [{ on: 'stream', stream: 'capture' }],
+  speaker: [{ on: 'stream', stream: 'playback' }],
+  display: [{ on: 'subsystem', subsystem: 'drm' }],
 };

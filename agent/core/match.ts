@@ -1,26 +1,32 @@
-import { type Device, isJoint } from './device.js';
+import { type Device, isJoint, type Unit } from './device.js';
 import { glob } from './glob.js';
-import { kindTests } from './kind.js';
+import { type Fact, kindTests, streamLetters } from './kind.js';
 import type { HeadCondition, Kind, Rule } from './policy.js';
 import { portCovers } from './port.js';
+
+/** The nodes of a unit: a sound card is told by them. */
+type Nodes = Unit['nodes'];
 
 /**
  * Holds a rule against the head of a unit: undefined when every condition holds, otherwise the first that does not, in
  * words. Reads what udevd's own rules read, so that the compiled rules come to the same verdict.
  */
-export function mismatch(rule: Rule, head: Device): string | undefined {
+export function mismatch(rule: Rule, head: Device, nodes: Nodes = []): string | undefined {
   if (rule.byName !== isJoint(head))
     return rule.byName ? 'names a node that joins seats' : 'joins seats: `extra` alone gives it';
   for (const condition of rule.conditions) {
-    if (condition.on !== 'attribute' && holds(condition, head) === condition.negate) return describe(condition, head);
+    if (condition.on !== 'attribute' && holds(condition, head, nodes) === condition.negate)
+      return describe(condition, head);
   }
   return attributeMismatch(rule, head);
 }
 
 /** Whether a rule wants the unit with this head; `mismatch` says the same in words, at the price of making them. */
-export const matches = (rule: Rule, head: Device): boolean =>
+export const matches = (rule: Rule, head: Device, nodes: Nodes = []): boolean =>
   rule.byName === isJoint(head) &&
-  rule.conditions.every((condition) => condition.on === 'attribute' || holds(condition, head) !== condition.negate) &&
+  rule.conditions.every(
+    (condition) => condition.on === 'attribute' || holds(condition, head, nodes) !== condition.negate,
+  ) &&
   attributeMismatch(rule, head) === undefined;
 
 /** udev wants all ATTRS of one rule on one and the same device, the head or an ancestor (udev(7)). */
@@ -39,7 +45,7 @@ function attributeMismatch(rule: Rule, head: Device): string | undefined {
     : `no ancestor has ${wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ')}`;
 }
 
-function holds(condition: HeadCondition, head: Device): boolean {
+export function holds(condition: HeadCondition, head: Device, nodes: Nodes = []): boolean {
   switch (condition.on) {
     case 'subsystem':
       return anyGlob(condition.patterns, head.subsystem);
@@ -50,14 +56,27 @@ function holds(condition: HeadCondition, head: Device): boolean {
     case 'port':
       return condition.patterns.some((port) => portCovers(port, property(head, 'ID_PATH')));
     case 'kind':
-      return condition.patterns.some((kind) => isKind(kind, head));
+      return condition.patterns.some((kind) => isKind(kind, head, nodes));
   }
 }
 
 /** Whether a head is a thing of this kind. */
-export function isKind(kind: Kind, head: Device): boolean {
-  const test = kindTests[kind];
-  return test.property === undefined ? head.subsystem === test.subsystem : property(head, test.property) === '1';
+export const isKind = (kind: Kind, head: Device, nodes: Nodes = []): boolean =>
+  kindTests[kind].every((fact) => isFact(fact, head, nodes));
+
+function isFact(fact: Fact, head: Device, nodes: Nodes): boolean {
+  switch (fact.on) {
+    case 'property':
+      return (property(head, fact.property) === '1') !== (fact.negate ?? false);
+    case 'subsystem':
+      return head.subsystem === fact.subsystem;
+    case 'path':
+      return glob(fact.pattern, head.syspath.slice('/sys'.length));
+    case 'stream': {
+      const ends = streamLetters[fact.stream];
+      return nodes.some(({ sysname }) => sysname.startsWith('pcmC') && sysname.endsWith(ends));
+    }
+  }
 }
 
 const anyGlob = (patterns: readonly string[], text: string): boolean => patterns.some((pattern) => glob(pattern, text));

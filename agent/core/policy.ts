@@ -38,8 +38,13 @@ export const kinds = [
   'touchscreen',
   'tablet',
   'joystick',
+  'accelerometer',
   'switch',
+  'keys',
+  'jack',
   'sound',
+  'microphone',
+  'speaker',
   'display',
 ] as const;
 export type Kind = (typeof kinds)[number];

@@ -26,7 +26,7 @@ const unwritable = /["|\\]/;
  * that is plugged; what another thing says of itself as well is not proposed.
  */
 export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[] {
-  const what = kinds.find((kind) => isKind(kind, unit.head)) ?? unit.subsystem;
+  const what = kinds.find((kind) => isKind(kind, unit.head, unit.nodes)) ?? unit.subsystem;
   const others = units.filter(({ id }) => physicalOf(id) !== physicalOf(unit.id));
   const port = portOf(property(unit.head, 'ID_PATH'));
   const proposals: Proposal[] = [];

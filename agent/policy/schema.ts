@@ -30,7 +30,11 @@ const plain = {
   subsystem: oneOrMore(z.enum(['input', 'sound', 'drm']))
     .optional()
     .describe('What the kernel calls it: `input`, `sound` or `drm`.'),
-  kind: oneOrMore(z.enum(kinds)).optional().describe('What the thing is.'),
+  kind: oneOrMore(z.enum(kinds))
+    .optional()
+    .describe(
+      'What the thing is. Kinds overlap: a tablet can be a mouse as well, a headset is `sound`, `microphone` and `speaker`, a `jack` of a sound card is a `switch`. `keys` has keys and is nothing else: media and power keys, buttons of a headset, and the power button of the PC itself.',
+    ),
   port: oneOrMore(port)
     .optional()
     .describe(

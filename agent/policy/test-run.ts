@@ -150,7 +150,7 @@ function reasons(
   labels: readonly string[] | undefined,
   claims: readonly Claim[],
   policy: Policy,
-  { head }: Unit,
+  { head, nodes }: Unit,
 ): string[] {
   const seat = policy.seats.find((one) => one.seat === name);
   if (seat === undefined) {
@@ -169,7 +169,8 @@ function reasons(
     .filter((rule) => rule !== winner)
     .map((rule) => {
       const why =
-        mismatch(rule, head) ?? (winner === undefined ? undefined : `${lineOf(winner.place)} of the seat comes first`);
+        mismatch(rule, head, nodes) ??
+        (winner === undefined ? undefined : `${lineOf(winner.place)} of the seat comes first`);
       return `${lineOf(rule.place)} "${rule.label}": ${why ?? 'matches'}`;
     });
 }

@@ -1,7 +1,7 @@
 import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
 import { glob } from '../core/glob.js';
-import { kindTests } from '../core/kind.js';
+import { type Fact, kindTests, type Stream, streamLetters } from '../core/kind.js';
 import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
@@ -38,6 +38,7 @@ export function compileBody(policy: Policy): string {
     'ENV{ID_SEAT}=="", ENV{.HOTSEAT_UPSTREAM}=="", IMPORT{parent}="ID_SEAT"',
     'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
     ...soundIdentity(policy),
+    ...soundStreams(policy),
   ];
   for (const { seat, rules } of policy.seats) {
     lines.push(`# ${seat}`);
@@ -159,16 +160,50 @@ function compileCondition(condition: Condition): string[][] {
     case 'port':
       return [[`ENV{ID_PATH}${operator}${value(condition.patterns.flatMap(portPatterns))}`]];
     case 'kind': {
-      const tokens = condition.patterns.map((kind) => {
-        const test = kindTests[kind];
-        return test.property === undefined
-          ? `SUBSYSTEM${operator}"${test.subsystem}"`
-          : env(test.property, operator, '1');
-      });
-      // "not a or b" is neither: one line. "a or b" is a line for each.
-      return condition.negate ? [tokens] : tokens.map((token) => [token]);
+      const kinds = condition.patterns.map((kind) => kindTests[kind]);
+      // "a or b" is a line for each; "not a or b" is neither, and not a thing is whatever fails one of its tests.
+      if (!condition.negate) return kinds.map((facts) => facts.map((fact) => factToken(fact, '==')));
+      return kinds.reduce<string[][]>(
+        (lines, facts) => lines.flatMap((line) => facts.map((fact) => [...line, factToken(fact, '!=')])),
+        [[]],
+      );
     }
   }
+}
+
+function factToken(fact: Fact, operator: '==' | '!='): string {
+  switch (fact.on) {
+    case 'property': {
+      const other = operator === '==' ? '!=' : '==';
+      return env(fact.property, fact.negate === true ? other : operator, '1');
+    }
+    case 'subsystem':
+      return `SUBSYSTEM${operator}"${fact.subsystem}"`;
+    case 'path':
+      return `DEVPATH${operator}${value([fact.pattern])}`;
+    case 'stream':
+      return env(streamMarks[fact.stream], operator, '1');
+  }
+}
+
+const streamMarks: Readonly<Record<Stream, string>> = { capture: '.HOTSEAT_CAPTURE', playback: '.HOTSEAT_PLAYBACK' };
+
+/** More PCM devices than this has no card (sound/core/pcm.c, SNDRV_PCM_DEVICES, and snd-hda's own limit). */
+const pcms = 32;
+
+/** Which way a sound card plays, where a policy asks for it: udev can only ask for a node by its full name. */
+function soundStreams(policy: Policy): string[] {
+  return (['capture', 'playback'] as const).flatMap((stream) => {
+    const isAsked = (condition: Condition): boolean =>
+      condition.on === 'kind' &&
+      condition.patterns.some((kind) => kindTests[kind].some((fact) => fact.on === 'stream' && fact.stream === stream));
+    if (!policy.seats.some(({ rules }) => rules.some(({ conditions }) => conditions.some(isAsked)))) return [];
+    return Array.from(
+      { length: pcms },
+      (_, index) =>
+        `SUBSYSTEM=="sound", TEST=="pcmC%nD${index}${streamLetters[stream]}", ${env(streamMarks[stream], '=', '1')}`,
+    );
+  });
 }
 
 /** More graphics cards than this are not told from each other by their kernel names. */

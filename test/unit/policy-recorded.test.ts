@@ -48,7 +48,7 @@ function judged(unit: Unit, admin: string | undefined): Unit {
 /** Rules on a unit's head, then on each node with the head for a parent; a card and its render node have none. */
 function seatsByUdev(policy: Policy, unit: Unit, admin: string | undefined): (string | undefined)[] {
   const rules = tokens(compileRules(policy));
-  const files = [`device/drm/${unit.head.sysname}`];
+  const files = [`device/drm/${unit.head.sysname}`, ...unit.nodes.map(({ sysname }) => sysname)];
   const head = run(rules, { ...before(unit.head, admin), parent: {}, files });
   const below = unit.nodes
     .filter(({ syspath }) => syspath !== unit.head.syspath)

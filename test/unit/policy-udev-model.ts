@@ -79,7 +79,9 @@ function holds(token: Token, device: Device, env: Record<string, string>, files:
     case 'ATTR':
       return any(value, device.attributes[attribute] ?? '\0') === wanted;
     case 'TEST':
-      return files.includes(value) === wanted;
+      return files.includes(value.replace('%n', /\d*$/.exec(device.sysname)?.[0] ?? '')) === wanted;
+    case 'DEVPATH':
+      return any(value, device.syspath.slice('/sys'.length)) === wanted;
     case 'SUBSYSTEMS':
       return [device, ...device.ancestors].some(({ subsystem }) => any(value, subsystem ?? '')) === wanted;
     case 'ATTRS':
