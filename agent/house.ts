@@ -2,6 +2,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
+import { isAlong } from './core/along.js';
 import type { Audit, Deed } from './core/audit.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
@@ -37,6 +38,8 @@ export interface HouseDeps {
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
+  /** Told of each unit that was judged, and how. */
+  readonly along?: (unit: Unit, verdict: Verdict) => void;
   /** This machine's kernel unless given. */
   readonly effects?: Effects;
   /** Opens the files of a seat; those in their usual place unless given. */
@@ -72,8 +75,9 @@ export class House {
   }
 
   /** Judges units anew, after udev said something about them. */
-  judge(units: ReadonlySet<string>): Touched {
+  judge(changed: ReadonlySet<string>): Touched {
     const touched = new Touches();
+    const units = this.deps.table.withParts(changed);
     for (const id of units) {
       for (const seat of this.seatsOf(id)) touched.add(seat, id);
       const unit = this.deps.table.unit(id);
@@ -216,14 +220,26 @@ export class House {
 
   private pronounce(unit: Unit): void {
     if (this.decide === undefined) return;
-    const verdict = this.decide(unit);
+    const parts = this.deps.table.partsOf(unit.id);
     const before = this.verdicts.get(unit.id);
+    const verdict = this.remaining(before, this.decide(unit, parts));
     this.verdicts.set(unit.id, verdict);
+    this.deps.along?.(unit, verdict);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
       this.deps.log.warn({ device: unit.id, rules }, 'two seats want one device: bound to neither');
       this.deps.tell({ kind: 'conflict', device: unit.id, rules });
     }
+  }
+
+  /**
+   * While something is unplugged, what came along with a part that has gone already stays where it is until it goes as well,
+   * and so does it while the driver of that part is bound anew.
+   */
+  private remaining(before: Verdict | undefined, now: Verdict): Verdict {
+    if (now.kind !== 'host' || before === undefined || !isAlong(before) || before.kind === 'host') return now;
+    const isGone = before.claims.every(({ along }) => along !== undefined && this.deps.table.unit(along) === undefined);
+    return isGone ? before : now;
   }
 
   private seatsOf(unit: string): string[] {

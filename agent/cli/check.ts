@@ -16,9 +16,11 @@ export const check: Verb = {
   ],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const { loadDirectory } = await import('../policy/load.js');
-    const { notesOf } = await import('../policy/notes.js');
-    const loaded = loadDirectory(words[0] ?? defaultPolicies);
-    const notes = loaded.ok ? notesOf(loaded.policy) : [];
+    const { leftNotes, notesOf } = await import('../policy/notes.js');
+    const { recordedDevices } = await import('../policy/recorded.js');
+    const directory = words[0] ?? defaultPolicies;
+    const loaded = loadDirectory(directory);
+    const notes = loaded.ok ? [...notesOf(loaded.policy), ...leftNotes(loaded.policy, recordedDevices(directory))] : [];
     if (options['json'] === true) {
       const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat), notes } : loaded;
       console.log(JSON.stringify(answer, undefined, 2));

@@ -1,4 +1,4 @@
-import type { DeviceInfo } from '../control/messages.js';
+import type { DeviceInfo, Left } from '../control/messages.js';
 import { portCovers } from '../core/port.js';
 import type { UsbThing } from '../usb/topology.js';
 import { bad, good, type Line } from './line.js';
@@ -45,6 +45,9 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
   const what = sockets === undefined ? (hasDevices ? [] : functions) : [`hub with ${sockets} ports`];
   return [`${port}  ${name} (${ids})`, ...what].join(', ');
 }
+
+/** What is left with the host of a device that a seat has a part of. */
+export const leftText = ({ device, name, reason }: Left): string => `${device}  ${name} stays with the host: ${reason}`;
 
 /** One device: what it is, and whose. */
 export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {

@@ -1,9 +1,10 @@
+import { basename } from 'node:path';
 import { ask } from '../control/client.js';
 import type { Explanation } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
 import type { ShareExplanation } from '../shares/compare.js';
 import { json, print } from './answer.js';
-import { describe } from './device-tree.js';
+import { describe, leftText } from './device-tree.js';
 import type { Line } from './line.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
@@ -49,8 +50,10 @@ function lines(answer: Explanation): Line[] {
   return [
     describe(answer),
     ...answer.trace.map(
-      ({ seat, label, place, failed }) => `  ${seat} ${place} "${label}": ${failed === undefined ? 'matches' : failed}`,
+      ({ seat, label, place, failed, along }) =>
+        `  ${seat} ${place} "${label}": ${along === undefined ? (failed ?? 'matches') : `takes ${basename(along)}, and this is the same physical device`}`,
     ),
     ...answer.withheld.map(({ device, reason }) => `  ${device} does not come along: ${reason}`),
+    ...answer.left.map((one) => `  ${leftText(one)}`),
   ];
 }

@@ -2,6 +2,7 @@ import { ask } from '../control/client.js';
 import type { Plan } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
 import { json, print } from './answer.js';
+import { leftText } from './device-tree.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat plan`: exits 1 when `reload` would refuse. */
@@ -20,10 +21,11 @@ export const plan: Verb = {
   },
 };
 
-function lines({ revision, changes, shares, dangers }: Plan): string[] {
+function lines({ revision, changes, shares, dangers, left }: Plan): string[] {
   return [
     `policy ${revision}: ${changes.length === 0 ? 'nothing changes hands' : `changes: ${changes.length}`}`,
     ...changes.map(({ name, device, from, to }) => `  ${name} (${device}): ${from} -> ${to}`),
+    ...left.map((one) => `  ${leftText(one)}`),
     ...shares.map((change) => `  ${change}`),
     ...dangers.map((danger) => `refused without --force: ${danger}`),
   ];

@@ -4,6 +4,7 @@ import { cgroupRoot } from '../kernel/cgroup.js';
 import { controlSocket } from '../seat/layout.js';
 import { pressureText, type SeatShares, sharesText } from '../shares/words.js';
 import { json, print } from './answer.js';
+import { leftText } from './device-tree.js';
 import { bad, good, type Line, soon, type Toned } from './line.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
@@ -42,6 +43,7 @@ function describe(answer: Status): Line[] {
     lines.push('', [bad('conflict'), `: ${device} is wanted by ${rules.join(' and ')}: bound to neither`]);
   }
   for (const { device, reason } of answer.withheld) lines.push('', `${device} does not come along: ${reason}`);
+  for (const one of answer.left) lines.push('', leftText(one));
   for (const { name, port, seat, until } of answer.attached) {
     const end = until === undefined ? 'hotseat detach or a boot' : until;
     lines.push('', `attached by hand: ${name}${port === '' ? '' : ` (${port})`} to ${seat}, until ${end}`);

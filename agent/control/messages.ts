@@ -91,6 +91,8 @@ export interface Status {
   readonly conflicts: readonly { readonly device: string; readonly rules: readonly string[] }[];
   /** Raw nodes of HID devices that a rule asks for and no seat gets, and why. */
   readonly withheld: readonly { readonly device: string; readonly reason: string }[];
+  /** What stays with the host although a seat has other parts of the same physical device, and why. */
+  readonly left: readonly Left[];
   /** Ways in which what is typed at a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
   readonly udev: { readonly events: number; readonly overruns: number; readonly restarts: number };
@@ -99,6 +101,14 @@ export interface Status {
   /** What was given to seats by hand, whether it is plugged now or not. */
   readonly attached: readonly AttachedStatus[];
   readonly pid: number;
+}
+
+/** Something that a rule leaves of a device that it takes. */
+export interface Left {
+  /** Its node, or its path where it has none. */
+  readonly device: string;
+  readonly name: string;
+  readonly reason: string;
 }
 
 /** A stream of events of an engine. */
@@ -149,12 +159,16 @@ export interface RuleResult {
   readonly label: string;
   readonly place: string;
   readonly failed: string | undefined;
+  /** What does match, where this comes along with it because both are one physical device. */
+  readonly along?: string | undefined;
 }
 
 export interface Explanation extends DeviceInfo {
   readonly trace: readonly RuleResult[];
   /** The raw node of its HID device, when a rule asks for that and no seat gets it, and why. */
   readonly withheld: Status['withheld'];
+  /** What is left with the host of the physical device that it is a part of. */
+  readonly left: readonly Left[];
 }
 
 export interface Plan {
@@ -168,6 +182,8 @@ export interface Plan {
   /** `left: cpu 100 -> 200`: what changes of the seats' shares. */
   readonly shares: readonly string[];
   readonly dangers: readonly string[];
+  /** What would stay with the host although a seat has other parts of the same physical device, and why. */
+  readonly left: readonly Left[];
 }
 
 /** What `--for` can say at most, ms: 9999 hours. */

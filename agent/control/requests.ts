@@ -15,7 +15,7 @@ import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { ControlError } from './error.js';
-import { explanationOf, findUnit, infoOf, planOf, recordOf } from './inspect.js';
+import { explanationOf, findUnit, infoOf, leftBeside, planOf, recordOf } from './inspect.js';
 import type { Answerable, Attached, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
@@ -62,7 +62,8 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
         return table.units().map((unit) => infoOf(unit, house.judged.get(unit.id), house.revision));
       case 'explain': {
         const unit = findUnit(table.units(), request.device);
-        return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id));
+        const left = leftBeside(unit, table.units(), house.judged);
+        return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id), left);
       }
       case 'explain-shares':
         return explainSeat(rooms, request.seat);

@@ -5,6 +5,7 @@ import type { Engines } from '../engines/all.js';
 import type { House } from '../house.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
+import { leftOf } from './inspect.js';
 import type { AttachedStatus, SeatStatus, Status } from './messages.js';
 
 /** What the daemon knows besides the house. */
@@ -60,6 +61,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     seats,
     conflicts,
     withheld: house.hidraws.withheld(),
+    left: leftOf(table.units(), house.judged),
     leaks: facts.leaks,
     udev: facts.udev,
     engines: facts.engines.heard,

@@ -1,4 +1,4 @@
-import type { Decider } from './decide.js';
+import { type Decider, decideAll } from './decide.js';
 import type { Unit } from './device.js';
 import { isKind } from './match.js';
 import type { Verdict } from './verdict.js';
@@ -21,9 +21,10 @@ export interface Changes {
 
 /** What another policy would change for the units that are here now. Pure. */
 export function changesOf(units: readonly Unit[], before: ReadonlyMap<string, Verdict>, decide: Decider): Changes {
+  const after = decideAll(decide, units);
   const compared = units.map((unit): Change => {
     const was = before.get(unit.id);
-    return { unit, from: was === undefined ? 'host' : ownerOf(was), to: ownerOf(decide(unit)) };
+    return { unit, from: was === undefined ? 'host' : ownerOf(was), to: ownerOf(after.get(unit.id) ?? decide(unit)) };
   });
   const keyboards = compared.filter(({ unit }) => isKind('keyboard', unit.head));
   const dangers = compared

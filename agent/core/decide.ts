@@ -1,18 +1,20 @@
 import type { Device, Unit } from './device.js';
 import { literalPart } from './glob.js';
 import { lent } from './loan.js';
-import { matches, mismatch, property } from './match.js';
+import { goesAlong, matches, mismatch, property } from './match.js';
+import { byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, portsAbove } from './port.js';
 import type { Claim, TraceLine, Verdict } from './verdict.js';
 
-/** A policy, ready to judge one unit after the other. */
-export type Decider = (unit: Unit) => Verdict;
+/** A policy, ready to judge one unit after the other; `parts`: what else is the same physical device. */
+export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
 
 /**
  * Judges by a policy: in each seat the first rule that matches claims the unit. One claim wins; several win together
  * only if every one says `share`; otherwise it is a conflict, never a race. What was given to a seat by hand is that
- * seat's alone, whatever the rules say. Pure.
+ * seat's alone, whatever the rules say. What no rule asks for comes along with other parts of the same physical device,
+ * where the rule that takes those says so. Pure.
  *
  * Rules are looked up by what they ask for, so that the time for one unit does not grow with their number. Why the
  * others did not match is worked out when somebody asks for the trace.
@@ -20,7 +22,7 @@ export type Decider = (unit: Unit) => Verdict;
 export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
   const loans = lent(policy);
-  return ({ head, nodes }) => {
+  const asking = ({ head, nodes }: Unit): Claim[] => {
     const claims: Claim[] = [];
     let claimed = -1;
     for (const { seat, rule } of index.candidates(head)) {
@@ -28,6 +30,13 @@ export function decider(policy: Policy): Decider {
       claimed = seat;
       claims.push({ seat: policy.seats[seat]?.seat ?? '', rule });
     }
+    return claims;
+  };
+  const isWhole = policy.seats.some(({ rules }) => rules.some(({ whole }) => whole));
+  return (unit, parts = []) => {
+    const { head, nodes } = unit;
+    const direct = asking(unit);
+    const claims = direct.length > 0 || !isWhole ? direct : along(policy, unit, parts, asking);
     const loan = loans.find(({ rule }) => matches(rule, head, nodes));
     let trace: readonly TraceLine[] | undefined;
     const lazy = {
@@ -41,6 +50,34 @@ export function decider(policy: Policy): Decider {
     const kind = claims.length === 1 || claims.every(({ rule }) => rule.share) ? 'seat' : 'conflict';
     return Object.assign(lazy, { kind, claims } as const);
   };
+}
+
+/** In each seat the first of its rules that takes another part of the same physical device, and this one with it. */
+function along(policy: Policy, unit: Unit, parts: readonly Unit[], asking: (part: Unit) => Claim[]): Claim[] {
+  const found = new Map<string, Claim>();
+  for (const part of parts) {
+    for (const { seat, rule } of asking(part)) {
+      if (!goesAlong(rule, unit.head, unit.nodes)) continue;
+      const known = found.get(seat);
+      if (known === undefined || isBefore(rule, known.rule)) found.set(seat, { seat, rule, along: part.id });
+    }
+  }
+  return policy.seats.flatMap(({ seat }) => found.get(seat) ?? []);
+}
+
+const isBefore = ({ place: a }: Rule, { place: b }: Rule): boolean =>
+  a.line < b.line || (a.line === b.line && a.column < b.column);
+
+/** Judges all of these, each with the others that are the same physical device. */
+export function decideAll(decide: Decider, units: readonly Unit[]): Map<string, Verdict> {
+  const verdicts = new Map<string, Verdict>();
+  for (const parts of byPhysical(units).values()) {
+    for (const unit of parts) {
+      const others = parts.length < 2 ? [] : parts.filter(({ id }) => id !== unit.id);
+      verdicts.set(unit.id, decide(unit, others));
+    }
+  }
+  return verdicts;
 }
 
 /**

@@ -77,6 +77,7 @@ function ruleOf(loan: Loan): Rule {
       ...own('phys'),
     ],
     share: false,
+    whole: false,
     access: {},
     byName: isJoint({ subsystem: thing.subsystem, sysname: thing.sysname ?? '' }),
     revoke: 'auto',

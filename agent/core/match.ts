@@ -29,6 +29,20 @@ export const matches = (rule: Rule, head: Device, nodes: Nodes = []): boolean =>
   ) &&
   attributeMismatch(rule, head) === undefined;
 
+/**
+ * Whether a rule that takes another part of the same physical device takes this one as well: it is where the rule asks for, it
+ * is of the subsystem that the rule asks for, and is nothing that the rule excludes. All else is asked of the other part.
+ */
+export const goesAlong = ({ whole, conditions }: Rule, head: Device, nodes: Nodes): boolean =>
+  whole &&
+  !isJoint(head) &&
+  conditions.every(
+    (condition) =>
+      condition.on === 'attribute' ||
+      !(condition.on === 'port' || condition.on === 'subsystem' || condition.negate) ||
+      holds(condition, head, nodes) !== condition.negate,
+  );
+
 /** udev wants all ATTRS of one rule on one and the same device, the head or an ancestor (udev(7)). */
 function attributeMismatch(rule: Rule, head: Device): string | undefined {
   const wanted = rule.conditions.filter((condition) => condition.on === 'attribute');

@@ -1,3 +1,4 @@
+import type { Unit } from './device.js';
 import { hidDevicesAbove } from './hid.js';
 
 /** A USB device in sysfs, as its interfaces and functions lie below it: bus and ports (drivers/usb/core/usb.c). */
@@ -24,4 +25,16 @@ export function physicalOf(syspath: string): string {
   // Everything that a program makes lies in one directory.
   if (syspath.startsWith('/sys/devices/virtual/')) return syspath;
   return syspath.replace(classes, '');
+}
+
+/** Units by the physical thing that they are parts of. */
+export function byPhysical(units: readonly Unit[]): Map<string, Unit[]> {
+  const things = new Map<string, Unit[]>();
+  for (const unit of units) {
+    const thing = physicalOf(unit.id);
+    const known = things.get(thing);
+    if (known === undefined) things.set(thing, [unit]);
+    else known.push(unit);
+  }
+  return things;
 }

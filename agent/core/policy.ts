@@ -55,6 +55,8 @@ export interface Rule {
   readonly conditions: readonly Condition[];
   /** More than one seat may have the device (speakers). */
   readonly share: boolean;
+  /** What is the same physical device as something that matches comes along, unless a rule asks for it by itself. */
+  readonly whole: boolean;
   /** Who may open its nodes inside, in the container's own names; what is missing is as usual there. */
   readonly access: {
     readonly owner?: string | undefined;

@@ -4,6 +4,8 @@ import type { Rule } from './policy.js';
 export interface Claim {
   readonly seat: string;
   readonly rule: Rule;
+  /** It does not match the rule, and comes along with the unit of this id, which does and is the same physical device. */
+  readonly along?: string;
 }
 
 /** One rule held against one unit: it matched, or the first condition that failed, in words. */

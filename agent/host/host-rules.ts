@@ -1,6 +1,9 @@
 import type { Logger } from 'pino';
+import { alongArgument } from '../core/along.js';
 import { hostSeat } from '../core/decide.js';
+import type { Unit } from '../core/device.js';
 import type { Policy } from '../core/policy.js';
+import type { Verdict } from '../core/verdict.js';
 import type { House } from '../house.js';
 import { compileRules } from '../policy/udev-rules.js';
 import type { DeviceTable } from '../udev/table.js';
@@ -8,7 +11,20 @@ import { installRules, triggerChange, usbDevices } from './udev-rules.js';
 
 /** Keeps the host's own udev in agreement with the policy: logind and the host's display server never take a seat's device. */
 export class HostRules {
+  /** Of each unit that comes along with another, what udev was last told; it is not told the same twice. */
+  private readonly told = new Map<string, string>();
+
   constructor(private readonly log: Logger) {}
+
+  /** Tells udev of a unit that it cannot judge by itself, when its last word is another: what comes along, or no longer does. */
+  tell(unit: Unit, verdict: Verdict): void {
+    const argument = alongArgument(unit.head, verdict);
+    const news = `${unit.head.incarnation} ${argument}`;
+    if (argument === undefined || this.told.get(unit.id) === news) return;
+    if (this.told.size >= mostTold) this.told.clear();
+    this.told.set(unit.id, news);
+    this.trigger(unit, verdict);
+  }
 
   /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */
   async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
@@ -18,9 +34,16 @@ export class HostRules {
       const { ID_SEAT: now = 'seat0', HOTSEAT_ADMIN_SEAT: admins = 'seat0' } = unit.head.properties;
       return verdict !== undefined && now !== (hostSeat(verdict) ?? admins);
     });
-    for (const unit of stale) {
-      for (const device of new Set([unit.head, ...unit.nodes])) triggerChange(device.syspath);
-    }
+    this.told.clear();
+    for (const unit of stale) this.trigger(unit, house.judged.get(unit.id));
     if (stale.length > 0) this.log.info({ units: stale.map((unit) => unit.id) }, 'host seats changed');
   }
+  /** The head first: what is below it takes over what is said of it. */
+  private trigger(unit: Unit, verdict: Verdict | undefined): void {
+    const argument = verdict && alongArgument(unit.head, verdict);
+    for (const device of new Set([unit.head, ...unit.nodes])) triggerChange(device.syspath, argument);
+  }
 }
+
+/** More than a PC has; forgotten, a unit is told of once more. */
+const mostTold = 1024;

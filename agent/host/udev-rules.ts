@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { namesIn, readOptional, resolvedPath } from '../kernel/read.js';
@@ -42,11 +43,15 @@ async function udevadm(command: readonly string[], timeout: number): Promise<voi
   await execa('udevadm', command, { timeout });
 }
 
-/** Has udevd look at a device again, as `udevadm trigger --action=change` does. One that has gone meanwhile is fine. */
-export function triggerChange(syspath: string): void {
+/**
+ * Has udevd look at a device again, as `udevadm trigger --action=change` does; `argument` is what its rules find as
+ * SYNTH_ARG_HOTSEAT then (lib/kobject_uevent.c). One that has gone meanwhile is fine.
+ */
+export function triggerChange(syspath: string, argument?: string): void {
   try {
     // Never O_CREAT: sysfs answers that with EACCES when the file has gone and its directory not yet.
-    writeFileSync(join(syspath, 'uevent'), 'change', { flag: 'r+' });
+    const text = argument === undefined ? 'change' : `change ${randomUUID()} HOTSEAT=${argument}`;
+    writeFileSync(join(syspath, 'uevent'), text, { flag: 'r+' });
   } catch (error) {
     if (!['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }

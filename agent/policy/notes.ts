@@ -1,4 +1,16 @@
+import { leftBehind, whyLeft } from '../core/along.js';
+import { decideAll, decider } from '../core/decide.js';
+import type { Unit } from '../core/device.js';
+import { nameOf } from '../core/name.js';
 import type { Policy } from '../core/policy.js';
+
+/** What the rules leave behind of devices that were recorded beside the policy, in words. */
+export function leftNotes(policy: Policy, recorded: readonly Unit[]): string[] {
+  const verdicts = decideAll(decider(policy), recorded);
+  return leftBehind(recorded, ({ id }) => verdicts.get(id)).map(
+    (one) => `${one.unit.head.sysname} ${nameOf(one.unit)} stays with the host: ${whyLeft(one)}`,
+  );
+}
 
 /** What is good policy and yet worth knowing, in words. */
 export function notesOf({ seats }: Pick<Policy, 'seats'>): string[] {

@@ -72,6 +72,7 @@ function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
     place,
     conditions: conditionsOf(rule.match),
     share: rule.share === 'true',
+    whole: rule.whole === undefined ? rule.match.kind !== undefined : rule.whole === 'true',
     access: {
       owner: rule.owner,
       group: rule.group,
@@ -97,7 +98,7 @@ function toResources(asked: NonNullable<SeatFile['resources']>, place: Locate): 
 function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
   const sysname: Condition = { on: 'sysname', patterns: [node.slice('snd/'.length)], negate: false };
   const what = { label: node, place, conditions: [sysname] };
-  return { ...what, share: true, access: {}, hidraw: false, byName: true, revoke: 'auto' };
+  return { ...what, share: true, whole: false, access: {}, hidraw: false, byName: true, revoke: 'auto' };
 }
 
 function conditionsOf({ not, attr, ...rest }: MatchFile): Condition[] {

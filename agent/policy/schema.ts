@@ -114,6 +114,11 @@ const rule = z.strictObject({
   share: boolean
     .optional()
     .describe('Whether several seats may have it, such as loudspeakers; every one of their rules must say so.'),
+  whole: boolean
+    .optional()
+    .describe(
+      'Whether all else that is the same physical device comes along: media keys of a keyboard, motion sensors of a pad, buttons of a headset, jacks of a card. It does where the match has a `kind`, unless this is `false`; but for what another rule asks for by itself, and never beyond the `port`, the `subsystem` and the `not` of the match.',
+    ),
   hidraw: boolean
     .optional()
     .describe(

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { mismatch } from '../core/match.js';
+import { physicalOf } from '../core/physical.js';
 import { type Diagnostic, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import type { Claim, Verdict } from '../core/verdict.js';
 import type { Text } from './files.js';
@@ -55,7 +56,8 @@ export function runTests(directory: string, pc: string): TestRun {
     const policy = policies.get(test.pc ?? pc);
     const unit = units.get(test.device);
     if (policy === undefined || unit === undefined) return [];
-    const verdict = decider(policy)(unit);
+    const parts = [...units.values()].filter(({ id }) => id !== unit.id && physicalOf(id) === physicalOf(unit.id));
+    const verdict = decider(policy)(unit, parts);
     for (const { rule } of claimsOf(verdict)) hits.add(lineOf(rule.place));
     return [{ test, got: describe(verdict), failures: failuresOf(test.expect, verdict, policy, unit) }];
   });

@@ -1,3 +1,4 @@
+import { alongSeat, alongShared } from '../core/along.js';
 import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
 import { glob } from '../core/glob.js';
@@ -47,7 +48,7 @@ export function compileBody(policy: Policy): string {
   }
   lines.push(
     ...compileLoans(policy),
-    ...resolve(policy),
+    ...resolve(policy, alongLines(policy)),
     '# Nobody wants it: the seat of what it hangs on is not its own.',
     'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{HOTSEAT_ADMIN_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_ADMIN_SEAT}"',
     'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{.HOTSEAT_UPSTREAM}=="1", ENV{ID_SEAT}="seat0"',
@@ -64,14 +65,36 @@ export function compileBody(policy: Policy): string {
 }
 
 /** One seat wants it, or several: the marks of the seats become the seat on the host. */
-function resolve(policy: Policy): string[] {
+function resolve(policy: Policy, along: readonly string[] = []): string[] {
   const lines = ['# One seat wants it, or several.'];
   for (const { seat } of policy.seats) {
     const wants = `${env(mark(seat), '==', '1')}, `;
     lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ${env('.HOTSEAT_HOST_SEAT', '=', sharedSeat)}`);
     lines.push(`${wants}${env('.HOTSEAT_HOST_SEAT', '==', '')}, ${env('.HOTSEAT_HOST_SEAT', '=', `seat-${seat}`)}`);
   }
-  return [...lines, `${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ENV{HOTSEAT_SEAT}="$env{.HOTSEAT_HOST_SEAT}"`];
+  return [...lines, ...along, `${env('.HOTSEAT_HOST_SEAT', '==', '?*')}, ENV{HOTSEAT_SEAT}="$env{.HOTSEAT_HOST_SEAT}"`];
+}
+
+/**
+ * What no rule asks for comes along with what is the same physical device: only the agent knows that, and says so in an
+ * argument of an event. It is kept for events that others ask for, and counts for as long as a rule of that seat says so.
+ */
+function alongLines(policy: Policy): string[] {
+  const seats = policy.seats.filter(({ rules }) => rules.some(({ whole }) => whole));
+  if (seats.length === 0) return [];
+  const comes = (argument: string, seat: string): string =>
+    [
+      env('.HOTSEAT_HOST_SEAT', '==', ''),
+      env('HOTSEAT_WITH', '==', argument),
+      env('.HOTSEAT_HOST_SEAT', '=', seat),
+    ].join(', ');
+  return [
+    '# The same physical device as something that a seat has, as the agent said.',
+    'ENV{SYNTH_ARG_HOTSEAT}=="", IMPORT{db}="HOTSEAT_WITH"',
+    'ENV{SYNTH_ARG_HOTSEAT}=="?*", ENV{HOTSEAT_WITH}="$env{SYNTH_ARG_HOTSEAT}"',
+    ...seats.map(({ seat }) => comes(alongSeat(seat), `seat-${seat}`)),
+    comes(alongShared, sharedSeat),
+  ];
 }
 
 /**

@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type Device, type Incarnation, parseNumber, type SeatSubsystem, type Unit } from '../core/device.js';
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
+import { physicalOf } from '../core/physical.js';
 import { unitFrom, unitOf } from '../core/units.js';
 import {
   enumerate,
@@ -30,6 +31,8 @@ export class DeviceTable {
   private raw = new Map<string, Device>();
   /** By HID device, its raw node and the units that are part of it. */
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
+  /** By physical thing, the units that are parts of it. */
+  private things = new Map<string, Set<string>>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
@@ -83,6 +86,18 @@ export class DeviceTable {
 
   units(): Unit[] {
     return [...this.units_.keys()].flatMap((id) => this.unit(id) ?? []);
+  }
+
+  /** What else is the same physical thing as a unit. */
+  partsOf(id: string): Unit[] {
+    return [...(this.things.get(physicalOf(id)) ?? [])].flatMap((part) => (part === id ? [] : (this.unit(part) ?? [])));
+  }
+
+  /** These units, and all that is the same physical thing as one of them: whose it is can depend on that. */
+  withParts(ids: Iterable<string>): Set<string> {
+    const all = new Set(ids);
+    for (const id of [...all]) for (const part of this.things.get(physicalOf(id)) ?? []) all.add(part);
+    return all;
   }
 
   /** When the last message about a unit was received (CLOCK_MONOTONIC, ns); undefined when it was enumerated. */
@@ -173,6 +188,7 @@ export class DeviceTable {
     this.units_ = new Map();
     this.raw = new Map();
     this.hids = new Map();
+    this.things = new Map();
     this.received.clear();
     for (const device of enumerate(this.roots)) {
       const { subsystem, syspath } = device;
@@ -188,6 +204,8 @@ export class DeviceTable {
     if (devices === undefined) {
       this.units_.set(unit, new Map([[device.syspath, device]]));
       for (const hid of hidDevicesAbove(unit)) this.hid(hid).units.add(unit);
+      const thing = physicalOf(unit);
+      this.things.set(thing, (this.things.get(thing) ?? new Set()).add(unit));
     } else devices.set(device.syspath, device);
   }
 
@@ -200,6 +218,9 @@ export class DeviceTable {
   private removeUnit(unit: string): void {
     this.units_.delete(unit);
     this.received.delete(unit);
+    const thing = physicalOf(unit);
+    this.things.get(thing)?.delete(unit);
+    if (this.things.get(thing)?.size === 0) this.things.delete(thing);
     for (const hid of hidDevicesAbove(unit)) {
       this.hids.get(hid)?.units.delete(unit);
       this.forget(hid);

@@ -4,6 +4,7 @@ import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { alongArgument } from '../../agent/core/along.js';
 import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
@@ -266,6 +267,54 @@ test('a class that no rule leads to expect is grafted when a device of it comes'
   await endChildren();
   await house.serve(house.populate([]));
   rmdirSync(container.cgroup);
+});
+
+test('what is one physical device comes and goes together, and stays together while a part of it is bound anew', async () => {
+  const device = '/sys/devices/test/usb1/1-9';
+  const say = (action: string, number: number, place: string, more: Record<string, string>) => {
+    const syspath = `${device}/1-9:1.${place}/0003:046D:C31C.000${place}/input/input${number}`;
+    mkdirSync(join(sys, syspath.slice('/sys/'.length)), { recursive: true });
+    const properties = { SUBSYSTEM: 'input', ID_INPUT: '1', ID_PATH: 'nine', ...more };
+    house.judge(table.take({ kind: 'event', event: { action, syspath, properties, receivedNs: '0' } }));
+    return syspath;
+  };
+  const told: string[] = [];
+  const next = new House({
+    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
+    ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
+    along: (unit, verdict) => told.push(`${basename(unit.id)} ${alongArgument(unit.head, verdict)}`),
+  });
+  const text = (match: object) => [
+    {
+      name: 'left.yaml',
+      text: JSON.stringify({
+        seat: 'left',
+        container: { engine: 'lxc', name: 'left' },
+        devices: [{ label: 'x', ...match }],
+      }),
+    },
+  ];
+  const adopt = (match: object) => {
+    const loaded = compose(text(match), 'unversioned', 'test');
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
+    next.adopt(loaded.policy);
+  };
+  const ownerOf = (id: string): string | undefined => next.judged.get(id)?.kind;
+  adopt({ match: { kind: 'keyboard', ID_PATH: 'nine' } });
+  const keys = say('add', 31, '1', { ID_INPUT_KEY: '1' });
+  next.judge(new Set([keys]));
+  assert.is(ownerOf(keys), 'host', 'the keyboard has not come yet');
+  const keyboard = say('add', 30, '0', { ID_INPUT_KEYBOARD: '1' });
+  assert.equal([...next.judge(new Set([keyboard]))], ['left']);
+  assert.equal([ownerOf(keyboard), ownerOf(keys)], ['seat', 'seat']);
+  assert.ok(told.includes('input31 left'), 'what udev cannot know is said');
+  say('remove', 30, '0', {});
+  next.judge(new Set([keyboard]));
+  assert.equal([ownerOf(keyboard), ownerOf(keys)], [undefined, 'seat']);
+  adopt({ match: { kind: 'keyboard', ID_PATH: 'nine' }, whole: false });
+  assert.is(ownerOf(keys), 'host', 'another policy has nothing to go by');
+  say('remove', 31, '1', {});
+  await next.close();
 });
 
 test('two seats that change containers: neither comes into one before the other has left it', async () => {

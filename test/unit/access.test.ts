@@ -13,7 +13,7 @@ const accounts: Accounts = {
 
 const rule = (access: Rule['access']): Rule => ({
   ...{ label: 'x', place: { file: 'x', line: 1, column: 1 }, conditions: [], share: false },
-  ...{ access, hidraw: false, byName: false, revoke: 'auto' },
+  ...{ access, hidraw: false, byName: false, whole: false, revoke: 'auto' },
 });
 
 function access(given: Rule['access'], subsystem: 'input' | 'sound' | 'drm', sysname: string) {

@@ -158,6 +158,7 @@ test('an attribute that objects have by nature is no attribute of a device', () 
     access: {},
     hidraw: false,
     byName: false,
+    whole: false,
     revoke: 'auto',
   };
   assert.not.ok(matches(rule, head({})));

@@ -29,6 +29,7 @@ const status: Status = {
   conflicts: [],
   leaks: [],
   withheld: [],
+  left: [],
   udev: { events: 0, overruns: 0, restarts: 0 },
   engines: [{ engine: 'lxc', place: 'lxc-monitor', reason: undefined, words: 3 }],
   attached: [],

@@ -14,7 +14,7 @@ const touchpad = `${hid}/input/input8`;
 
 const rule = (hidraw: boolean): Rule => ({
   ...{ label: 'x', place: { file: 'x.yaml', line: 1, column: 1 }, conditions: [], share: false },
-  ...{ access: {}, hidraw, byName: false, revoke: 'auto' },
+  ...{ access: {}, hidraw, byName: false, whole: false, revoke: 'auto' },
 });
 const ofSeats = (hidraw: boolean, ...seats: string[]): Verdict => ({
   kind: 'seat',

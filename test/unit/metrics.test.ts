@@ -42,6 +42,7 @@ const status: Status = {
     { engine: 'docker', place: '/run/docker.sock', reason: 'dockerd does not run', words: 0 },
   ],
   withheld: [],
+  left: [],
   attached: [],
   pid: 1,
 };

@@ -53,6 +53,7 @@ export const policyOf = (seats: readonly (readonly (readonly Condition[])[])[], 
         access: {},
         hidraw: false,
         byName: false,
+        whole: false,
         revoke: 'auto',
       }),
     ),
@@ -101,6 +102,7 @@ const rule: fc.Arbitrary<Rule> = fc.record({
   access: fc.constant({}),
   hidraw: fc.boolean(),
   byName: fc.constant(false),
+  whole: fc.boolean(),
   revoke: fc.constant('auto' as const),
 });
 

@@ -15,7 +15,7 @@ const port = (...patterns: string[]): Condition => ({ on: 'port', patterns, nega
 
 /** Everything that rules of ours may do beside matching. */
 const allowed =
-  /^(ENV\{(\.?HOTSEAT_[A-Za-z0-9_]+|ID_SEAT|ID_BUS|ID_VENDOR_ID|ID_MODEL_ID)\}=|TAG\{\}-=|GOTO\{\}=|LABEL\{\}=|IMPORT\{parent\}=|IMPORT\{builtin\}=)$/;
+  /^(ENV\{(\.?HOTSEAT_[A-Za-z0-9_]+|ID_SEAT|ID_BUS|ID_VENDOR_ID|ID_MODEL_ID)\}=|TAG\{\}-=|GOTO\{\}=|LABEL\{\}=|IMPORT\{(parent|builtin|db)\}=)$/;
 const acts = (rules: readonly Token[][]): Token[] =>
   rules.flat().filter(({ operator }) => operator !== '==' && operator !== '!=');
 
@@ -27,7 +27,7 @@ function checkActs(rules: readonly Token[][]): void {
     if (key === 'ENV' && /[$%]/.test(value))
       assert.match(
         value,
-        /^\$(env\{(ID_SEAT|\.HOTSEAT_HOST_SEAT|HOTSEAT_SEAT|HOTSEAT_ADMIN_SEAT)\}|attr\{(vendor|device)\})$/,
+        /^\$(env\{(SYNTH_ARG_HOTSEAT|ID_SEAT|\.HOTSEAT_HOST_SEAT|HOTSEAT_SEAT|HOTSEAT_ADMIN_SEAT)\}|attr\{(vendor|device)\})$/,
       );
   }
 }

@@ -3,13 +3,17 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import * as assert from 'uvu/assert';
-import { decider, hostSeat } from '../../../agent/core/decide.js';
+import { leftBehind } from '../../../agent/core/along.js';
+import { decideAll, decider, hostSeat } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import type { Unit } from '../../../agent/core/device.js';
 import type { Policy } from '../../../agent/core/policy.js';
 import type { DesiredSeat } from '../../../agent/core/state.js';
 import type { Verdict } from '../../../agent/core/verdict.js';
+import { Hidraws } from '../../../agent/hidraws.js';
+import { HostRules } from '../../../agent/host/host-rules.js';
 import { formatDiagnostic } from '../../../agent/policy/diagnostics.js';
 import { loadDirectory } from '../../../agent/policy/load.js';
 import { compileRules } from '../../../agent/policy/udev-rules.js';
@@ -21,6 +25,8 @@ import { Pc } from './pc.js';
 export { usbPort } from './pc.js';
 
 import { emptyMachine } from './sysfs.js';
+
+const log = pino({ level: 'silent' });
 
 /** The rules of each seat as they stand in its file, below `devices:`. */
 export type Seats = Readonly<Record<string, string>>;
@@ -65,9 +71,18 @@ export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [] }: Options =
   mkdirSync('/run/udev/rules.d');
   for (const [name, text] of Object.entries(rules)) writeFileSync(join('/run/udev/rules.d', name), text);
   pc.sysfs.coldplug();
-  const seen = new Seen(policy);
-  seen.agree(unlike);
-  return seen;
+  // What udev cannot judge by itself it is told of, until there is nothing to tell.
+  const host = new HostRules(log);
+  for (let rounds = 0; rounds < 5; rounds++) {
+    const seen = new Seen(policy);
+    const tell = (): void => {
+      for (const unit of seen.units) host.tell(unit, seen.verdict(unit.head.sysname));
+    };
+    if (pc.sysfs.synthesize(tell)) continue;
+    seen.agree(unlike);
+    return seen;
+  }
+  throw new Error('udev is told the same again and again');
 }
 
 interface Options {
@@ -79,11 +94,14 @@ interface Options {
 export class Seen {
   readonly table = new DeviceTable();
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  readonly hidraws: Hidraws;
 
   constructor(readonly policy: Policy) {
     this.table.take({ kind: 'resync', reason: 'start' });
-    const decide = decider(policy);
-    this.verdicts = new Map(this.table.units().map((unit) => [unit.id, decide(unit)]));
+    this.verdicts = decideAll(decider(policy), this.table.units());
+    const deps = { log, table: this.table, grants: { cover: () => undefined } };
+    this.hidraws = new Hidraws(deps, (unit) => this.verdicts.get(unit));
+    this.hidraws.placeAll();
   }
 
   get units(): readonly Unit[] {
@@ -121,6 +139,16 @@ export class Seen {
       return claim === undefined ? [] : [{ unit, claim }];
     });
     return desiredSeat(grantees, { user: () => 0, group: () => 0 }, presentation);
+  }
+
+  /** Raw nodes that a seat gets, by their names. */
+  raws(seat: string): string[] {
+    return this.hidraws.of(seat).map(({ unit }) => unit.head.sysname);
+  }
+
+  /** What stays with the host although a seat has other parts of the same physical device. */
+  left(): string[] {
+    return leftBehind(this.units, ({ id }) => this.verdicts.get(id)).map(({ unit }) => unit.head.sysname);
   }
 
   /** That udevd's last word on every head and every node is the agent's. */

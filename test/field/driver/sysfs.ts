@@ -42,6 +42,7 @@ function mknod(path: string, number: string): void {
 export class Sysfs {
   /** Paths of all devices, in the order in which the kernel told of them. */
   private readonly told: string[] = [];
+  private readonly uevents = new Map<string, string>();
 
   add(path: string, { subsystem, driver, uevent = {}, attributes = {}, node }: Entry): void {
     const full = `/sys${path}`;
@@ -52,6 +53,7 @@ export class Sysfs {
       ...(driver === undefined ? {} : { DRIVER: driver }),
       ...uevent,
     };
+    this.uevents.set(path, textOf(lines));
     writeFileSync(join(full, 'uevent'), textOf(lines));
     for (const [name, value] of Object.entries(attributes)) {
       mkdirSync(dirname(join(full, name)), { recursive: true });
@@ -76,17 +78,24 @@ export class Sysfs {
   }
 
   /**
-   * What somebody wrote into the `uevent` file of a device, `change` and arguments behind it, as the kernel takes it
-   * (lib/kobject_uevent.c, kobject_synth_uevent): the file is as before, and udevd hears of it. Undefined when nobody did.
+   * Lets somebody write into `uevent` files, `change` and an argument behind it, and has udevd hear of it as the kernel would
+   * (lib/kobject_uevent.c, kobject_synth_uevent). Returns whether anything was written.
    */
-  synthesize(path: string, written: string): void {
-    const file = join(`/sys${path}`, 'uevent');
-    const before = readFileSync(file, 'utf8');
-    const [action = '', uuid, ...given] = written.split(' ');
-    const more = uuid === undefined ? [] : [`SYNTH_UUID=${uuid}`, ...given.map((one) => `SYNTH_ARG_${one}`)];
-    writeFileSync(file, `${before}${more.map((line) => `${line}\n`).join('')}`);
-    udevadm(action, path);
-    writeFileSync(file, before);
+  synthesize(write: () => void): boolean {
+    for (const path of this.told) writeFileSync(`/sys${path}/uevent`, '');
+    write();
+    const asked = this.told.map((path) => ({ path, written: readFileSync(`/sys${path}/uevent`, 'utf8') }));
+    for (const path of this.told) writeFileSync(`/sys${path}/uevent`, this.uevents.get(path) ?? '');
+    for (const { path, written } of asked) {
+      const [action = '', uuid, argument] = written.split(' ');
+      if (action === '') continue;
+      const before = this.uevents.get(path) ?? '';
+      const more = uuid === undefined ? '' : `SYNTH_UUID=${uuid}\nSYNTH_ARG_${argument}\n`;
+      writeFileSync(`/sys${path}/uevent`, `${before}${more}`);
+      udevadm(action, path);
+      writeFileSync(`/sys${path}/uevent`, before);
+    }
+    return asked.some(({ written }) => written !== '');
   }
 
   private file(full: string, subsystem: string): void {

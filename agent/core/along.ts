@@ -1,0 +1,62 @@
+import { hostSeat, sharedSeat } from './decide.js';
+import type { Device, Unit } from './device.js';
+import { isLoan } from './loan.js';
+import { byPhysical } from './physical.js';
+import { lineOf } from './policy.js';
+import type { Claim, Verdict } from './verdict.js';
+
+/**
+ * udev judges each device by itself and cannot know what else is the same physical device. The agent says so, in an argument
+ * of the event that it asks for (`SYNTH_ARG_HOTSEAT`, Documentation/ABI/testing/sysfs-uevent): letters and digits only.
+ * Nobody has a seat of these names: they begin with a small letter.
+ */
+export const alongShared = 'Z';
+const alongNobody = '0';
+
+/** A seat in such an argument: a hyphen may not be in it, and no seat's name has a capital. */
+export const alongSeat = (seat: string): string => seat.replaceAll('-', 'Z');
+
+/** Whether a seat has something only because it is the same physical device as something else. */
+export const isAlong = (verdict: Verdict): boolean =>
+  verdict.kind !== 'host' && verdict.claims.some(({ along }) => along !== undefined);
+
+/** What udev is to be told of a head now; undefined while it knows. Nothing is told of what it can judge by itself. */
+export function alongArgument({ properties }: Device, verdict: Verdict): string | undefined {
+  const known = properties['HOTSEAT_WITH'] ?? alongNobody;
+  const wanted = isAlong(verdict) ? argumentOf(hostSeat(verdict)) : alongNobody;
+  return known === wanted ? undefined : wanted;
+}
+
+const argumentOf = (seat: string | undefined): string =>
+  seat === undefined || seat === sharedSeat ? alongShared : alongSeat(seat.slice('seat-'.length));
+
+/** What a rule leaves of a physical device that it takes for a seat: the host has it. */
+export interface LeftBehind {
+  readonly unit: Unit;
+  /** The seat that has another part of the device, and the rule by which it has that. */
+  readonly claim: Claim;
+}
+
+/** Everything that stays with the host although a seat has other parts of the same physical device. */
+export function leftBehind(units: readonly Unit[], verdictOf: (unit: Unit) => Verdict | undefined): LeftBehind[] {
+  return [...byPhysical(units).values()].flatMap((parts) => {
+    if (parts.length < 2) return [];
+    const claims = parts.flatMap((unit) => {
+      const verdict = verdictOf(unit);
+      return verdict?.kind === 'seat' ? verdict.claims : [];
+    });
+    const claim = claims.find(({ along }) => along === undefined) ?? claims[0];
+    if (claim === undefined) return [];
+    return parts.flatMap((unit) => (verdictOf(unit)?.kind === 'host' ? [{ unit, claim }] : []));
+  });
+}
+
+/** Why something is left behind, in words. */
+export function whyLeft({ claim: { seat, rule } }: LeftBehind): string {
+  const remedy = isLoan(rule)
+    ? 'what is attached by hand goes alone'
+    : rule.whole
+      ? 'the port, the subsystem or the not of that rule keeps it out'
+      : 'whole: true in that rule would bring it along';
+  return `${seat} has another part of the same physical device (${lineOf(rule.place)}): ${remedy}`;
+}

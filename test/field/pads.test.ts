@@ -1,0 +1,54 @@
+// Game controllers whose motion sensors, touchpad and raw node belong to the pad: a DualSense, a PS3 pad, four pads at one receiver.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { motionSensors, pad, padTouchpad } from './driver/capabilities.js';
+import { field, plug, usbPort } from './driver/field.js';
+
+const pc = field(import.meta.url);
+const uniq = '4c:b9:9b:00:00:01';
+pc.usb('4', { ids: '054c:0ce6', maker: 'Sony Interactive Entertainment', product: 'DualSense Wireless Controller' })
+  .card(0, 'Controller', ['pcmC#D0p', 'pcmC#D0c'])
+  .hid(
+    3,
+    [
+      { name: 'DualSense', uniq, can: pad },
+      { name: 'DualSense Motion Sensors', uniq, can: motionSensors },
+      { name: 'DualSense Touchpad', uniq, can: padTouchpad },
+    ],
+    { raw: true },
+  );
+pc.usb('2', { ids: '054c:0268', maker: 'Sony', product: 'PLAYSTATION(R)3 Controller' }).hid(
+  0,
+  [
+    { name: 'PS3 Controller', can: pad },
+    { name: 'PS3 Controller Motion Sensors', can: motionSensors },
+  ],
+  { raw: true },
+);
+const receiver = pc.usb('3', {
+  ids: '045e:0719',
+  maker: '©Microsoft',
+  product: 'Xbox 360 Wireless Receiver',
+  serial: 'FEE5',
+});
+for (const number of [0, 2, 4, 6]) receiver.plain(number, { name: 'Xbox 360 Wireless Receiver', can: pad });
+
+test('a rule for pads brings all of a pad, its raw node and its sound card as well', () => {
+  const seen = plug(pc, { left: '  - { label: pads, match: { kind: joystick, ID_VENDOR_ID: "054c" }, hidraw: true }' });
+  for (const name of ['input0', 'input1', 'input2', 'card0', 'input3', 'input4'])
+    assert.is(seen.owner(name), 'left', name);
+  assert.equal(seen.raws('left'), ['hidraw0', 'hidraw1']);
+});
+
+test('of a receiver for several, each pad is its own where rules name them', () => {
+  const port = (number: number) => usbPort(`3:1.${number}`);
+  const seen = plug(pc, {
+    left: `  - { label: one, match: { kind: joystick, port: ["${port(0)}", "${port(2)}"] } }`,
+    right: `  - { label: three, match: { kind: joystick, port: "${port(4)}" } }`,
+  });
+  assert.equal(seen.owners('input5', 'input6', 'input7', 'input8'), {
+    ...{ input5: 'left', input6: 'left', input7: 'right', input8: 'host' },
+  });
+});
+
+test.run();
