@@ -4,7 +4,7 @@ import { lent } from './loan.js';
 import { goesAlong, matches, mismatch, property } from './match.js';
 import { byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
-import { canonicalPort, portsAbove } from './port.js';
+import { canonicalPort, pathWithBus, portsAbove } from './port.js';
 import type { Claim, TraceLine, Verdict } from './verdict.js';
 
 /** A policy, ready to judge one unit after the other; `parts`: what else is the same physical device. */
@@ -130,7 +130,10 @@ class RuleIndex {
       const entries = shelf?.get(key);
       if (entries !== undefined) found.push(...entries);
     };
-    if (this.ports.size > 0) for (const port of portsAbove(property(head, 'ID_PATH'))) take(this.ports, port);
+    if (this.ports.size > 0) {
+      const paths = new Set([property(head, 'ID_PATH'), canonicalPort(property(head, pathWithBus))]);
+      for (const path of paths) for (const port of portsAbove(path)) take(this.ports, port);
+    }
     for (const [key, { exact, prefixes }] of this.properties) {
       const value = key === sysname ? head.sysname : property(head, key);
       take(exact, value);

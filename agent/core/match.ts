@@ -2,7 +2,7 @@ import { type Device, isJoint, type Unit } from './device.js';
 import { glob } from './glob.js';
 import { type Fact, kindTests, streamLetters } from './kind.js';
 import type { HeadCondition, Kind, Rule } from './policy.js';
-import { portCovers } from './port.js';
+import { namesBus, pathWithBus, portCovers } from './port.js';
 
 /** The nodes of a unit: a sound card is told by them. */
 type Nodes = Unit['nodes'];
@@ -68,7 +68,9 @@ export function holds(condition: HeadCondition, head: Device, nodes: Nodes = [])
     case 'property':
       return anyGlob(condition.patterns, property(head, condition.key));
     case 'port':
-      return condition.patterns.some((port) => portCovers(port, property(head, 'ID_PATH')));
+      return condition.patterns.some((port) =>
+        portCovers(port, property(head, 'ID_PATH'), property(head, pathWithBus)),
+      );
     case 'kind':
       return condition.patterns.some((kind) => isKind(kind, head, nodes));
   }
@@ -108,7 +110,7 @@ function describe(condition: HeadCondition, head: Device): string {
     condition.on === 'property'
       ? property(head, condition.key)
       : condition.on === 'port'
-        ? property(head, 'ID_PATH')
+        ? (condition.patterns.some(namesBus) && property(head, pathWithBus)) || property(head, 'ID_PATH')
         : '';
   return `${key} is ${shown === '' ? 'another' : JSON.stringify(shown)}, wanted ${wanted}`;
 }

@@ -6,7 +6,7 @@ import { type Fact, kindTests, type Stream, streamLetters } from '../core/kind.j
 import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
-import { portPatterns } from '../core/port.js';
+import { canonicalPort, namesBus, pathWithBus, portPatterns } from '../core/port.js';
 
 /** Set for one event by the agent's own rules: those that are installed for a boot do nothing then. */
 export const liveFlag = '.HOTSEAT_LIVE';
@@ -181,7 +181,7 @@ function compileCondition(condition: Condition): string[][] {
     case 'property':
       return [[`ENV{${propertyKey(condition.key)}}${operator}${value(condition.patterns)}`]];
     case 'port':
-      return [[`ENV{ID_PATH}${operator}${value(condition.patterns.flatMap(portPatterns))}`]];
+      return compilePort(condition.patterns, condition.negate);
     case 'kind': {
       const kinds = condition.patterns.map((kind) => kindTests[kind]);
       // "a or b" is a line for each; "not a or b" is neither, and not a thing is whatever fails one of its tests.
@@ -192,6 +192,20 @@ function compileCondition(condition: Condition): string[][] {
       );
     }
   }
+}
+
+/** A port that names the bus is held against the path that has it, and where udev makes no such path against the other one. */
+function compilePort(ports: readonly string[], negate: boolean): string[][] {
+  const operator = negate ? '!=' : '==';
+  const path = (key: string, of: readonly string[]): string[] =>
+    of.length === 0 ? [] : [`ENV{${key}}${operator}${value(of.flatMap(portPatterns))}`];
+  const plain = ports.filter((port) => !namesBus(port));
+  const busses = ports.filter(namesBus);
+  if (busses.length === 0) return [path('ID_PATH', plain)];
+  const withBus = [env(pathWithBus, '==', '?*'), ...path(pathWithBus, busses)];
+  const without = [env(pathWithBus, '==', ''), ...path('ID_PATH', busses.map(canonicalPort))];
+  if (negate) return [withBus, without].map((tokens) => [...path('ID_PATH', plain), ...tokens]);
+  return [...(plain.length === 0 ? [] : [path('ID_PATH', plain)]), withBus, without];
 }
 
 function factToken(fact: Fact, operator: '==' | '!='): string {

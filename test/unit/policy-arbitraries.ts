@@ -60,6 +60,8 @@ export const policyOf = (seats: readonly (readonly (readonly Condition[])[])[], 
   })),
 });
 
+/** As newer udevs say it beside ID_PATH. */
+const revised = ['', 'pci-1-usbv2-0:2:1.0', 'pci-1-usbv3-0:2:1.0', 'pci-1-usbv3-0:21'];
 const paths = ['pci-1', 'pci-1-x', 'pci-1-usb-0:2', 'pci-1-usb-0:2:1.0', 'pci-1-usb-0:2.1:1.0', 'pci-1-usb-0:21', ''];
 const values = ['', 'a', 'ab', 'b', 'é', '046d', 'A1', 'seat-left', '1'];
 const globs = ['', 'a', 'a*', '*', '?*', '?', '[ab]', '[!a]*', 'b*', 'seat-*', '046d', 'A1', '*b', '1'];
@@ -69,7 +71,11 @@ const some = (from: readonly string[]) => fc.array(fc.constantFrom(...from), { m
 const negate = fc.boolean();
 
 const condition: fc.Arbitrary<Condition> = fc.oneof(
-  fc.record({ on: fc.constant('port' as const), patterns: some(paths.slice(0, 4)), negate }),
+  fc.record({
+    on: fc.constant('port' as const),
+    patterns: some([...paths.slice(0, 4), 'pci-1-usbv2-0:2', 'pci-1-usbv3-0:2']),
+    negate,
+  }),
   fc.record({
     on: fc.constant('property' as const),
     key: fc.constantFrom(...keys),
@@ -122,12 +128,21 @@ export const anyHead: fc.Arbitrary<Device> = fc
   .record({
     subsystem: fc.constantFrom('input' as const, 'sound' as const, 'drm' as const),
     path: fc.constantFrom(...paths),
+    withBus: fc.constantFrom(...revised),
     serial: fc.constantFrom(...values),
     properties: fc.dictionary(
       fc.constantFrom('ID_SERIAL', 'ID_MODEL', 'HOTSEAT_ADMIN_SEAT', 'ID_INPUT_KEYBOARD', 'ID_INPUT_MOUSE'),
       fc.constantFrom(...values.filter((value) => value !== '')),
     ),
   })
-  .map(({ subsystem, path, serial, properties }) =>
-    head({ subsystem, serial, properties: { ...properties, ...(path === '' ? {} : { ID_PATH: path }) } }),
+  .map(({ subsystem, path, withBus, serial, properties }) =>
+    head({
+      subsystem,
+      serial,
+      properties: {
+        ...properties,
+        ...(path === '' ? {} : { ID_PATH: path }),
+        ...(withBus === '' ? {} : { ID_PATH_WITH_USB_REVISION: withBus }),
+      },
+    }),
   );

@@ -1,0 +1,45 @@
+// A controller that numbers its two buses apart: two sockets, one for each speed, have one ID_PATH.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { keyboard } from './driver/capabilities.js';
+import { faults, field, plug, usbPort } from './driver/field.js';
+
+const pc = field(import.meta.url);
+for (const bus of ['usb1', 'usb2']) {
+  // As a second controller's tree would be, at the same port of either bus.
+  const hid = pc.hid(`/devices/pci0000:00/0000:00:14.0/${bus}`, '0003', '1c4f:0002', { name: bus });
+  pc.input(hid, { bus: '0003', ids: '1c4f:0002' }, { name: `Keyboard at ${bus}`, can: keyboard });
+}
+/** What newer udevs say by themselves. */
+const newer = (withBus: boolean) => ({
+  '71-zz-path.rules': ['usb1 2', 'usb2 3']
+    .map((pair) => pair.split(' '))
+    .map(
+      ([bus, revision]) =>
+        `SUBSYSTEM=="input", KERNEL=="input*", DEVPATH=="*/${bus}/*", ENV{ID_PATH}="${usbPort('2')}:1.0"` +
+        (withBus ? `, ENV{ID_PATH_WITH_USB_REVISION}="pci-0000:00:14.0-usbv${revision}-0:2:1.0"` : ''),
+    )
+    .join('\n'),
+});
+const seats = {
+  left: '  - { label: slow, match: { port: "pci-0000:00:14.0-usbv2-0:2" } }',
+  right: '  - { label: quick, match: { port: "pci-0000:00:14.0-usbv3-0:2" } }',
+};
+
+test('each socket is its own, as it was written', () => {
+  assert.equal(faults(seats), []);
+  assert.equal(plug(pc, seats, { more: newer(true) }).owners('input0', 'input1'), { input0: 'left', input1: 'right' });
+  const both = { left: `  - { label: both, match: { port: "${usbPort('2')}" } }` };
+  assert.equal(plug(pc, both, { more: newer(true) }).owners('input0', 'input1'), { input0: 'left', input1: 'left' });
+  const not = { left: '  - { label: other, match: { kind: keyboard, not: { port: "pci-0000:00:14.0-usbv2-0:2" } } }' };
+  assert.equal(plug(pc, not, { more: newer(true) }).owners('input0', 'input1'), { input0: 'host', input1: 'left' });
+});
+
+test('where udev says nothing of the bus, both are that port', () => {
+  assert.equal(plug(pc, seats, { more: newer(false) }).owners('input0', 'input1'), {
+    input0: 'conflict',
+    input1: 'conflict',
+  });
+});
+
+test.run();
