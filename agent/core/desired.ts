@@ -77,8 +77,13 @@ function unitDevices(
   });
 }
 
-/** The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). */
-const stable = /^(by-id|by-path)\/[A-Za-z0-9#+.:=@_-]{1,200}$/;
+/**
+ * The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). Beyond
+ * ASCII udev lets through whatever is UTF-8 (systemd, udev_replace_chars); what nobody could see or type stays out.
+ */
+const stable = /^(by-id|by-path)\/(?!\.{1,2}$)(?:[A-Za-z0-9#+.:=@_-]|[^\p{ASCII}\p{C}\p{Z}\p{NChar}\ufffd]){1,200}$/u;
+/** The longest name of a file, bytes (NAME_MAX). */
+const longestName = 255;
 
 /** Links of a device that its seat gets too: those below its class directory, by a name that can be no way out of it. */
 function linksOf(subsystem: SeatSubsystem, { number, sysname, links }: Device): LinkSpec[] {
@@ -86,7 +91,9 @@ function linksOf(subsystem: SeatSubsystem, { number, sysname, links }: Device): 
   const below = `/dev/${nodeClass(subsystem)}/`;
   return links.flatMap((link) => {
     const name = link.startsWith(below) ? link.slice(below.length) : '';
-    return stable.test(name) ? [{ class: nodeClass(subsystem), name, node: sysname }] : [];
+    return stable.test(name) && Buffer.byteLength(name) <= longestName
+      ? [{ class: nodeClass(subsystem), name, node: sysname }]
+      : [];
   });
 }
 

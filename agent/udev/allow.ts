@@ -4,6 +4,8 @@ const allowed: readonly RegExp[] = [
   /^ID_(INPUT|BUS|VENDOR|MODEL|SERIAL|PATH|USB|TYPE|REVISION|INTEGRATION|ID|INSTANCE)(_[A-Za-z0-9_]*)?$/,
   /^ID_INPUT\.tags$/,
   /^(PRODUCT|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/,
+  // What the hardware database says of the device itself: a layout that is built in, how a sensor is mounted, which screen it is on.
+  /^(XKB_FIXED_(LAYOUT|VARIANT|MODEL)|ACCEL_(MOUNT_MATRIX|LOCATION)|PROXIMITY_NEAR_LEVEL|WL_OUTPUT)$/,
   /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_[A-Za-z0-9_]*$/,
   /^(SOUND|ACP|PULSE|ALSA)_[A-Za-z0-9_.]*$/,
 ];
@@ -28,8 +30,9 @@ const needed: ReadonlySet<string> = new Set([
   'ID_INPUT',
 ]);
 
-// A device chooses some of these texts: whatever could end a line, start an escape or a second property stays out.
-const hostile = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+// A device chooses some of these texts: whatever could end a line, start an escape or a second property stays out. So does what is
+// no UTF-8 to systemd (utf8_is_valid, unichar_is_valid): libudev would drop the whole message for it.
+const hostile = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{NChar}]/u;
 
 /** The properties that pass into a container. A value with a control character is left out as a whole. */
 export function allowedProperties(properties: Readonly<Record<string, string>>): Record<string, string> {

@@ -51,4 +51,13 @@ test('of a receiver for several, each pad is its own where rules name them', () 
   });
 });
 
+test('stable names with a letter beyond ASCII are there in the seat', () => {
+  const seen = plug(pc, { left: `  - { label: one, match: { port: "${usbPort('3:1.0')}" } }` });
+  const links = seen.desired('left').devices.flatMap((device) => device.links.map(({ name }) => name));
+  assert.ok(
+    links.some((name) => name.startsWith('by-id/usb-©Microsoft_Xbox_360_Wireless_Receiver')),
+    links.join(),
+  );
+});
+
 test.run();

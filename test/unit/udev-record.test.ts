@@ -101,7 +101,7 @@ test('nothing of the host and nothing hostile passes', () => {
         for (const name of plumbing) assert.not.ok(Object.hasOwn(passed, name), name);
         for (const [name, value] of Object.entries(passed)) {
           assert.match(name, /^[A-Za-z0-9_.]+$/);
-          assert.not.match(value, /\p{Cc}/u);
+          assert.not.match(value, /[\p{Cc}\p{Cs}\p{NChar}]/u);
           assert.is(value, properties[name]);
         }
         for (const name of allowTags(tags)) assert.ok(name === 'seat' || name === 'master-of-seat', name);
@@ -109,6 +109,17 @@ test('nothing of the host and nothing hostile passes', () => {
     ),
     { numRuns: 1000 },
   );
+});
+
+test('what the hardware database says of the device passes, and what is no UTF-8 to systemd does not', () => {
+  const said = {
+    ...{ XKB_FIXED_LAYOUT: 'us', ACCEL_MOUNT_MATRIX: '0, 1, 0; 1, 0, 0; 0, 0, 1', WL_OUTPUT: 'HDMI-A-1' },
+    ...{ ID_VENDOR: '©Microsoft', XKBLAYOUT: 'de' },
+  };
+  const { XKBLAYOUT: _, ...passing } = said;
+  assert.equal(allowedProperties(said), passing);
+  for (const bad of ['\ufffe', '\uffff', '\ufdd0', '\u{1fffe}', '\u{10ffff}', '\ud800'])
+    assert.equal(allowedProperties({ ID_MODEL: `a${bad}b`, ID_VENDOR: 'x' }), { ID_VENDOR: 'x' });
 });
 
 test('records are well-formed and announcements can be sent, whatever a device calls itself', () => {

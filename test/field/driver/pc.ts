@@ -127,6 +127,7 @@ export class Pc {
     const [vendor = '0000', product = '0000'] = ids.split(':');
     const { prop = '0', ...bits } = can;
     const path = [above, directory, head].filter((part) => part !== '').join('/');
+    const modalias = `input:b${bus}v${vendor.toUpperCase()}p${product.toUpperCase()}e0111-e0,1`;
     const short = (text: string): string => text.replace(/^0+(?=.)/, '');
     this.add(path, {
       subsystem: 'input',
@@ -134,10 +135,10 @@ export class Pc {
         PRODUCT: [bus, vendor, product, '0111'].map(short).join('/'),
         ...{ NAME: `"${name}"`, PHYS: `"${phys}"`, UNIQ: `"${uniq}"`, PROP: prop },
         ...Object.fromEntries(Object.entries(bits).map(([key, value]) => [key.toUpperCase(), value])),
-        MODALIAS: `input:b${bus}v${vendor}p${product}e0111`.toUpperCase().replace('INPUT:B', 'input:b'),
+        MODALIAS: modalias,
       },
       attributes: {
-        ...{ name, phys, uniq, properties: prop },
+        ...{ name, phys, uniq, properties: prop, modalias },
         ...{ 'id/bustype': bus, 'id/vendor': vendor, 'id/product': product, 'id/version': '0111' },
         ...Object.fromEntries(
           (['ev', 'key', 'rel', 'abs', 'msc', 'led', 'snd', 'ff', 'sw'] as const).map((kind) => [
