@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Grantee } from './core/desired.js';
 import type { Unit } from './core/device.js';
-import { type HidInput, type Placement, placementOf } from './core/hid.js';
+import { type HidInput, type Placement, placementAlone, placementOf } from './core/hid.js';
 import type { Verdict } from './core/verdict.js';
 import type { Grants } from './seat/grants.js';
 import type { DeviceTable } from './udev/table.js';
@@ -14,15 +14,19 @@ interface Deps {
 }
 
 /**
- * Where the raw nodes of HID devices go. No policy judges them: through one node all inputs of its device are read, so
- * that it follows their verdicts, and is placed anew whenever one of them is judged anew.
+ * Where the raw nodes of HID devices go. Through one node all inputs of its device are read, so that it follows their
+ * verdicts, and is placed anew whenever one of them is judged anew. One without any input is judged by itself.
  */
 export class Hidraws {
   private readonly placed = new Map<string, Placement>();
+  /** Those whose device has had inputs, as long as they are there. */
+  private readonly hadInputs = new Set<string>();
 
   constructor(
     private readonly deps: Deps,
     private readonly verdictOf: (unit: string) => Verdict | undefined,
+    /** Judges one without any input, by the rules that ask for raw nodes. */
+    private readonly judge: (raw: Unit) => Verdict | undefined = () => undefined,
   ) {}
 
   /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
@@ -75,15 +79,25 @@ export class Hidraws {
     });
   }
 
+  /** Those of devices without any input, and where each of them is. */
+  alone(): { readonly unit: Unit; readonly placement: Placement | undefined }[] {
+    return [...this.deps.table.raws()].flatMap((raw) => {
+      const unit = this.deps.table.rawUnit(raw);
+      const isAlone = this.deps.table.readAt(raw).length === 0 && !this.hadInputs.has(raw);
+      return unit !== undefined && isAlone ? [{ unit, placement: this.placed.get(raw) }] : [];
+    });
+  }
+
   private placeOne(raw: string, before: Placement | undefined): Placement | undefined {
     const { table } = this.deps;
     const unit = table.rawUnit(raw);
     this.placed.delete(raw);
+    if (unit === undefined) this.hadInputs.delete(raw);
     if (unit === undefined) return undefined;
     if (!this.isGuarded(unit)) return undefined;
     const inputs = table.readAt(raw).map((id): HidInput => ({ name: basename(id), verdict: this.verdictOf(id) }));
-    // Unplugged, a device loses its inputs before its raw node: nothing is to be decided then.
-    let placement = inputs.length === 0 ? before : placementOf(inputs);
+    if (inputs.length > 0) this.hadInputs.add(raw);
+    let placement = inputs.length === 0 ? this.placeWithout(unit, before) : placementOf(inputs);
     if (placement === undefined) return undefined;
     if (placement.kind === 'seat') {
       const unheard = table.unheardAt(raw).map((name): HidInput => ({ name, verdict: undefined }));
@@ -91,6 +105,13 @@ export class Hidraws {
     } else if (inputs.every(({ verdict }) => verdict !== undefined)) this.complain(raw, placement.reason, before);
     this.placed.set(raw, placement);
     return placement;
+  }
+
+  /** Unplugged, a device loses its inputs before its raw node: nothing is to be decided then. */
+  private placeWithout(unit: Unit, before: Placement | undefined): Placement | undefined {
+    if (this.hadInputs.has(unit.id) || this.deps.table.unheardAt(unit.id).length > 0) return before;
+    const verdict = this.judge(unit);
+    return verdict && placementAlone(verdict);
   }
 
   private complain(raw: string, reason: string, before: Placement | undefined): void {

@@ -9,7 +9,7 @@ import { type Decider, decider } from './core/decide.js';
 import { desiredUnit, type Grantee } from './core/desired.js';
 import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
-import { hidDeviceOf } from './core/hid.js';
+import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { type ContainerRef, type EngineName, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, Touches, whole } from './core/scope.js';
@@ -56,6 +56,8 @@ const young = 25_000;
 export class House {
   private policy: Policy | undefined;
   private decide: Decider | undefined;
+  /** Of raw nodes that belong to no input: by the rules that ask for such. */
+  private decideRaw: Decider | undefined;
   private readonly verdicts = new Map<string, Verdict>();
   private readonly workers = new Map<string, SeatWorker>();
   private readonly tenants = new Tenants();
@@ -71,7 +73,11 @@ export class House {
   readonly hidraws: Hidraws;
 
   constructor(private readonly deps: HouseDeps) {
-    this.hidraws = new Hidraws(deps, (unit) => this.verdicts.get(unit));
+    this.hidraws = new Hidraws(
+      deps,
+      (unit) => this.verdicts.get(unit),
+      (raw) => this.judgeRaw(raw),
+    );
   }
 
   /** Judges units anew, after udev said something about them. */
@@ -102,6 +108,7 @@ export class House {
   adopt(policy: Policy): Touched {
     this.policy = policy;
     this.decide = decider(policy);
+    this.decideRaw = decider(rawPolicy(policy));
     for (const { seat } of policy.seats) this.worker(seat);
     for (const seat of leftovers()) this.worker(seat);
     const known = policy.seats.map(({ seat }) => this.containerOf(seat));
@@ -240,6 +247,12 @@ export class House {
     if (now.kind !== 'host' || before === undefined || !isAlong(before) || before.kind === 'host') return now;
     const isGone = before.claims.every(({ along }) => along !== undefined && this.deps.table.unit(along) === undefined);
     return isGone ? before : now;
+  }
+
+  private judgeRaw(raw: Unit): Verdict | undefined {
+    const verdict = this.decideRaw?.(raw, this.deps.table.partsOf(raw.id));
+    if (verdict !== undefined) this.deps.along?.(raw, verdict);
+    return verdict;
   }
 
   private seatsOf(unit: string): string[] {

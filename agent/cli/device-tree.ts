@@ -34,15 +34,31 @@ export function deviceTree(infos: readonly DeviceInfo[], things: readonly UsbThi
     if (thing !== undefined) ports.delete(port);
     const indent = '  '.repeat(ports.size);
     const heading = thing === undefined ? port || 'no port' : headingOf(thing, here.length > 0);
-    return [`${indent}${heading}`, ...here.map((info): Line => [`${indent}  `, ...describe(info)])];
+    return [
+      `${indent}${heading}`,
+      ...here.flatMap((info): Line[] => [
+        [`${indent}  `, ...describe(info)],
+        ...(info.reason === undefined ? [] : [`${indent}    ${info.reason}`]),
+      ]),
+    ];
   });
 }
 
 /** Port 2 before port 10. */
 const byPort = (a: Place, b: Place): number => a.port.localeCompare(b.port, 'en', { numeric: true });
 
+/** Functions that are inputs, sound cards or raw HID devices to the kernel (usb/topology.ts). */
+const givable: ReadonlySet<string> = new Set(['audio', 'input']);
+
 function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices: boolean): string {
-  const what = sockets === undefined ? (hasDevices ? [] : functions) : [`hub with ${sockets} ports`];
+  const what =
+    sockets === undefined
+      ? hasDevices
+        ? []
+        : [...functions.filter((one) => givable.has(one))]
+      : [`hub with ${sockets} ports`];
+  const never = functions.filter((one) => !givable.has(one));
+  if (never.length > 0) what.push(`no seat can have its ${never.join(' and ')}`);
   return [`${port}  ${name} (${ids})`, ...what].join(', ');
 }
 

@@ -2,11 +2,13 @@ import { leftBehind, whyLeft } from '../core/along.js';
 import { changesOf, ownerOf, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
+import type { Placement } from '../core/hid.js';
 import { isLoan } from '../core/loan.js';
-import { isKind, property } from '../core/match.js';
+import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
+import { pathWithBus, portCovers } from '../core/port.js';
 import { shareChanges } from '../core/shares.js';
 import type { Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
@@ -31,6 +33,68 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     rules:
       verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
   };
+}
+
+/**
+ * All devices as `hotseat devices` shows them: units, and raw HID devices without an input. Of what is no seat's, although it is
+ * at a port of one or part of what one has, with the reason.
+ */
+export function inventoryOf(
+  units: readonly Unit[],
+  judged: ReadonlyMap<string, Verdict>,
+  raws: readonly { readonly unit: Unit; readonly placement: Placement | undefined }[],
+  policy: readonly SeatPolicy[],
+  revision: string,
+): DeviceInfo[] {
+  const left = new Map(leftBehind(units, ({ id }) => judged.get(id)).map((one) => [one.unit.id, whyLeft(one)]));
+  const infos = units.map((unit): DeviceInfo => {
+    const verdict = judged.get(unit.id);
+    const info = infoOf(unit, verdict, revision);
+    if (verdict?.kind !== 'host') return info;
+    const reason = left.get(unit.id) ?? atPort(unit, policy, ({ rule }) => mismatch(rule, unit.head, unit.nodes));
+    return reason === undefined ? info : { ...info, reason };
+  });
+  return [...infos, ...raws.map(({ unit, placement }) => rawInfoOf(unit, placement, policy, revision))];
+}
+
+function rawInfoOf(
+  unit: Unit,
+  placement: Placement | undefined,
+  policy: readonly SeatPolicy[],
+  revision: string,
+): DeviceInfo {
+  const info = { ...infoOf(unit, undefined, revision), name: rawNameOf(unit), kinds: ['hidraw'] };
+  if (placement?.kind === 'seat') {
+    const { seat, rule } = placement.claim;
+    return { ...info, owner: seat, rules: [placeOf(rule, revision)] };
+  }
+  const asked = ({ rule }: { rule: Rule }) =>
+    rule.hidraw ? mismatch(rule, unit.head) : 'hidraw: true would bring it along';
+  const reason = placement?.reason ?? atPort(unit, policy, asked);
+  return reason === undefined ? info : { ...info, reason };
+}
+
+/** A raw node has no name of its own: that of its HID device, as udev's usb_id or the device above it says it. */
+const rawNameOf = ({ head }: Unit): string =>
+  head.ancestors.find(({ attributes }) => attributes['product'] !== undefined)?.attributes['product'] ??
+  head.properties['ID_MODEL'] ??
+  head.sysname;
+
+/** What the rules say of something at a port that they name: the first that does not want it, and why. */
+function atPort(
+  { head }: Unit,
+  policy: readonly SeatPolicy[],
+  why: (one: { readonly rule: Rule }) => string | undefined,
+): string | undefined {
+  for (const { seat, rules } of policy) {
+    for (const rule of rules) {
+      const ports = rule.conditions.flatMap((one) => (one.on === 'port' && !one.negate ? one.patterns : []));
+      if (!ports.some((port) => portCovers(port, property(head, 'ID_PATH'), property(head, pathWithBus)))) continue;
+      const reason = why({ rule });
+      if (reason !== undefined) return `at a port of ${seat} (${lineOf(rule.place)}): ${reason}`;
+    }
+  }
+  return undefined;
 }
 
 /** Every rule of the policy held against one unit: which won, and what failed first in each of the others. */

@@ -151,6 +151,8 @@ export interface DeviceInfo {
   readonly owner: string;
   /** The rules that won, or that are in conflict. */
   readonly rules: readonly string[];
+  /** Why it is no seat's although it is at a port of one, or part of something that is. */
+  readonly reason?: string | undefined;
 }
 
 /** A rule held against a device; `failed` says why it did not win. */

@@ -15,8 +15,8 @@ import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { ControlError } from './error.js';
-import { explanationOf, findUnit, infoOf, leftBeside, planOf, recordOf } from './inspect.js';
-import type { Answerable, Attached, Status } from './messages.js';
+import { explanationOf, findUnit, inventoryOf, leftBeside, planOf, recordOf } from './inspect.js';
+import type { Answerable, Attached, DeviceInfo, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
@@ -59,7 +59,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       case 'detach':
         return attached(rooms, await lender.takeBack(request.device, by));
       case 'devices':
-        return table.units().map((unit) => infoOf(unit, house.judged.get(unit.id), house.revision));
+        return inventory(rooms);
       case 'explain': {
         const unit = findUnit(table.units(), request.device);
         const left = leftBeside(unit, table.units(), house.judged);
@@ -83,6 +83,15 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     }
   };
 }
+
+const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
+  inventoryOf(
+    table.units(),
+    house.judged,
+    house.hidraws.alone(),
+    house.seats.map(({ policy }) => policy),
+    house.revision,
+  );
 
 const status = ({ house, table, keeper, book, engines, consoles, udev, shares }: Rooms): Status =>
   statusOf(house, table, {

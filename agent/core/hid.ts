@@ -1,4 +1,5 @@
 import { ownerOf, ownerText } from './changes.js';
+import type { Policy } from './policy.js';
 import type { Claim, Verdict } from './verdict.js';
 
 /** A HID device's own name in sysfs: bus, vendor, product, and a number that counts up (hid-core.c, hid_add_device). */
@@ -55,3 +56,24 @@ export function placementOf(inputs: readonly HidInput[]): Placement | undefined 
   );
   return { kind: 'withheld', reason: `its inputs are not all of one seat alone: ${whose.join(', ')}` };
 }
+
+/**
+ * Places the raw node of a HID device that has no input, such as a security key: where a rule with `hidraw: true` asks for it
+ * by its port or by what it is. `verdict` is by such rules alone. Undefined when no rule does. Pure.
+ */
+export function placementAlone(verdict: Verdict): Placement | undefined {
+  if (verdict.kind === 'host') return undefined;
+  const [claim, ...others] = verdict.claims;
+  if (claim !== undefined && others.length === 0) return { kind: 'seat', claim };
+  return {
+    kind: 'withheld',
+    reason: `more than one seat asks for it: ${verdict.claims.map(({ seat }) => seat).join(', ')}`,
+  };
+}
+
+/** A policy of which only the rules are left that ask for raw nodes. */
+export const rawPolicy = (policy: Policy): Policy => ({
+  ...policy,
+  seats: policy.seats.map((seat) => ({ ...seat, rules: seat.rules.filter(({ hidraw }) => hidraw) })),
+  loans: [],
+});

@@ -3,13 +3,13 @@ import { type Device, isJoint, majors, type Subsystem, type Unit } from './devic
 // Not always below a directory `input`: a sound card's jacks are `sound/card0/input7` (drivers/base/core.c, get_device_parent).
 const input = /^(.*\/input\d+)(?:\/(?:event|mouse|js)\d+)?$/;
 const joint = /^\/sys\/devices\/virtual\/sound\/(?:seq|timer)$/;
-const sound = /^(.*\/sound\/card\d+)(?:\/(?:controlC|pcmC|hwC|midiC|comprC)[0-9DCpc]+)?$/;
+const sound = /^(.*\/sound\/card\d+)(?:\/(?:controlC|pcmC|hwC|midiC|umpC|comprC)[0-9DCpc]+)?$/;
 const drm = /^(.*\/drm)\/(?:card|renderD)\d+$/;
 
 /** Names that may become nodes in a seat; never `mice`, which hears every seat's. */
 const nodes: Readonly<Record<Subsystem, RegExp>> = {
   input: /^(event|mouse|js)\d+$/,
-  sound: /^(?:(controlC|pcmC|hwC|midiC|comprC)[0-9DCpc]+|seq|timer)$/,
+  sound: /^(?:(controlC|pcmC|hwC|midiC|umpC|comprC)[0-9DCpc]+|seq|timer)$/,
   drm: /^(card|renderD)\d+$/,
 };
 

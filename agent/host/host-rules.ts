@@ -28,7 +28,13 @@ export class HostRules {
 
   /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */
   async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
-    if (await installRules(compileRules(policy))) for (const syspath of usbDevices()) triggerChange(syspath);
+    if (await installRules(compileRules(policy))) {
+      for (const syspath of usbDevices()) triggerChange(syspath);
+      // Where they are, and what they are, is found out only when a rule asks for them.
+      if (policy.seats.some(({ rules }) => rules.some(({ hidraw }) => hidraw))) {
+        for (const { unit } of house.hidraws.alone()) triggerChange(unit.id);
+      }
+    }
     const stale = table.units().filter((unit) => {
       const verdict = house.judged.get(unit.id);
       const { ID_SEAT: now = 'seat0', HOTSEAT_ADMIN_SEAT: admins = 'seat0' } = unit.head.properties;

@@ -122,7 +122,7 @@ const rule = z.strictObject({
   hidraw: boolean
     .optional()
     .describe(
-      'Whether its `/dev/hidrawN` comes along, for programs that speak with a game controller themselves. It hears every input of its device, so that it does only if all of them are of this one seat.',
+      'Whether its `/dev/hidrawN` comes along, for programs that speak with a game controller themselves. It hears every input of its device, so that it does only if all of them are of this one seat. One of a device without any input (a security key, a Stream Deck) comes by the port, by its own properties or with the rest of its device.',
     ),
   owner: account.optional().describe("Who owns its nodes inside: a user of the container's own, root without it."),
   group: account

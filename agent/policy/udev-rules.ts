@@ -137,8 +137,33 @@ function compileHubs(policy: Policy): string[] {
     'ENV{ID_SEAT}=="", ENV{HOTSEAT_SEAT}=="", IMPORT{parent}="ID_SEAT"',
     'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
     ...wanted,
-    ...resolve(policy),
+    ...compileRaws(policy),
+    ...resolve(policy, policy.seats.some(({ rules }) => rules.some(asksRaw)) ? alongLines(policy) : []),
     'GOTO="hotseat_apply"',
+  ];
+}
+
+const asksRaw = ({ hidraw }: Rule): boolean => hidraw;
+
+/**
+ * Raw nodes of HID devices that have no input, for rules that ask for such. udev says neither where nor what they are, unless it
+ * is asked; a device with inputs has them before its raw node (hid-core.c, hid_connect).
+ */
+function compileRaws(policy: Policy): string[] {
+  const alone = 'SUBSYSTEM=="hidraw", TEST!="device/input"';
+  const lines = policy.seats.flatMap(({ seat, rules }) =>
+    rules
+      .filter(asksRaw)
+      .flatMap((rule) =>
+        alternativesOf(rule).map((tokens) => [alone, ...tokens, env(mark(seat), '=', '1')].join(', ')),
+      ),
+  );
+  if (lines.length === 0) return [];
+  return [
+    '# Raw HID devices without an input.',
+    `${alone}, IMPORT{builtin}="path_id"`,
+    `${alone}, SUBSYSTEMS=="usb", IMPORT{builtin}="usb_id"`,
+    ...lines,
   ];
 }
 

@@ -33,6 +33,8 @@ export class DeviceTable {
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
   /** By physical thing, the units that are parts of it. */
   private things = new Map<string, Set<string>>();
+  /** The same of raw nodes. */
+  private rawThings = new Map<string, Set<string>>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
@@ -122,6 +124,8 @@ export class DeviceTable {
     for (const id of ids) {
       if (hidDeviceOf(id) !== undefined) found.add(id);
       else for (const hid of hidDevicesAbove(id)) addDefined(found, this.hids.get(hid)?.raw);
+      // One without an input can come along with another part of its device.
+      for (const raw of this.rawThings.get(physicalOf(id)) ?? []) found.add(raw);
     }
     return found;
   }
@@ -189,6 +193,7 @@ export class DeviceTable {
     this.raw = new Map();
     this.hids = new Map();
     this.things = new Map();
+    this.rawThings = new Map();
     this.received.clear();
     for (const device of enumerate(this.roots)) {
       const { subsystem, syspath } = device;
@@ -231,11 +236,16 @@ export class DeviceTable {
     const hid = hidDeviceOf(device.syspath);
     if (hid === undefined) return;
     this.raw.set(device.syspath, device);
+    const thing = physicalOf(device.syspath);
+    this.rawThings.set(thing, (this.rawThings.get(thing) ?? new Set()).add(device.syspath));
     this.hid(hid).raw = device.syspath;
   }
 
   private removeRaw(syspath: string): void {
     this.raw.delete(syspath);
+    const thing = physicalOf(syspath);
+    this.rawThings.get(thing)?.delete(syspath);
+    if (this.rawThings.get(thing)?.size === 0) this.rawThings.delete(thing);
     this.received.delete(syspath);
     const hid = hidDeviceOf(syspath) ?? '';
     const known = this.hids.get(hid);

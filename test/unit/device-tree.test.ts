@@ -26,7 +26,7 @@ test('what hangs on a hub stands below it, in the order of the ports', () => {
 ${usb}:2  Thing (0001:0002), hub with 4 ports
   ${usb}:2.9  Thing (0001:0002)
     /dev/input/event3  Keyboard  keyboard: left
-  ${usb}:2.10  Thing (0001:0002), storage
+  ${usb}:2.10  Thing (0001:0002), no seat can have its storage
 ${usb}:10  Thing (0001:0002), hub with 4 ports`,
   );
 });

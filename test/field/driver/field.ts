@@ -9,6 +9,7 @@ import { leftBehind } from '../../../agent/core/along.js';
 import { decideAll, decider, hostSeat } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import type { Unit } from '../../../agent/core/device.js';
+import { rawPolicy } from '../../../agent/core/hid.js';
 import type { Policy } from '../../../agent/core/policy.js';
 import type { DesiredSeat } from '../../../agent/core/state.js';
 import type { Verdict } from '../../../agent/core/verdict.js';
@@ -100,7 +101,12 @@ export class Seen {
     this.table.take({ kind: 'resync', reason: 'start' });
     this.verdicts = decideAll(decider(policy), this.table.units());
     const deps = { log, table: this.table, grants: { cover: () => undefined } };
-    this.hidraws = new Hidraws(deps, (unit) => this.verdicts.get(unit));
+    const decide = decider(rawPolicy(policy));
+    this.hidraws = new Hidraws(
+      deps,
+      (unit) => this.verdicts.get(unit),
+      (raw) => decide(raw, this.table.partsOf(raw.id)),
+    );
     this.hidraws.placeAll();
   }
 

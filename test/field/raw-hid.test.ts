@@ -1,0 +1,68 @@
+// A security key (a keyboard's interface and FIDO's) and a Stream Deck at a hub; a MIDI 2.0 piano beside it.
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { inventoryOf } from '../../agent/control/inspect.js';
+import { keyboard } from './driver/capabilities.js';
+import { field, plug, type Seen, usbPort } from './driver/field.js';
+
+const pc = field(import.meta.url);
+pc.usb('1.2', { ids: '1050:0407', maker: 'Yubico', product: 'YubiKey OTP+FIDO+CCID' })
+  .hid(0, [{ name: 'Yubico YubiKey', can: keyboard }], { raw: true })
+  .hid(1, [], { raw: true });
+pc.usb('1.3', { ids: '0fd9:0060', maker: 'Elgato', product: 'Stream Deck', serial: 'AL00A00001' }).hid(0, [], {
+  raw: true,
+});
+pc.usb('5', { ids: '0582:02e7', maker: 'Roland', product: 'A-88MK2' }).card(0, 'A88MKII', ['midiC#D0', 'umpC#D0']);
+
+const hub = (more: string) => ({ left: `  - { label: hub, match: { port: "${usbPort('1')}" }${more} }` });
+const reasons = (seen: Seen) =>
+  inventoryOf(seen.units, seen.verdicts, seen.hidraws.alone(), seen.policy.seats, 'x').map(
+    ({ nodes, owner, reason }) => [nodes[0], owner, reason],
+  );
+
+test('raw nodes without an input come along with the port, and the host steps back', () => {
+  const seen = plug(pc, hub(', hidraw: true'));
+  assert.equal(seen.raws('left').sort(), ['hidraw0', 'hidraw1', 'hidraw2']);
+  for (const { unit } of seen.hidraws.alone()) assert.is(unit.head.properties['ID_SEAT'], 'seat-left', unit.id);
+  assert.equal(reasons(seen).slice(-2), [
+    ['/dev/hidraw1', 'left', undefined],
+    ['/dev/hidraw2', 'left', undefined],
+  ]);
+});
+
+test('they are had by what they are as well, and with the rest of their device', () => {
+  const seen = plug(pc, {
+    left: '  - { label: deck, match: { ID_VENDOR_ID: 0fd9 }, hidraw: true }',
+    right: '  - { label: key, match: { kind: keyboard, ID_VENDOR_ID: "1050" }, hidraw: true }',
+  });
+  assert.equal(seen.raws('left'), ['hidraw2']);
+  assert.equal(seen.raws('right').sort(), ['hidraw0', 'hidraw1']);
+});
+
+test('what two seats ask for goes to neither, and what nobody asks for is said', () => {
+  const attr = '{ match: { attr: { idVendor: 0fd9 } }, hidraw: true, label: deck }';
+  const seen = plug(pc, { left: `  - ${attr}`, right: `  - ${attr}` });
+  assert.equal([...seen.raws('left'), ...seen.raws('right')], []);
+  assert.equal(seen.hidraws.withheld(), [
+    { device: '/dev/hidraw2', reason: 'more than one seat asks for it: left, right' },
+  ]);
+  assert.equal(plug(pc, hub('')).raws('left'), []);
+});
+
+test('the piano’s own MIDI 2.0 node comes with its card', () => {
+  const seen = plug(pc, { left: `  - { label: piano, match: { port: "${usbPort('5')}" } }` });
+  assert.ok(seen.unit('card0').nodes.some(({ sysname }) => sysname === 'umpC0D0'));
+});
+
+test('what is at a seat’s port and not given is listed with the reason', () => {
+  const seen = plug(pc, { left: `  - { label: mice, match: { port: "${usbPort('1')}", kind: mouse }, hidraw: true }` });
+  const why = 'at a port of left (left.yaml:4): kind is another, wanted mouse';
+  assert.equal(
+    reasons(seen).filter(([, , reason]) => reason !== undefined),
+    ['/dev/input/event0', '/dev/hidraw1', '/dev/hidraw2'].map((node) => [node, 'host', why]),
+  );
+  const [key] = reasons(plug(pc, hub(', hidraw: true'))).filter(([node]) => node === '/dev/hidraw1');
+  assert.equal(key, ['/dev/hidraw1', 'left', undefined]);
+});
+
+test.run();
