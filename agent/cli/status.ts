@@ -30,6 +30,7 @@ function unable(error: unknown): never {
 const healthy = (answer: Status): boolean =>
   answer.policyErrors.length === 0 &&
   answer.conflicts.length === 0 &&
+  answer.host.length === 0 &&
   answer.seats.every(
     ({ problem, deaf, shares }) => problem === undefined && deaf.length === 0 && shares?.problem === undefined,
   );
@@ -43,6 +44,7 @@ function describe(answer: Status): Line[] {
     lines.push('', [bad('conflict'), `: ${device} is wanted by ${rules.join(' and ')}: bound to neither`]);
   }
   for (const { device, reason } of answer.withheld) lines.push('', `${device} does not come along: ${reason}`);
+  for (const { device, reason } of answer.host) lines.push('', [bad('host'), `: ${device}: ${reason}`]);
   for (const one of answer.left) lines.push('', leftText(one));
   for (const { name, port, seat, until } of answer.attached) {
     const end = until === undefined ? 'hotseat detach or a boot' : until;

@@ -93,6 +93,8 @@ export interface Status {
   readonly withheld: readonly { readonly device: string; readonly reason: string }[];
   /** What stays with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];
+  /** Devices of seats on which a udev rule of the host that comes after Hotseat's has the last word, and which. */
+  readonly host: readonly { readonly device: string; readonly reason: string }[];
   /** Ways in which what is typed at a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
   readonly udev: { readonly events: number; readonly overruns: number; readonly restarts: number };

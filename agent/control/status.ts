@@ -1,7 +1,9 @@
+import { type LastWord, lastWords } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
 import type { Engines } from '../engines/all.js';
+import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
@@ -62,6 +64,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     conflicts,
     withheld: house.hidraws.withheld(),
     left: leftOf(table.units(), house.judged),
+    host: lastWords(table.units(), house.judged).map(({ device, ...word }) => ({ device, reason: wordText(word) })),
     leaks: facts.leaks,
     udev: facts.udev,
     engines: facts.engines.heard,
@@ -69,6 +72,16 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     pid: process.pid,
   };
 }
+
+/** What udevd says instead, and by which rule. */
+function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {
+  const rules = rulesThat(what, got);
+  const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
+  if (what === 'seat') return `udev has it at ${got === '' ? 'no seat' : got} instead of ${wanted}${by}: ${seatRemedy}`;
+  return `udev gives the host's own users access by the tag ${got}${by}: take it out of that rule`;
+}
+
+const seatRemedy = "have that rule leave it alone, or sort it before Hotseat's (72-zz-hotseat.rules)";
 
 /** A loan as it is told of. */
 export const attachedOf = ({ name, thing, seat, until, by }: Loan): AttachedStatus => ({

@@ -1,6 +1,7 @@
 import { type Device, isJoint, type Unit } from './device.js';
 import { glob } from './glob.js';
 import { type Fact, kindTests, streamLetters } from './kind.js';
+import { lateSeat } from './last-word.js';
 import type { HeadCondition, Kind, Rule } from './policy.js';
 import { namesBus, pathWithBus, portCovers } from './port.js';
 
@@ -112,5 +113,9 @@ function describe(condition: HeadCondition, head: Device): string {
       : condition.on === 'port'
         ? (condition.patterns.some(namesBus) && property(head, pathWithBus)) || property(head, 'ID_PATH')
         : '';
+  const late = key === 'ID_SEAT' ? lateSeat(head) : undefined;
+  if (late !== undefined) {
+    return `ID_SEAT is ${JSON.stringify(late)} only by a udev rule that comes after Hotseat's (72-zz-hotseat.rules), wanted ${wanted}`;
+  }
   return `${key} is ${shown === '' ? 'another' : JSON.stringify(shown)}, wanted ${wanted}`;
 }

@@ -74,7 +74,7 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
 }
 
 /** What `hotseat status` calls wrong; the seats' own problems are told with them. */
-function complaints({ revision, seats, policyErrors, conflicts, leaks }: Status): Finding[] {
+function complaints({ revision, seats, policyErrors, conflicts, leaks, host }: Status): Finding[] {
   return [
     service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
     ...policyErrors.map((error) => service.problem(`policy refused: ${error}`, 'hotseat check shows all mistakes')),
@@ -87,6 +87,11 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks }: Status)
     ...seats.flatMap(({ seat, problem }) =>
       problem === undefined ? [] : [about(`seat ${seat}`).problem(problem, 'journalctl -u hotseat tells more')],
     ),
+    ...host.map(({ device, reason }) => udev.problem(`${device}: ${said(reason)}`, asked(reason))),
     ...leaks.map((leak) => service.warning(leak, 'host.yaml: console: mute')),
   ];
 }
+
+/** What is wrong, and behind the last colon what helps. */
+const said = (reason: string): string => reason.slice(0, reason.lastIndexOf(': '));
+const asked = (reason: string): string => reason.slice(reason.lastIndexOf(': ') + 2);

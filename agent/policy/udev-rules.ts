@@ -3,6 +3,7 @@ import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
 import { glob } from '../core/glob.js';
 import { type Fact, kindTests, type Stream, streamLetters } from '../core/kind.js';
+import { accessTags } from '../core/last-word.js';
 import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
@@ -58,7 +59,8 @@ export function compileBody(policy: Policy): string {
     'IMPORT{parent}="HOTSEAT_SEAT"',
     'LABEL="hotseat_apply"',
     '# The host steps back: no seat of its own, no access for its users, no power key for logind.',
-    'ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="uaccess", TAG-="power-switch"',
+    'ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="power-switch"' +
+      accessTags.map((tag) => `, TAG-="${tag}"`).join(''),
     'LABEL="hotseat_end"',
   );
   return `${lines.join('\n')}\n`;

@@ -30,6 +30,7 @@ const status: Status = {
   leaks: [],
   withheld: [],
   left: [],
+  host: [],
   udev: { events: 0, overruns: 0, restarts: 0 },
   engines: [{ engine: 'lxc', place: 'lxc-monitor', reason: undefined, words: 3 }],
   attached: [],

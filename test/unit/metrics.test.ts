@@ -43,6 +43,7 @@ const status: Status = {
   ],
   withheld: [],
   left: [],
+  host: [],
   attached: [],
   pid: 1,
 };

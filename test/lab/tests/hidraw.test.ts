@@ -30,7 +30,10 @@ async function unplug(id: string): Promise<void> {
 const rule = (name: string, hidraw: boolean) =>
   `  - { label: ${name}, match: { subsystem: input, NAME: ["?${name}?"] }${hidraw ? ', hidraw: true' : ''} }`;
 const rules: Record<Seat, string[]> = {
-  left: [rule('left pad', true), rule('plain pad', false), rule('split Keyboard', true), rule('whole *', true)],
+  left: [
+    ...[rule('left pad', true), rule('plain pad', false), rule('split Keyboard', true), rule('whole *', true)],
+    '  - { label: all of it, match: { kind: keyboard, NAME: ["?along*"] }, hidraw: true }',
+  ],
   right: [rule('split Mouse', true)],
 };
 /** The same, but that the mouse of one device is the right seat's. */
@@ -164,6 +167,23 @@ test('a device whose inputs are of two seats gives its raw node to neither, and 
     assert.match(stdout, new RegExp(`/dev/${name} does not come along: its inputs are not all of one seat alone`));
   }
   await unplug('split');
+});
+
+test('what is the same device as a keyboard comes along, also to the host’s udev, which cannot know it by itself', async () => {
+  await devices.plug('along', 'both', 'along');
+  const { name } = await rawOf('along');
+  await lab.until('its raw node at left', async () => (await raws('left')) === `${name} c`);
+  const events = (await told('left')).filter((node) => node?.includes('event'));
+  assert.is(events.length, 2, 'keyboard and mouse');
+  const seatOf = (node: string | undefined) =>
+    lab.sh(`udevadm info --query=property --property=ID_SEAT --value ${node ?? ''}`);
+  for (const node of events) {
+    await lab.until(`udev to know of ${node}`, async () => (await seatOf(node)) === 'seat-left');
+  }
+  // Whoever has udev look at everything again changes nothing.
+  await lab.sh('udevadm trigger --action=change --subsystem-match=input --settle');
+  for (const node of events) assert.is(await seatOf(node), 'seat-left', node);
+  await unplug('along');
 });
 
 test('it is there again after a restart of the container, and once after one of the agent', async () => {

@@ -1,0 +1,50 @@
+import { hostSeat } from './decide.js';
+import type { Device, Unit } from './device.js';
+import type { Verdict } from './verdict.js';
+
+/**
+ * Tags by which the host gives its own users access to a node: udev's builtin (70-uaccess.rules), ConsoleKit's, and those for
+ * remote sessions that systemd 260 brought. udev can take away only what is named in full.
+ */
+export const accessTags = ['uaccess', 'udev-acl', 'xaccess-render'] as const;
+
+/** Whatever else calls itself so. */
+const anyAccess = /^([a-z]?access|udev-acl)(-|$)|-acl$/;
+
+/** What udevd says of a seat's device in the end, when that is not what Hotseat's own rules said before. */
+export interface LastWord {
+  /** Its node, or its path where it has none. */
+  readonly device: string;
+  readonly what: 'seat' | 'tag';
+  /** Empty where a property is not set. */
+  readonly got: string;
+  readonly wanted: string;
+}
+
+/** Where a udev rule that comes after Hotseat's has the last word on a device of a seat. Pure. */
+export function lastWords(units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): LastWord[] {
+  return units.flatMap((unit) => {
+    const verdict = judged.get(unit.id);
+    const wanted = verdict && hostSeat(verdict);
+    if (wanted === undefined) return [];
+    return [...new Set([unit.head, ...unit.nodes])].flatMap((device) => wordsOn(device, wanted));
+  });
+}
+
+function wordsOn({ node, syspath, properties, tags }: Device, wanted: string): LastWord[] {
+  // Until udevd has followed the verdict it has said nothing of it yet.
+  if (properties['HOTSEAT_SEAT'] !== wanted) return [];
+  const device = node ?? syspath;
+  const got = properties['ID_SEAT'] ?? '';
+  return [
+    ...(got === wanted ? [] : [{ device, what: 'seat', got, wanted } as const]),
+    ...tags.filter((tag) => anyAccess.test(tag)).map((tag) => ({ device, what: 'tag', got: tag, wanted }) as const),
+  ];
+}
+
+/** The seat that a rule after Hotseat's gave to a device that is no seat's; undefined where none did. */
+export function lateSeat({ properties }: Device): string | undefined {
+  const { ID_SEAT, HOTSEAT_SEAT, HOTSEAT_ADMIN_SEAT } = properties;
+  const isLate = ID_SEAT !== undefined && ID_SEAT !== 'seat0' && HOTSEAT_SEAT === undefined;
+  return isLate && HOTSEAT_ADMIN_SEAT === undefined ? ID_SEAT : undefined;
+}

@@ -1,0 +1,54 @@
+import { basename, join } from 'node:path';
+import { namesIn, readUpTo } from '../kernel/read.js';
+import { rulesFile } from './udev-rules.js';
+
+/** Where udevd reads rules from; a file hides those of its name in the directories behind it (udev(7)). */
+const directories = ['/etc/udev/rules.d', '/run/udev/rules.d', '/usr/local/lib/udev/rules.d', '/usr/lib/udev/rules.d'];
+
+/** Larger ones are data, not somebody's own rules, bytes. */
+const largest = 1024 * 1024;
+
+/**
+ * The rules that set a device's seat to this, or give it this tag, as `/etc/udev/rules.d/85-mine.rules:3`. For a seat only files
+ * that come after Hotseat's; where none has the text itself, those that put it together (`$env{…}`). `roots`: the directories, for tests.
+ */
+export function rulesThat(what: 'seat' | 'tag', value: string, roots: readonly string[] = directories): string[] {
+  const seen = new Set<string>([basename(rulesFile)]);
+  const found = roots.flatMap((directory) =>
+    namesIn(directory)
+      .filter((name) => name.endsWith('.rules') && !seen.has(name))
+      .sort()
+      .flatMap((name) => {
+        seen.add(name);
+        if (what === 'seat' && name < basename(rulesFile)) return [];
+        return placesIn(join(directory, name), what, value);
+      }),
+  );
+  const exact = found.filter(({ isExact }) => isExact);
+  return (exact.length > 0 ? exact : found).map(({ place }) => place);
+}
+
+interface Found {
+  readonly place: string;
+  readonly isExact: boolean;
+}
+
+function placesIn(file: string, what: 'seat' | 'tag', value: string): Found[] {
+  const lines = textOf(file).split('\n');
+  return lines.flatMap((line, index) => {
+    if (line.trimStart().startsWith('#')) return [];
+    const set = what === 'seat' ? /ENV\{ID_SEAT\}\s*:?=\s*"([^"]*)"/g : /TAG\s*\+?=\s*"([^"]*)"/g;
+    const values = [...line.matchAll(set)].map(([, text = '']) => text);
+    const place = `${file}:${index + 1}`;
+    if (values.includes(value)) return [{ place, isExact: true }];
+    return values.some((text) => /[$%]/.test(text)) ? [{ place, isExact: false }] : [];
+  });
+}
+
+function textOf(file: string): string {
+  try {
+    return readUpTo(file, largest) ?? '';
+  } catch {
+    return '';
+  }
+}
