@@ -29,6 +29,8 @@ export type Help = { readonly help: string };
 interface Kind extends Partial<Pick<Options, 'seats' | 'bursts' | 'events' | 'rounds' | 'idle'>> {
   /** Options that it does not have. */
   readonly without?: readonly (keyof typeof known)[];
+  /** Keyboards at once: the kernel has 800 evdev minors; messages have no such limit. */
+  readonly mostAtOnce?: number;
 }
 
 /** `rows`: names that `--only` takes, with what each says. @throws Error that says what is wrong and what there is. */
@@ -36,7 +38,7 @@ export function optionsOf(
   program: string,
   words: readonly string[],
   rows: Readonly<Record<string, string>>,
-  { without = [], ...defaults }: Kind = {},
+  { without = [], mostAtOnce = 5000, ...defaults }: Kind = {},
 ): Options | Help {
   const usual = { seats: [1, 2, 8, 64], bursts: [50, 600], events: 200, rounds: 5, idle: 60, ...defaults };
   const parsed = (() => {
@@ -55,7 +57,7 @@ export function optionsOf(
   return {
     only,
     seats: numbers('seats', parsed.seats, 1, 64) ?? usual.seats,
-    bursts: numbers('bursts', parsed.bursts, 1, 800) ?? usual.bursts,
+    bursts: numbers('bursts', parsed.bursts, 1, mostAtOnce) ?? usual.bursts,
     events: number('events', parsed.events, 2) ?? usual.events,
     rounds: number('rounds', parsed.rounds, 1) ?? usual.rounds,
     idle: number('idle', parsed.idle, 0) ?? usual.idle,

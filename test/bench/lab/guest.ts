@@ -35,7 +35,7 @@ export interface Look {
 export async function probe(lab: Lab, { pid, mode, count, name, bare, act }: Look): Promise<Way[]> {
   const group = await lab.sh(`echo /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/${pid}/cgroup)`);
   const words = [pid, group, mode, String(count), name, ...(bare === true ? ['bare'] : [])];
-  const process = lab.start(['/opt/bench/probe', ...words], { timeoutMs: 240_000 });
+  const process = lab.start(['/opt/bench/probe', ...words], { timeoutMs: 120_000 + 2000 * count });
   if (act !== undefined) {
     await lab.until('the probe to listen', async () => process.stdout.includes('ready'));
     await act();

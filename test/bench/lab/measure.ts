@@ -46,19 +46,22 @@ class Bench {
     private readonly job: Job,
   ) {}
 
-  async run(): Promise<Outcome> {
+  /** `keep`: called after each part with all that was measured until then. */
+  async run(keep: (outcome: Outcome) => void): Promise<void> {
     await step('compiling and bringing the probes', () => putPrograms(this.lab));
-    if (this.wants('floor')) await step('floor', () => this.floor());
+    const part = async (what: string, act: () => Promise<void>): Promise<void> => {
+      await step(what, act);
+      keep({ rows: this.to.rows(), absent: this.absent });
+    };
+    if (this.wants('floor')) await part('floor', () => this.floor());
     if (this.wants('usable') || this.wants('gone') || this.wants('burst'))
-      await step('the agent, with LXC', () => this.agentInLxc());
-    if (this.wants('incus')) await step('the agent, with Incus', () => this.agentInIncus());
+      await part('the agent, with LXC', () => this.agentInLxc());
+    if (this.wants('incus')) await part('the agent, with Incus', () => this.agentInIncus());
     // The others are measured beside this tree alone, and without an agent that would listen to the same devices.
-    if (this.job.column === 'own' && (this.wants('peers') || this.wants('incus'))) {
-      await agent(this.lab, 'stop');
-      if (this.wants('incus')) await step('Incus by itself', () => this.incus());
-      if (this.wants('peers')) for (const peer of peers) await step(peer.title, () => this.script(peer));
-    }
-    return { rows: this.to.rows(), absent: this.absent };
+    if (this.job.column === 'base') return;
+    await agent(this.lab, 'stop');
+    if (this.wants('peers')) for (const peer of peers) await part(peer.title, () => this.script(peer));
+    if (this.wants('incus')) await part('Incus by itself', () => this.incus());
   }
 
   private wants(name: RowName): boolean {
@@ -197,7 +200,7 @@ class Bench {
   /** Plugged one at a time at the left hub. */
   private async usbKeyboards(pid: string): Promise<Way[]> {
     const ways: Way[] = [];
-    for (let round = 0; round < Math.min(this.job.options.events, 5); round++) {
+    for (let round = 0; round < Math.min(this.job.options.events, 3); round++) {
       const plug = async () => void (await this.lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'bench' }));
       ways.push(...(await probe(this.lab, { pid, mode: 'watch', count: 1, name: '-', act: plug })));
       await this.lab.unplug('bench');
@@ -210,7 +213,7 @@ class Bench {
     const { lab, job } = this;
     const name = peerName(peer);
     const pid = await startPeer(lab, peer, name);
-    const count = Math.min(job.options.events, 10);
+    const count = Math.min(job.options.events, 5);
     for (const isWhole of [false, true]) {
       await ruleFor(lab, peerScript(peer, pid, isWhole));
       const what = `${peer.title}, ${isWhole ? 'with record and message' : 'bare'}`;
@@ -242,7 +245,8 @@ function variantOf(title: string): Variant {
 const [job = '', file = ''] = process.argv.slice(2);
 const lab = await preparedEngines();
 try {
-  writeFileSync(file, JSON.stringify(await new Bench(lab, JSON.parse(job) as Job).run()));
+  const keep = (outcome: Outcome): void => writeFileSync(file, JSON.stringify(outcome));
+  await new Bench(lab, JSON.parse(job) as Job).run(keep);
 } finally {
   await lab.stop();
 }

@@ -37,24 +37,40 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
   } finally {
     built?.remove();
   }
-  if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, say);
+  if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, absent, say);
   if (wants('peers')) await measurePeers(options, to, absent, say);
   return { bench: 'native', facts, rows: to.rows(), absent };
 }
 
-async function measureIdle(options: Options, { column, path }: Tree, to: Collector, say: Say): Promise<void> {
+async function measureIdle(
+  options: Options,
+  { column, path }: Tree,
+  to: Collector,
+  absent: Absence[],
+  say: Say,
+): Promise<void> {
   say(`idle, ${column}, for ${options.idle} s`);
   const program = join(path, 'dist/test/bench/native/idle.js');
-  const { stdout } = await execa(process.execPath, [program, String(options.idle)], {
-    stdin: 'ignore',
-    stderr: 'inherit',
-  });
-  const { wakeups, memory, processes } = JSON.parse(stdout) as Idle;
+  const ran = await execa(process.execPath, [program, String(options.idle)], { stdin: 'ignore', reject: false });
+  if (ran.failed) {
+    absent.push({ name: 'idle', what: `the agent at rest, ${column}`, reason: reasonOf(ran) });
+    return;
+  }
+  const { wakeups, memory, processes } = JSON.parse(ran.stdout) as Idle;
   to.add({ name: 'idle', what: 'wake-ups of all threads', column, unit: '1/s' }, [wakeups]);
   to.add({ name: 'idle', what: 'memory of all processes', column, unit: 'MB' }, [memory]);
   for (const one of processes)
     to.add({ name: 'idle', what: `of it ${one.name} alone`, column, unit: 'MB' }, [one.memory]);
 }
+
+/** What a program that did not come to its end says of it: the first error that it prints. */
+const reasonOf = ({
+  stderr,
+  shortMessage = 'it failed',
+}: {
+  stderr: string;
+  shortMessage?: string | undefined;
+}): string => /Error: (.*)/.exec(stderr)?.[1] ?? shortMessage;
 
 /** Other ways to do it, with the engines that are installed here; Docker and Incus are measured in the lab. */
 async function measurePeers(options: Options, to: Collector, absent: Absence[], say: Say): Promise<void> {
@@ -67,7 +83,7 @@ async function measurePeers(options: Options, to: Collector, absent: Absence[], 
   const count = String(Math.min(options.events, 50));
   const ran = await execa(process.execPath, [program, count, built.program], { stdin: 'ignore', reject: false });
   built.remove();
-  if (ran.failed) return void refuse(/Error: (.*)/.exec(ran.stderr)?.[1] ?? ran.shortMessage ?? 'it failed');
+  if (ran.failed) return void refuse(reasonOf(ran));
   for (const { what, times } of JSON.parse(ran.stdout) as Peers)
     to.add({ name: 'peers', what, column: 'peer', beside: 'from a datagram' }, times);
 }

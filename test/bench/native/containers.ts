@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container } from '../../../agent/engines/engine.js';
+import { removeGroups } from '../../namespace/remove-groups.js';
 import { standIn } from '../../namespace/stand-in.js';
 
 /** Containers of which the agent is told. */
@@ -45,7 +46,8 @@ export async function foundAsLxc(groups: string, name: string): Promise<{ end():
   return {
     end: async () => {
       await killed(child);
-      rmdirSync(cgroup);
+      // Its init dies with it, and is not waited for by us.
+      await removeGroups([cgroup]);
     },
   };
 }
