@@ -10,11 +10,12 @@ import { type Base, baseOf } from '../base.js';
 import { Collector } from '../collect.js';
 import { factsOf } from '../facts.js';
 import { type Options, optionsOf } from '../options.js';
-import { plot, type Series } from '../plot.js';
+import { plot } from '../plot.js';
 import { progress, type Say } from '../progress.js';
-import type { Absence, Result, Row } from '../result.js';
+import type { Absence, Result } from '../result.js';
 import { tableText } from '../table.js';
 import { compiled } from './floor.js';
+import { growth } from './growth.js';
 import type { Idle } from './idle.js';
 import { measureAgents, type Tree } from './measure.js';
 import type { Peers } from './peers.js';
@@ -88,37 +89,6 @@ async function measurePeers(options: Options, to: Collector, absent: Absence[], 
     to.add({ name: 'peers', what, column: 'peer', beside: 'from a datagram' }, times);
 }
 
-/** How a plug and an unplug grow with what else is plugged, and with seats. */
-function growth(all: readonly Row[]): Series[] {
-  const floor = all.find(({ column, what }) => column === 'floor' && what === 'plug')?.times.p50;
-  const lines = (['own', 'base'] as const).flatMap((column) =>
-    (['plug', 'unplug'] as const).map(
-      (name): Series => ({
-        name: `${name}, ${column === 'own' ? 'this tree' : 'base'}`,
-        points: all.flatMap((row) =>
-          row.name === name && row.column === column && row.size !== undefined && row.what === 'nothing left to be done'
-            ? [[row.size.rules, row.times.p50] as const]
-            : [],
-        ),
-      }),
-    ),
-  );
-  const xs = lines.flatMap(({ points }) => points.map(([x]) => x));
-  const flat: Series[] =
-    floor === undefined || xs.length === 0
-      ? []
-      : [
-          {
-            name: 'floor, plug',
-            points: [
-              [Math.min(...xs), floor],
-              [Math.max(...xs), floor],
-            ],
-          },
-        ];
-  return [...lines, ...flat].filter(({ points }) => points.length > 0);
-}
-
 function write(file: string, text: string): void {
   mkdirSync(dirname(resolve(file)), { recursive: true });
   writeFileSync(file, text);
@@ -139,7 +109,11 @@ async function main(): Promise<void> {
     if (options.plot !== undefined && series.length > 0) {
       write(
         options.plot,
-        plot('one keyboard until nothing is left to be done, median', 'rules of all seats together', series),
+        plot(
+          'one keyboard until nothing is left to be done, median',
+          'seats, and keyboards that are plugged at them, together',
+          series,
+        ),
       );
     }
   } finally {
