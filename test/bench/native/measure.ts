@@ -27,7 +27,8 @@ export async function measureAgents(
     const hasFloor = one.asks.some(({ ask }) => ask === 'unit' || ask === 'heard');
     for (let round = 1; round <= one.rounds; round++) {
       if (built !== undefined && hasFloor) await measureFloor(built, options.events, to);
-      for (const tree of trees) {
+      // Nobody is always the first.
+      for (const tree of round % 2 === 0 ? trees.toReversed() : trees) {
         say(
           `${sizeText(one.size)}: ${one.asks.map(({ ask }) => ask).join(', ')}, ${tree.column}, round ${round} of ${one.rounds}`,
         );
