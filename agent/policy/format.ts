@@ -22,7 +22,7 @@ import { problem } from './files.js';
 import { fixtureFile, parseFixture } from './fixture.js';
 import { parseHost, parseSeat } from './parse.js';
 import { printDocument } from './print.js';
-import { hostFile, seatFile } from './schema.js';
+import { hostFile, numbers, seatFile } from './schema.js';
 import { ranks, schemasAt } from './shape.js';
 import { parseTests, testFile } from './test-file.js';
 import { tooDeep } from './yaml.js';
@@ -130,11 +130,12 @@ function lower(node: Node): void {
   }
 }
 
-/** Keys in order, and switches as what they are for every reader; `headed` where a comment above is about the whole. */
+/** Keys in order, switches and numbers as what they are for every reader; `headed` where a comment above is about the whole. */
 function order(node: Node, schemas: readonly z.core.$ZodType[], headed: boolean): void {
   if (isScalar(node)) {
-    if (!schemas.some(isSwitch)) return;
-    node.value = node.value === 'true';
+    if (schemas.some(isSwitch)) node.value = node.value === 'true';
+    else if (schemas.some((schema) => numbers.has(schema))) node.value = Number(node.value);
+    else return;
     node.type = Scalar.PLAIN;
   } else if (isMap(node)) {
     sort(node, schemas, headed);

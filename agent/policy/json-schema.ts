@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { fixtureFile } from './fixture.js';
-import { hostFile, propertyName, seatFile, unfitProperties } from './schema.js';
+import { hostFile, numbers, propertyName, seatFile, unfitProperties } from './schema.js';
 import { testFile } from './test-file.js';
 
 /** The files that people write, by the word for each. */
@@ -43,6 +43,7 @@ function asEditorsRead(made: Made, schema: z.core.$ZodType): void {
     if (read.some((value) => typeof value !== 'string')) delete made.type;
     return;
   }
+  Object.assign(made, numbers.get(schema));
   const types: ('string' | 'number' | 'boolean' | 'null')[] = ['string', 'number', 'boolean'];
   if (z.safeParse(schema, '').success) types.push('null');
   (made as { type?: unknown }).type = types;

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Definition, definitions } from './json-schema.js';
+import { numbers } from './schema.js';
 import { inner } from './shape.js';
 
 const titles: Readonly<Record<Definition, string>> = {
@@ -49,6 +50,7 @@ function repeats(member: z.core.$ZodType, shape: Readonly<Record<string, unknown
 
 function takesOf(schema: z.core.$ZodType): string {
   const here = inner(schema);
+  if (numbers.has(here)) return 'a number';
   if (here instanceof z.ZodUnion) return `${takesOf(here.options[0] as z.core.$ZodType)}, or a list`;
   if (here instanceof z.ZodEnum) return here.options.map((option) => `\`${option}\``).join(', ');
   if (here instanceof z.ZodArray) return 'a list';

@@ -158,11 +158,20 @@ const container = z.strictObject({
   user: userName.optional().describe("The login name of whose engine runs it, when that is not root's."),
 });
 
+/** Texts that are whole numbers to every reader, and are written as such; with the least and the most that they may be. */
+export const numbers = new Map<z.core.$ZodType, { readonly minimum: number; readonly maximum: number }>();
+const numeric = <T extends z.ZodType>(text: T, minimum: number, maximum: number): T => {
+  numbers.set(text, { minimum, maximum });
+  return text;
+};
+
 /** Of what weights divide, in words that a reader of one key understands. */
 const weight = (what: string) =>
-  z
-    .string()
-    .regex(/^([1-9]\d{0,3}|10000)$/, 'must be a weight: a whole number from 1 to 10000, 100 is even')
+  numeric(
+    z.string().regex(/^([1-9]\d{0,3}|10000)$/, 'must be a weight: a whole number from 1 to 10000, 100 is even'),
+    1,
+    10_000,
+  )
     .optional()
     .describe(
       `A weight from 1 to 10000; 100 without it, so that all seats get the same. While several seats want ${what}, each gets its weight's part of the sum; who is alone gets all.`,
@@ -191,10 +200,14 @@ const resources = z
         'An amount of memory, such as `512M` or `2G` (units of 1024; M, G or T). What the seat uses beyond it is taken back from it (swapped out, or dropped and read again), and it is slowed down until that has succeeded; nothing is killed. No limit without it.',
       ),
     io: weight('the disks'),
-    pids: z
-      .string()
-      .regex(/^[1-9]\d{1,6}$/, 'must be a number of processes: 10 to 4194304')
-      .refine((text) => !(Number(text) > 4_194_304), 'is more than Linux can have: 4194304 or less')
+    pids: numeric(
+      z
+        .string()
+        .regex(/^[1-9]\d{1,6}$/, 'must be a number of processes: 10 to 4194304')
+        .refine((text) => !(Number(text) > 4_194_304), 'is more than Linux can have: 4194304 or less'),
+      10,
+      4_194_304,
+    )
       .optional()
       .describe(
         'How many processes and threads it may have at most. Without it 15 % of what the kernel can have, less where there are more than six seats, and only if nothing else bounds them already.',

@@ -18,6 +18,7 @@ import { docker } from '../../agent/engines/docker.js';
 import { lxc } from '../../agent/engines/lxc.js';
 import { nspawn } from '../../agent/engines/nspawn.js';
 import { podman } from '../../agent/engines/podman.js';
+import { formatText } from '../../agent/policy/format.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { amountsOf, propertiesOf, writesOf } from '../../agent/shares/amounts.js';
 import { explainShares, incomparable, type PlacedSeat } from '../../agent/shares/compare.js';
@@ -47,6 +48,13 @@ test('what a seat file asks for is read in its units, with its place', () => {
   );
   assert.equal(resources.memory?.place, { file: 'left.yaml', line: 3, column: 32 });
   assert.equal(policy('{}').resources, {});
+});
+
+test('a formatted file has numbers where numbers are meant', () => {
+  const text = 'resources: {io: "5", memory: 1G, cpu: 20}\nseat: a\ncontainer: {name: x, engine: lxc}\ndevices: []\n';
+  const formatted = formatText('a.yaml', text);
+  assert.ok('text' in formatted);
+  assert.match(formatted.text, /^resources: \{ cpu: 20, memory: 1G, io: 5 \}$/m);
 });
 
 test('without a word weights are even, processes are bounded, and nothing else is', () => {

@@ -13,6 +13,8 @@ import type { Suite } from './engine-suite.js';
 /** What the hog's seat file asks for. The PC has 3 GB; what is taken from the hog goes to a small swap file, MB. */
 const asked = { cpu: 50, memory: 300, pids: 300 } as const;
 const swap = 400;
+/** What is left of the PC's memory when the hog has no limit of its own, MB: to use up all of it would take minutes. */
+const left = 400;
 /** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
 const ratios = { wanted: 3, asserted: 30 } as const;
 
@@ -132,10 +134,16 @@ export const fairShares =
         [...(await lab.sh('dmesg')).matchAll(/oom-kill:.*task_memcg=\/([^,]+),task=([^,]+)/g)].map(
           ([, whose, what]) => `${whose} ${what}`,
         );
+      // Memory that cannot be taken back, and that no process has.
+      const ballast = `$(awk '/^MemAvailable/ { print int($2 / 1024) - ${left} }' /proc/meminfo)`;
+      await lab.sh(
+        `mkdir -p /ballast && mount -t tmpfs -o size=90% ballast /ballast && fallocate -l ${ballast}M /ballast/file`,
+      );
       await whileHogging(async () => {
         await lab.until('the kernel to kill', async () => (await killed()).length > 0, 90_000);
         await beside('one that has used up the memory');
       });
+      await lab.sh('umount /ballast');
       for (const one of await killed()) assert.match(one, new RegExp(`^${by.group}(/\\S+)? python3$`));
       assert.is(await lab.sh('systemctl show -p MainPID --value hotseat'), agent);
       await typist.kill();
