@@ -31,9 +31,9 @@ def fork():
         time.sleep(0.05)
 
 
-for work in [allocate, fork] + [burn] * (2 * os.cpu_count()):
+for work in [allocate] * 3 + [fork] + [burn] * (2 * os.cpu_count()):
     if os.fork() == 0:
-        # Among themselves: without this, hundreds of shells leave the one that allocates no time to do it.
+        # Among themselves: without this, hundreds of shells leave those that allocate no time to do it.
         if work is not allocate:
             os.nice(19)
         work()
