@@ -24,10 +24,16 @@ export function incomparable(one: PlacedSeat, other: PlacedSeat): string | undef
 export const comparableBy = (one: PlacedSeat, other: PlacedSeat): string => {
   const told = [one, other].flatMap(({ seat, container, place }) => {
     if (arenaOf(place) === commonSlice && place.group.endsWith('.slice')) return [];
-    return [`${seat}: ${intoSlice(seat, container) ?? "a user's containers cannot go there: run it as root's"}`];
+    return [`${seat}: ${intoSlice(seat, container) ?? stays(container)}`];
   });
   return `have their engines start them below ${commonSlice}. ${told.join('. ')}`;
 };
+
+/** Why nothing helps there. */
+const stays = ({ engine, user }: ContainerRef): string =>
+  user === undefined
+    ? `${engine} has no setting for it, and its seats are even among themselves`
+    : `${user}'s containers cannot go there: run it as root's`;
 
 /** `cpu 200 to 100, io 100 to 100`: how two seats divide what both want. */
 export const ratioText = (one: PlacedSeat, other: PlacedSeat): string =>

@@ -96,7 +96,7 @@ export function intoSlice(seat: string, { engine, name, user }: ContainerRef): s
     case 'lxc':
       return `lxc.cgroup.dir.container = ${commonSlice}/${slice}/lxc.payload.${name} and lxc.cgroup.dir.monitor = lxc.monitor.${name} in its configuration`;
     case 'incus':
-      return `raw.lxc with lxc.cgroup.dir.container=${commonSlice}/${slice}/lxc.payload.${name} and lxc.cgroup.dir.monitor=lxc.monitor.${name}`;
+      return undefined;
     case 'podman':
     case 'docker':
       return `--cgroup-parent=${slice}`;
