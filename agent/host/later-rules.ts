@@ -35,7 +35,7 @@ interface Found {
 
 function placesIn(file: string, what: 'seat' | 'tag', value: string): Found[] {
   const lines = textOf(file).split('\n');
-  return lines.flatMap((line, index) => {
+  return lines.flatMap((line, index): Found[] => {
     if (line.trimStart().startsWith('#')) return [];
     const set = what === 'seat' ? /ENV\{ID_SEAT\}\s*:?=\s*"([^"]*)"/g : /TAG\s*\+?=\s*"([^"]*)"/g;
     const values = [...line.matchAll(set)].map(([, text = '']) => text);
