@@ -1,14 +1,15 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { answerer, type Rooms } from '../../agent/control/requests.js';
+import { type Touched, whole } from '../../agent/core/scope.js';
 
 /** Two seats; a look at the containers finds that the right one's has gone. */
 function rooms(served: string[], settle: Promise<void>): Rooms {
   const house = {
     seatsOfContainer: (name: string) => (name === 'left' ? ['left'] : []),
-    populate: () => new Set(['right']),
-    serve: (seats: Iterable<string>) => {
-      served.push(...seats);
+    populate: () => whole(['right']),
+    serve: (touched: Touched) => {
+      served.push(...touched.keys());
       return settle;
     },
   };
