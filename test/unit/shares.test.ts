@@ -304,6 +304,9 @@ test('doctor says whose weights cannot be compared, why, and what helps', () => 
   assert.match(finding.text, /left and right cannot be compared/);
   assert.match(finding.remedy, /lxc\.cgroup\.dir\.container = hotseat\.slice\/hotseat-left\.slice\/lxc\.payload\.left/);
   assert.match(finding.remedy, /Slice=hotseat-right\.slice/);
+  const [incus] = checkShares(facts, [seatOf(placed('left', 'lxc.payload.left', 'incus')), seatOf(right)]);
+  assert.ok(incus?.level === 'warning');
+  assert.match(incus.remedy, /left: incus has no setting for it/);
   const same = checkShares(
     facts,
     ['left', 'right', 'third'].map((seat) => seatOf(placed(seat, `lxc.payload.${seat}`))),
