@@ -11,7 +11,7 @@ import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
-import { type ContainerRef, type EngineName, lineOf, type Policy, type SeatPolicy } from './core/policy.js';
+import { type ContainerRef, type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, Touches, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
 import type { Verdict } from './core/verdict.js';
@@ -54,6 +54,8 @@ const young = 25_000;
  * Every method takes in one kind of news and returns the seats that it may have changed; `serve` brings them up to date.
  */
 export class House {
+  /** Rules that have taken a device at any time; a policy that is loaded again has others. */
+  private readonly matched = new WeakSet<Rule>();
   private policy: Policy | undefined;
   private decide: Decider | undefined;
   /** Of raw nodes that belong to no input: by the rules that ask for such. */
@@ -231,6 +233,7 @@ export class House {
     const before = this.verdicts.get(unit.id);
     const verdict = this.remaining(before, this.decide(unit, parts));
     this.verdicts.set(unit.id, verdict);
+    this.note(verdict);
     this.deps.along?.(unit, verdict);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
@@ -249,9 +252,20 @@ export class House {
     return isGone ? before : now;
   }
 
+  /** Whether a rule has ever taken, or come into conflict over, a device. */
+  hasMatched(rule: Rule): boolean {
+    return this.matched.has(rule);
+  }
+
+  private note(verdict: Verdict): void {
+    if (verdict.kind !== 'host') for (const { rule } of verdict.claims) this.matched.add(rule);
+  }
+
   private judgeRaw(raw: Unit): Verdict | undefined {
     const verdict = this.decideRaw?.(raw, this.deps.table.partsOf(raw.id));
-    if (verdict !== undefined) this.deps.along?.(raw, verdict);
+    if (verdict === undefined) return undefined;
+    this.note(verdict);
+    this.deps.along?.(raw, verdict);
     return verdict;
   }
 

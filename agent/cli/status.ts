@@ -31,6 +31,8 @@ const healthy = (answer: Status): boolean =>
   answer.policyErrors.length === 0 &&
   answer.conflicts.length === 0 &&
   answer.host.length === 0 &&
+  answer.udev.away === undefined &&
+  answer.audit === undefined &&
   answer.seats.every(
     ({ problem, deaf, shares }) => problem === undefined && deaf.length === 0 && shares?.problem === undefined,
   );
@@ -51,6 +53,8 @@ function describe(answer: Status): Line[] {
     lines.push('', `attached by hand: ${name}${port === '' ? '' : ` (${port})`} to ${seat}, until ${end}`);
   }
   for (const leak of answer.leaks) lines.push('', [bad('leak'), `: ${leak}`]);
+  if (answer.udev.away !== undefined) lines.push('', [bad('udev'), `: ${answer.udev.away}`]);
+  if (answer.audit !== undefined) lines.push('', [bad('audit'), `: the trail cannot be written: ${answer.audit}`]);
   if (answer.udev.overruns > 0) lines.push('', `udev socket overruns healed: ${answer.udev.overruns}`);
   return lines;
 }
@@ -63,6 +67,9 @@ function describeSeat(seat: SeatStatus): Line[] {
     lines.push([`  ${(node ?? '').padEnd(22)} ${name}  (${rule})`, ...known]);
   }
   if (seat.devices.length === 0) lines.push('  no devices');
+  for (const { label, place } of seat.unmatched) {
+    lines.push(`  ${place} "${label}" has matched nothing since it was loaded`);
+  }
   if (seat.udev === 'own') lines.push('  udev: its own, which is told of devices as by the kernel');
   if (seat.udev === 'coming') lines.push(['  ', soon('udev: waiting for its own to start')]);
   if (seat.shares !== undefined) lines.push(...describeShares(seat.shares));

@@ -80,6 +80,8 @@ export interface SeatStatus {
   readonly devices: readonly DeviceStatus[];
   /** What it has of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
+  /** Rules that have matched nothing since they were loaded. */
+  readonly unmatched: readonly { readonly label: string; readonly place: string }[];
 }
 
 export interface Status {
@@ -97,7 +99,15 @@ export interface Status {
   readonly host: readonly { readonly device: string; readonly reason: string }[];
   /** Ways in which what is typed at a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
-  readonly udev: { readonly events: number; readonly overruns: number; readonly restarts: number };
+  readonly udev: {
+    readonly events: number;
+    readonly overruns: number;
+    readonly restarts: number;
+    /** Why nothing that is plugged is heard of now, in words; absent while it is. */
+    readonly away?: string | undefined;
+  };
+  /** Why the audit trail cannot be written now; absent while it can. */
+  readonly audit?: string | undefined;
   /** Where the engines of the seats tell of themselves. */
   readonly engines: readonly EngineEvents[];
   /** What was given to seats by hand, whether it is plugged now or not. */

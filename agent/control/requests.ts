@@ -12,6 +12,7 @@ import type { Lender } from '../lender.js';
 import type { LoanBook } from '../policy/loan-book.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
+import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { ControlError } from './error.js';
@@ -93,11 +94,12 @@ const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
     house.revision,
   );
 
-const status = ({ house, table, keeper, book, engines, consoles, udev, shares }: Rooms): Status =>
+const status = ({ house, table, keeper, book, engines, consoles, udev, shares, trail }: Rooms): Status =>
   statusOf(house, table, {
     policyErrors: keeper.errors,
     trialEnds: keeper.trialEnds,
-    udev: udev.stats,
+    udev: { ...udev.stats, away: awayOf(udev) },
+    audit: trail.problem,
     leaks: consoles.leaks(),
     loans: book.loans,
     engines,
@@ -119,6 +121,12 @@ function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
   }
   const others = placed.filter((other) => other !== one);
   return explainShares(one, others, (name) => originOf(name, policy), { means: now.means, problem: now.problem });
+}
+
+/** Why nothing of udev is heard now. */
+function awayOf(udev: UdevSource): string | undefined {
+  if (!isUdevdThere()) return 'udevd is away: systemctl start systemd-udevd';
+  return udev.isListening ? undefined : 'the process that listens to udevd is being started again';
 }
 
 /** A loan that was made or ended, and whose the device is now, if it is plugged. */

@@ -15,6 +15,7 @@ interface Facts {
   readonly policyErrors: readonly string[];
   readonly trialEnds: Date | undefined;
   readonly udev: Status['udev'];
+  readonly audit: string | undefined;
   readonly loans: readonly Loan[];
   readonly leaks: readonly string[];
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
@@ -40,6 +41,9 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
       problem: report.problem,
       deaf: report.deaf,
       udev: report.udev,
+      unmatched: policy.rules
+        .filter((rule) => !house.hasMatched(rule))
+        .map(({ label, place }) => ({ label, place: lineOf(place) })),
       devices: report.entries
         .filter((entry) => entry.node !== undefined)
         .map((entry) => ({
@@ -67,6 +71,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     host: lastWords(table.units(), house.judged).map(({ device, ...word }) => ({ device, reason: wordText(word) })),
     leaks: facts.leaks,
     udev: facts.udev,
+    audit: facts.audit,
     engines: facts.engines.heard,
     attached: facts.loans.map(attachedOf),
     pid: process.pid,

@@ -64,7 +64,8 @@ export class Trail {
   private size = 0;
   /** The file ends in the middle of a line. */
   private torn = false;
-  private complained = false;
+  /** Why it cannot be written now; undefined while it can. */
+  problem: string | undefined;
   /** Repeated at the top of each file, so that every one of them tells whether its run still runs. */
   private header: Begun | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -99,12 +100,13 @@ export class Trail {
       if (this.fd !== undefined && this.size + line.length > (this.deps.limit ?? usualLimit)) this.putAside();
       this.fd ??= this.openFile();
       this.append(this.fd, line);
-      this.complained = false;
+      this.problem = undefined;
       this.syncSoon(this.fd);
     } catch (error) {
       this.lost += 1;
-      if (this.complained) return;
-      this.complained = true;
+      const isKnown = this.problem !== undefined;
+      this.problem = (error as Error).message;
+      if (isKnown) return;
       this.deps.log.error({ err: error, file: this.deps.file }, 'the audit trail cannot be written');
     }
   }

@@ -74,7 +74,7 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
 }
 
 /** What `hotseat status` calls wrong; the seats' own problems are told with them. */
-function complaints({ revision, seats, policyErrors, conflicts, leaks, host }: Status): Finding[] {
+function complaints({ revision, seats, policyErrors, conflicts, leaks, host, audit }: Status): Finding[] {
   return [
     service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
     ...policyErrors.map((error) => service.problem(`policy refused: ${error}`, 'hotseat check shows all mistakes')),
@@ -88,6 +88,9 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks, host }: S
       problem === undefined ? [] : [about(`seat ${seat}`).problem(problem, 'journalctl -u hotseat tells more')],
     ),
     ...host.map(({ device, reason }) => udev.problem(`${device}: ${said(reason)}`, asked(reason))),
+    ...(audit === undefined
+      ? []
+      : [service.problem(`the audit trail cannot be written: ${audit}`, 'make room, or mend /var/lib/hotseat')]),
     ...leaks.map((leak) => service.warning(leak, 'host.yaml: console: mute')),
   ];
 }

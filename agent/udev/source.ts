@@ -45,6 +45,11 @@ export class UdevSource {
     return performance.now() - this.heardAt;
   }
 
+  /** Whether a udev process listens now. */
+  get isListening(): boolean {
+    return this.child?.connected === true && this.state !== 'starting';
+  }
+
   /** Settles when the first child listens and its `resync` has been said. */
   start(): Promise<void> {
     this.timer = setInterval(() => this.askWhetherAlive(), this.deps.askEvery ?? askEvery).unref();

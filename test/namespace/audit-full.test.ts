@@ -25,9 +25,11 @@ test('a full disk tears a line at most, and all that is written once there is ro
   for (let count = 0; count < 40; count++) trail.open({ what: 'bind', name: 'x'.repeat(300) })({ end: 'done' });
   assert.ok(trail.lost > 0);
   assert.is(said.length, 1, 'said once');
+  assert.match(trail.problem ?? '', /part of a line|ENOSPC/, 'status says so');
   assert.not.ok(readFileSync(file, 'utf8').endsWith('\n'), 'the last line is torn');
   rmSync('/mnt/ballast');
   trail.open({ what: 'unbind', name: 'after' })({ end: 'done' });
+  assert.is(trail.problem, undefined);
   trail.close();
   const reader = new TrailReader();
   const records = reader.take(readFileSync(file, 'utf8'));

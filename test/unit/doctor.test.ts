@@ -19,6 +19,7 @@ const seatStatus: SeatStatus = {
   problem: undefined,
   deaf: [],
   devices: [],
+  unmatched: [],
   udev: 'ours',
 };
 const status: Status = {

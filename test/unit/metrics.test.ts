@@ -11,7 +11,7 @@ const status: Status = {
   seats: [
     {
       ...{ seat: 'left', container: 'left', engine: 'lxc', state: 'running' as const, reason: undefined },
-      ...{ problem: 'x', deaf: [], udev: 'ours' as const },
+      ...{ problem: 'x', deaf: [], udev: 'ours' as const, unmatched: [] },
       devices: [
         { node: '/dev/input/event3', name: 'Keys', rule: 'left.yaml:5', announced: true },
         { node: '/dev/input/event4', name: 'Keys', rule: 'left.yaml:5', announced: true },
@@ -31,7 +31,7 @@ const status: Status = {
     },
     {
       ...{ seat: 'right', container: 'right', engine: 'lxc', state: 'waiting' as const, reason: 'stopped' },
-      ...{ problem: undefined, deaf: [], devices: [], udev: undefined },
+      ...{ problem: undefined, deaf: [], devices: [], udev: undefined, unmatched: [] },
     },
   ],
   conflicts: [],
