@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { alongArgument } from '../core/along.js';
 import { hostSeat } from '../core/decide.js';
-import type { Unit } from '../core/device.js';
+import type { Device, Unit } from '../core/device.js';
 import type { Policy } from '../core/policy.js';
 import type { Verdict } from '../core/verdict.js';
 import type { House } from '../house.js';
@@ -11,7 +11,7 @@ import { installRules, triggerChange, usbDevices } from './udev-rules.js';
 
 /** Keeps the host's own udev in agreement with the policy: logind and the host's display server never take a seat's device. */
 export class HostRules {
-  /** Of each unit that comes along with another, what udev was last told; it is not told the same twice. */
+  /** Of each device that comes along with another, what udev was last told; it is not told the same twice. */
   private readonly told = new Map<string, string>();
 
   constructor(private readonly log: Logger) {}
@@ -19,11 +19,25 @@ export class HostRules {
   /** Tells udev of a unit that it cannot judge by itself, when its last word is another: what comes along, or no longer does. */
   tell(unit: Unit, verdict: Verdict): void {
     const argument = alongArgument(unit.head, verdict);
-    const news = `${unit.head.incarnation} ${argument}`;
-    if (argument === undefined || this.told.get(unit.id) === news) return;
+    if (argument !== undefined) {
+      if (this.isNews(unit.head, argument)) this.trigger(unit, verdict);
+      return;
+    }
+    if (unit.head.properties['HOTSEAT_WITH'] === undefined) return;
+    // A node that udevd looked at before its head was told of takes over what is said of that only when it is looked at again.
+    const seat = unit.head.properties['HOTSEAT_SEAT'];
+    for (const node of unit.nodes) {
+      if (node.properties['HOTSEAT_SEAT'] !== seat && this.isNews(node, `${seat}`)) triggerChange(node.syspath);
+    }
+  }
+
+  /** Whether udev has not been told this of this device before. */
+  private isNews({ syspath, incarnation }: Device, what: string): boolean {
+    const news = `${incarnation} ${what}`;
+    if (this.told.get(syspath) === news) return false;
     if (this.told.size >= mostTold) this.told.clear();
-    this.told.set(unit.id, news);
-    this.trigger(unit, verdict);
+    this.told.set(syspath, news);
+    return true;
   }
 
   /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */

@@ -1,7 +1,9 @@
 // A USB keyboard with media keys (two interfaces, three inputs) and a USB headset with buttons, had by kind and vendor.
+import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { explanationOf, leftOf, planOf } from '../../agent/control/inspect.js';
+import { HostRules } from '../../agent/host/host-rules.js';
 import { consumerControl, headsetButtons, keyboard, mouse, systemControl } from './driver/capabilities.js';
 import { field, plug, usbPort } from './driver/field.js';
 
@@ -36,6 +38,19 @@ test('all keys of the keyboard and of the headset come along, and none is left t
   const unit = seen.unit('input2');
   const { trace } = explanationOf(unit, seen.verdict('input2'), 'unversioned', []);
   assert.equal([trace[0]?.failed, trace[0]?.along], [undefined, seen.unit('input0').id]);
+});
+
+test('a node that udevd looked at before it was told of the head is looked at again, once', () => {
+  const seen = plug(pc, { left: ofSeat() });
+  const host = new HostRules(pino({ level: 'silent' }));
+  const unit = seen.unit('input1');
+  const early = unit.nodes.map((node) => {
+    const { HOTSEAT_SEAT: _, ...properties } = node.properties;
+    return { ...node, properties };
+  });
+  const tell = (nodes: typeof unit.nodes) =>
+    pc.sysfs.synthesize(() => host.tell({ ...unit, nodes }, seen.verdict('input1')));
+  assert.equal([tell(unit.nodes), tell(early), tell(early)], [false, true, false]);
 });
 
 test('without it they stay, and that is known', () => {
