@@ -14,7 +14,7 @@ import type { House } from './house.js';
 import { formatDiagnostic } from './policy/diagnostics.js';
 import type { Loaded } from './policy/files.js';
 import { floorFile, keepFloor, rollback } from './policy/floor.js';
-import { GitUnavailable } from './policy/git.js';
+import { GitUnavailable } from './policy/git-command.js';
 import { keepLastGood, lastGood, lastGoodFile } from './policy/last-good.js';
 import type { LoanBook } from './policy/loan-book.js';
 import { commitOf, loadPolicy, type PolicyPlace } from './policy/source.js';

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { formatDiagnostic } from './diagnostics.js';
 import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
+import { GitUnavailable, git } from './git-command.js';
 import { compose } from './load.js';
+import { copies, withPrivateCopy } from './private-copy.js';
 
 /** Where the policy comes from: a repository, which its owner may have filled with anything, and a ref of it. */
 export interface GitSource {
@@ -12,34 +14,8 @@ export interface GitSource {
   readonly signers: string | undefined;
 }
 
-/** One answer of git may take this long, ms, and have this many bytes; a policy has this many seat files. */
-const limits = { timeoutMs: 10_000, bytes: 16 * 1024 * 1024, files: 200 };
-
-/**
- * Nothing of the agent's own surroundings and no configuration but the repository's is read. GIT_ALLOW_PROTOCOL wins
- * over every `protocol.*` of the repository (git(1)), so that a missing object of a partial clone is fetched by nothing;
- * refs/replace/ cannot put other content behind the commit that was named. Neither grafts nor a commit-graph file can give
- * it other parents (gitrepository-layout(5)).
- */
-const environment = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: '/nonexistent',
-  LC_ALL: 'C',
-  GIT_CONFIG_NOSYSTEM: '1',
-  GIT_CONFIG_GLOBAL: '/dev/null',
-  GIT_ATTR_NOSYSTEM: '1',
-  GIT_ALLOW_PROTOCOL: '',
-  GIT_NO_LAZY_FETCH: '1',
-  GIT_NO_REPLACE_OBJECTS: '1',
-  GIT_GRAFT_FILE: '/dev/null',
-  GIT_OPTIONAL_LOCKS: '0',
-  GIT_TERMINAL_PROMPT: '0',
-};
-
-/** git did not come to its end, which need not be the repository's fault: another time it may. */
-export class GitUnavailable extends Error {
-  override name = 'GitUnavailable';
-}
+/** A policy has this many seat files at most. */
+const mostFiles = 200;
 
 /** The commit that a ref of the repository, or any other name of a commit, stands for now. */
 export async function resolveCommit({ repository, ref }: GitSource): Promise<string> {
@@ -49,42 +25,82 @@ export async function resolveCommit({ repository, ref }: GitSource): Promise<str
   return commit;
 }
 
-/** Whether a commit is the other one or among its ancestors. Throws when the repository does not have both. */
-export async function isAncestor(repository: string, ancestor: string, commit: string): Promise<boolean> {
-  const missing = await git(repository, ['rev-list', '--max-count=1', '--end-of-options', ancestor, `^${commit}`]);
-  return missing.length === 0;
+/**
+ * Whether a commit is the other one or among its ancestors, which is asked of a private copy. Throws when the repository
+ * does not have as much of the history as the answer needs.
+ */
+export async function isAncestor(
+  repository: string,
+  ancestor: string,
+  commit: string,
+  place = copies,
+): Promise<boolean> {
+  return withPrivateCopy(repository, commit, place, async ({ directory }) => {
+    const known = await git(directory, ['cat-file', '--batch-check'], `${ancestor}\n`);
+    if (known.toString('latin1').endsWith(' missing\n')) {
+      // It is none of those that are here; this fails where they are not all.
+      await git(directory, ['rev-list', '--count', '--end-of-options', commit]);
+      return false;
+    }
+    // What was before it does not matter, and a shallow clone need not have it.
+    writeFileSync(join(directory, 'shallow'), `${ancestor}\n`);
+    const rest = await git(directory, ['rev-list', '--max-count=1', '--end-of-options', ancestor, `^${commit}`]);
+    return rest.length === 0;
+  });
 }
 
-/** The seat files of one commit as a policy: all of them or none. No work tree, index, hook or filter takes part. */
-export async function loadCommit(source: GitSource, commit: string, host: string): Promise<Loaded> {
-  if (source.signers !== undefined) await verify(source.repository, commit, source.signers);
-  const tree = (await git(source.repository, ['ls-tree', '-z', '-l', '--full-tree', commit])).toString('utf8');
+/**
+ * The seat files of one commit as a policy: all of them or none. No work tree, index, hook or filter takes part. With
+ * signers, the signature is checked and the files are read in a private copy, and only what was signed is copied.
+ */
+export async function loadCommit(source: GitSource, commit: string, host: string, place = copies): Promise<Loaded> {
+  const { repository, signers } = source;
+  if (signers === undefined) return load(repository, commit, host);
+  return withPrivateCopy(repository, commit, place, async ({ directory, bring }) => {
+    await verify(directory, commit, signers);
+    const tree = await git(directory, ['log', '--max-count=1', '--format=%T', '--end-of-options', commit]);
+    await bring([tree.toString('latin1').trim()]);
+    const files = (await entries(directory, commit)).filter(({ name, plain }) => plain && seatFileName(name) === name);
+    await bring([...new Set(files.map(({ object }) => object))]);
+    return load(directory, commit, host);
+  });
+}
+
+async function load(repository: string, commit: string, host: string): Promise<Loaded> {
   const wanted: { name: string; object: string }[] = [];
   const diagnostics = [];
-  for (const line of tree.split('\0').filter((text) => text !== '')) {
-    const [, mode, object, size, name] = /^(\d+) \w+ ([0-9a-f]+) +(\d+|-|BAD)\t(.*)$/s.exec(line) ?? [];
-    if (mode === undefined || object === undefined || name === undefined) throw new Error(`git ls-tree said ${line}`);
+  for (const { name, object, size, plain } of await entries(repository, commit)) {
     const fit = seatFileName(name);
     if (fit === undefined) continue;
     if (typeof fit !== 'string') diagnostics.push(fit);
-    else if (!/^100(644|755)$/.test(mode))
-      diagnostics.push(problem(name, 'is no plain file', 'commit the file itself'));
+    else if (!plain) diagnostics.push(problem(name, 'is no plain file', 'commit the file itself'));
     // ls-tree goes on over an object that it cannot find; a policy without that seat is not what was committed.
     else if (size === 'BAD') diagnostics.push(problem(name, 'its object is missing', 'run git fsck, fetch it again'));
     else if (Number(size) > largest) diagnostics.push(tooLarge(name, Number(size)));
     else wanted.push({ name, object });
   }
-  if (wanted.length > limits.files) {
-    diagnostics.push(problem('.', `${wanted.length} seat files`, `keep at most ${limits.files}`));
+  if (wanted.length > mostFiles) {
+    diagnostics.push(problem('.', `${wanted.length} seat files`, `keep at most ${mostFiles}`));
   }
   if (diagnostics.length > 0) return { ok: false, diagnostics };
   const texts: Text[] = [];
-  for (const { name, bytes } of await blobs(source.repository, wanted)) {
+  for (const { name, bytes } of await blobs(repository, wanted)) {
     const text = textOf(name, bytes);
     if (typeof text === 'string') texts.push({ name, text });
     else diagnostics.push(text);
   }
   return diagnostics.length > 0 ? { ok: false, diagnostics } : compose(texts, commit, host);
+}
+
+/** What is at the top of a commit; `size` in bytes, `-` for a directory and BAD without the object. */
+async function entries(repository: string, commit: string) {
+  const tree = (await git(repository, ['ls-tree', '-z', '-l', '--full-tree', commit])).toString('utf8');
+  const lines = tree.split('\0').filter((text) => text !== '');
+  return lines.map((line) => {
+    const [, mode, object, size, name] = /^(\d+) \w+ ([0-9a-f]+) +(\d+|-|BAD)\t(.*)$/s.exec(line) ?? [];
+    if (mode === undefined || object === undefined || name === undefined) throw new Error(`git ls-tree said ${line}`);
+    return { name, object, size, plain: /^100(644|755)$/.test(mode) };
+  });
 }
 
 async function blobs(
@@ -106,46 +122,13 @@ async function blobs(
 
 /** Only SSH signatures count: each program that the repository could name for another kind is one that says no. */
 async function verify(repository: string, commit: string, signers: string): Promise<void> {
-  const programs = ['gpg.program', 'gpg.openpgp.program', 'gpg.x509.program'].flatMap((key) => ['-c', `${key}=false`]);
-  const ssh = ['-c', 'gpg.format=ssh', '-c', 'gpg.ssh.program=ssh-keygen', '-c', 'gpg.minTrustLevel=fully'];
-  const files = ['-c', `gpg.ssh.allowedSignersFile=${resolve(signers)}`, '-c', 'gpg.ssh.revocationFile='];
+  const programs = ['gpg.program=false', 'gpg.openpgp.program=false', 'gpg.x509.program=false'];
+  const ssh = ['gpg.format=ssh', 'gpg.ssh.program=ssh-keygen', 'gpg.minTrustLevel=fully'];
+  const files = [`gpg.ssh.allowedSignersFile=${resolve(signers)}`, 'gpg.ssh.revocationFile='];
   try {
     await git(repository, ['verify-commit', commit], undefined, [...programs, ...ssh, ...files]);
   } catch (error) {
     if (error instanceof GitUnavailable) throw error;
     throw new Error(`commit ${commit} is not signed by a key in ${signers}: sign it, or add the key`, { cause: error });
   }
-}
-
-/** Where git keeps what it knows of a repository, bare or not. */
-export function gitDirectory(repository: string): string {
-  const inner = join(repository, '.git');
-  return resolve(existsSync(inner) ? inner : repository);
-}
-
-async function git(repository: string, command: readonly string[], input = '', more: readonly string[] = []) {
-  const directory = gitDirectory(repository);
-  const settings = [
-    ...['core.fsmonitor=false', 'core.hooksPath=/dev/null', 'protocol.allow=never', 'core.pager=cat'],
-    'core.commitGraph=false',
-    ...[`safe.directory=${directory}`, `safe.directory=${resolve(repository)}`],
-  ].flatMap((setting) => ['-c', setting]);
-  // A policy in a plain directory needs no program.
-  const { execa } = await import('execa');
-  const result = await execa('git', ['--no-pager', `--git-dir=${directory}`, ...settings, ...more, ...command], {
-    cwd: '/',
-    env: environment,
-    extendEnv: false,
-    input,
-    encoding: 'buffer',
-    maxBuffer: limits.bytes,
-    timeout: limits.timeoutMs,
-    killSignal: 'SIGKILL',
-    reject: false,
-  });
-  if (!result.failed) return Buffer.from(result.stdout);
-  const said = Buffer.from(result.stderr).toString('utf8').trim().split('\n')[0] ?? '';
-  const why = result.timedOut ? `took longer than ${limits.timeoutMs} ms` : said || result.shortMessage;
-  const message = `git ${command[0]} in ${repository}: ${why}`;
-  throw result.exitCode === undefined && !result.isMaxBuffer ? new GitUnavailable(message) : new Error(message);
 }

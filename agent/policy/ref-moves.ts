@@ -1,7 +1,7 @@
 import { watch } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { auditTime, EMPTY, filter, map, merge, Observable, of, switchMap, timer } from 'rxjs';
-import { gitDirectory } from './git.js';
+import { gitDirectory } from './git-command.js';
 import type { PolicyPlace } from './source.js';
 
 /** What a commit changes comes in several pieces, ms. */

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -189,6 +190,32 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
     await fresh.begin();
     assert.equal([one.revision, fresh.revision], [middle, middle], 'nor by an agent that starts again');
   }
+  // The old commit becomes a child of the confirmed one in the middle of it: after its signature was found good, or before
+  // its history is read.
+  const loose = `${policies}/.git/objects/${old.slice(0, 2)}/${old.slice(2)}`;
+  const real = readFileSync(loose);
+  const body = execFileSync('git', ['-C', policies, 'cat-file', 'commit', old], { encoding: 'utf8' });
+  const child = Buffer.from(body.replace(/^parent .*$/m, `parent ${middle}`));
+  const forged = deflateSync(Buffer.concat([Buffer.from(`commit ${child.length}\0`), child]));
+  writeFileSync('/run/forged', forged);
+  for (const [command, nth] of [
+    ['rev-list', 1],
+    ['verify-commit', 1],
+    ['pack-objects', 1],
+    ['pack-objects', 4],
+  ] as const) {
+    refTo(middle);
+    await one.reload(true);
+    writeFileSync('/run/count', '');
+    const swap = `echo >> /run/count; [ $(wc -l < /run/count) != ${nth} ] || cp -f /run/forged ${loose}`;
+    refTo(old);
+    await withGit(`case "$*" in *\\ ${command}\\ *) ${swap} ;; esac`, () => assertRejects(one.follow()));
+    assert.ok(readFileSync(loose).equals(forged), `${command} was the ${nth}.`);
+    assert.match(one.errors.join(), /does not descend from|is not what its name says/);
+    rmSync(loose);
+    writeFileSync(loose, real);
+    assert.is(one.revision, middle, command);
+  }
   await assertRejects(one.reload(true, undefined, { uid: 1000, pid: 1 }, true));
   assert.is(await one.reload(true, undefined, root, true), old);
   refTo(tried);
@@ -196,15 +223,22 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
 });
 
 /** As if memory had run out: git knows what it is asked for, and dies over the answer. */
-async function whileGitDies(act: () => Promise<void>): Promise<void> {
+const whileGitDies = (act: () => Promise<void>): Promise<void> =>
+  withGit('case "$*" in *ls-tree*) kill -9 $$ ;; esac', act);
+
+/** What a line of shell does before each command of git. */
+async function withGit(line: string, act: () => Promise<void>): Promise<void> {
   const real = '/run/git';
   copyFileSync('/usr/bin/git', real);
   chmodSync(real, 0o755);
-  const dying = '/run/dying';
-  writeFileSync(dying, `#!/bin/sh\ncase "$*" in *ls-tree*) kill -9 $$ ;; esac\nexec ${real} "$@"\n`, { mode: 0o755 });
-  execFileSync('mount', ['--bind', dying, '/usr/bin/git']);
-  await act();
-  execFileSync('umount', ['/usr/bin/git']);
+  const wrapper = '/run/wrapper';
+  writeFileSync(wrapper, `#!/bin/sh\n${line}\nexec ${real} "$@"\n`, { mode: 0o755 });
+  execFileSync('mount', ['--bind', wrapper, '/usr/bin/git']);
+  try {
+    await act();
+  } finally {
+    execFileSync('umount', ['/usr/bin/git']);
+  }
 }
 
 async function assertRejects(promise: Promise<unknown>): Promise<void> {

@@ -1,4 +1,15 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
@@ -6,7 +17,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import type { Loaded } from '../../agent/policy/files.js';
-import { loadCommit, resolveCommit } from '../../agent/policy/git.js';
+import { isAncestor, loadCommit, resolveCommit } from '../../agent/policy/git.js';
 import { keepLastGood, lastGood } from '../../agent/policy/last-good.js';
 
 const seat = (name: string, more = ''): string =>
@@ -16,6 +27,7 @@ const seat = (name: string, more = ''): string =>
 class Repository {
   readonly outside = mkdtempSync(join(tmpdir(), 'hotseat-git-'));
   readonly path = join(this.outside, 'policies');
+  readonly copies = join(this.outside, 'copies');
 
   constructor() {
     mkdirSync(this.path);
@@ -40,7 +52,27 @@ class Repository {
 
   async load(ref = 'refs/heads/main', signers?: string, host = 'pc'): Promise<Loaded> {
     const source = { repository: this.path, ref, signers };
-    return loadCommit(source, await resolveCommit(source), host);
+    return loadCommit(source, await resolveCommit(source), host, this.copies);
+  }
+
+  /** Where a loose object lies, by its name. */
+  loose(object: string): string {
+    return join(this.path, '.git/objects', object.slice(0, 2), object.slice(2));
+  }
+
+  /** A key outside, with which commits are signed from now on; returns the file that names it as a signer. */
+  signer(name = 'known'): string {
+    const [key, signers] = [join(this.outside, name), join(this.outside, `${name}.signers`)];
+    execaSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
+    writeFileSync(signers, `admin@example.org ${readFileSync(`${key}.pub`, 'utf8')}`);
+    for (const [setting, value] of [
+      ['gpg.format', 'ssh'],
+      ['user.signingKey', key],
+      ['commit.gpgSign', 'true'],
+    ] as const) {
+      this.git('config', setting, value);
+    }
+    return signers;
   }
 }
 
@@ -133,6 +165,7 @@ test('hosts: one repository serves several PCs, and two of them may have a seat 
 
 test('every program that a hostile repository names is left alone', () =>
   within(async (repository) => {
+    const signers = repository.signer();
     repository.write('left.yaml', seat('left'));
     repository.write('.gitattributes', '*.yaml filter=evil diff=evil\n');
     repository.commit();
@@ -158,7 +191,8 @@ test('every program that a hostile repository names is left alone', () =>
     rmSync(ran);
 
     assert.equal(seats(await repository.load()), ['left']);
-    // Signature checks that fail must not run its programs either.
+    // Signature checks that fail must not run its programs either, nor what makes a private copy.
+    assert.equal(seats(await repository.load('main', signers)), ['left']);
     assert.not.equal(await failure(repository.load('main', join(repository.outside, 'signers'))), 'fine');
     assert.not.ok(existsSync(ran));
   }));
@@ -256,6 +290,134 @@ test('with signers, only commits signed by one of them', () =>
     signWith(known);
     repository.commit('--allow-empty', '-S');
     assert.equal(seats(await repository.load('main', signers)), ['left']);
+  }));
+
+test('with signers, a blob that lies under the name of the one that was signed is never read', () =>
+  within(async (repository) => {
+    const signers = repository.signer();
+    repository.write('left.yaml', seat('left'));
+    repository.commit();
+    const good = repository.git('rev-parse', 'HEAD:left.yaml');
+    assert.equal(seats(await repository.load('main', signers)), ['left']);
+    const evil = execaSync('git', ['-C', repository.path, 'hash-object', '-w', '--stdin'], {
+      input: seat('evil'),
+    }).stdout;
+
+    rmSync(repository.loose(good));
+    copyFileSync(repository.loose(evil), repository.loose(good));
+    assert.equal(seats(await repository.load('main')), ['evil'], 'git itself does not notice');
+    assert.match(
+      await failure(repository.load('main', signers)),
+      new RegExp(`object ${good} is not what its name says`),
+    );
+
+    rmSync(repository.loose(good));
+    misname(repository, evil, good);
+    assert.equal(seats(await repository.load('main')), ['evil'], 'nor in a pack');
+    assert.match(
+      await failure(repository.load('main', signers)),
+      new RegExp(`object ${good} is not what its name says`),
+    );
+    assert.equal(readdirSync(repository.copies), [], 'a copy is gone after its use');
+  }));
+
+/** Packs an object; the index of the pack calls it otherwise (gitformat-pack(5), version 2 .idx files). */
+function misname(repository: Repository, object: string, name: string): void {
+  const base = join(repository.path, '.git/objects/pack/pack');
+  const hash = execaSync('git', ['-C', repository.path, 'pack-objects', '-q', base], { input: `${object}\n` }).stdout;
+  const file = `${base}-${hash}.idx`;
+  const index = readFileSync(file);
+  const first = Number.parseInt(name.slice(0, 2), 16);
+  for (let byte = 0; byte < 256; byte++) index.writeUInt32BE(byte < first ? 0 : 1, 8 + 4 * byte);
+  Buffer.from(name, 'hex').copy(index, 8 + 4 * 256);
+  createHash('sha1')
+    .update(index.subarray(0, -20))
+    .digest()
+    .copy(index, index.length - 20);
+  rmSync(file);
+  writeFileSync(file, index);
+}
+
+test('with signers, neither another tree nor another commit under the signed name', () =>
+  within(async (repository) => {
+    const signers = repository.signer();
+    repository.write('left.yaml', seat('left'));
+    const commit = repository.commit();
+    repository.write('left.yaml', seat('evil'));
+    const evil = repository.commit('--no-gpg-sign');
+    for (const what of ['^{tree}', '^{commit}']) {
+      const [good, other] = [commit, evil].map((name) => repository.git('rev-parse', `${name}${what}`)) as [
+        string,
+        string,
+      ];
+      const kept = readFileSync(repository.loose(good));
+      rmSync(repository.loose(good));
+      copyFileSync(repository.loose(other), repository.loose(good));
+      assert.match(
+        await failure(repository.load(commit, signers)),
+        new RegExp(`hash mismatch ${good}|object ${good} is not what its name says`),
+      );
+      rmSync(repository.loose(good));
+      writeFileSync(repository.loose(good), kept);
+    }
+    assert.equal(seats(await repository.load(commit, signers)), ['left']);
+  }));
+
+test('with signers, whether a commit descends from another is asked of the commits themselves', () =>
+  within(async (repository) => {
+    const commits = ['one', 'two', 'three'].map((name) => {
+      repository.write('left.yaml', seat(name));
+      return repository.commit();
+    }) as [string, string, string];
+    const [one, two, three] = commits;
+    const is = (ancestor: string, commit: string, path = repository.path) =>
+      isAncestor(path, ancestor, commit, repository.copies);
+    assert.equal([await is(one, three), await is(three, three), await is(two, one)], [true, true, false]);
+
+    // What a shallow clone does not have cannot be told; what it has can.
+    const shallow = join(repository.outside, 'shallow');
+    repository.git('clone', '-q', '--depth=2', `file://${repository.path}`, shallow);
+    assert.is(await is(two, three, shallow), true);
+    assert.match(await failure(is(one, three, shallow)), /git rev-list/);
+    // A boundary that is made up hides nothing.
+    writeFileSync(join(repository.path, '.git/shallow'), `${three}\n`);
+    assert.match(await failure(is(one, three)), /git rev-list/);
+  }));
+
+test('with signers: SHA-256, packs, a bare clone, another repository’s objects', () =>
+  within(async (repository) => {
+    rmSync(join(repository.path, '.git'), { recursive: true });
+    repository.git('init', '-q', '-b', 'main', '--object-format=sha256');
+    repository.git('config', 'user.name', 'Admin');
+    repository.git('config', 'user.email', 'admin@example.org');
+    const signers = repository.signer();
+    for (const name of ['one', 'two']) {
+      repository.write('left.yaml', seat(name));
+      repository.commit();
+    }
+    repository.git('gc', '-q');
+    assert.equal(seats(await repository.load('main', signers)), ['two']);
+    const clone = join(repository.outside, 'clone');
+    repository.git('clone', '-q', '--bare', '--shared', repository.path, clone);
+    const source = { repository: clone, ref: 'main', signers };
+    assert.equal(seats(await loadCommit(source, await resolveCommit(source), 'pc', repository.copies)), ['two']);
+  }));
+
+test('with signers, a repository with too much in it is refused, and nothing of it stays', () =>
+  within(async (repository) => {
+    const signers = repository.signer();
+    repository.write('left.yaml', seat('left'));
+    // What is no seat file is not copied.
+    writeFileSync(join(repository.path, 'film'), randomBytes(20 * 1024 * 1024));
+    repository.commit();
+    assert.equal(seats(await repository.load('main', signers)), ['left']);
+    repository.write('zeros.yaml', '#'.repeat(8 * 1024 * 1024));
+    repository.commit();
+    assert.match(said(await repository.load('main', signers)), /^zeros\.yaml:1:1: the file has 8388608 bytes/m);
+    writeFileSync(join(repository.path, 'noise.yaml'), randomBytes(20 * 1024 * 1024));
+    repository.commit();
+    assert.match(await failure(repository.load('main', signers)), /pack-objects in .*: more than 16777216 bytes/);
+    assert.equal(readdirSync(repository.copies), []);
   }));
 
 test('the policy that was good last is there after a boot; half a file is none', () =>
