@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
 import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
 import { trialFile } from '../../agent/policy/trial.js';
+import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
 
 // With a /var/lib of its own, where the agent keeps what it has to know after a boot.
@@ -220,6 +221,26 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
   assert.is(await one.reload(true, undefined, root, true), old);
   refTo(tried);
   assert.is(await one.reload(true), tried, 'a descendant needs no leave');
+});
+
+test('an object that is never answered for, also against SIGKILL, costs the deadline and then nobody waits', async () => {
+  const one = keeper(async () => undefined, 'refs/heads/main');
+  await one.begin();
+  const { revision } = one;
+  const objects = `${policies}/.git/objects`;
+  const fuse = await silentFuse(objects);
+  try {
+    await fuse.hush();
+    const began = performance.now();
+    await assertRejects(one.reload(true));
+    assert.match(one.errors.join(), /git rev-parse in .* took longer than 10000 ms/);
+    assert.ok(performance.now() - began < 15_000);
+  } finally {
+    fuse.end();
+    execFileSync('umount', ['--lazy', objects]);
+  }
+  await one.reload(true);
+  assert.is(one.revision, revision);
 });
 
 /** As if memory had run out: git knows what it is asked for, and dies over the answer. */
