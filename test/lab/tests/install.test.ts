@@ -349,8 +349,8 @@ test('purged: nothing is left but the admin’s policy, in a backup', async () =
 });
 
 test('every command and step of this test is README’s', () => {
-  // The first is a checkout's, the second another test's.
-  reader.missedNothing(['--dry-run', 'loginctl attach']);
+  // The first is a checkout's, the others are those of other tests.
+  reader.missedNothing(['--dry-run', 'loginctl attach', 'hotseat run --signers FILE']);
 });
 
 test.after(() => lab.stop());
