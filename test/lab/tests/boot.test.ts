@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { type Place, type Seat, seats } from '../driver/lab.js';
-import { gpu, type Kernel } from '../driver/machine.js';
+import type { Kernel } from '../driver/machine.js';
 import { preparedEngines } from '../driver/prepared.js';
 import { pause } from '../driver/probes.js';
 import { HOTSEAT_CLI, HOTSEAT_UNIT, policyDirectory, reload, status } from '../driver/service.js';
@@ -20,7 +20,7 @@ const keyboards: readonly Place[] = ['left', 'right', 'host'];
 /**
  * In the guest: whoever gets a key of the foreground console writes it down, first a reader that is there before any login
  * prompt, then one in the place of each login prompt, under the same unit. Debian's keyboard set-up is one that takes its
- * time. The host has a desktop's X server at seat0.
+ * time.
  */
 const units: Readonly<Record<string, string>> = {
   'lab-ear.service': `[Unit]
@@ -44,18 +44,11 @@ Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh -c 'sleep 2; kbd_mode -f -u -C /dev/tty1'
 `,
-  'display-manager.service': `[Unit]
-After=systemd-user-sessions.service hotseat-mute.service
-[Service]
-BindPaths=/dev:/srv/seat/dev /sys:/srv/seat/sys /proc:/srv/seat/proc /run/udev:/srv/seat/run/udev
-ExecStart=/usr/sbin/chroot /srv/seat /usr/bin/Xorg :0 -seat seat0 vt7 -sharevts -novtswitch -noreset -nolisten tcp -logfile /tmp/xorg.log
-`,
 };
-const wanted = ['lab-ear.service', 'console-setup.service', 'display-manager.service'];
+const wanted = ['lab-ear.service', 'console-setup.service'];
 
 test.before(async () => {
   for (const place of keyboards) await lab.plug({ seat: place, driver: 'usb-kbd', id: `kbd-${place}` });
-  await lab.plug({ seat: 'host', driver: 'usb-mouse', id: 'mouse' });
   for (const [path, text] of Object.entries(units)) await lab.putFile(`/etc/systemd/system/${path}`, text);
   const wants = '/etc/systemd/system/multi-user.target.wants';
   await lab.sh(`${wanted.map((unit) => `ln -s ../${unit} ${wants}/${unit}`).join('\n')}\nsync`);
@@ -106,42 +99,9 @@ async function seatsOnHost(): Promise<Record<Place, string>> {
   return { left, right, host };
 }
 
-/** The event nodes of what hangs on these hubs. */
-const nodesAt = (...hubs: readonly number[]): Promise<string[]> =>
-  lines(`for node in /sys/class/input/event*; do
-      case $(realpath $node) in */1-[${hubs.join('')}].*) echo /dev/input/$(basename $node);; esac
-    done`);
-const lines = async (script: string): Promise<string[]> =>
-  (await lab.sh(script)).split('\n').filter((line) => line !== '');
-
-/** The X server at seat0 has the host's card and what hangs on the host's hub, and nothing of a seat. */
-async function desktopHasItsOwn(): Promise<void> {
-  // In its own view of the file system their paths are longer.
-  const script = `readlink /proc/$(pgrep -x Xorg)/fd/* | sed 's,^/srv/seat,,' | grep -E '^/dev/(dri/card|input/event)'`;
-  const held = () => lines(`${script} | sort -u || true`);
-  const inputs = await nodesAt(3);
-  const theirs = await nodesAt(1, 2);
-  assert.equal([inputs.length, theirs.length], [2, 2]);
-  const cards = await lines(`basename -a /sys/bus/pci/devices/${gpu.host.pci}/drm/card? | sed s,^,/dev/dri/,`);
-  const own = async () => (await held()).filter((node) => !node.startsWith('/dev/input') || inputs.includes(node));
-  await lab
-    .until('the X server at seat0 to have its own', async () => (await own()).length === 3)
-    .catch(async (error: unknown) => {
-      throw new Error(
-        `${String(error)}\n${(await held()).join(' ')}\n${await lab.sh('tail -n 30 /srv/seat/tmp/xorg.log')}`,
-      );
-    });
-  assert.equal((await own()).sort(), [...cards, ...inputs].sort());
-  assert.equal(
-    (await held()).filter((node) => theirs.includes(node)),
-    [],
-  );
-}
-
 async function quiet(left: Seat = 'left', right: Seat = 'right'): Promise<void> {
   assert.is(await heard(), '');
   assert.equal(await seatsOnHost(), { left: `seat-${left}`, right: `seat-${right}`, host: '' });
-  await desktopHasItsOwn();
 }
 
 async function open(): Promise<void> {
@@ -243,8 +203,6 @@ test('a rescue shell has a keyboard then, too', async () => {
 });
 
 test('with hotseat.disable everything is the host’s', async () => {
-  // What the desktop does is known by now: a boot without it costs less.
-  await lab.sh('rm /etc/systemd/system/multi-user.target.wants/display-manager.service; sync');
   await boot({ arguments: ['hotseat.disable'] });
   await open();
 });
