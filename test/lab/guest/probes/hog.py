@@ -31,12 +31,29 @@ def fork():
         time.sleep(0.05)
 
 
+def no_room():
+    try:
+        if os.fork() == 0:
+            os._exit(0)
+        return False
+    except OSError:
+        return True
+
+
+room, full = os.pipe()
 for work in [allocate] * 3 + [fork] + [burn] * (2 * os.cpu_count()):
     if os.fork() == 0:
+        os.close(full)
+        # Without memory nothing forks: that comes first.
+        if work is allocate:
+            os.read(room, 1)
         # Among themselves: without this, hundreds of shells leave those that allocate no time to do it.
         if work is not allocate:
             os.nice(19)
         work()
+while not no_room():
+    time.sleep(0.05)
+os.close(full)
 print("at work", flush=True)
 while True:
     time.sleep(3600)
