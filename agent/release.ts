@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { listens } from './control/client.js';
 import { permitted } from './control/permission.js';
 import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
@@ -196,18 +196,4 @@ const journalOf = (seat: string): Journal => new Journal(journalRoot(seat), () =
 
 function cgroups(at: string): string[] {
   return [at, ...directoriesIn(at).flatMap((name) => cgroups(join(at, name)))];
-}
-
-/** Whether somebody answers on a socket; what a crash left behind does not. */
-function listens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(path);
-    const say = (answer: boolean) => () => {
-      socket.destroy();
-      resolve(answer);
-    };
-    socket.setTimeout(5000, say(true));
-    socket.once('connect', say(true));
-    socket.once('error', say(false));
-  });
 }

@@ -17,6 +17,7 @@ const files: readonly (readonly [string, string])[] = [
   ['/etc/hotseat/policies', 'The seat files: a git repository, or a directory.'],
   ['/etc/default/hotseat', 'Options of the daemon.'],
   ['/run/hotseat/control.sock', 'Where the daemon is asked; who may ask for what is said above.'],
+  ['/run/hotseat/root/control.sock', 'Where root asks it; nobody else can connect there.'],
   ['/run/hotseat/loans.json', 'What was given to seats by hand; forgotten at a boot.'],
   ['/var/lib/hotseat/last-good.json', 'The policy that was good last.'],
   ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],

@@ -42,8 +42,16 @@ export class Allowance {
     return Math.max(mine === undefined ? 0 : this.debt(mine, each), this.debt(this.all, together));
   }
 
-  /** Charges a user with the time that a request of his took, ms. */
-  spend(uid: number, ms: number): void {
+  /** How long until more of those who are not root are let in, ms: what they took together has to be made up for first. */
+  delayOfAll(): number {
+    return this.debt(this.all, together);
+  }
+
+  /**
+   * Charges a user with the time that something of his took, ms; `atLeast`: what a request costs at least, also to let
+   * somebody in.
+   */
+  spend(uid: number, ms: number, atLeast = leastMs): void {
     if (uid === 0) return;
     const mine = this.accounts.get(uid) ?? { balance: each.burstMs, at: this.now() };
     this.accounts.delete(uid);
@@ -53,9 +61,15 @@ export class Allowance {
       [this.all, together],
     ] as const) {
       this.debt(account, share);
-      account.balance -= Math.max(ms, leastMs);
+      account.balance -= Math.max(ms, atLeast);
     }
     this.forget();
+  }
+
+  /** Charges what was done for nobody's good, such as to turn somebody away, to all but root together, ms. */
+  spendOfAll(ms: number): void {
+    this.debt(this.all, together);
+    this.all.balance -= Math.max(ms, leastMs);
   }
 
   /** Brings an account up to date; how long until its balance is not below 0, ms. */

@@ -1,19 +1,29 @@
-import { createConnection } from 'node:net';
+import { createConnection, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlError } from './error.js';
 import type { Request, Response } from './messages.js';
+import { rootSocketOf } from './places.js';
+
+/** While many others wait to be let in, it is tried again after this, ms, and then after twice as long each time. */
+const retry = { first: 10, longest: 200 };
+/** Longest that somebody waits to be let in who then listens without end, ms. */
+const patienceMs = 10_000;
 
 /** Sends one request to the agent and returns its answer. `timeoutMs` bounds the whole exchange. */
-export function ask(path: string, request: Request, timeoutMs: number): Promise<unknown> {
+export async function ask(path: string, request: Request, timeoutMs: number): Promise<unknown> {
+  const end = performance.now() + timeoutMs;
+  const socket = await dial(path, timeoutMs);
   return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
     let answer = '';
-    const timer = setTimeout(() => {
-      socket.destroy();
-      reject(new ControlError(`the agent did not answer within ${timeoutMs} ms`));
-    }, timeoutMs);
+    const timer = setTimeout(
+      () => {
+        socket.destroy();
+        reject(new ControlError(`the agent did not answer within ${timeoutMs} ms`));
+      },
+      Math.max(0, end - performance.now()),
+    );
     socket.setEncoding('utf8');
-    socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(explain(path, error))));
     socket.on('close', () => {
       clearTimeout(timer);
@@ -28,6 +38,7 @@ export function ask(path: string, request: Request, timeoutMs: number): Promise<
       clearTimeout(timer);
       socket.destroy();
     });
+    socket.write(`${JSON.stringify(request)}\n`);
   });
 }
 
@@ -35,16 +46,19 @@ export function ask(path: string, request: Request, timeoutMs: number): Promise<
  * Sends one request and hands over every answer to it, until the agent ends them or `stop` is aborted. Rejects when the
  * agent cannot be reached or refuses.
  */
-export function follow(
+export async function follow(
   path: string,
   request: Request,
   stop: AbortSignal,
   take: (result: unknown) => void,
 ): Promise<void> {
+  const socket = await dial(path, patienceMs, stop);
+  if (stop.aborted) {
+    socket.destroy();
+    return;
+  }
   return new Promise((resolve, reject) => {
-    const socket = createConnection(path);
     stop.addEventListener('abort', () => socket.destroy(), { once: true });
-    socket.on('connect', () => socket.write(`${JSON.stringify(request)}\n`));
     socket.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(explain(path, error))));
     socket.on('close', () => resolve());
     createInterface({ input: socket })
@@ -58,8 +72,65 @@ export function follow(
           socket.destroy();
         }
       });
+    socket.write(`${JSON.stringify(request)}\n`);
   });
 }
+
+/** Whether an agent listens at a path, or at root's beside it; what a crash left behind does not. */
+export async function listens(path: string): Promise<boolean> {
+  for (const place of [rootSocketOf(path), path]) {
+    try {
+      (await connected(place)).destroy();
+      return true;
+    } catch (error) {
+      // Where there is no room to wait, there is somebody to wait for.
+      if (!isAbsent(error)) return true;
+    }
+  }
+  return false;
+}
+
+/**
+ * A connection to the agent. Root has a socket of its own, and goes to everybody's where there is none: an agent that was
+ * not started again since an upgrade. As long as too many others wait to be let in, it is tried again.
+ */
+async function dial(path: string, timeoutMs: number, stop?: AbortSignal): Promise<Socket> {
+  const end = performance.now() + timeoutMs;
+  const own = rootSocketOf(path);
+  let place = process.geteuid?.() === 0 ? own : path;
+  for (let pause = retry.first; ; ) {
+    try {
+      return await connected(place);
+    } catch (error) {
+      if (place === own && (isAbsent(error) || isCode(error, 'EACCES'))) place = path;
+      else if (!isCode(error, 'EAGAIN') || stop?.aborted === true || performance.now() + pause > end)
+        throw new ControlError(explain(place, error as NodeJS.ErrnoException));
+      else {
+        // Not all of those who wait at the same moment.
+        await sleep(pause * (0.5 + Math.random() / 2));
+        pause = Math.min(2 * pause, retry.longest);
+      }
+    }
+  }
+}
+
+/** Rejects with an error of connect(2); it does not wait for anything. */
+function connected(place: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = createConnection(place);
+    socket.once('error', reject);
+    socket.once('connect', () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+  });
+}
+
+const isCode = (error: unknown, ...codes: string[]): boolean =>
+  codes.includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** Nobody listens. */
+const isAbsent = (error: unknown): boolean => isCode(error, 'ENOENT', 'ECONNREFUSED');
 
 function explain(path: string, error: NodeJS.ErrnoException): string {
   switch (error.code) {
@@ -68,6 +139,8 @@ function explain(path: string, error: NodeJS.ErrnoException): string {
       return `the agent is not running (nobody listens on ${path}): systemctl start hotseat`;
     case 'EACCES':
       return `no permission to talk to the agent on ${path}: run as root`;
+    case 'EAGAIN':
+      return `too many others wait to be let in by the agent on ${path}: try again, or ask as root`;
     default:
       return `cannot reach the agent on ${path}: ${error.message}`;
   }

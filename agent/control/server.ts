@@ -1,5 +1,5 @@
-import { chmodSync, mkdirSync, rmSync } from 'node:fs';
-import { createServer, type Server, type Socket } from 'node:net';
+import { mkdirSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { setImmediate as otherEvents, setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
@@ -8,74 +8,84 @@ import type { Happening } from '../core/happening.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
 import { Allowance } from './allowance.js';
+import { Door } from './door.js';
 import { ControlError } from './error.js';
+import { Guests } from './guests.js';
 import { type Answerable, type Happened, parseRequest, type Response } from './messages.js';
 import { isForAdmins, refusal } from './permission.js';
+import { rootSocketOf } from './places.js';
 
 /**
- * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes;
- * and how many connections one user has who is not root.
+ * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes; who
+ * would wait longer than this for his turn is turned away, ms; and so many are told why who have to go, the others just go.
  */
-const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, perUser: 32 };
+const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
 /** At the end, who has not read his answers by then does not get them, ms. */
 const farewellMs = 1000;
 
 /**
- * The unix socket that `hotseat status` and the others talk to. Everybody on the host may connect; who may ask for what
- * is decided by who the kernel says it is. A client that sends too much, nonsense or nothing is answered and dropped,
- * and disturbs nobody.
+ * The unix sockets that `hotseat status` and the others talk to: one for everybody on the host, and root's. Who may ask for
+ * what is decided by who the kernel says it is, and not by the socket. A client that sends too much, nonsense or nothing is
+ * answered and dropped, and disturbs nobody.
  */
 export class ControlServer {
-  private readonly server: Server;
-  private readonly watchers = new Set<Socket>();
+  private readonly doors: readonly Door[];
+  /** Who watches, and whose time that takes: a user's id. */
+  private readonly watchers = new Map<Socket, number>();
   private readonly sockets = new Set<Socket>();
   private readonly allowance = new Allowance();
-  /** Open connections by uid. */
-  private readonly connections = new Map<number, number>();
+  private readonly guests = new Guests<Socket>((socket, reason) => this.dismiss(socket, reason));
+  /** Who has been told to go. */
+  private readonly leaving = new Set<Socket>();
+  private readonly rootPath: string;
 
+  /** `path`: of the socket for everybody. */
   constructor(
     private readonly path: string,
     private readonly handle: (request: Answerable, by: Asker) => Promise<unknown>,
     private readonly log: Logger,
   ) {
-    this.server = createServer((socket) => this.serve(socket));
+    this.rootPath = rootSocketOf(path);
+    const serve = (socket: Socket): void => this.serve(socket);
+    this.doors = [
+      new Door(this.rootPath, 0o600, () => 0, serve),
+      new Door(path, 0o666, () => this.allowance.delayOfAll(), serve),
+    ];
   }
 
-  listen(): Promise<void> {
+  /** Rejects when one of the sockets cannot be made. */
+  async listen(): Promise<void> {
     mkdirSync(dirname(this.path), { recursive: true, mode: 0o755 });
-    rmSync(this.path, { force: true });
-    return new Promise((resolve, reject) => {
-      this.server.once('error', reject);
-      this.server.listen(this.path, () => {
-        chmodSync(this.path, 0o666);
-        resolve();
-      });
-    });
+    mkdirSync(dirname(this.rootPath), { recursive: true, mode: 0o700 });
+    for (const door of this.doors) door.listen();
   }
 
   /** Tells all who watch. One that does not read is dropped, with the reason if it ever reads it, and delays nobody. */
   readonly tell = (happening: Happening): void => {
     if (this.watchers.size === 0) return;
     const happened: Happened = { time: new Date().toISOString(), ...happening };
-    for (const socket of this.watchers) {
-      if (socket.writableLength <= limits.unread) reply(socket, { ok: true, result: happened });
-      else {
+    const line = lineOf({ ok: true, result: happened });
+    for (const [socket, uid] of this.watchers) {
+      const began = performance.now();
+      if (socket.writableLength <= limits.unread) {
+        if (socket.writable) socket.write(line);
+      } else {
         this.watchers.delete(socket);
         reply(socket, { ok: false, error: 'dropped: it did not read what it was told' });
         socket.destroySoon();
         setTimeout(() => socket.destroy(), limits.idleMs).unref();
       }
+      this.allowance.spend(uid, performance.now() - began, 0);
     }
   };
 
   /** Stops listening and drops all clients: an open connection would keep the process from its end. */
   close(): void {
-    this.server.close();
+    for (const door of this.doors) door.close();
     for (const socket of this.sockets) {
       socket.destroySoon();
       setTimeout(() => socket.destroy(), farewellMs).unref();
     }
-    rmSync(this.path, { force: true });
   }
 
   private serve(socket: Socket): void {
@@ -100,19 +110,24 @@ export class ControlServer {
       buffered = lines.pop() ?? '';
       for (const line of lines) {
         await this.turn(socket, peer.uid);
-        if (socket.destroyed) return;
+        // It may have been told to go meanwhile.
+        if (!socket.writable) return;
         await this.answer(socket, peer, line);
         if (socket.writableNeedDrain) await drained(socket);
-        if (socket.destroyed) return;
+        if (!socket.writable) return;
       }
     }
   }
 
-  /** Who it is, counted until the connection ends; undefined, and dropped, when that cannot be told or there are too many. */
+  /** Who it is, a guest until the connection ends; undefined when that cannot be told, or there is no room or time for it. */
   private admit(socket: Socket): Peer | undefined {
+    const began = performance.now();
     socket.on('error', () => socket.destroy());
     this.sockets.add(socket);
-    socket.on('close', () => this.sockets.delete(socket));
+    socket.on('close', () => {
+      this.sockets.delete(socket);
+      this.guests.leave(socket);
+    });
     let peer: Peer;
     try {
       peer = peerOf(descriptorOf(socket));
@@ -122,26 +137,46 @@ export class ControlServer {
       return undefined;
     }
     const { uid } = peer;
-    const count = (this.connections.get(uid) ?? 0) + 1;
-    if (uid !== 0 && count > limits.perUser) {
-      reply(socket, { ok: false, error: `a user has at most ${limits.perUser} connections` });
-      socket.destroySoon();
+    const delay = this.allowance.delay(uid);
+    if (delay > limits.delayMs) {
+      this.turnAway(socket, `this user has asked too much: try again in ${Math.ceil(delay / 1000)} s`);
+      // Not to the user: he would never be let in again.
+      this.allowance.spendOfAll(performance.now() - began);
       return undefined;
     }
-    this.connections.set(uid, count);
+    const refused = this.guests.enter(socket, uid);
+    if (refused !== undefined) this.turnAway(socket, refused);
+    this.allowance.spend(uid, performance.now() - began);
+    return refused === undefined ? peer : undefined;
+  }
+
+  /** One whom nobody has listened to yet. */
+  private turnAway(socket: Socket, reason: string): void {
+    socket.resume();
+    this.dismiss(socket, reason);
+  }
+
+  /** Tells a client why it has to go. One that sent something before it reads that would miss it, were we to go first. */
+  private dismiss(socket: Socket, reason: string): void {
+    reply(socket, { ok: false, error: reason });
+    if (this.leaving.size >= limits.leaving) {
+      socket.destroySoon();
+      return;
+    }
+    this.leaving.add(socket);
+    socket.end();
+    const timer = setTimeout(() => socket.destroy(), farewellMs).unref();
     socket.on('close', () => {
-      const left = (this.connections.get(uid) ?? 1) - 1;
-      if (left > 0) this.connections.set(uid, left);
-      else this.connections.delete(uid);
+      clearTimeout(timer);
+      this.leaving.delete(socket);
     });
-    return peer;
   }
 
   /** Settles when this user's next request may be read. Whatever else has happened meanwhile comes first. */
   private async turn(socket: Socket, uid: number): Promise<void> {
     await otherEvents();
     // Asked again, because his other connections wait for the same.
-    for (let ms = this.allowance.delay(uid); ms > 0 && !socket.destroyed; ms = this.allowance.delay(uid)) {
+    for (let ms = this.allowance.delay(uid); ms > 0 && socket.writable; ms = this.allowance.delay(uid)) {
       socket.setTimeout(0);
       await sleep(ms, undefined, { ref: false });
       socket.setTimeout(limits.idleMs);
@@ -166,11 +201,16 @@ export class ControlServer {
       return;
     }
     if (request.verb === 'watch') {
-      socket.setTimeout(0);
-      this.watchers.add(socket);
+      const full = this.guests.watch(socket);
+      if (full === undefined) {
+        socket.setTimeout(0);
+        this.watchers.set(socket, peer.uid);
+      } else reply(socket, { ok: false, error: full });
+      this.allowance.spend(peer.uid, 0);
       return;
     }
     socket.setTimeout(0);
+    this.guests.begin(socket);
     const charge = (from: number): void => this.allowance.spend(peer.uid, performance.now() - from);
     try {
       const asked = performance.now();
@@ -185,6 +225,7 @@ export class ControlServer {
       this.log.debug({ err: error, verb: request.verb }, 'request failed');
       reply(socket, { ok: false, error: (error as Error).message, details });
     } finally {
+      this.guests.end(socket);
       if (!this.watchers.has(socket)) socket.setTimeout(limits.idleMs);
     }
   }
@@ -208,6 +249,8 @@ function drained(socket: Socket): Promise<void> {
   });
 }
 
+const lineOf = (response: Response): Buffer => Buffer.from(`${JSON.stringify(response)}\n`);
+
 function reply(socket: Socket, response: Response): void {
-  if (!socket.destroyed) socket.write(`${JSON.stringify(response)}\n`);
+  if (socket.writable) socket.write(lineOf(response));
 }

@@ -1,6 +1,8 @@
 // An ordinary user asks without end: nobody else notices.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { readdirSync, statSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -33,8 +35,38 @@ function flood(connections: number): ChildProcess {
       const socket = require('net').connect('${path}');
       socket.on('connect', () => { socket.write(line.repeat(${perConnection})); console.log('up'); }).resume();
     }`;
-  const as = ['--reuid', String(nobody), '--regid', String(nobody), '--clear-groups'];
-  return spawn('setpriv', [...as, process.execPath, '-e', client], { stdio: ['ignore', 'pipe', 'inherit'] });
+  return runAs(nobody, client);
+}
+
+function runAs(uid: number, script: string): ChildProcess {
+  const as = ['--reuid', String(uid), '--regid', String(uid), '--clear-groups'];
+  return spawn('setpriv', [...as, process.execPath, '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+}
+
+const said = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve) => child.stdout?.once('data', (data) => resolve(String(data))));
+
+/** Connects and closes without end. */
+const knocks = `
+  let up = false;
+  const knock = () => {
+    const socket = require('net').connect('${path}');
+    socket.on('connect', () => { if (!up) console.log('up'); up = true; socket.destroy(); });
+    socket.on('error', () => undefined).on('close', () => setImmediate(knock));
+  };
+  for (let n = 0; n < 300; n++) knock();`;
+
+/** Opens connections and keeps what it gets. */
+const opens = `
+  for (let n = 0; n < 3000; n++) require('net').connect('${path}').on('error', () => undefined);
+  setTimeout(() => console.log('up'), 100);
+  setInterval(() => undefined, 1000);`;
+
+/** Who goes on until all are told to end, then is waited for. */
+async function end(children: readonly ChildProcess[]): Promise<void> {
+  const ended = children.map((child) => new Promise((resolve) => child.once('exit', resolve)));
+  for (const child of children) child.kill('SIGKILL');
+  await Promise.all(ended);
 }
 
 test.before(async () => {
@@ -108,6 +140,100 @@ for (const connections of [1, 32]) {
     assert.ok(slowest < 500, `root waited for ${slowest} ms`);
   });
 }
+
+test('others connect and close without end, and hold what they get: every ask of root is answered', async () => {
+  const children = [runAs(nobody, knocks), runAs(nobody, knocks), runAs(nobody, knocks), runAs(nobody, opens)];
+  await Promise.all(children.map(said));
+  let last = performance.now();
+  let worst = 0;
+  const timer = setInterval(() => {
+    worst = Math.max(worst, performance.now() - last);
+    last = performance.now();
+  }, 10);
+  const busy = process.cpuUsage();
+  const began = performance.now();
+  const failed: string[] = [];
+  let asked = 0;
+  let slowest = 0;
+  for (; performance.now() - began < 4000; asked += 1) {
+    const from = performance.now();
+    await ask(path, { verb: 'status' }, 2000).catch((error: Error) => failed.push(error.message));
+    slowest = Math.max(slowest, performance.now() - from);
+    await sleep(20);
+  }
+  const { user, system } = process.cpuUsage(busy);
+  clearInterval(timer);
+  await end(children);
+  console.log(
+    `knocking: root asked ${asked} times and waited for ${slowest.toFixed(0)} ms; the loop stood still for ${worst.toFixed(0)} ms; ${((user + system) / 10 / (performance.now() - began)).toFixed(0)} % of a processor`,
+  );
+  assert.equal(failed, []);
+  assert.ok(asked > 20, `root asked only ${asked} times`);
+  assert.ok(worst < 300, `the event loop stood still for ${worst} ms`);
+  // And it has not shut itself up: the next user is answered as soon as the flood is over.
+  const late = runAs(4321, once);
+  assert.match(await said(late), /"ok":true/);
+  await end([late]);
+});
+
+/** One question, asked again while there is no room. */
+const once = `
+  const one = () => {
+    const socket = require('net').connect('${path}');
+    socket.on('connect', () => socket.write('{"verb":"wait","container":"left","timeoutMs":0}\\n'));
+    socket.on('error', () => setTimeout(one, 50)).on('data', (data) => { console.log(String(data)); });
+  };
+  one();
+  setInterval(() => undefined, 1000);`;
+
+test('many users hold all the connections that each may have: the agent keeps its descriptors, and a newcomer is answered', async () => {
+  const before = readdirSync('/proc/self/fd').length;
+  // Root in there becomes one user after the other: the kernel notes who connects (unix(7), SO_PEERCRED).
+  const crowd = spawn(
+    process.execPath,
+    [
+      '-e',
+      `
+      (async () => {
+        for (let uid = 100000; uid < 100030; uid++) {
+          for (let n = 0; n < 32; n++) {
+            process.seteuid(uid);
+            const socket = require('net').connect('${path}');
+            process.seteuid(0);
+            await new Promise((resolve) => socket.on('connect', resolve).on('error', resolve).on('close', resolve));
+            socket.resume();
+          }
+        }
+        console.log('up');
+        setInterval(() => undefined, 1000);
+      })();`,
+    ],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  );
+  await said(crowd);
+  // Who was told to go has a second for it.
+  await sleep(1500);
+  const held = readdirSync('/proc/self/fd').length - before;
+  const newcomer = runAs(4322, once);
+  const answer = await said(newcomer);
+  await ask(path, { verb: 'status' }, 2000);
+  await end([crowd, newcomer]);
+  console.log(`30 users with 32 connections each: ${held} descriptors`);
+  assert.ok(held > 100, `only ${held}: this shows nothing`);
+  assert.ok(held <= 260, `${held} descriptors`);
+  assert.match(answer, /"ok":true/);
+});
+
+test('root has a socket of its own, which nobody else can reach', async () => {
+  assert.is(statSync('/run/root').mode & 0o777, 0o700);
+  assert.is(statSync('/run/root/control.sock').mode & 0o777, 0o600);
+  assert.is(statSync(path).mode & 0o777, 0o666);
+  const refused = runAs(
+    nobody,
+    "require('net').connect('/run/root/control.sock').on('error', ({ code }) => console.log(code))",
+  );
+  assert.is((await said(refused)).trim(), 'EACCES');
+});
 
 test.after(() => server.close());
 test.run();

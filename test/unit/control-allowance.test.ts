@@ -64,6 +64,20 @@ test('one who has to wait is told how long, and may ask then', () => {
   assert.is(allowance.delay(user), 0);
 });
 
+test('who turns many away has all wait for it, and none of them; what they are told of is charged as it is', () => {
+  let now = 0;
+  const allowance = new Allowance(() => now);
+  for (let n = 0; n < 10_000; n++) allowance.spend(user, 0.001, 0);
+  assert.is(allowance.delay(user), 0, '10 ms were taken');
+  assert.is(allowance.delayOfAll(), 0);
+  for (let n = 0; n < 3000; n++) allowance.spendOfAll(0);
+  const ms = allowance.delayOfAll();
+  assert.ok(ms > 300 && ms < 1000, `${ms}`);
+  assert.is(allowance.users, 1);
+  now += ms;
+  assert.is(allowance.delay(user), 0);
+});
+
 test('all who ask at a time share a look that began after they asked, and looks keep their distance', async () => {
   const times: number[] = [];
   const look = new SharedLook(() => times.push(performance.now()));

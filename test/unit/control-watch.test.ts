@@ -47,6 +47,30 @@ test('who watches is told what happens from then on, in order, with the time, un
   server.tell(news('/dev/input/event3'));
 });
 
+test('what happens is put into words once, however many watch', async () => {
+  const stop = new AbortController();
+  const heard: Happened[][] = Array.from({ length: 20 }, () => []);
+  const all = heard.map((items) =>
+    follow(path, { verb: 'watch' }, stop.signal, (item) => items.push(item as Happened)),
+  );
+  await until('all to be heard', () => {
+    server.tell(news('/dev/input/event6'));
+    return heard.every(({ length }) => length > 0);
+  });
+  let inWords = 0;
+  const device = {
+    toJSON: () => {
+      inWords += 1;
+      return '/dev/input/event7';
+    },
+  };
+  server.tell(news(device as unknown as string));
+  await until('all to hear', () => heard.every((items) => JSON.stringify(items.at(-1)).includes('event7')));
+  assert.is(inWords, 1);
+  stop.abort();
+  await Promise.all(all);
+});
+
 test('a server that closes drops all clients: no connection keeps its process from the end', async () => {
   const other = join(scratch, 'closing.sock');
   const closing = new ControlServer(other, async () => 'x'.repeat(4_000_000), pino({ level: 'silent' }));

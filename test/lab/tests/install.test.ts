@@ -94,7 +94,7 @@ const around: Readonly<Record<string, Around>> = {
   'hotseat identify left --by serial --write': { meanwhile: pressKey },
   'hotseat watch': {
     meanwhile: async () => {
-      const listens = async () => (await lab.sh('ss -xH state connected src /run/hotseat/control.sock')) !== '';
+      const listens = async () => (await lab.sh('ss -xH state connected src /run/hotseat/root/control.sock')) !== '';
       await lab.until('it to listen', listens);
       await lab.unplug(keyboard.id);
       await keyboardIsThere(false);

@@ -1,0 +1,32 @@
+import { chmodSync, closeSync, rmSync } from 'node:fs';
+import { syscall } from './libc.js';
+import { unixAddress } from './unix-address.js';
+
+/** How many connections may wait to be accepted; Node's own figure (net.Server.listen). */
+const backlog = 511;
+
+/**
+ * Makes a unix socket at a path and listens on it; what was there before goes. Returns its descriptor, which is the
+ * caller's. Until it has its `mode`, nobody can connect.
+ * @throws SysError
+ */
+export function listenAt(path: string, mode: number): number {
+  rmSync(path, { force: true });
+  const address = unixAddress(path);
+  const socket = syscall('socket', 'unix streams', 1, 1 | 0o2000000, 0); // AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC
+  try {
+    syscall('bind', path, socket, address, address.length);
+    chmodSync(path, mode);
+    syscall('listen', path, socket, backlog);
+  } catch (error) {
+    closeSync(socket);
+    throw error;
+  }
+  return socket;
+}
+
+/**
+ * Another descriptor of the same open file, not inherited (fcntl(2), F_DUPFD_CLOEXEC).
+ * @throws SysError
+ */
+export const duplicate = (fd: number): number => syscall('fcntl', 'a listening socket', fd, 1030, 0);
