@@ -54,8 +54,14 @@ export const log: Verb = {
   },
 };
 
-/** Whether the agent that began a record is the one that runs. */
-const runs = (process: string): boolean => processKey(Number(process.split(':')[0])) === process;
+/** Whether the agent that began a record is the one that runs; where /proc hides others' processes, it may be. */
+function runs(process: string): boolean {
+  try {
+    return processKey(Number(process.split(':')[0])) === process;
+  } catch {
+    return true;
+  }
+}
 
 function readable(read: () => string): string {
   try {

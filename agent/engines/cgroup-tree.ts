@@ -1,6 +1,6 @@
 import { type FSWatcher, statSync, watch } from 'node:fs';
 import { join } from 'node:path';
-import { directoriesIn } from '../kernel/read.js';
+import { directoriesUnlessGone } from '../kernel/read.js';
 
 const slice = /\/user-(\d+)\.slice\//;
 
@@ -24,10 +24,22 @@ export class CgroupTree {
     private readonly changed: () => void,
   ) {}
 
-  /** Absolute paths of those that are there now. Everything on the way to them is watched from here on. */
+  /**
+   * Absolute paths of those that are there now. Everything on the way to them is watched from here on. Throws when a group
+   * cannot be read: what was watched before still is then.
+   */
   find(): string[] {
     const former = this.watchers;
     this.watchers = new Map();
+    try {
+      return this.findBeside(former);
+    } catch (error) {
+      this.watchers = new Map([...former, ...this.watchers]);
+      throw error;
+    }
+  }
+
+  private findBeside(former: Map<string, FSWatcher>): string[] {
     this.left.clear();
     this.overfull = undefined;
     // Watched before it is read: what appears in between is heard of, not missed.
@@ -58,9 +70,9 @@ export class CgroupTree {
   private namesIn(directory: string): string[] {
     // Whatever is below a user's slice is there because of him, also what is root's.
     const uid = Number(slice.exec(directory)?.[1] ?? statSync(directory, { throwIfNoEntry: false })?.uid ?? 0);
-    if (uid === 0) return directoriesIn(directory);
+    if (uid === 0) return directoriesUnlessGone(directory);
     const left = this.left.get(uid) ?? mostOfOne;
-    const names = directoriesIn(directory, left + 1);
+    const names = directoriesUnlessGone(directory, left + 1);
     if (names.length > left) this.overfull = directory;
     this.left.set(uid, left - Math.min(names.length, left));
     return names.slice(0, left);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
 import { processKey } from '../kernel/process-key.js';
-import { readOptional } from '../kernel/read.js';
+import { readUnlessGone } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container, ContainerState } from './engine.js';
@@ -43,6 +43,8 @@ export class Follower {
   private uids: string | undefined;
   /** Whose engine is listened to. */
   private attended: readonly (string | undefined)[] = [];
+  /** What the last `list` answered; undefined before the first one. */
+  private last: readonly Container[] | undefined;
   /** The init that each group had at the last look. */
   private inits = new Map<string, { readonly pid: number; readonly key: string }>();
   /** By `pid:starttime`: what identifies a container, such as the engine's monitor, may die before it does. */
@@ -92,7 +94,6 @@ export class Follower {
     const all = new Set([...(this.users ?? []), ...users]);
     if (this.users !== undefined && all.size === this.users.size) return;
     this.users = all;
-    this.resolve();
     this.changes.next();
   }
 
@@ -121,30 +122,55 @@ export class Follower {
     return this.known;
   }
 
-  /** Containers that have an init now. */
-  list(): Container[] {
+  /**
+   * Containers that have an init now. What cannot be read now has not gone: it counts as at the last look, and `problem` says
+   * so. Throws when there was none.
+   */
+  list(): readonly Container[] {
+    this.problem = undefined;
+    let cgroups: string[];
+    try {
+      this.resolve();
+      cgroups = this.tree.find();
+    } catch (error) {
+      if (this.last === undefined) throw error;
+      this.problem = `containers cannot be listed now, and count as before: ${(error as Error).message}`;
+      return this.last;
+    }
     const again = this.told && this.dialect.renames;
     const known = new Map<string, Known>();
     this.told = false;
-    this.problem = undefined;
-    this.resolve();
-    const cgroups = this.tree.find();
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
-    const inits = new Map<string, { pid: number; key: string }>();
+    const inits = new Map<string, Pick<Container, 'pid' | 'key'>>();
     const keys = new Set<string>();
     const found = cgroups.flatMap((cgroup) => {
-      const init = this.initOf(cgroup);
+      const { init, container } = this.lookAt(cgroup, known, again);
       if (init !== undefined) keys.add(init.key);
-      const container = init && this.describe(cgroup, init, known, again);
       // While an engine sets one up, helpers of its own may look like an init.
       if (init !== undefined && container !== undefined && container.state !== 'setup') inits.set(cgroup, init);
       return container ?? [];
     });
     this.known = known;
     this.inits = inits;
+    this.last = found;
     this.monitors.keep(keys);
     return found;
+  }
+
+  private lookAt(cgroup: string, known: Map<string, Known>, again: boolean): Look {
+    try {
+      const init = this.initOf(cgroup);
+      return { init, container: init && this.describe(cgroup, init, known, again) };
+    } catch (error) {
+      this.problem = `the container in ${cgroup} cannot be looked at now, and counts as before: ${(error as Error).message}`;
+      this.told ||= again;
+      const container = this.last?.find((former) => former.cgroup === cgroup);
+      const former = container && this.known.get(container.key);
+      if (container === undefined || former === undefined) return { init: undefined, container: undefined };
+      known.set(container.key, former);
+      return { init: container, container };
+    }
   }
 
   /** Settles when the next `list` names all that this one could not name yet. */
@@ -217,8 +243,14 @@ export class Follower {
   }
 }
 
+/** A container in a group, and its init. */
+interface Look {
+  readonly init: Pick<Container, 'pid' | 'key'> | undefined;
+  readonly container: Container | undefined;
+}
+
 /** Of a container that its engine has handed over to. */
 function stateOf(cgroup: string, ids: RootIds | undefined): ContainerState {
   if (ids === undefined) return 'unclear';
-  return /^frozen 1$/m.test(readOptional(`${cgroup}/cgroup.events`) ?? '') ? 'frozen' : 'running';
+  return /^frozen 1$/m.test(readUnlessGone(`${cgroup}/cgroup.events`) ?? '') ? 'frozen' : 'running';
 }

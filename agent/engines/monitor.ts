@@ -1,5 +1,5 @@
 import { type ProcessRef, processRef } from '../kernel/process-key.js';
-import { readOptional } from '../kernel/read.js';
+import { readUnlessGone } from '../kernel/read.js';
 import { parentOf } from './process.js';
 import { realUid } from './provenance.js';
 import { uidOf } from './users.js';
@@ -46,7 +46,7 @@ export class Monitors {
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
     const parent = processRef(Number(parentOf(init)));
     if (parent === undefined || realUid(parent.pid) !== Number(user === undefined ? 0 : uidOf(user))) return [];
-    if (user === undefined) return words(readOptional(`/proc/${parent.pid}/cmdline`));
+    if (user === undefined) return words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
     const answer = this.answers.get(key);
     const now = performance.now();
     if (answer === undefined || now - (answer.usedAt ?? now) > answer.goodFor) this.ask(parent, key);

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
 import { processKey, runningKey, startOf } from '../kernel/process-key.js';
-import { directoriesIn, namesIn, readOptional } from '../kernel/read.js';
+import { directoriesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
 import { lookAt } from '../kernel/statx.js';
 import type { Container } from './engine.js';
 
@@ -13,51 +13,71 @@ export const mostProcesses = 2000;
 
 /**
  * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. An
- * init that is in the last of very many groups is not found.
+ * init that is in the last of very many groups is not found. Throws when one of them cannot be read.
  */
 export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): number[] {
   const pids: number[] = [];
   const groups = [cgroup];
   for (let at = 0; at < groups.length && pids.length < most; at++) {
     const group = groups[at] ?? '';
-    for (const pid of (readOptional(join(group, 'cgroup.procs')) ?? '').split('\n'))
-      if (pid !== '') pids.push(Number(pid));
-    for (const name of directoriesIn(group, mostGroups - groups.length)) groups.push(join(group, name));
+    try {
+      for (const pid of (readUnlessGone(join(group, 'cgroup.procs')) ?? '').split('\n'))
+        if (pid !== '') pids.push(Number(pid));
+      for (const name of directoriesUnlessGone(group, mostGroups - groups.length)) groups.push(join(group, name));
+    } catch (error) {
+      if (group === cgroup || !isClosed(error)) throw error;
+    }
   }
   return pids.slice(0, most);
 }
 
 /**
+ * What whoever is inside can make: a threaded group, whose processes are listed in the group above (cgroups(7)), and so many
+ * groups in groups that there is no path to the lowest.
+ */
+const isClosed = (error: unknown): boolean =>
+  ['EOPNOTSUPP', 'ENOTSUP', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
- * (`NSpid:` in /proc/PID/status lists its pid in every namespace, ours first; proc_pid_status(5)).
+ * (`NSpid:` in /proc/PID/status lists its pid in every namespace, ours first; proc_pid_status(5)). Throws when that cannot be
+ * told.
  */
 export function findInit(cgroup: string): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   for (const pid of pidsBelow(cgroup)) {
-    const nspid = /^NSpid:\s*(.*)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
+    const nspid = /^NSpid:\s*(.*)$/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
     if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || runningKey(pid) === undefined) continue;
     if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
   }
   return best?.pid;
 }
 
-/** Whether a process still is the one of this key, runs, and is in a group or below it. */
+/** Whether a process still is the one of this key, runs, and is in a group or below it. Throws when that cannot be told. */
 export function isStill(key: string, pid: number, cgroup: string): boolean {
   if (runningKey(pid) !== key) return false;
-  const now = cgroupOf(pid);
+  const now = cgroupOf(pid, readUnlessGone);
   return now !== undefined && isWithin(now, cgroup);
 }
 
 /**
  * Whether processes linger in the group of a container that has ended, now that another one has come. Where both have the same
  * group, these are the processes that began before the other's init. Processes of root's outside all containers are the
- * engine's, such as nspawn's own, and do not count.
+ * engine's, such as nspawn's own, and do not count. Where it cannot be told, some may.
  */
 export function isLingering(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
+  try {
+    return lingers(cgroup, next);
+  } catch {
+    return true;
+  }
+}
+
+function lingers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
   const pids = pidsBelow(cgroup, mostProcesses);
   if (pids.length === mostProcesses) return true;
   return pids.some((pid) => {
-    const status = readOptional(`/proc/${pid}/status`);
+    const status = readUnlessGone(`/proc/${pid}/status`);
     if (status === undefined || isRootsOutside(status)) return false;
     return cgroup !== next.cgroup || startOf(processKey(pid) ?? next.key) < startOf(next.key);
   });
@@ -65,7 +85,7 @@ export function isLingering(cgroup: string, next: Pick<Container, 'key' | 'cgrou
 
 /** Pid of a process's parent (proc_pid_status(5)): of a container's init, the engine's own process that waits for it. */
 export const parentOf = (pid: number): string | undefined =>
-  /^PPid:\s*(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+  /^PPid:\s*(\d+)$/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1];
 
 /**
  * Whether a daemon of root's of this name runs outside all containers: the kernel keeps 15 bytes of a name

@@ -3,7 +3,7 @@
 import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { cgroupsBelow } from '../kernel/cgroup.js';
-import { readOptional } from '../kernel/read.js';
+import { readUnlessGone } from '../kernel/read.js';
 
 /** A user's systemd: the groups below it are his to make (user@.service has Delegate=yes). */
 const manager = /^user@(\d+)\.service$/;
@@ -22,8 +22,8 @@ export function isVouchedFor(cgroupRoot: string, cgroup: string): boolean {
   return true;
 }
 
-/** Real user id of a process (`Uid:` in /proc/PID/status, proc_pid_status(5)); undefined when it has gone. */
+/** Real user id of a process (`Uid:` in /proc/PID/status, proc_pid_status(5)); undefined when it has gone. Throws when it cannot be read. */
 export function realUid(pid: number | string): number | undefined {
-  const uid = /^Uid:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+  const uid = /^Uid:\s*(\d+)/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1];
   return uid === undefined ? undefined : Number(uid);
 }

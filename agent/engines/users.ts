@@ -1,5 +1,5 @@
 import type { Uids } from '../kernel/grant-program.js';
-import { readOptional } from '../kernel/read.js';
+import { readUnlessGone } from '../kernel/read.js';
 
 const slice = /^user-(\d+)\.slice$/;
 
@@ -47,7 +47,7 @@ export const uidOf = (user: string): string => accounts().find(([name]) => name 
 export function uidsOf(user: string): Uids[] {
   const uid = uidOf(user);
   const own = isUid(uid) ? [{ first: Number(uid), last: Number(uid) }] : [];
-  const subordinate = (readOptional('/etc/subuid') ?? '').split('\n').flatMap((line) => {
+  const subordinate = linesOf('/etc/subuid').flatMap((line) => {
     const [name, first, count] = line.split(':');
     if ((name !== user && name !== uid) || !(Number(first) > 0) || !(Number(count) > 0)) return [];
     return [{ first: Number(first), last: Number(first) + Number(count) - 1 }];
@@ -55,4 +55,17 @@ export function uidsOf(user: string): Uids[] {
   return [...own, ...subordinate];
 }
 
-const accounts = (): string[][] => (readOptional('/etc/passwd') ?? '').split('\n').map((line) => line.split(':'));
+const accounts = (): string[][] => linesOf('/etc/passwd').map((line) => line.split(':'));
+
+/** What was read last, by path. */
+const former = new Map<string, string>();
+
+/** Lines of a file; those of before when it cannot be read now: nobody has lost his account by that. */
+function linesOf(path: string): string[] {
+  try {
+    former.set(path, readUnlessGone(path) ?? '');
+  } catch (error) {
+    if (!former.has(path)) throw error;
+  }
+  return (former.get(path) ?? '').split('\n');
+}

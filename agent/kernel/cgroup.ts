@@ -1,6 +1,6 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { readOptional } from './read.js';
+import { isGone, readOptional } from './read.js';
 
 let mounted: string | undefined;
 
@@ -38,9 +38,17 @@ export const cgroupId = (path: string): bigint => statSync(path, { bigint: true 
 export const isFrozen = (cgroup: string): boolean =>
   /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
-/** Whether any process is in a cgroup or below it (`populated` in cgroup.events); not when it has gone. */
-export const isPopulated = (cgroup: string): boolean =>
-  /^populated 1$/m.test(readOptional(join(cgroup, 'cgroup.events')) ?? '');
+/**
+ * Whether any process is in a cgroup or below it (`populated` in cgroup.events); not when it has gone. Where that cannot be
+ * read, it counts as populated: what guards it stays.
+ */
+export function isPopulated(cgroup: string): boolean {
+  try {
+    return /^populated 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
+  } catch (error) {
+    return !isGone(error);
+  }
+}
 
 /** Whether somebody has asked for that, of this very cgroup. */
 export const isToFreeze = (cgroup: string): boolean =>
@@ -67,8 +75,8 @@ async function setFrozen(cgroup: string, frozen: boolean, { timeoutMs }: { timeo
 }
 
 /** Where a process is in the cgroup2 hierarchy, absolute path (`0::` in /proc/PID/cgroup, cgroups(7)). */
-export function cgroupOf(pid: number): string | undefined {
-  const path = /^0::(\/.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1];
+export function cgroupOf(pid: number, read = readOptional): string | undefined {
+  const path = /^0::(\/.*)$/m.exec(read(`/proc/${pid}/cgroup`) ?? '')?.[1];
   return path === undefined ? undefined : join(cgroupRoot(), path);
 }
 

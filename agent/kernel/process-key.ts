@@ -1,4 +1,4 @@
-import { readOptional } from './read.js';
+import { readUnlessGone } from './read.js';
 
 /** A process of somebody else's. The kernel gives its pid to another one soon after its end: the key tells them apart. */
 export interface ProcessRef {
@@ -8,7 +8,7 @@ export interface ProcessRef {
 }
 
 /**
- * `pid:start time`: another process, another key. Undefined when it is gone. `directory`: its directory in /proc, where that
+ * `pid:start time`: another process, another key. Undefined when it is gone; throws when that cannot be told. `directory`: its directory in /proc, where that
  * is open already.
  */
 export function processKey(pid: number, directory = `/proc/${pid}`): string | undefined {
@@ -40,10 +40,10 @@ const exiting = 0x4;
 
 /**
  * What a process's `stat` says (proc_pid_stat(5), fields 9 and 22): its flags, and its start time in clock ticks since boot,
- * undefined when it is gone.
+ * undefined when it is gone. Throws when it cannot be read.
  */
 function look(directory: string): { readonly start: string | undefined; readonly flags: number } {
-  const stat = readOptional(`${directory}/stat`);
+  const stat = readUnlessGone(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
   return { start: fields[22 - 3], flags: Number(fields[9 - 3]) };

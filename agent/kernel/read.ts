@@ -10,7 +10,30 @@ import {
 } from 'node:fs';
 import { basename } from 'node:path';
 
-/** Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile. */
+/**
+ * Whether an error of a system call says that what it is about is not there any more. Any other one says nothing about it:
+ * there may have been no descriptor (`EMFILE`, `ENFILE`) or no memory left.
+ */
+export const isGone = (error: unknown): boolean =>
+  ['ENOENT', 'ESRCH', 'ENODEV', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/**
+ * Reads a file of procfs or cgroupfs that tells whether something lives; undefined when that has gone. Throws when it
+ * cannot be read, which is another answer.
+ */
+export function readUnlessGone(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isGone(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile, or cannot
+ * be read. For what decides whether something lives there is `readUnlessGone`.
+ */
 export function readOptional(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8');
@@ -64,8 +87,20 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** Names of the directories in it, at most `most`: of a cgroup, those of the groups below. */
+/**
+ * Names of the directories in it, at most `most`: of a cgroup, those of the groups below. None when it has gone meanwhile, or
+ * cannot be read.
+ */
 export function directoriesIn(directory: string, most = Number.POSITIVE_INFINITY): string[] {
+  try {
+    return directoriesUnlessGone(directory, most);
+  } catch {
+    return [];
+  }
+}
+
+/** As `directoriesIn`, but throws when it cannot be read. */
+export function directoriesUnlessGone(directory: string, most = Number.POSITIVE_INFINITY): string[] {
   const names: string[] = [];
   try {
     const entries = opendirSync(directory, { bufferSize: 512 });
@@ -76,8 +111,8 @@ export function directoriesIn(directory: string, most = Number.POSITIVE_INFINITY
     } finally {
       entries.closeSync();
     }
-  } catch {
-    // It has gone meanwhile.
+  } catch (error) {
+    if (!isGone(error)) throw error;
   }
   return names;
 }

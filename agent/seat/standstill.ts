@@ -1,7 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { freeze, isFrozen, isToFreeze, thaw } from '../kernel/cgroup.js';
-import { readOptional } from '../kernel/read.js';
+import { readUnlessGone } from '../kernel/read.js';
 
 /** Longest that stopping a container, or letting it go on, may take. */
 const limit = { timeoutMs: 2000 };
@@ -23,9 +23,9 @@ export async function whileStill<T>(cgroup: string, mark: string, act: (still: b
   }
 }
 
-/** Lets the container go on that a mark names; nothing happens without one. */
+/** Lets the container go on that a mark names; nothing happens without one. Throws when it cannot be told, for another try. */
 export async function goOn(mark: string): Promise<void> {
-  const cgroup = readOptional(mark);
+  const cgroup = readUnlessGone(mark);
   if (cgroup === undefined) return;
   if (!isGone(cgroup) && !(await thaw(cgroup, limit)) && !isGone(cgroup)) {
     throw new Error(`${cgroup} does not go on within ${limit.timeoutMs} ms`);
@@ -33,4 +33,4 @@ export async function goOn(mark: string): Promise<void> {
   rmSync(mark, { force: true });
 }
 
-const isGone = (cgroup: string): boolean => readOptional(`${cgroup}/cgroup.events`) === undefined;
+const isGone = (cgroup: string): boolean => readUnlessGone(`${cgroup}/cgroup.events`) === undefined;
