@@ -139,6 +139,9 @@ export class Engines {
     const follower = new Follower(root, dialects[engine], this.deps);
     try {
       return follower.list().some((container) => container.name === name && container.user === user);
+    } catch {
+      // Nobody can tell now; the engine's own problem says why.
+      return false;
     } finally {
       follower.close();
     }
