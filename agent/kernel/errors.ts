@@ -26,7 +26,3 @@ export class SysError extends Error {
 /** A SysError with one of these codes. */
 export const isSysError = (error: unknown, ...codes: string[]): error is SysError =>
   error instanceof SysError && codes.includes(error.code);
-
-/** Whether something that was looked up is no longer there; any other error says only that it could not be seen. */
-export const isGone = (error: unknown): boolean =>
-  ['ENOENT', 'ESRCH'].includes((error as { readonly code?: unknown }).code as string);

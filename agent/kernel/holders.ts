@@ -3,9 +3,8 @@
 import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
-import { isGone } from './errors.js';
 import { syscall } from './libc.js';
-import { readOptional } from './read.js';
+import { isGone, readOptional } from './read.js';
 import { look } from './statx.js';
 
 /** A descriptor of a device that some process has open. */

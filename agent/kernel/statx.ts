@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { isGone } from './errors.js';
 import { syscall } from './libc.js';
+import { isGone } from './read.js';
 
 const here = -100; // AT_FDCWD
 const dontSync = 0x4000; // AT_STATX_DONT_SYNC
