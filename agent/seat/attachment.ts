@@ -50,6 +50,8 @@ export class Attachment {
   /** As its engine was last seen: a state that was seen once may have passed since. */
   private seen: Container | undefined;
   private grafted = false;
+  /** The majors for which it was opened: the kernel chooses that of raw HID nodes when the first one comes. */
+  private opened: readonly number[] | undefined;
   /** What was grafted when that was last looked at: another policy may want more. */
   private targets = '';
   private complained = '';
@@ -76,7 +78,8 @@ export class Attachment {
 
   /** Whether `ensure` would find nothing to do but by looking. */
   isSettled(now: Container, grafts: readonly Graft[]): boolean {
-    return this.grafted && isSameState(now, this.seen) && targetsOf(grafts) === this.targets;
+    const isOpen = this.opened === this.deps.grants.majors;
+    return this.grafted && isOpen && isSameState(now, this.seen) && targetsOf(grafts) === this.targets;
   }
 
   /**
@@ -92,6 +95,7 @@ export class Attachment {
       );
     }
     if (now.openable) this.deps.grants.open(now.cgroup, now);
+    this.opened = this.deps.grants.majors;
     const targets = targetsOf(grafts);
     if (targets !== this.targets) this.grafted = false;
     if (now.rooted && !this.grafted) this.accounts = await accountsOf(this.deps.namespaces, now);

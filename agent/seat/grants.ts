@@ -61,6 +61,11 @@ export class Grants {
     this.v1?.open(cgroup, init.pid, numbersIn(this.of(cgroup), true));
   }
 
+  /** Of these a guarded container opens nothing without a grant; another list when there are other ones. */
+  get majors(): readonly number[] {
+    return this.map.majors;
+  }
+
   /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */
   cover(major: number): void {
     this.map.cover(major);

@@ -17,7 +17,7 @@ import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot } from '../../agent/seat/layout.js';
-import { SeatWorker } from '../../agent/seat/worker.js';
+import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 import { wishesOf } from './wishes-of.js';
@@ -66,7 +66,7 @@ async function container(name = 'left'): Promise<Container> {
   return made;
 }
 
-const agent = (): SeatWorker =>
+const agent = (more: Partial<SeatDeps> = {}): SeatWorker =>
   new SeatWorker('left', {
     ...{ log, namespaces, tell: () => undefined, released: () => undefined, receivedNs: () => undefined },
     directory: new SeatDirectory('left'),
@@ -81,6 +81,7 @@ const agent = (): SeatWorker =>
       return unrecorded(deed);
     },
     measure: () => undefined,
+    ...more,
   });
 
 async function serve(worker: SeatWorker, seat: DesiredSeat, to: Container | undefined): Promise<void> {
@@ -299,6 +300,30 @@ test('a container in whose /dev nothing can be made has everything else, and the
   failures.length = 0;
   await serve(worker, nothing, made);
   assert.equal(worker.report().entries, []);
+  await worker.close();
+});
+
+test('a container is opened when it came and when another major is guarded, and not for each device', async () => {
+  const made = await container();
+  let opened = 0;
+  class Counting extends Grants {
+    override open(...asked: Parameters<Grants['open']>): void {
+      opened += 1;
+      super.open(...asked);
+    }
+  }
+  const grants = new Counting(map);
+  const worker = agent({ grants });
+  const [[unit] = ['']] = wishesOf(raw);
+  await serve(worker, nothing, made);
+  assert.ok(opened > 0);
+  opened = 0;
+  await worker.trigger(new Set([unit]));
+  assert.is(opened, 0);
+  grants.cover(509);
+  await worker.trigger(new Set([unit]));
+  assert.is(opened, 1);
+  await serve(worker, nothing, undefined);
   await worker.close();
 });
 
