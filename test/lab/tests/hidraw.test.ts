@@ -54,10 +54,11 @@ async function write(more: Record<Seat, readonly string[]>): Promise<void> {
 
 /** The raw node of a HID device by its name, as `{ name: 'hidraw0', number: '245 0' }`. */
 async function rawOf(device: string): Promise<{ name: string; number: string }> {
-  const find = `d=$(dirname "$(grep -lx 'HID_NAME=${device}' /sys/bus/hid/devices/*/uevent)"); ls $d/hidraw; cat $d/hidraw/*/dev`;
+  // Its directory comes a moment after the device.
+  const find = `d=$(dirname "$(grep -lx 'HID_NAME=${device}' /sys/bus/hid/devices/*/uevent)") && ls $d/hidraw && cat $d/hidraw/*/dev`;
   let found: string[] = [];
   await lab.until(`the raw node of ${device}`, async () => {
-    found = (await lab.sh(`${find} 2>/dev/null || true`)).split('\n');
+    found = (await lab.sh(`(${find}) 2>/dev/null || true`)).split('\n');
     return found.length === 2;
   });
   return { name: found[0] ?? '', number: (found[1] ?? '').replace(':', ' ') };
