@@ -1,16 +1,16 @@
 // `npm run bench:lab`: what one event costs in the emulated PC, with a real kernel's devices, real udevd and real engines,
 // beside what others do there and, with --base, another commit. KVM or not, only ratios mean anything.
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { checkout } from '../../lab/driver/paths.js';
-import { type Base, baseOf } from '../base.js';
+import type { Base } from '../base.js';
 import { factsOf } from '../facts.js';
 import { type Options, optionsOf } from '../options.js';
-import { progress, type Say } from '../progress.js';
+import { program } from '../program.js';
+import type { Say } from '../progress.js';
 import type { Result } from '../result.js';
-import { tableText } from '../table.js';
 import type { Job, Outcome } from './measure.js';
 import { rows } from './rows.js';
 
@@ -22,10 +22,10 @@ async function measured(tree: string, job: Job, say: Say): Promise<Outcome> {
   const directory = mkdtempSync('/var/tmp/hotseat-bench-lab-');
   const file = join(directory, 'rows.json');
   try {
-    const program = join(tree, 'dist/test/bench/lab/measure.js');
+    const measuring = join(tree, 'dist/test/bench/lab/measure.js');
     const { failed, shortMessage } = await execa(
       process.execPath,
-      ['--enable-source-maps', program, JSON.stringify(job), file],
+      ['--enable-source-maps', measuring, JSON.stringify(job), file],
       {
         stdin: 'ignore',
         stdout: process.stderr,
@@ -59,30 +59,12 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
   };
 }
 
-async function main(): Promise<void> {
-  const options = optionsOf('npm run bench:lab', process.argv.slice(2), rows, {
-    ...{ events: 20, rounds: 2, bursts: [50] },
-    mostAtOnce: 700,
-    without: ['seats', 'idle', 'plot', 'profile'],
-  });
-  if ('help' in options) return console.log(options.help);
-  const { say, end } = progress(options.quiet);
-  const base = options.base === undefined ? undefined : await baseOf(checkout, options.base, say);
-  try {
-    const result = await measure(options, base, say);
-    end();
-    console.log(tableText(result));
-    if (options.json === undefined) return;
-    mkdirSync(dirname(resolve(options.json)), { recursive: true });
-    writeFileSync(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
-  } finally {
-    await base?.remove();
-  }
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(`bench: ${(error as Error).message}`);
-  process.exitCode = 1;
-}
+await program(
+  () =>
+    optionsOf('npm run bench:lab', process.argv.slice(2), rows, {
+      ...{ events: 20, rounds: 2, bursts: [50] },
+      mostAtOnce: 700,
+      without: ['seats', 'idle', 'plot', 'profile'],
+    }),
+  measure,
+);

@@ -1,19 +1,18 @@
 // `npm run bench`: what one event costs on this machine, beside the same system calls from a native program and, with
 // --base, another commit. As root; everything is made in namespaces, and removed.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { execa } from 'execa';
 import { programPath } from '../../../agent/engines/programs.js';
 import { checkout } from '../../lab/driver/paths.js';
-import { type Base, baseOf } from '../base.js';
+import type { Base } from '../base.js';
 import { Collector } from '../collect.js';
 import { factsOf } from '../facts.js';
 import { type Options, optionsOf } from '../options.js';
 import { plot } from '../plot.js';
-import { progress, type Say } from '../progress.js';
+import { program, write } from '../program.js';
+import type { Say } from '../progress.js';
 import type { Absence, Result } from '../result.js';
-import { tableText } from '../table.js';
 import { compiled } from './floor.js';
 import { growth } from './growth.js';
 import type { Idle } from './idle.js';
@@ -51,8 +50,8 @@ async function measureIdle(
   say: Say,
 ): Promise<void> {
   say(`idle, ${column}, for ${options.idle} s`);
-  const program = join(path, 'dist/test/bench/native/idle.js');
-  const ran = await execa(process.execPath, [program, String(options.idle)], { stdin: 'ignore', reject: false });
+  const measuring = join(path, 'dist/test/bench/native/idle.js');
+  const ran = await execa(process.execPath, [measuring, String(options.idle)], { stdin: 'ignore', reject: false });
   if (ran.failed) {
     absent.push({ name: 'idle', what: `the agent at rest, ${column}`, reason: reasonOf(ran) });
     return;
@@ -80,50 +79,27 @@ async function measurePeers(options: Options, to: Collector, absent: Absence[], 
   if (programPath('lxc-device') === undefined) return void refuse('LXC is not installed');
   const built = await compiled('lab/say.c');
   if (built === undefined) return void refuse('there is no C compiler (cc)');
-  const program = join(checkout, 'dist/test/bench/native/peers.js');
+  const measuring = join(checkout, 'dist/test/bench/native/peers.js');
   const count = String(Math.min(options.events, 50));
-  const ran = await execa(process.execPath, [program, count, built.program], { stdin: 'ignore', reject: false });
+  const ran = await execa(process.execPath, [measuring, count, built.program], { stdin: 'ignore', reject: false });
   built.remove();
   if (ran.failed) return void refuse(reasonOf(ran));
   for (const { what, times } of JSON.parse(ran.stdout) as Peers)
     to.add({ name: 'peers', what, column: 'peer', beside: 'from a datagram' }, times);
 }
 
-function write(file: string, text: string): void {
-  mkdirSync(dirname(resolve(file)), { recursive: true });
-  writeFileSync(file, text);
-}
-
-async function main(): Promise<void> {
-  const options = optionsOf('npm run bench', process.argv.slice(2), rows);
-  if ('help' in options) return console.log(options.help);
-  if (process.getuid?.() !== 0) throw new Error('as root: it makes namespaces, control groups and device nodes');
-  const { say, end } = progress(options.quiet);
-  const base = options.base === undefined ? undefined : await baseOf(checkout, options.base, say);
-  try {
-    const result = await measure(options, base, say);
-    end();
-    console.log(tableText(result));
-    if (options.json !== undefined) write(options.json, `${JSON.stringify(result, undefined, 1)}\n`);
+await program(
+  () => {
+    const options = optionsOf('npm run bench', process.argv.slice(2), rows);
+    if (!('help' in options) && process.getuid?.() !== 0)
+      throw new Error('as root: it makes namespaces, control groups and device nodes');
+    return options;
+  },
+  measure,
+  (result, options) => {
     const series = growth(result.rows);
-    if (options.plot !== undefined && series.length > 0) {
-      write(
-        options.plot,
-        plot(
-          'one keyboard until nothing is left to be done, median',
-          'seats, and keyboards that are plugged at them, together',
-          series,
-        ),
-      );
-    }
-  } finally {
-    await base?.remove();
-  }
-}
-
-try {
-  await main();
-} catch (error) {
-  console.error(`bench: ${(error as Error).message}`);
-  process.exitCode = 1;
-}
+    if (options.plot === undefined || series.length === 0) return;
+    const title = 'one keyboard until nothing is left to be done, median';
+    write(options.plot, plot(title, 'seats, and keyboards that are plugged at them, together', series));
+  },
+);
