@@ -46,6 +46,22 @@ function runAs(uid: number, script: string): ChildProcess {
 const said = (child: ChildProcess): Promise<string> =>
   new Promise((resolve) => child.stdout?.once('data', (data) => resolve(String(data))));
 
+/** Finds out for how long the event loop stands still at most, ms; `end` says it. */
+function watchLoop(): { end(): number } {
+  let last = performance.now();
+  let worst = 0;
+  const timer = setInterval(() => {
+    worst = Math.max(worst, performance.now() - last);
+    last = performance.now();
+  }, 10);
+  return {
+    end: () => {
+      clearInterval(timer);
+      return worst;
+    },
+  };
+}
+
 /** Connects and closes without end. */
 const knocks = `
   let up = false;
@@ -111,12 +127,7 @@ test.before(async () => {
 for (const connections of [1, 32]) {
   test(`${connections} connection(s) full of waits: events and root do not wait for them`, async () => {
     answers.clear();
-    let last = performance.now();
-    let worst = 0;
-    const timer = setInterval(() => {
-      worst = Math.max(worst, performance.now() - last);
-      last = performance.now();
-    }, 10);
+    const loop = watchLoop();
     const client = flood(connections);
     await new Promise((resolve) => client.stdout?.once('data', resolve));
     const began = performance.now();
@@ -127,7 +138,7 @@ for (const connections of [1, 32]) {
       slowest = Math.max(slowest, performance.now() - asked);
     }
     const seconds = (performance.now() - began) / 1000;
-    clearInterval(timer);
+    const worst = loop.end();
     client.kill('SIGKILL');
     const answered = answers.get(nobody) ?? 0;
     console.log(
@@ -144,12 +155,7 @@ for (const connections of [1, 32]) {
 test('others connect and close without end, and hold what they get: every ask of root is answered', async () => {
   const children = [runAs(nobody, knocks), runAs(nobody, knocks), runAs(nobody, knocks), runAs(nobody, opens)];
   await Promise.all(children.map(said));
-  let last = performance.now();
-  let worst = 0;
-  const timer = setInterval(() => {
-    worst = Math.max(worst, performance.now() - last);
-    last = performance.now();
-  }, 10);
+  const loop = watchLoop();
   const busy = process.cpuUsage();
   const began = performance.now();
   const failed: string[] = [];
@@ -162,7 +168,7 @@ test('others connect and close without end, and hold what they get: every ask of
     await sleep(20);
   }
   const { user, system } = process.cpuUsage(busy);
-  clearInterval(timer);
+  const worst = loop.end();
   await end(children);
   console.log(
     `knocking: root asked ${asked} times and waited for ${slowest.toFixed(0)} ms; the loop stood still for ${worst.toFixed(0)} ms; ${((user + system) / 10 / (performance.now() - began)).toFixed(0)} % of a processor`,

@@ -66,6 +66,19 @@ function device(name: string, major: number, minor: number): DesiredDevice {
     },
   };
 }
+/** The same with a graphics card's node. */
+const asCard = (one: DesiredDevice): DesiredDevice => ({
+  ...one,
+  entry: { ...one.entry, node: one.entry.node && { ...one.entry.node, class: 'dri' } },
+});
+/** A program that has /dev/full open in a message which nobody has read, until it is asked something. */
+const keptInMessage = `import array, os, socket, sys
+reader, writer = socket.socketpair()
+card = os.open('/dev/full', os.O_RDWR)
+writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
+os.close(card)
+print('ready', flush=True)
+sys.stdin.readline()`;
 const full = device('full', 1, 7);
 const kmsg = device('kmsg', 1, 11);
 const seatOf = (...devices: DesiredDevice[]): DesiredSeat => ({ devices, unknown: [] });
@@ -292,6 +305,12 @@ async function holding({ cgroup }: Container, path: string): Promise<ChildProces
   return child;
 }
 
+async function ended(child: ChildProcess): Promise<void> {
+  const over = new Promise((done) => child.once('close', done));
+  child.kill('SIGKILL');
+  await over;
+}
+
 /** A Python program as a process of the container, and how to talk with it; resolves when it has said something. */
 async function script({ cgroup }: Container, program: string) {
   const enter = `echo $$ > ${cgroup}/cgroup.procs; exec /usr/bin/python3 -c "$PROGRAM"`;
@@ -379,17 +398,10 @@ signal.pause()`,
 test('a card that lies in a message which nobody has read does not move before it is let go', async () => {
   const made = await begin();
   const worker = agent();
-  const card = { ...full.entry.node, class: 'dri' } as typeof full.entry.node;
-  await serve(worker, seatOf({ ...full, entry: { ...full.entry, node: card } }), made);
+  await serve(worker, seatOf(asCard(full)), made);
   const { ask } = await script(
     made,
-    `import array, os, socket, sys
-reader, writer = socket.socketpair()
-card = os.open('/dev/full', os.O_RDWR)
-writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
-os.close(card)
-print('ready', flush=True)
-sys.stdin.readline()
+    `${keptInMessage}
 reader.close()
 print('let go', flush=True)
 sys.stdin.readline()`,
@@ -406,23 +418,11 @@ test('a card that a rootless user has in a message of any process of hers does n
   const user = 4242;
   const made = { ...(await begin()), user: String(user) };
   const worker = agent();
-  const card = { ...full.entry.node, class: 'dri' } as NodeSpec;
-  await serve(worker, seatOf({ ...full, entry: { ...full.entry, node: card } }), made);
-  const { child } = await script(
-    { ...made, cgroup: root },
-    `import array, os, socket, sys
-os.setuid(${user})
-reader, writer = socket.socketpair()
-card = os.open('/dev/full', os.O_RDWR)
-writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
-os.close(card)
-print('ready', flush=True)
-sys.stdin.readline()`,
-  );
+  await serve(worker, seatOf(asCard(full)), made);
+  const { child } = await script({ ...made, cgroup: root }, `import os\nos.setuid(${user})\n${keptInMessage}`);
   await serve(worker, seatOf(), made);
   assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
-  child.kill('SIGKILL');
-  await new Promise((done) => child.once('close', done));
+  await ended(child);
   await worker.recheck();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
@@ -431,8 +431,7 @@ test('a card that is mapped, with no descriptor left, does not move before it is
   const made = await begin();
   const worker = agent();
   const zero = device('zero', 1, 5);
-  const node = { ...zero.entry.node, class: 'dri' } as NodeSpec;
-  await serve(worker, seatOf({ ...zero, entry: { ...zero.entry, node } }), made);
+  await serve(worker, seatOf(asCard(zero)), made);
   const { child } = await script(
     made,
     `import ctypes, os, sys
@@ -447,8 +446,7 @@ sys.stdin.readline()`,
   await serve(worker, seatOf(), made);
   assert.match(worker.report().problem ?? '', /cannot leave: pid \d+: has it mapped/);
   assert.equal(units(worker), [zero.entry.syspath]);
-  child.kill('SIGKILL');
-  await new Promise((done) => child.once('close', done));
+  await ended(child);
   await worker.recheck();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
@@ -482,8 +480,7 @@ sys.stdin.readline()`,
   await serve(worker, seatOf(), made);
   assert.match(worker.report().problem ?? '', new RegExp(`\\(pid ${child.pid}\\) holds input/event7|it moves when`));
   assert.equal(units(worker), [full.entry.syspath]);
-  child.kill('SIGKILL');
-  await new Promise((done) => child.once('close', done));
+  await ended(child);
   await worker.recheck();
   assert.equal(units(worker), []);
 });
@@ -504,8 +501,7 @@ test('a device that cannot be taken back holds up no other', async () => {
   await serve(worker, seatOf(), made);
   assert.equal(units(worker), [full.entry.syspath]);
   assert.is(released, 1);
-  holder.kill('SIGKILL');
-  await new Promise((done) => holder.once('close', done));
+  await ended(holder);
   await worker.trigger();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
@@ -521,8 +517,7 @@ test('what was told to go and could not be taken back is told of again when it s
   assert.equal(known(), [undefined]);
   await serve(worker, seatOf(full), made);
   assert.equal(known(), [made.key]);
-  holder.kill('SIGKILL');
-  await new Promise((done) => holder.once('close', done));
+  await ended(holder);
   await serve(worker, seatOf(), made);
   assert.equal(units(worker), []);
 });
