@@ -48,12 +48,7 @@ export class Hidraws {
 
   /** What a seat gets. */
   of(seat: string): Grantee[] {
-    return this.rawsOf(seat).flatMap((raw) => this.granteeOf(seat, raw) ?? []);
-  }
-
-  /** Which of them are a seat's. */
-  rawsOf(seat: string): string[] {
-    return [...this.placed.keys()].filter((raw) => this.seatsOf(raw).includes(seat));
+    return [...this.placed.keys()].flatMap((raw) => this.granteeOf(seat, raw) ?? []);
   }
 
   /** How a seat gets one; undefined when it does not. */

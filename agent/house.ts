@@ -11,10 +11,11 @@ import { type NodeClass, nodeClass, type Unit } from './core/device.js';
 import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
-import { type ContainerRef, type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
-import { type Scope, type Touched, Touches, whole } from './core/scope.js';
+import { Multimap } from './core/multimap.js';
+import { type EngineName, isSameContainer, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
+import { type Scope, type Touched, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
-import type { Verdict } from './core/verdict.js';
+import { isSameVerdict, type Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
@@ -84,18 +85,21 @@ export class House {
 
   /** Judges units anew, after udev said something about them. */
   judge(changed: ReadonlySet<string>): Touched {
-    const touched = new Touches();
+    const touched = new Multimap<string, string>();
     const units = this.deps.table.withParts(changed);
     for (const id of units) {
-      for (const seat of this.seatsOf(id)) touched.add(seat, id);
+      const before = this.verdicts.get(id);
       const unit = this.deps.table.unit(id);
       if (unit === undefined) this.verdicts.delete(id);
       else this.pronounce(unit);
-      for (const seat of this.seatsOf(id)) touched.add(seat, id);
+      const now = this.verdicts.get(id);
+      // Another part of the same device is nothing new by itself.
+      if (!changed.has(id) && isSameVerdict(before, now)) continue;
+      for (const verdict of [before, now]) for (const seat of seatsIn(verdict)) touched.add(seat, id);
       for (const seat of this.tenants.of(id)) touched.add(seat, id);
     }
     for (const { seat, raw } of this.hidraws.place(units)) touched.add(seat, raw);
-    return touched.seats;
+    return touched.all;
   }
 
   /** Hands on the news of the moment in a message, such as a monitor that came, to whoever has the device. */
@@ -143,12 +147,12 @@ export class House {
 
   /** Takes in which containers run now. */
   populate(containers: readonly Container[]): Touched {
-    const before = new Map(this.containers.map((container) => [reference(container), container]));
+    const before = this.containers;
     this.containers = containers;
     this.restrict();
     const touched = new Set<string>();
     for (const { seat, container } of this.policy?.seats ?? []) {
-      const was = before.get(reference(container));
+      const was = before.find((one) => isSameContainer(one, container));
       const is = this.containerOf(seat);
       if (was?.key !== is?.key || was?.state !== is?.state) this.youngUntil.set(seat, performance.now() + young);
       if (is === undefined ? was === undefined : performance.now() > (this.youngUntil.get(seat) ?? 0)) continue;
@@ -270,8 +274,7 @@ export class House {
   }
 
   private seatsOf(unit: string): string[] {
-    const verdict = this.verdicts.get(unit);
-    return verdict?.kind === 'seat' ? verdict.claims.map((claim) => claim.seat) : [];
+    return seatsIn(this.verdicts.get(unit));
   }
 
   private prepared(seat: string, scope: Scope): SeatWorker | undefined {
@@ -301,7 +304,7 @@ export class House {
   /** What this seat gets now: nothing that still is in another seat and may not be in two (promise 1). */
   private wishes(seat: string): Map<string, Wish> {
     const wishes = new Map<string, Wish>();
-    for (const id of [...this.verdicts.keys(), ...this.hidraws.rawsOf(seat)]) {
+    for (const id of [...this.verdicts.keys(), ...this.hidraws.of(seat).map(({ unit }) => unit.id)]) {
       const wish = this.wish(seat, id);
       if (wish !== undefined) wishes.set(id, wish);
     }
@@ -332,13 +335,13 @@ export class House {
   /** After something left a seat for good: others may have been waiting for it. */
   private release(seat: string, scope: Scope): Touched {
     if (scope === 'all') return whole([...this.workers.keys()].filter((other) => other !== seat));
-    const touched = new Touches();
+    const touched = new Multimap<string, string>();
     for (const unit of scope) {
       for (const id of [unit, ...this.deps.table.readAt(unit), ...this.deps.table.rawOf([unit])]) {
         for (const other of this.entitled(id)) if (other !== seat) touched.add(other, id);
       }
     }
-    return touched.seats;
+    return touched.all;
   }
 
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
@@ -391,7 +394,7 @@ export class House {
 
   private containerOf(seat: string): Container | undefined {
     const wanted = this.policy?.seats.find((policy) => policy.seat === seat)?.container;
-    return wanted && this.containers.find((container) => reference(container) === reference(wanted));
+    return wanted && this.containers.find((container) => isSameContainer(container, wanted));
   }
 
   /** The label of the rule by which a seat gets a unit; what leaves it may have none any more. */
@@ -431,8 +434,9 @@ export class House {
   }
 }
 
-/** Engines do not share their names, and neither do users: only all of it together is one container. */
-const reference = ({ engine, name, user }: ContainerRef): string => `${engine} ${user ?? ''} ${name}`;
+/** Seats to which a verdict gives something. */
+const seatsIn = (verdict: Verdict | undefined): string[] =>
+  verdict?.kind === 'seat' ? verdict.claims.map((claim) => claim.seat) : [];
 
 /** Seats that a former policy had: their directories are still there. */
 function leftovers(): string[] {

@@ -4,6 +4,11 @@ const none: ReadonlySet<never> = new Set<never>();
 export class Multimap<K, V> {
   private readonly sets = new Map<K, Set<V>>();
 
+  /** By key, those that there are. */
+  get all(): ReadonlyMap<K, ReadonlySet<V>> {
+    return this.sets;
+  }
+
   get(key: K): ReadonlySet<V> {
     return this.sets.get(key) ?? none;
   }

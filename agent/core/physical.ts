@@ -1,4 +1,5 @@
 import type { Unit } from './device.js';
+import { grouped } from './grouped.js';
 import { hidDevicesAbove } from './hid.js';
 
 /** A USB device in sysfs, as its interfaces and functions lie below it: bus and ports (drivers/usb/core/usb.c). */
@@ -28,13 +29,4 @@ export function physicalOf(syspath: string): string {
 }
 
 /** Units by the physical thing that they are parts of. */
-export function byPhysical(units: readonly Unit[]): Map<string, Unit[]> {
-  const things = new Map<string, Unit[]>();
-  for (const unit of units) {
-    const thing = physicalOf(unit.id);
-    const known = things.get(thing);
-    if (known === undefined) things.set(thing, [unit]);
-    else known.push(unit);
-  }
-  return things;
-}
+export const byPhysical = (units: readonly Unit[]): Map<string, Unit[]> => grouped(units, ({ id }) => physicalOf(id));

@@ -1,4 +1,5 @@
 import { type DeviceNumber, type Incarnation, isSame, numberText, parseNumber } from './device.js';
+import { grouped } from './grouped.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 import type { JournalEntry, LinkSpec, NodeSpec, Step } from './step.js';
 
@@ -29,14 +30,8 @@ export const plan = (desired: DesiredSeat, actual: ActualSeat): Step[] =>
   parts(desired, actual).flatMap(({ steps }) => steps);
 
 function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Part[] {
-  const leaving = new Map<string, JournalEntry[]>();
-  for (const entry of actual.journal.values()) {
-    if (isWanted(wanted, entry)) continue;
-    const unit = leaving.get(entry.unit);
-    if (unit === undefined) leaving.set(entry.unit, [entry]);
-    else unit.push(entry);
-  }
-  return [...leaving]
+  const leaving = [...actual.journal.values()].filter((entry) => !isWanted(wanted, entry));
+  return [...grouped(leaving, ({ unit }) => unit)]
     .filter(([unit]) => !actual.blocked.has(unit))
     .map(([unit, entries]) => ({ what: 'leave', unit, steps: departure(unit, entries, actual) }));
 }
@@ -142,13 +137,11 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
 }
 
 function arrivals(desired: DesiredSeat, actual: ActualSeat): Part[] {
-  const units = new Map<string, DesiredDevice[]>();
-  for (const device of desired.devices) {
-    const unit = units.get(device.entry.unit);
-    if (unit === undefined) units.set(device.entry.unit, [device]);
-    else unit.push(device);
-  }
-  return [...units].map(([unit, devices]) => ({ what: 'come', unit, steps: arrival(devices, actual) }));
+  return [...grouped(desired.devices, ({ entry }) => entry.unit)].map(([unit, devices]) => ({
+    what: 'come',
+    unit,
+    steps: arrival(devices, actual),
+  }));
 }
 
 function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {

@@ -85,6 +85,10 @@ export interface ContainerRef {
   readonly user?: string | undefined;
 }
 
+/** Engines do not share their names, and neither do users: only all of it together is one container. */
+export const isSameContainer = (a: ContainerRef, b: ContainerRef): boolean =>
+  a.engine === b.engine && a.name === b.name && a.user === b.user;
+
 /** What is divided among seats: time of the processors and of the disks by weight, memory in bytes, processes by number. */
 export const resourceNames = ['cpu', 'memory', 'io', 'pids'] as const;
 export type Resource = (typeof resourceNames)[number];

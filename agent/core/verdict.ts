@@ -23,3 +23,17 @@ export type Verdict =
   | { readonly kind: 'seat'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] }
   | { readonly kind: 'host'; readonly trace: readonly TraceLine[] }
   | { readonly kind: 'conflict'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] };
+
+/** Whether two verdicts give the same to the same seats by the very same rules. */
+export const isSameVerdict = (a: Verdict | undefined, b: Verdict | undefined): boolean =>
+  a?.kind === b?.kind && isSameClaims(claimsOf(a), claimsOf(b));
+
+const claimsOf = (verdict: Verdict | undefined): readonly Claim[] =>
+  verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims;
+
+const isSameClaims = (some: readonly Claim[], others: readonly Claim[]): boolean =>
+  some.length === others.length &&
+  some.every((a, at) => {
+    const b = others[at];
+    return a.seat === b?.seat && a.rule === b.rule && a.along === b.along;
+  });

@@ -1,18 +1,15 @@
 import { classesOf } from '../core/classes.js';
-import type { SeatPolicy } from '../core/policy.js';
+import { isSameContainer, type SeatPolicy } from '../core/policy.js';
 import { Engines } from '../engines/all.js';
 import type { Container } from '../engines/engine.js';
 import { pidsBelow, sharesCgroups, sharesNetwork } from '../engines/process.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
-import { readGroup } from '../kernel/group-files.js';
 import { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
 import { deafMonitors } from '../seat/deaf.js';
 import { missingGrafts } from '../seat/graft.js';
 import { graftsOf, seatRoot } from '../seat/layout.js';
-import { amountFiles, amountsOf } from '../shares/amounts.js';
-import type { PlacedSeat } from '../shares/compare.js';
-import { sharePlace } from '../shares/place.js';
+import { placedSeat } from '../shares/placed.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
 import { lxcConfig } from './lxc-config.js';
 import { xorgFacts } from './xorg-facts.js';
@@ -31,11 +28,10 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
     const facts: SeatFacts[] = [];
     for (const policy of seats) {
       const { container, seat } = policy;
-      const { engine, name, user } = container;
-      const its = running.find((other) => other.engine === engine && other.name === name && other.user === user);
+      const its = running.find((other) => isSameContainer(other, container));
       facts.push({
         ...{ seat, container, asksForDisk: policy.resources?.io !== undefined },
-        placed: its && { seat, container, ...amountsAt(its) },
+        placed: its && placedSeat(cgroupRoot(), seat, container, its),
         found: its === undefined ? { absent: found.absence(container) } : await containerFacts(policy, its, namespaces),
       });
     }
@@ -47,12 +43,6 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
     engines?.close();
     namespaces.close();
   }
-}
-
-/** Where its shares are, and what it has. */
-function amountsAt(container: Container): Pick<PlacedSeat, 'place' | 'amounts'> {
-  const place = sharePlace(container, cgroupRoot());
-  return { place, amounts: amountsOf(readGroup(cgroupRoot(), place.group, amountFiles)?.texts ?? new Map()) };
 }
 
 async function containerFacts(

@@ -1,7 +1,7 @@
 import { type ProcessRef, processRef } from '../kernel/process-key.js';
 import { readUnlessGone } from '../kernel/read.js';
+import { realUid } from '../kernel/real-uid.js';
 import { parentOf } from './process.js';
-import { realUid } from './provenance.js';
 import { uidOf } from './users.js';
 
 /** Reads the command line of a process in good time, or throws; undefined when it has gone. */
@@ -45,7 +45,8 @@ export class Monitors {
    */
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
     const parent = processRef(Number(parentOf(init)));
-    if (parent === undefined || realUid(parent.pid) !== Number(user === undefined ? 0 : uidOf(user))) return [];
+    if (parent === undefined || realUid(parent.pid, readUnlessGone) !== Number(user === undefined ? 0 : uidOf(user)))
+      return [];
     if (user === undefined) return words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
     const answer = this.answers.get(key);
     const now = performance.now();

@@ -3,7 +3,6 @@
 import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { cgroupsBelow } from '../kernel/cgroup.js';
-import { readUnlessGone } from '../kernel/read.js';
 
 /** A user's systemd: the groups below it are his to make (user@.service has Delegate=yes). */
 const manager = /^user@(\d+)\.service$/;
@@ -20,10 +19,4 @@ export function isVouchedFor(cgroupRoot: string, cgroup: string): boolean {
     if (owner !== 0 && owner !== trusted) return false;
   }
   return true;
-}
-
-/** Real user id of a process (`Uid:` in /proc/PID/status, proc_pid_status(5)); undefined when it has gone. Throws when it cannot be read. */
-export function realUid(pid: number | string): number | undefined {
-  const uid = /^Uid:\s*(\d+)/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1];
-  return uid === undefined ? undefined : Number(uid);
 }

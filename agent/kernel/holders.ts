@@ -5,6 +5,7 @@ import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
 import { syscall } from './libc.js';
 import { isGone, readOptional } from './read.js';
+import { realUid } from './real-uid.js';
 import { look } from './statx.js';
 
 /** A descriptor of a device that some process has open. */
@@ -89,7 +90,7 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
-    const who = () => ({ pid, command: commandOf(pid), cgroup, uid: uidOf(pid) });
+    const who = () => ({ pid, command: commandOf(pid), cgroup, uid: realUid(pid) });
     if (queued) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
     if (budget.isOver(owner)) unseen.push({ ...who(), why: 'too many' });
@@ -214,9 +215,3 @@ function sharesTable(pid: number, thread: number): boolean {
 }
 
 const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
-
-/** The first of `Uid:` in /proc/PID/status (proc_pid_status(5)). */
-function uidOf(pid: number): number | undefined {
-  const uid = /^Uid:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
-  return uid === undefined ? undefined : Number(uid);
-}

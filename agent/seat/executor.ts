@@ -12,7 +12,7 @@ import { deedOf, factsOf, numbersGiven } from './deeds.js';
 import type { Contents, SeatDirectory } from './directory.js';
 import type { Effects } from './effects.js';
 import { DeviceGone, type Grants } from './grants.js';
-import type { Journal, Tenant } from './journal.js';
+import type { Journal } from './journal.js';
 import { standstillOf } from './layout.js';
 import type { Loser } from './revoke.js';
 
@@ -36,8 +36,6 @@ export interface ExecutorDeps {
 export interface Hold {
   /** On the container that has the devices now. */
   attachment: Attachment | undefined;
-  /** The last container that had them, while processes linger in its group although it has ended. */
-  lingering: Tenant | undefined;
   /** What is in the seat's directory. */
   seen: Contents;
   /** Units of which something has left for good since this was last emptied. */
@@ -206,15 +204,16 @@ export class Executor {
         const loser = { ...this.loser(), keepers, mark: standstillOf(this.seat) };
         const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, loser);
         const facts = { seat: this.seat, unit: step.unit, revoked };
-        if ([...left, ...suspected].length === 0 && (!step.hard || keepers.length > 0)) {
+        // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
+        const isAlone = keepers.length === 0;
+        if (left.length === 0 && suspected.length === 0 && !(step.hard && isAlone)) {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
-        // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
-        if (keepers.length > 0 && !step.hard && left.length > 0) {
+        if (left.length > 0 && !isAlone && !step.hard) {
           throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
         }
-        if (left.length > 0 || step.hard || keepers.length === 0) {
+        if (isAlone || step.hard) {
           const usb = this.bindAnew(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
             log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
@@ -229,7 +228,7 @@ export class Executor {
 
   /** From whom something is taken: the container that has the seat, or what is left of one that has ended. */
   loser(): Pick<Loser, 'cgroup' | 'users'> {
-    const { cgroup, user } = this.hold.attachment?.container ?? this.hold.lingering ?? {};
+    const { cgroup, user } = this.hold.attachment?.container ?? this.deps.journal.tenant ?? {};
     return { cgroup, users: user === undefined ? [] : uidsOf(user) };
   }
 

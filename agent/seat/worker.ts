@@ -55,7 +55,6 @@ export class SeatWorker {
   private containers: readonly Container[] = [];
   private readonly hold: Hold = {
     attachment: undefined,
-    lingering: undefined,
     seen: { nodes: new Map(), links: new Links(), records: new Map() },
     left: new Set(),
   };
@@ -256,14 +255,9 @@ export class SeatWorker {
     this.noticeEnd();
     const isLeft = former !== undefined;
     if (!(await this.takeFromLingering(keep))) return isLeft;
-    isWhole ||= container !== this.container?.key || !this.isSettled();
-    const ready = await this.attachContainer().then(
-      () => true,
-      (error) => {
-        keep(error);
-        return false;
-      },
-    );
+    const isSettled = this.isSettled();
+    isWhole ||= container !== this.container?.key || !isSettled;
+    const ready = isSettled || (await this.attachContainer(keep));
     isWhole = this.wishes.workOut(this.hold.attachment?.accounts ?? noAccounts) || isWhole;
     this.hold.attachment?.complain(this.wishes.unknown);
     await this.bring(isWhole ? 'all' : scope, ready, keep);
@@ -360,14 +354,11 @@ export class SeatWorker {
    * them. Settles with whether they have nothing any more.
    */
   private async takeFromLingering(keep: (error: unknown) => void): Promise<boolean> {
-    const { lingering } = this.hold;
-    if (lingering === undefined || this.container === undefined) return true;
-    if (isLingering(lingering.cgroup, this.container)) {
-      await this.takeAll(keep);
-      if (this.deps.journal.entries.size > 0) return false;
-    }
-    this.hold.lingering = undefined;
-    return true;
+    const { tenant, entries } = this.deps.journal;
+    if (tenant === undefined || this.container === undefined || tenant.key === this.container.key) return true;
+    if (!isLingering(tenant.cgroup, this.container)) return true;
+    await this.takeAll(keep);
+    return entries.size === 0;
   }
 
   /** Lets go of a container that has ended, perhaps while no agent ran, and sees whether processes of it linger. */
@@ -382,9 +373,7 @@ export class SeatWorker {
     }
     const { tenant } = journal;
     if (tenant === undefined || tenant.key === this.container?.key) return;
-    const isThere = tenant.cgroup !== '' && isPopulated(tenant.cgroup);
-    this.hold.lingering = isThere ? tenant : undefined;
-    if (!isThere) journal.setTenant(undefined);
+    if (tenant.cgroup === '' || !isPopulated(tenant.cgroup)) journal.setTenant(undefined);
   }
 
   /** Takes away what can be; returns whether the container could not be told of some of it. */
@@ -433,18 +422,25 @@ export class SeatWorker {
     };
   }
 
-  /** Follows the container: another init means other namespaces, another cgroup, other listeners. */
-  private async attachContainer(): Promise<void> {
+  /**
+   * Follows the container: another init means other namespaces, another cgroup, other listeners. Settles with whether it can be
+   * given anything.
+   */
+  private async attachContainer(keep: (error: unknown) => void): Promise<boolean> {
     const { container } = this;
-    if (container === undefined) return;
+    if (container === undefined) return true;
     const came = this.hold.attachment === undefined;
-    const attachment = this.attach(container);
-    if (came) {
-      this.deps.grants.reread();
-      this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
-    }
-    if (!attachment.isSettled(container, this.grafts)) {
+    try {
+      const attachment = this.attach(container);
+      if (came) {
+        this.deps.grants.reread();
+        this.deps.tell({ kind: 'container', seat: this.seat, container: container.name, state: 'came' });
+      }
       await attachment.ensure(container, this.grafts, this.audienceOf(container.key));
+      return true;
+    } catch (error) {
+      keep(error);
+      return false;
     }
   }
 

@@ -3,10 +3,10 @@ import { type Resource, resourceNames, type SeatPolicy } from '../core/policy.js
 import type { Amounts, Shares } from '../core/shares.js';
 import type { Container } from '../engines/engine.js';
 import { readGroup } from '../kernel/group-files.js';
-import { amountFiles, amountsOf } from './amounts.js';
 import { instance, instances, patch } from './incus.js';
 import { keyChange, markKey } from './incus-keys.js';
 import { type SharePlace, sharePlace } from './place.js';
+import { amountsAt } from './placed.js';
 
 export interface IncusSharesDeps {
   readonly root: string;
@@ -32,8 +32,7 @@ export class IncusShares {
   ): Promise<readonly string[]> {
     const { root, log } = this.deps;
     const tag = (): string => {
-      const amounts = amountsOf(readGroup(root, place.group, amountFiles)?.texts ?? new Map());
-      return JSON.stringify([keys, shares, amounts]);
+      return JSON.stringify([keys, shares, amountsAt(root, place.group)]);
     };
     const before = this.settled.get(place.group);
     if (before !== undefined && before.tag === tag()) return before.problems;

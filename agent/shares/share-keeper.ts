@@ -1,6 +1,13 @@
 import { setImmediate as otherEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { type ContainerRef, type Policy, type Resource, resourceNames, type SeatPolicy } from '../core/policy.js';
+import {
+  type ContainerRef,
+  isSameContainer,
+  type Policy,
+  type Resource,
+  resourceNames,
+  type SeatPolicy,
+} from '../core/policy.js';
 import { type Amounts, correction, defaultPids, restoration, type Shares, sharesOf, together } from '../core/shares.js';
 import type { Container } from '../engines/engine.js';
 import { readGroup } from '../kernel/group-files.js';
@@ -13,6 +20,7 @@ import type { Former } from './former.js';
 import { available, mostThreads, notAvailable } from './host.js';
 import { askedOf, IncusShares } from './incus-shares.js';
 import { above, meansOf, placeKey, type SharePlace, sharePlace } from './place.js';
+import { amountsAt, placedSeat } from './placed.js';
 import { seatShares } from './seat-shares.js';
 import { forgetProperties, presentDropIns, setProperties } from './systemd.js';
 import type { SeatShares } from './words.js';
@@ -119,10 +127,7 @@ export class ShareKeeper {
     const { root } = this.deps;
     return (this.seats ?? []).flatMap(({ seat, container: reference }) => {
       const container = this.containerOf(reference);
-      if (container === undefined) return [];
-      const place = sharePlace(container, root);
-      const amounts = amountsOf(readGroup(root, place.group, amountFiles)?.texts ?? new Map());
-      return [{ seat, container: reference, place, amounts }];
+      return container === undefined ? [] : [placedSeat(root, seat, reference, container)];
     });
   }
 
@@ -137,8 +142,8 @@ export class ShareKeeper {
     }, gather).unref();
   }
 
-  private containerOf({ engine, name, user }: ContainerRef): Container | undefined {
-    return this.containers.find((one) => one.engine === engine && one.name === name && one.user === user);
+  private containerOf(reference: ContainerRef): Container | undefined {
+    return this.containers.find((one) => isSameContainer(one, reference));
   }
 
   /** By place. While an engine sets a container up, it still writes there itself. */
@@ -235,7 +240,7 @@ export class ShareKeeper {
       log.info({ place: key, shares: write }, 'shares set');
     }
     this.remember(key, { place, id, kept, amounts: former });
-    const after = amountsOf(readGroup(root, place.group, amountFiles)?.texts ?? new Map());
+    const after = amountsAt(root, place.group);
     const failed = resourceNames.filter((name) => write[name] !== undefined && after[name] !== write[name]);
     const stuck = new Set([...refused, ...failed]);
     this.states.set(key, { refused: new Set([...stuck].filter((name) => after[name] === undefined)) });

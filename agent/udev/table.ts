@@ -3,6 +3,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { type Device, type Incarnation, parseNumber, type SeatSubsystem, type Unit } from '../core/device.js';
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
+import { Multimap } from '../core/multimap.js';
 import { physicalOf } from '../core/physical.js';
 import { unitFrom, unitOf } from '../core/units.js';
 import {
@@ -32,9 +33,9 @@ export class DeviceTable {
   /** By HID device, its raw node and the units that are part of it. */
   private hids = new Map<string, { raw: string | undefined; readonly units: Set<string> }>();
   /** By physical thing, the units that are parts of it. */
-  private things = new Map<string, Set<string>>();
+  private things = new Multimap<string, string>();
   /** The same of raw nodes. */
-  private rawThings = new Map<string, Set<string>>();
+  private rawThings = new Multimap<string, string>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
@@ -92,13 +93,13 @@ export class DeviceTable {
 
   /** What else is the same physical thing as a unit. */
   partsOf(id: string): Unit[] {
-    return [...(this.things.get(physicalOf(id)) ?? [])].flatMap((part) => (part === id ? [] : (this.unit(part) ?? [])));
+    return [...this.things.get(physicalOf(id))].flatMap((part) => (part === id ? [] : (this.unit(part) ?? [])));
   }
 
   /** These units, and all that is the same physical thing as one of them: whose it is can depend on that. */
   withParts(ids: Iterable<string>): Set<string> {
     const all = new Set(ids);
-    for (const id of [...all]) for (const part of this.things.get(physicalOf(id)) ?? []) all.add(part);
+    for (const id of [...all]) for (const part of this.things.get(physicalOf(id))) all.add(part);
     return all;
   }
 
@@ -125,7 +126,7 @@ export class DeviceTable {
       if (hidDeviceOf(id) !== undefined) found.add(id);
       else for (const hid of hidDevicesAbove(id)) addDefined(found, this.hids.get(hid)?.raw);
       // One without an input can come along with another part of its device.
-      for (const raw of this.rawThings.get(physicalOf(id)) ?? []) found.add(raw);
+      for (const raw of this.rawThings.get(physicalOf(id))) found.add(raw);
     }
     return found;
   }
@@ -192,8 +193,8 @@ export class DeviceTable {
     this.units_ = new Map();
     this.raw = new Map();
     this.hids = new Map();
-    this.things = new Map();
-    this.rawThings = new Map();
+    this.things = new Multimap();
+    this.rawThings = new Multimap();
     this.received.clear();
     for (const device of enumerate(this.roots)) {
       const { subsystem, syspath } = device;
@@ -209,8 +210,7 @@ export class DeviceTable {
     if (devices === undefined) {
       this.units_.set(unit, new Map([[device.syspath, device]]));
       for (const hid of hidDevicesAbove(unit)) this.hid(hid).units.add(unit);
-      const thing = physicalOf(unit);
-      this.things.set(thing, (this.things.get(thing) ?? new Set()).add(unit));
+      this.things.add(physicalOf(unit), unit);
     } else devices.set(device.syspath, device);
   }
 
@@ -223,9 +223,7 @@ export class DeviceTable {
   private removeUnit(unit: string): void {
     this.units_.delete(unit);
     this.received.delete(unit);
-    const thing = physicalOf(unit);
-    this.things.get(thing)?.delete(unit);
-    if (this.things.get(thing)?.size === 0) this.things.delete(thing);
+    this.things.delete(physicalOf(unit), unit);
     for (const hid of hidDevicesAbove(unit)) {
       this.hids.get(hid)?.units.delete(unit);
       this.forget(hid);
@@ -236,16 +234,13 @@ export class DeviceTable {
     const hid = hidDeviceOf(device.syspath);
     if (hid === undefined) return;
     this.raw.set(device.syspath, device);
-    const thing = physicalOf(device.syspath);
-    this.rawThings.set(thing, (this.rawThings.get(thing) ?? new Set()).add(device.syspath));
+    this.rawThings.add(physicalOf(device.syspath), device.syspath);
     this.hid(hid).raw = device.syspath;
   }
 
   private removeRaw(syspath: string): void {
     this.raw.delete(syspath);
-    const thing = physicalOf(syspath);
-    this.rawThings.get(thing)?.delete(syspath);
-    if (this.rawThings.get(thing)?.size === 0) this.rawThings.delete(thing);
+    this.rawThings.delete(physicalOf(syspath), syspath);
     this.received.delete(syspath);
     const hid = hidDeviceOf(syspath) ?? '';
     const known = this.hids.get(hid);

@@ -137,6 +137,9 @@ test('what is planned for one event is one device, whatever else is plugged', as
   await house.serve(plug(60, 'many', busOf(60)));
   assert.equal(planned, [1]);
   assert.is(house.holders(`/sys/devices/${busOf(60)}/input/input60`).join(), 'left');
+  planned.length = 0;
+  await house.serve(plug(61, 'many', `${busOf(60)}/1-60:1.1`));
+  assert.equal(planned, [1], 'what else is the same device is as it was');
   await house.serve(house.adopt(policy({ left: [], right: [] })));
 });
 
