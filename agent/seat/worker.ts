@@ -350,18 +350,22 @@ export class SeatWorker {
   }
 
   /**
-   * Processes may linger of a container that has ended. Before another container gets the seat, everything is taken back from
-   * them. Settles with whether they have nothing any more.
+   * Processes may linger of a container that has ended, and a rootless user may have handed things on to others of his. Before
+   * another container, or one of another user, gets the seat, everything is taken back. Settles with whether that is done.
    */
   private async takeFromLingering(keep: (error: unknown) => void): Promise<boolean> {
     const { tenant, entries } = this.deps.journal;
     if (tenant === undefined || this.container === undefined || tenant.key === this.container.key) return true;
-    if (!isLingering(tenant.cgroup, this.container)) return true;
+    const isOthers = tenant.user !== undefined && tenant.user !== this.container.user;
+    if (!isOthers && !isLingering(tenant.cgroup, this.container)) return true;
     await this.takeAll(keep);
     return entries.size === 0;
   }
 
-  /** Lets go of a container that has ended, perhaps while no agent ran, and sees whether processes of it linger. */
+  /**
+   * Lets go of a container that has ended, perhaps while no agent ran. It stays on record while processes of it linger, or its
+   * user may still have what the seat has.
+   */
   private noticeEnd(): void {
     const { attachment } = this.hold;
     const { journal } = this.deps;
@@ -373,7 +377,9 @@ export class SeatWorker {
     }
     const { tenant } = journal;
     if (tenant === undefined || tenant.key === this.container?.key) return;
-    if (tenant.cgroup === '' || !isPopulated(tenant.cgroup)) journal.setTenant(undefined);
+    const isThere = tenant.cgroup !== '' && isPopulated(tenant.cgroup);
+    const hasUser = tenant.user !== undefined && journal.entries.size > 0;
+    if (!isThere && !hasUser) journal.setTenant(undefined);
   }
 
   /** Takes away what can be; returns whether the container could not be told of some of it. */

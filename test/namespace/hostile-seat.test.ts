@@ -414,17 +414,36 @@ sys.stdin.readline()`,
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
-test('a card that a rootless user has in a message of any process of hers does not move before it is let go', async () => {
-  const user = 4242;
-  const made = { ...(await begin()), user: String(user) };
+for (const isOver of [false, true]) {
+  test(`a card that a rootless user has in a message of any process of hers stays${isOver ? ', also when her container has ended' : ''}`, async () => {
+    const user = 4242;
+    const made = { ...(await begin()), user: String(user) };
+    const worker = agent();
+    await serve(worker, seatOf(asCard(full)), made);
+    const { child } = await script({ ...made, cgroup: root }, `import os\nos.setuid(${user})\n${keptInMessage}`);
+    if (isOver) {
+      process.kill(made.pid, 'SIGKILL');
+      await until('its group to be empty', () => pidsBelow(made.cgroup).length === 0);
+      await serve(worker, seatOf(asCard(full)), undefined);
+    }
+    await serve(worker, seatOf(), isOver ? undefined : made);
+    assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
+    await ended(child);
+    await worker.recheck();
+    assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  });
+}
+
+test('what a rootless user’s container had is taken back before a container of somebody else gets the seat', async () => {
+  const former = { ...(await begin()), user: '4242' };
   const worker = agent();
-  await serve(worker, seatOf(asCard(full)), made);
-  const { child } = await script({ ...made, cgroup: root }, `import os\nos.setuid(${user})\n${keptInMessage}`);
-  await serve(worker, seatOf(), made);
-  assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
-  await ended(child);
-  await worker.recheck();
-  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  await serve(worker, seatOf(full), former);
+  process.kill(former.pid, 'SIGKILL');
+  await until('its group to be empty', () => pidsBelow(former.cgroup).length === 0);
+  await serve(worker, seatOf(full), undefined);
+  await serve(worker, seatOf(full), { ...(await begin()), user: '4343' });
+  assert.match(worker.report().problem ?? '', /it cannot leave for certain until it is unplugged/);
+  assert.equal(granted(), []);
 });
 
 test('a card that is mapped, with no descriptor left, does not move before it is let go', async () => {
