@@ -17,7 +17,8 @@ export type Amounts = Readonly<Partial<Record<Resource, string>>>;
 
 /**
  * How many processes a seat may have when its file does not say. 15 % of what the kernel can have, as systemd gives to a
- * service (DefaultTasksMax=); where there are many seats so little that a tenth is left for the host. `most`: the kernel's own bound.
+ * service (DefaultTasksMax=). Where there are many seats, it is less, so that a tenth is left for the host. `most`: the
+ * kernel's own bound.
  */
 export const defaultPids = (seats: number, most: number): number =>
   Math.floor(most * Math.min(0.15, 0.9 / Math.max(1, seats)));

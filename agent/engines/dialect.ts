@@ -13,8 +13,8 @@ export interface Identity {
 }
 
 /**
- * What one engine does in its own way: where it puts its containers' cgroups, what it calls them, and where it tells of them. Everything else
- * is the same for all engines, because it is the kernel's.
+ * What one engine does in its own way: where it puts its containers' cgroups, what it calls them, and where it tells of them.
+ * Everything else is the same for all engines, because it is the kernel's.
  */
 export interface Dialect {
   readonly engine: EngineName;

@@ -10,7 +10,8 @@ const largest = 1024 * 1024;
 
 /**
  * The rules that set a device's seat to this, or give it this tag, as `/etc/udev/rules.d/85-mine.rules:3`. For a seat only files
- * that come after Hotseat's; where none has the text itself, those that put it together (`$env{…}`). `roots`: the directories, for tests.
+ * that come after Hotseat's. Where none has the text itself, those that put it together (`$env{…}`). `roots`: the
+ * directories, for tests.
  */
 export function rulesThat(what: 'seat' | 'tag', value: string, roots: readonly string[] = directories): string[] {
   const seen = new Set<string>([basename(rulesFile)]);

@@ -8,8 +8,8 @@ export interface ProcessRef {
 }
 
 /**
- * `pid:start time`: another process, another key. Undefined when it is gone; throws when that cannot be told. `directory`: its directory in /proc, where that
- * is open already.
+ * `pid:start time`: another process, another key. Undefined when it is gone; throws when that cannot be told. `directory`: its
+ * directory in /proc, where that is open already.
  */
 export function processKey(pid: number, directory = `/proc/${pid}`): string | undefined {
   const { start } = look(directory);
