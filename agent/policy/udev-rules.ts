@@ -230,9 +230,12 @@ function compilePort(ports: readonly string[], negate: boolean): string[][] {
   const busses = ports.filter(namesBus);
   if (busses.length === 0) return [path('ID_PATH', plain)];
   const withBus = [env(pathWithBus, '==', '?*'), ...path(pathWithBus, busses)];
-  const without = [env(pathWithBus, '==', ''), ...path('ID_PATH', busses.map(canonicalPort))];
-  if (negate) return [withBus, without].map((tokens) => [...path('ID_PATH', plain), ...tokens]);
-  return [...(plain.length === 0 ? [] : [path('ID_PATH', plain)]), withBus, without];
+  const without = (of: readonly string[]): string[] => [
+    env(pathWithBus, '==', ''),
+    ...path('ID_PATH', of.map(canonicalPort)),
+  ];
+  if (negate) return [[...path('ID_PATH', plain), ...withBus], without(ports)];
+  return [...(plain.length === 0 ? [] : [path('ID_PATH', plain)]), withBus, without(busses)];
 }
 
 function factToken(fact: Fact, operator: '==' | '!='): string {

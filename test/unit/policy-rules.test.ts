@@ -197,4 +197,28 @@ test('what a rule asks for beside an input changes nothing for that on the host'
   );
 });
 
+test('no line asks the same twice, which udevadm verify refuses', () => {
+  const looksAt = (condition: Condition): string =>
+    condition.on === 'port' ? 'ID_PATH' : 'key' in condition ? condition.key : condition.on;
+  // What a rule itself asks twice is its author's.
+  const isOnce = (conditions: readonly Condition[]): boolean =>
+    new Set(conditions.map(looksAt)).size === conditions.length &&
+    !conditions.some(({ on }) => on === 'subsystem' || on === 'kind');
+  const asked = ({ key, attribute, operator, value }: Token): string =>
+    JSON.stringify([key, attribute, operator, [...new Set(value.split('|'))].sort()]);
+  fc.assert(
+    fc.property(anyPolicy, (policy) => {
+      const seats = policy.seats.map((seat) => ({
+        ...seat,
+        rules: seat.rules.filter(({ conditions }) => isOnce(conditions)),
+      }));
+      for (const line of tokens(compileRules({ ...policy, seats }))) {
+        const all = line.map(asked);
+        assert.is(new Set(all).size, all.length, all.join(', '));
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
 test.run();
