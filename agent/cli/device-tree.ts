@@ -1,4 +1,4 @@
-import type { DeviceInfo, Left } from '../control/messages.js';
+import type { DeviceInfo, Left, OutputInfo } from '../control/messages.js';
 import { portCovers } from '../core/port.js';
 import type { UsbThing } from '../usb/topology.js';
 import { bad, good, type Line } from './line.js';
@@ -38,6 +38,7 @@ export function deviceTree(infos: readonly DeviceInfo[], things: readonly UsbThi
       `${indent}${heading}`,
       ...here.flatMap((info): Line[] => [
         [`${indent}  `, ...describe(info)],
+        ...(info.outputs ?? []).map((output): Line => `${indent}    ${outputText(output)}`),
         ...(info.reason === undefined ? [] : [`${indent}    ${info.reason}`]),
       ]),
     ];
@@ -64,6 +65,18 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
 
 /** What is left with the host of a device that a seat has a part of. */
 export const leftText = ({ device, name, reason }: Left): string => `${device}  ${name} stays with the host: ${reason}`;
+
+/** One output of a card: which monitor is at it. */
+const outputText = ({ connector, status, monitor }: OutputInfo): string => {
+  switch (status) {
+    case 'connected':
+      return `${connector}  ${monitor ?? 'a monitor without a name'}`;
+    case 'disconnected':
+      return `${connector}  no monitor`;
+    case 'unknown':
+      return `${connector}  ${monitor ?? 'perhaps a monitor'}`;
+  }
+};
 
 /** One device: what it is, and whose. */
 export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {

@@ -153,6 +153,15 @@ export interface Attached extends AttachedStatus {
   readonly problem: string | undefined;
 }
 
+/** A socket of a graphics card for a monitor, and which monitor is at it. */
+export interface OutputInfo {
+  /** `DP-1`. */
+  readonly connector: string;
+  readonly status: 'connected' | 'disconnected' | 'unknown';
+  /** What the monitor calls itself; absent where it says nothing. */
+  readonly monitor?: string | undefined;
+}
+
 /** A device and whose it is. */
 export interface DeviceInfo {
   readonly device: string;
@@ -165,6 +174,8 @@ export interface DeviceInfo {
   readonly rules: readonly string[];
   /** Why it is no seat's although it is at a port of one, or part of something that is. */
   readonly reason?: string | undefined;
+  /** Of a graphics card, in the order of their names. */
+  readonly outputs?: readonly OutputInfo[] | undefined;
 }
 
 /** A rule held against a device; `failed` says why it did not win. */

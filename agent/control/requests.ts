@@ -1,3 +1,4 @@
+import { basename, join } from 'node:path';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
 import { isOf } from '../core/loan.js';
@@ -12,6 +13,7 @@ import type { Lender } from '../lender.js';
 import type { LoanBook } from '../policy/loan-book.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
+import { connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
@@ -60,7 +62,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       case 'detach':
         return attached(rooms, await lender.takeBack(request.device, by));
       case 'devices':
-        return inventory(rooms);
+        return Promise.all(inventory(rooms).map(withOutputs));
       case 'explain': {
         const unit = findUnit(table.units(), request.device);
         const left = leftBeside(unit, table.units(), house.judged);
@@ -93,6 +95,14 @@ const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
     house.seats.map(({ policy }) => policy),
     house.revision,
   );
+
+/** A graphics card with what can be seen of its outputs, whose names have no place in udev's database. */
+async function withOutputs(info: DeviceInfo): Promise<DeviceInfo> {
+  const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
+  if (card === undefined) return info;
+  const connectors = await connectorsOf(join(info.device, basename(card)));
+  return { ...info, outputs: connectors.map(({ name, ...seen }) => ({ connector: name, ...seen })) };
+}
 
 const status = ({ house, table, keeper, book, engines, consoles, udev, shares, trail }: Rooms): Status =>
   statusOf(house, table, {

@@ -105,7 +105,8 @@ export const inputsOf = (hid: string, roots: Roots = host): string[] => namesIn(
 export const incarnationOf = (syspath: string, roots: Roots = host): string | undefined =>
   statSync(located(syspath, roots), { bigint: true, throwIfNoEntry: false })?.ino.toString();
 
-const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
+/** Where a path in sysfs is found. */
+export const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
 
 /** `/run/udev/data/<id>`; undefined while udevd has not initialised the device. */
 function readEntry(id: string, roots: Roots): Entry | undefined {

@@ -38,7 +38,12 @@ test('devices tells of every device what it is and whose', async () => {
   const found = (name: RegExp) => devices.filter((device) => name.test(device.name)).map(({ owner }) => owner);
   assert.equal(found(/USB Keyboard/).sort(), ['host', 'left']);
   assert.equal(found(/USB Mouse/), ['right']);
-  assert.is(devices.filter(({ kinds }) => kinds.includes('display')).length, 3);
+  const cards = devices.filter(({ kinds }) => kinds.includes('display'));
+  assert.is(cards.length, 3);
+  const outputs = cards.flatMap((card) => card.outputs ?? []);
+  assert.is(outputs.length, 3);
+  for (const { connector } of outputs) assert.match(connector, /^Virtual-\d+$/);
+  assert.match(outputs.find(({ status }) => status === 'connected')?.monitor ?? '', /QEMU Monitor/);
   for (const { port, owner, name } of devices) assert.is(owner, ownerAt(port), `${name} at ${port}`);
   const { stdout, code } = await hotseat('devices');
   console.log(stdout.trim());

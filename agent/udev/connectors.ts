@@ -1,0 +1,64 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { monitorName } from '../core/edid.js';
+import { namesIn } from '../kernel/read.js';
+import { host, located, type Roots } from './enumerate.js';
+
+/** A socket of a graphics card for a monitor, as sysfs has it. */
+export interface Connector {
+  /** `DP-1`: the same at every boot, as long as driver and slot are (drm_connector.c, drm_connector_init). */
+  readonly name: string;
+  /** What the kernel saw when it last looked; nothing here makes it look (drm_sysfs.c, status_show). */
+  readonly status: 'connected' | 'disconnected' | 'unknown';
+  /** What the monitor calls itself; undefined where there is none, where it does not say, or where it took too long. */
+  readonly monitor: string | undefined;
+}
+
+/** The kernel gives the EDID out only when nobody probes a connector of the card, which takes seconds with some monitors, ms. */
+const patience = 500;
+
+/**
+ * The connectors of a card, by their names; `card` is the path of `cardN` in sysfs. They are known as soon as they are asked
+ * for, but for a monitor's name, which is not waited for any longer than `patienceMs`.
+ */
+export function connectorsOf(card: string, roots: Roots = host, patienceMs = patience): Promise<Connector[]> {
+  const directory = located(card, roots);
+  return Promise.all(
+    connectorNames(card, roots).map(async (name): Promise<Connector> => {
+      const files = join(directory, `${card.slice(card.lastIndexOf('/') + 1)}-${name}`);
+      const status = await readFile(join(files, 'status'), 'latin1').catch(() => '');
+      const edid = await soon(
+        readFile(join(files, 'edid')).catch(() => undefined),
+        patienceMs,
+      );
+      return { name, status: statusOf(status.trim()), monitor: edid && monitorName(edid) };
+    }),
+  );
+}
+
+/** Their names alone: `DP-1`, `HDMI-A-1`; `card` is the path of `cardN` in sysfs. */
+export function connectorNames(card: string, roots: Roots = host): string[] {
+  const prefix = `${card.slice(card.lastIndexOf('/') + 1)}-`;
+  return namesIn(located(card, roots))
+    .flatMap((entry) => (entry.startsWith(prefix) ? [entry.slice(prefix.length)] : []))
+    .filter(isForMonitors)
+    .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));
+}
+
+/** A writeback connector has no monitor: it puts the picture into memory (drm_writeback.c). */
+const isForMonitors = (name: string): boolean => /^[A-Za-z][A-Za-z0-9-]*-\d+$/.test(name) && !/^Writeback-/.test(name);
+
+const statusOf = (text: string): Connector['status'] =>
+  text === 'connected' || text === 'disconnected' ? text : 'unknown';
+
+async function soon<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, ms, undefined).unref();
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
