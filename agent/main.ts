@@ -23,6 +23,7 @@ import { DevicesV1 } from './kernel/devices-v1.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { RecordFile } from './kernel/record-file.js';
+import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { pipeline } from './pipeline.js';
@@ -60,6 +61,9 @@ export async function run(options: Options): Promise<void> {
   const deviceMap = DeviceMap.open({ cgroupRoot: root, watch: ensureWithdraw });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
+  // What that takes is made now, and not while a container stands still.
+  const unseen = ringsRefusal();
+  if (unseen !== undefined) log.warn({ reason: unseen }, 'who has an io_uring cannot be told');
 
   const table = new DeviceTable();
   const namespaces = new Namespaces();

@@ -14,7 +14,9 @@ const purpose: Readonly<Record<Need, string>> = {
 
 /** Whether this kernel has what the agent needs. */
 export const checkKernel = ({ release, disabled, cgroups, tried }: KernelFacts): Finding[] => [
-  ...(tried === undefined ? [] : [...refused(release, tried.refusals), withdrawalFinding(tried.withdrawal)]),
+  ...(tried === undefined
+    ? []
+    : [...refused(release, tried.refusals), withdrawalFinding(tried.withdrawal), ringsFinding(tried.rings)]),
   cgroupFinding(cgroups),
   ...(disabled
     ? [
@@ -42,6 +44,14 @@ const withdrawalFinding = (refusal: Refusal): Finding =>
     : warning(
         `it cannot withdraw a grant by itself: ${refusal}`,
         "a grant ends with udev's message instead, and not while the agent is down: boot a kernel with kprobes and BTF",
+      );
+
+const ringsFinding = (refusal: Refusal): Finding =>
+  refusal === undefined
+    ? ok('it tells who has an io_uring')
+    : warning(
+        `it does not tell who has an io_uring: ${refusal}`,
+        'whatever leaves a running container is bound anew, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
       );
 
 function cgroupFinding(root: string | undefined): Finding {

@@ -7,6 +7,7 @@ import { openAt } from '../kernel/fs.js';
 import { openTree, setReadOnly } from '../kernel/mount.js';
 import { pidfdGetfd, pidfdOpen } from '../kernel/pidfd.js';
 import { readOptional } from '../kernel/read.js';
+import { ringsRefusal } from '../kernel/rings.js';
 import { withdrawalRefusal } from '../kernel/withdraw.js';
 import type { KernelFacts, Need, Refusal } from './facts.js';
 
@@ -15,7 +16,7 @@ export const kernelFacts = (root: boolean): KernelFacts => ({
   release: release(),
   disabled: (readOptional('/proc/cmdline') ?? '').trim().split(/\s+/).includes('hotseat.disable'),
   cgroups: orNone(cgroupRoot),
-  tried: root ? { refusals: refusals(), withdrawal: withdrawalRefusal() } : undefined,
+  tried: root ? { refusals: refusals(), withdrawal: withdrawalRefusal(), rings: ringsRefusal() } : undefined,
 });
 
 const refusals = (): Record<Need, Refusal> =>

@@ -25,7 +25,13 @@ const code = {
 } as const;
 
 /** Helper functions of the kernel, by number (linux/bpf.h). */
-export const helper = { lookup: 1, currentUidGid: 15, probeReadKernel: 113, currentAncestorCgroupId: 123 } as const;
+export const helper = {
+  lookup: 1,
+  currentUidGid: 15,
+  probeReadKernel: 113,
+  currentAncestorCgroupId: 123,
+  seqWrite: 127,
+} as const;
 
 /** Puts a program together, instruction by instruction; jumps name labels and are resolved by `build`. */
 export class Assembler {

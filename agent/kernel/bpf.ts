@@ -18,11 +18,12 @@ const command = {
   query: 16,
   lookupBatch: 24,
   linkCreate: 28,
+  iterCreate: 33,
 } as const;
 
-export const programType = { kprobe: 2, cgroupDevice: 15 } as const;
+export const programType = { kprobe: 2, cgroupDevice: 15, tracing: 26 } as const;
 
-const attachType = { cgroupDevice: 6, perfEvent: 41 } as const;
+const attachType = { cgroupDevice: 6, traceIter: 28, perfEvent: 41 } as const;
 const attachFlag = { multi: 2, replace: 4 } as const;
 const hashMap = 1;
 const logSize = 256 * 1024;
@@ -134,12 +135,15 @@ function present(action: () => void): boolean {
   }
 }
 
-/** Loads a program; what the verifier has against it is in the error. */
-export function load(type: number, name: string, instructions: Buffer): number {
+/**
+ * Loads a program; what the verifier has against it is in the error. `target`: for an iterator, the BTF id of the kernel
+ * function that stands for it.
+ */
+export function load(type: number, name: string, instructions: Buffer, target = 0): number {
   // Helpers that read kernel memory are for GPL-compatible programs; the BPF programs alone are offered under both.
   const licence = Buffer.from('Dual MIT/GPL\0');
   const request = (log: Buffer | undefined) =>
-    attributes(72, (a) => {
+    attributes(112, (a) => {
       a.writeUInt32LE(type, 0);
       a.writeUInt32LE(instructions.length / 8, 4);
       a.writeBigUInt64LE(address(instructions), 8);
@@ -150,7 +154,8 @@ export function load(type: number, name: string, instructions: Buffer): number {
         a.writeBigUInt64LE(address(log), 32);
       }
       a.write(name.slice(0, 15), 48, 'latin1');
-      a.writeUInt32LE(type === programType.cgroupDevice ? attachType.cgroupDevice : 0, 68);
+      a.writeUInt32LE(expectedAttachType(type), 68);
+      a.writeUInt32LE(target, 108);
     });
   const tryLoad = (log?: Buffer): number => {
     for (let attempt = 1; ; attempt++) {
@@ -173,6 +178,11 @@ export function load(type: number, name: string, instructions: Buffer): number {
       throw new SysError('bpf', error.errno, `load ${name}${text === '' ? '' : `: ${text}`}`);
     }
   }
+}
+
+function expectedAttachType(type: number): number {
+  if (type === programType.cgroupDevice) return attachType.cgroupDevice;
+  return type === programType.tracing ? attachType.traceIter : 0;
 }
 
 /** Attaches a device program to a cgroup, beside others; or in the place of one that is there, in one instant. */
@@ -286,6 +296,25 @@ export const linkPerfEvent = (program: number, event: number): number =>
       a.writeUInt32LE(event, 4);
       a.writeUInt32LE(attachType.perfEvent, 8);
     }),
+  );
+
+/** Ties a program to the iterator that it was loaded for (5.8 and newer). The caller closes the link. */
+export const linkIterator = (program: number): number =>
+  bpf(
+    'linkCreate',
+    'iterator',
+    attributes(64, (a) => {
+      a.writeUInt32LE(program, 0);
+      a.writeUInt32LE(attachType.traceIter, 8);
+    }),
+  );
+
+/** A descriptor from which is read what the program writes on one round; the caller closes it. */
+export const openIterator = (link: number): number =>
+  bpf(
+    'iterCreate',
+    'iterator',
+    attributes(8, (a) => a.writeUInt32LE(link, 0)),
   );
 
 /** Keeps an object alive under a path of a bpf file system. */

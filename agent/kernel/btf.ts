@@ -12,33 +12,58 @@ const extra: Readonly<Record<number, readonly [fixed: number, each: number]>> = 
   19: [0, 12], // ENUM64
 };
 const structKind = 4;
+const functionKind = 12;
 
 /**
  * Offset in bytes of a member of a kernel structure, from the kernel's own description of its types
  * (`/sys/kernel/btf/vmlinux`); undefined when there is no such structure or member.
  */
 export function memberOffset(btf: Buffer, structure: string, member: string): number | undefined {
+  let offset: number | undefined;
+  search(btf, structKind, structure, ({ at, info, nameAt }) => {
+    for (let index = 0; index < (info & 0xffff) && offset === undefined; index++) {
+      const field = at + 12 + index * 12;
+      if (nameAt(btf.readUInt32LE(field)) !== member) continue;
+      const bits = btf.readUInt32LE(field + 8);
+      // With the kind flag set, the upper eight bits are the width of a bit field.
+      offset = (info >>> 31 === 1 ? bits & 0xffffff : bits) / 8;
+    }
+    return offset !== undefined;
+  });
+  return offset;
+}
+
+/** Id of a kernel function among these types; undefined when there is none of this name. */
+export function functionId(btf: Buffer, name: string): number | undefined {
+  let found: number | undefined;
+  search(btf, functionKind, name, ({ id }) => {
+    found = id;
+    return true;
+  });
+  return found;
+}
+
+interface Type {
+  /** Ids begin with 1; 0 is `void`. */
+  readonly id: number;
+  readonly at: number;
+  readonly info: number;
+  readonly nameAt: (offset: number) => string;
+}
+
+/** Goes through all types of a kind and a name until one is what was looked for. */
+function search(btf: Buffer, kind: number, name: string, isIt: (type: Type) => boolean): void {
   if (btf.readUInt16LE(0) !== 0xeb9f) throw new Error('not a BTF file');
   const header = btf.readUInt32LE(4);
   const types = header + btf.readUInt32LE(8);
   const end = types + btf.readUInt32LE(12);
   const strings = header + btf.readUInt32LE(16);
-  const name = (offset: number) => btf.toString('latin1', strings + offset, btf.indexOf(0, strings + offset));
-  for (let at = types; at < end; ) {
+  const nameAt = (offset: number) => btf.toString('latin1', strings + offset, btf.indexOf(0, strings + offset));
+  for (let at = types, id = 1; at < end; id++) {
     const info = btf.readUInt32LE(at + 4);
-    const kind = (info >>> 24) & 0x1f;
-    const count = info & 0xffff;
-    const [fixed, each] = extra[kind] ?? [0, 0];
-    if (kind === structKind && name(btf.readUInt32LE(at)) === structure) {
-      for (let index = 0; index < count; index++) {
-        const field = at + 12 + index * 12;
-        if (name(btf.readUInt32LE(field)) !== member) continue;
-        const bits = btf.readUInt32LE(field + 8);
-        // With the kind flag set, the upper eight bits are the width of a bit field.
-        return (info >>> 31 === 1 ? bits & 0xffffff : bits) / 8;
-      }
-    }
-    at += 12 + fixed + each * count;
+    const itsKind = (info >>> 24) & 0x1f;
+    if (itsKind === kind && nameAt(btf.readUInt32LE(at)) === name && isIt({ id, at, info, nameAt })) return;
+    const [fixed, each] = extra[itsKind] ?? [0, 0];
+    at += 12 + fixed + each * (info & 0xffff);
   }
-  return undefined;
 }

@@ -6,6 +6,7 @@ import { cgroupOf, ownerOf } from './cgroup.js';
 import { syscall } from './libc.js';
 import { isGone, readOptional } from './read.js';
 import { realUid } from './real-uid.js';
+import { ringOwners } from './rings.js';
 import { look } from './statx.js';
 
 /** A descriptor of a device that some process has open. */
@@ -42,6 +43,8 @@ export interface Search {
   readonly inFlight: readonly InFlight[];
   /** Empty when the search was complete. */
   readonly unseen: readonly Unseen[];
+  /** Why it cannot be told who has an io_uring without a descriptor; undefined when it can. */
+  readonly ringsUnseen: string | undefined;
 }
 
 /** How many descriptors and threads are looked at: of one owner, and of all. A look takes some 20 µs. */
@@ -69,10 +72,11 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
     await new Promise((resolve) => setImmediate(resolve));
     began = performance.now();
   };
+  const rings = whoHasRings();
   for (const { pid, cgroup } of processes()) {
     const owner = ownerOf(cgroup);
     const isLeft = () => budget.take(owner);
-    let queued = false;
+    let queued = rings.owners.has(pid);
     let refused = false;
     const unlessGone = (error: unknown): void => {
       if (!isGone(error)) refused = true;
@@ -95,7 +99,15 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
     if (refused) unseen.push({ ...who(), why: 'refused' });
     if (budget.isOver(owner)) unseen.push({ ...who(), why: 'too many' });
   }
-  return { holders, inFlight, unseen };
+  return { holders, inFlight, unseen, ringsUnseen: rings.unseen };
+}
+
+function whoHasRings(): { readonly owners: ReadonlySet<number>; readonly unseen: string | undefined } {
+  try {
+    return { owners: ringOwners(), unseen: undefined };
+  } catch (error) {
+    return { owners: new Set(), unseen: (error as Error).message };
+  }
 }
 
 /** Counts what was looked at, by owner. */

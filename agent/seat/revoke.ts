@@ -79,7 +79,7 @@ export const withoutKeepers = (holders: readonly Holder[], keepers: readonly str
  * and is suspected when he is not: no ordinary user of the PC is to hold up a seat by that.
  */
 export function doubts(
-  { inFlight, unseen }: Search,
+  { inFlight, unseen, ringsUnseen }: Search,
   { cgroup, users }: Pick<Loser, 'cgroup' | 'users'>,
 ): Pick<Revocation, 'left' | 'suspected'> {
   const isTheirs = ({ cgroup: at, uid = -1 }: InFlight): boolean =>
@@ -96,6 +96,9 @@ export function doubts(
       ...unseen
         .filter((one) => one.why === 'refused' && isTheirs(one))
         .map((one) => `${named(one)} has a file open that the kernel does not show us`),
+      ...(ringsUnseen === undefined || (cgroup === undefined && users.length === 0)
+        ? []
+        : [`who has an io_uring cannot be told: ${ringsUnseen}`]),
       ...tooMany
         .filter((one) => !isSuspected(one))
         .slice(0, 1)

@@ -22,6 +22,7 @@ import type { Container } from '../../agent/engines/engine.js';
 import { pidsBelow } from '../../agent/engines/process.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { findHolders } from '../../agent/kernel/holders.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
 import type { ProcessRef } from '../../agent/kernel/process-key.js';
@@ -30,7 +31,7 @@ import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
-import { revoke } from '../../agent/seat/revoke.js';
+import { doubts, revoke } from '../../agent/seat/revoke.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { childrenOf } from './children-of.js';
 import { standIn } from './stand-in.js';
@@ -76,6 +77,18 @@ const keptInMessage = `import array, os, socket, sys
 reader, writer = socket.socketpair()
 card = os.open('/dev/full', os.O_RDWR)
 writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [card]))])
+os.close(card)
+print('ready', flush=True)
+sys.stdin.readline()`;
+/** One that has it among the files of an io_uring, which is registered with the thread and has no descriptor any more. */
+const keptInRing = `import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+ring = libc.syscall(425, 8, ctypes.create_string_buffer(120)) # io_uring_setup
+card = os.open('/dev/full', os.O_RDWR)
+assert libc.syscall(427, ring, 2, (ctypes.c_int * 1)(card), 1) == 0 # IORING_REGISTER_FILES
+own = ctypes.create_string_buffer(struct.pack('IIQ', 2**32 - 1, 0, ring))
+assert libc.syscall(427, ring, 20, own, 1) == 1 # IORING_REGISTER_RING_FDS
+os.close(ring)
 os.close(card)
 print('ready', flush=True)
 sys.stdin.readline()`;
@@ -412,6 +425,27 @@ sys.stdin.readline()`,
   assert.is(await ask('let go'), 'let go');
   await worker.recheck();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('a card that an io_uring without a descriptor keeps open does not move before the process ends', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(asCard(full)), made);
+  const { child } = await script(made, keptInRing);
+  assert.equal(await findHolders([{ major: 1, minor: 7 }]).then(({ holders }) => holders), [], 'nothing shows it');
+  await serve(worker, seatOf(), made);
+  assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
+  await ended(child);
+  await worker.recheck();
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('where the kernel does not tell who has an io_uring, whoever loses a device is suspected, and nobody else', () => {
+  const search = { holders: [], inFlight: [], unseen: [], ringsUnseen: 'no BTF' };
+  const why = ['who has an io_uring cannot be told: no BTF'];
+  assert.equal(doubts(search, { cgroup: '/sys/fs/cgroup/left', users: [] }).left, why);
+  assert.equal(doubts(search, { cgroup: undefined, users: [{ first: 4242, last: 4242 }] }).left, why);
+  assert.equal(doubts(search, { cgroup: undefined, users: [] }).left, []);
 });
 
 for (const isOver of [false, true]) {

@@ -58,6 +58,7 @@ const sound: Facts = {
     tried: {
       refusals: { openat2: undefined, pidfd: undefined, mounts: undefined, 'device programs': undefined },
       withdrawal: undefined,
+      rings: undefined,
     },
   },
   service: {
@@ -135,6 +136,7 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /^no openat2 .*ENOSYS$/,
   ],
   ['no withdrawal', tried({ withdrawal: 'no kprobes' }), 'warning', 'kernel', /withdraw a grant by itself: no kprobes/],
+  ['no rings', tried({ rings: 'no BTF' }), 'warning', 'kernel', /does not tell who has an io_uring: no BTF/],
   [
     'no cgroup2',
     kernel({ cgroups: undefined }),

@@ -159,7 +159,8 @@ export class Agent {
   private effects(inside: Inside): Effects {
     const { world, life, orders } = this;
     return {
-      findHolders: (numbers) => life.later(() => ({ holders: world.holders(numbers), inFlight: [], unseen: [] })),
+      findHolders: (numbers) =>
+        life.later(() => ({ holders: world.holders(numbers), inFlight: [], unseen: [], ringsUnseen: undefined })),
       revoke: (nodes, { mark, keepers }) =>
         life.later(() => {
           orders.get(basename(mark))?.revoking(nodes);
