@@ -1,12 +1,12 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { ControlError } from './control/error.js';
 import { type Asker, type Audit, onRecord } from './core/audit.js';
 import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
 import type { Tell } from './core/happening.js';
 import type { Loan, Policy } from './core/policy.js';
+import { ControlError } from './core/refusal.js';
 import type { AtBoot } from './host/at-boot.js';
 import type { Consoles } from './host/consoles.js';
 import type { HostRules } from './host/host-rules.js';

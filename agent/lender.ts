@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
-import { ControlError } from './control/error.js';
-import { findUnit } from './control/inspect.js';
 import { type Asker, type Audit, type Deed, onRecord } from './core/audit.js';
 import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
 import type { Unit } from './core/device.js';
+import { findUnit } from './core/find-unit.js';
 import { isOf, isThing, thingOf, thisVery } from './core/loan.js';
 import { nameOf } from './core/name.js';
 import type { Loan, Thing } from './core/policy.js';
+import { ControlError } from './core/refusal.js';
 import { whole } from './core/scope.js';
 import type { House } from './house.js';
 import type { Keeper } from './keeper.js';

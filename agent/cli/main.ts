@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { ControlError } from '../control/error.js';
+import { ControlError } from '../core/refusal.js';
 import { allHelp, verbHelp } from './help.js';
 import { parse } from './parse.js';
 import type { ExitCode, Verb } from './verb.js';

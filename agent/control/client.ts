@@ -1,7 +1,7 @@
 import { createConnection, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ControlError } from './error.js';
+import { ControlError } from '../core/refusal.js';
 import type { Request, Response } from './messages.js';
 import { rootSocketOf } from './places.js';
 

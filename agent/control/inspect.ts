@@ -2,6 +2,7 @@ import { leftBehind, whyLeft } from '../core/along.js';
 import { changesOf, ownerOf, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
+import { findUnit } from '../core/find-unit.js';
 import type { Placement } from '../core/hid.js';
 import { isLoan } from '../core/loan.js';
 import { isKind, mismatch, property } from '../core/match.js';
@@ -13,7 +14,6 @@ import { shareChanges } from '../core/shares.js';
 import type { Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
 import { machineKey, maskFixture } from '../policy/mask.js';
-import { ControlError } from './error.js';
 import type { DeviceInfo, Explanation, Left, Plan, RuleResult } from './messages.js';
 
 /** `left.yaml:5@1a2b3c4d5e6f`: a rule's place at the revision that is active. */
@@ -160,22 +160,6 @@ export const leftOf = (units: readonly Unit[], judged: ReadonlyMap<string, Verdi
 /** As `leftOf`, of the physical device that one unit is a part of. */
 export const leftBeside = (unit: Unit, units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Left[] =>
   leftOf(byPhysical(units).get(physicalOf(unit.id)) ?? [], judged);
-
-/** The unit that people mean: by a node, a path in sysfs, a kernel name, or a name that only one device has. */
-export function findUnit(units: readonly Unit[], wanted: string): Unit {
-  const names = ({ id, head, nodes }: Unit): (string | undefined)[] => [
-    id,
-    ...[head, ...nodes].flatMap(({ syspath, sysname, node, links }) => [syspath, sysname, node, ...links]),
-    head.attributes['name'],
-  ];
-  const found = units.filter((unit) => names(unit).includes(wanted));
-  const [unit] = found;
-  if (unit === undefined) throw new ControlError(`no device ${JSON.stringify(wanted)}: hotseat devices lists them`);
-  if (found.length === 1) return unit;
-  throw new ControlError(`${found.length} devices are ${JSON.stringify(wanted)}: name one by its node or path`, [
-    ...found.map(({ id }) => id),
-  ]);
-}
 
 /** The unit that people mean, as a fixture for tests and reports. */
 export function recordOf(units: readonly Unit[], wanted: string, unmask: boolean): Fixture {

@@ -1,5 +1,5 @@
+import { ControlError } from '../core/refusal.js';
 import type { Peer } from '../kernel/peer.js';
-import { ControlError } from './error.js';
 import type { Request } from './messages.js';
 
 /** Groups of the host whose members may ask: for anything, and for what changes nothing. */

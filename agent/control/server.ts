@@ -5,11 +5,11 @@ import { setImmediate as otherEvents, setTimeout as sleep } from 'node:timers/pr
 import type { Logger } from 'pino';
 import type { Asker } from '../core/audit.js';
 import type { Happening } from '../core/happening.js';
+import { ControlError } from '../core/refusal.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
 import { Allowance } from './allowance.js';
 import { Door } from './door.js';
-import { ControlError } from './error.js';
 import { Guests } from './guests.js';
 import { type Answerable, type Happened, parseRequest, type Response } from './messages.js';
 import { isForAdmins, refusal } from './permission.js';
