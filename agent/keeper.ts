@@ -6,7 +6,7 @@ import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
 import type { Tell } from './core/happening.js';
 import type { Loan, Policy } from './core/policy.js';
-import { ControlError } from './core/refusal.js';
+import { ControlError, type RefusalCode } from './core/refusal.js';
 import type { AtBoot } from './host/at-boot.js';
 import type { Consoles } from './host/consoles.js';
 import type { HostRules } from './host/host-rules.js';
@@ -89,7 +89,8 @@ export class Keeper {
    * asked, when it was by a verb. `allowRollback`: also a signed commit that does not descend from the confirmed one.
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker, allowRollback = false): Promise<string> {
-    if (allowRollback && by?.uid !== 0) throw new ControlError('only root may take a policy that is a step back');
+    if (allowRollback && by?.uid !== 0)
+      throw new ControlError('not-permitted', 'only root may take a policy that is a step back');
     await this.inTurn(() => this.onRecord(by, () => this.take({ force, confirmMs, allowRollback })));
     return this.revision;
   }
@@ -121,7 +122,7 @@ export class Keeper {
   /** The policy on trial stays; returns its revision. */
   confirm(by?: Asker): string {
     if (this.trial === undefined)
-      throw new ControlError('no policy is on trial: hotseat reload --confirm 30s takes one');
+      throw new ControlError('no-trial', 'no policy is on trial: hotseat reload --confirm 30s takes one');
     const close = this.deps.audit({ what: 'confirm', by });
     clearTimeout(this.trial.timer);
     this.keep(this.trial.good);
@@ -133,7 +134,8 @@ export class Keeper {
 
   /** The active policy with these loans instead of those that it has. */
   with(loans: readonly Loan[]): Policy {
-    if (this.active === undefined) throw new ControlError('there is no policy yet: hotseat status says why');
+    if (this.active === undefined)
+      throw new ControlError('no-policy', 'there is no policy yet: hotseat status says why');
     return { ...this.active, loans };
   }
 
@@ -180,10 +182,11 @@ export class Keeper {
   /** Another revision of the policy, or the one that is there now; nothing is done with it. */
   async peek(revision: string | undefined): Promise<Policy> {
     const loaded = await loadPolicy(this.deps.place, await commitOf(this.deps.place, revision));
-    if (!loaded.ok) throw new ControlError('the policy has errors', loaded.diagnostics.map(formatDiagnostic));
+    if (!loaded.ok)
+      throw new ControlError('policy-errors', 'the policy has errors', loaded.diagnostics.map(formatDiagnostic));
     // A reload would refuse it; any other revision is only looked at.
     const back = revision === undefined ? await rollback(this.deps.place, loaded.policy.revision) : undefined;
-    if (back !== undefined) throw new ControlError('the policy is a step back', [back]);
+    if (back !== undefined) throw new ControlError('policy-back', 'the policy is a step back', [back]);
     return this.whole(loaded.policy);
   }
 
@@ -191,15 +194,15 @@ export class Keeper {
     const loaded = await this.load().catch((error: Error) => [error.message]);
     if (!Array.isArray(loaded) && loaded.ok) return loaded;
     const errors = Array.isArray(loaded) ? loaded : loaded.diagnostics.map(formatDiagnostic);
-    return this.refuse(errors, 'the policy has errors; the last good one stays active');
+    return this.refuse('policy-errors', errors, 'the policy has errors; the last good one stays active');
   }
 
   /** Says everywhere why a policy is not taken; `message` is what who asked for it is answered. */
-  private refuse(reasons: readonly string[], message: string): never {
+  private refuse(code: RefusalCode, reasons: readonly string[], message: string): never {
     this.errors = reasons;
     for (const reason of reasons) this.deps.log.error({ policy: reason }, 'policy refused, the last good one stays');
     this.deps.tell({ kind: 'refused', reasons });
-    throw new ControlError(message, reasons);
+    throw new ControlError(code, message, reasons);
   }
 
   private async load(): Promise<Loaded> {
@@ -223,18 +226,20 @@ export class Keeper {
   }
 
   private refuseUnconfirmed({ texts }: Good): void {
-    if (isUnconfirmed(trialFile, texts)) this.refuse(['the policy was on trial and nobody confirmed it'], '');
+    if (isUnconfirmed(trialFile, texts))
+      this.refuse('policy-unconfirmed', ['the policy was on trial and nobody confirmed it'], '');
   }
 
   private async refuseRollback({ policy }: Good): Promise<void> {
     const reason = await rollback(this.deps.place, policy.revision);
-    if (reason !== undefined) this.refuse([reason], 'the policy is a step back; the one that was confirmed last stays');
+    if (reason !== undefined)
+      this.refuse('policy-back', [reason], 'the policy is a step back; the one that was confirmed last stays');
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {
     const { dangers } = changesOf(this.deps.table.units(), this.deps.house.judged, decider(this.whole(policy)));
     if (this.active === undefined || force || dangers.length === 0) return;
-    this.refuse(dangers, 'refused: hotseat plan shows what would change, hotseat reload --force does it');
+    this.refuse('dangerous', dangers, 'refused: hotseat plan shows what would change, hotseat reload --force does it');
   }
 
   private async adopt(policy: Policy): Promise<void> {

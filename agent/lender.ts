@@ -57,20 +57,25 @@ export class Lender {
     const unit = findUnit(table.units(), device);
     if (unit.subsystem === 'hidraw') {
       throw new ControlError(
+        'raw-node',
         'a raw node goes where its inputs go, if their rule says `hidraw: true`: attach the input',
       );
     }
     const seats = house.seats.map(({ policy }) => policy.seat);
     if (!seats.includes(seat)) {
-      throw new ControlError(`there is no seat ${JSON.stringify(seat)}: the policy has ${seats.join(', ') || 'none'}`);
+      throw new ControlError(
+        'no-seat',
+        `there is no seat ${JSON.stringify(seat)}: the policy has ${seats.join(', ') || 'none'}`,
+      );
     }
     const thing = this.tellApart(unit, force);
     const until = forMs === undefined ? undefined : Date.now() + forMs;
     const loan: Loan = { seat, thing, name: nameOf(unit), until, by: by.uid };
     const loans = [loan, ...book.loans.filter((other) => !isOf(other, unit))];
-    if (loans.length > most) throw new ControlError(`${most} devices are attached by hand: detach some`);
+    if (loans.length > most) throw new ControlError('too-many', `${most} devices are attached by hand: detach some`);
     const { dangers } = changesOf(table.units(), house.judged, decider(keeper.with(loans)));
-    if (dangers.length > 0 && !force) throw new ControlError('refused: hotseat attach --force does it', dangers);
+    if (dangers.length > 0 && !force)
+      throw new ControlError('dangerous', 'refused: hotseat attach --force does it', dangers);
     await onRecord(audit, { what: 'attach', ...factsOf(loan), device: unit.id, by }, () => this.take(loans));
     return loan;
   }
@@ -97,7 +102,7 @@ export class Lender {
     const found = book.loans.find((loan) => isOf(loan, unit));
     if (found !== undefined) return found;
     const names = book.loans.map(({ name, thing: { path }, seat }) => `${name} (${path}) at ${seat}`);
-    throw new ControlError(`${JSON.stringify(wanted)} was not attached by hand`, names);
+    throw new ControlError('not-attached', `${JSON.stringify(wanted)} was not attached by hand`, names);
   }
 
   /**
@@ -114,6 +119,7 @@ export class Lender {
     if (force) return thisVery(unit);
     const names = twins.map((other) => `${other.nodes[0]?.node ?? other.id} ${nameOf(other)}`);
     throw new ControlError(
+      'twins',
       'nothing that it says of itself tells it from others: hotseat attach --force gives this one alone, until it is unplugged',
       names.map((name) => `the same to everybody: ${name}`),
     );

@@ -1,3 +1,4 @@
+import { refusals } from '../core/refusal.js';
 import type { Verb, Verbs } from './verb.js';
 
 /** What an option looks like on a command line. */
@@ -25,4 +26,11 @@ export const allHelp = (verbs: Verbs): string =>
     ...Object.entries(verbs).map(([key, { summary }]) => `  ${key.padEnd(10)} ${summary}`),
     '',
     'hotseat VERB --help tells more. Exit status: 0 fine, 1 the answer is no, 2 misuse or fault.',
+    'hotseat help codes lists the codes that --json gives for a refusal.',
   ].join('\n');
+
+/** `hotseat help codes`: the codes of refusals, each with cause and remedy. */
+export const codesHelp = (): string =>
+  Object.entries(refusals)
+    .flatMap(([code, { cause, remedy }]) => [code, `    ${cause}`, `    remedy: ${remedy}`])
+    .join('\n');

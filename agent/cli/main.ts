@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-import { ControlError } from '../core/refusal.js';
-import { allHelp, verbHelp } from './help.js';
+import { ControlError, codeOf } from '../core/refusal.js';
+import { allHelp, codesHelp, verbHelp } from './help.js';
 import { parse } from './parse.js';
+import { asciiJson } from './printable.js';
 import type { ExitCode, Verb } from './verb.js';
 import { verbs } from './verbs.js';
 
@@ -10,6 +11,10 @@ const verbOf = (name: string): Verb | undefined => (Object.hasOwn(verbs, name) ?
 async function main(argv: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
+    if (rest[0] === 'codes') {
+      console.log(codesHelp());
+      return 0;
+    }
     const about = verbOf(rest[0] ?? '');
     console.log(about === undefined ? allHelp(verbs) : verbHelp(about));
     return name === undefined ? 2 : 0;
@@ -37,6 +42,9 @@ try {
   console.error(`hotseat: ${(error as Error).message}`);
   const reasons = error instanceof ControlError ? error.details : [];
   for (const line of reasons) console.error(`  ${line}`);
+  if (process.argv.includes('--json')) {
+    console.log(asciiJson({ code: codeOf(error), error: (error as Error).message, details: reasons }, 2));
+  }
   // An agent that gives its reasons has understood, and says no.
   process.exitCode = reasons.length > 0 ? 1 : 2;
 }

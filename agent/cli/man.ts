@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { refusals } from '../core/refusal.js';
 import { flag } from './help.js';
 import type { ExitCode, Verb, Verbs } from './verb.js';
 
@@ -59,6 +60,11 @@ export function manPage(verbs: Verbs, date: Date): string {
     ),
     ...section('EXIT STATUS', ...tagged([['0', 'Fine.']]), ...tagged([['1', 'The answer is no.']])),
     ...tagged([['2', 'Misuse or fault.']]),
+    ...section(
+      'CODES',
+      prose('With --json, a refusal has one of these codes, beside its text:'),
+      ...tagged(Object.entries(refusals).map(([code, { cause, remedy }]) => [code, `${cause} Remedy: ${remedy}.`])),
+    ),
     ...section(
       'ENVIRONMENT',
       ...tagged([['NO_COLOR', 'No colours, whatever the terminal.']]),

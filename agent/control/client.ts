@@ -1,8 +1,8 @@
 import { createConnection, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ControlError } from '../core/refusal.js';
-import type { Request, Response } from './messages.js';
+import { ControlError, type RefusalCode } from '../core/refusal.js';
+import type { Refused, Request, Response } from './messages.js';
 import { rootSocketOf } from './places.js';
 
 /** While many others wait to be let in, it is tried again after this, ms, and then after twice as long each time. */
@@ -19,22 +19,22 @@ export async function ask(path: string, request: Request, timeoutMs: number): Pr
     const timer = setTimeout(
       () => {
         socket.destroy();
-        reject(new ControlError(`the agent did not answer within ${timeoutMs} ms`));
+        reject(new ControlError('agent-silent', `the agent did not answer within ${timeoutMs} ms`));
       },
       Math.max(0, end - performance.now()),
     );
     socket.setEncoding('utf8');
-    socket.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(explain(path, error))));
+    socket.on('error', (error: NodeJS.ErrnoException) => reject(notReached(path, error)));
     socket.on('close', () => {
       clearTimeout(timer);
-      reject(new ControlError('the agent closed the connection without an answer'));
+      reject(new ControlError('agent-silent', 'the agent closed the connection without an answer'));
     });
     socket.on('data', (chunk: string) => {
       answer += chunk;
       if (!answer.includes('\n')) return;
       const response = JSON.parse(answer) as Response;
       if (response.ok) resolve(response.result);
-      else reject(new ControlError(response.error, response.details));
+      else reject(refusedBy(response));
       clearTimeout(timer);
       socket.destroy();
     });
@@ -59,7 +59,7 @@ export async function follow(
   }
   return new Promise((resolve, reject) => {
     stop.addEventListener('abort', () => socket.destroy(), { once: true });
-    socket.on('error', (error: NodeJS.ErrnoException) => reject(new ControlError(explain(path, error))));
+    socket.on('error', (error: NodeJS.ErrnoException) => reject(notReached(path, error)));
     socket.on('close', () => resolve());
     createInterface({ input: socket })
       // Its own copy of the socket's error; that one has been told of.
@@ -68,7 +68,7 @@ export async function follow(
         const response = JSON.parse(line) as Response;
         if (response.ok) take(response.result);
         else {
-          reject(new ControlError(response.error, response.details));
+          reject(refusedBy(response));
           socket.destroy();
         }
       });
@@ -104,7 +104,7 @@ async function dial(path: string, timeoutMs: number, stop?: AbortSignal): Promis
     } catch (error) {
       if (place === own && (isAbsent(error) || isCode(error, 'EACCES'))) place = path;
       else if (!isCode(error, 'EAGAIN') || stop?.aborted === true || performance.now() + pause > end)
-        throw new ControlError(explain(place, error as NodeJS.ErrnoException));
+        throw notReached(place, error as NodeJS.ErrnoException);
       else {
         // Not all of those who wait at the same moment.
         await sleep(pause * (0.5 + Math.random() / 2));
@@ -131,6 +131,18 @@ const isCode = (error: unknown, ...codes: string[]): boolean =>
 
 /** Nobody listens. */
 const isAbsent = (error: unknown): boolean => isCode(error, 'ENOENT', 'ECONNREFUSED');
+
+/** An agent of an older version gives no code. */
+const refusedBy = ({ code = 'failed', error, details }: Refused): ControlError =>
+  new ControlError(code, error, details);
+
+const notReached = (path: string, error: NodeJS.ErrnoException): ControlError =>
+  new ControlError(reachCode(error), explain(path, error));
+
+function reachCode({ code }: NodeJS.ErrnoException): RefusalCode {
+  if (code === 'EACCES') return 'not-permitted';
+  return code === 'EAGAIN' ? 'busy' : 'agent-away';
+}
 
 function explain(path: string, error: NodeJS.ErrnoException): string {
   switch (error.code) {

@@ -1,5 +1,6 @@
 import type { Happening } from '../core/happening.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
+import type { RefusalCode } from '../core/refusal.js';
 import type { ContainerState } from '../engines/engine.js';
 import type { SeatShares } from '../shares/words.js';
 
@@ -51,9 +52,15 @@ export type Answerable = Exclude<Request, { readonly verb: 'watch' }>;
 /** What a client that watches is told: what happened, and when (ISO 8601, UTC). */
 export type Happened = Happening & { readonly time: string };
 
-export type Response =
-  | { readonly ok: true; readonly result: unknown }
-  | { readonly ok: false; readonly error: string; readonly details?: readonly string[] };
+export type Response = { readonly ok: true; readonly result: unknown } | Refused;
+
+/** `code`: why not, for scripts; `error` and `details` are words for people and may change. */
+export interface Refused {
+  readonly ok: false;
+  readonly code: RefusalCode;
+  readonly error: string;
+  readonly details?: readonly string[];
+}
 
 export interface DeviceStatus {
   readonly node: string | undefined;

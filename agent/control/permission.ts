@@ -27,7 +27,7 @@ export function refusal(verb: Request['verb'], peer: Peer, groupOf: GroupOf): Co
 
 function refused(verb: string, group: string, groupOf: GroupOf): ControlError {
   const make = groupOf(group) === undefined ? [`as root: groupadd --system ${group}`] : [];
-  return new ControlError(`${verb} is for root and for members of the group ${group}`, [
+  return new ControlError('not-permitted', `${verb} is for root and for members of the group ${group}`, [
     ...make,
     `as root: usermod --append --groups ${group} NAME; it counts from the next login on`,
   ]);

@@ -122,13 +122,13 @@ function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
   const policy = house.seats.find((one) => one.policy.seat === seat)?.policy;
   if (policy === undefined) {
     const names = house.seats.map((one) => one.policy.seat).join(', ') || 'there are none';
-    throw new ControlError(`no seat is called ${JSON.stringify(seat)}: ${names}`);
+    throw new ControlError('no-seat', `no seat is called ${JSON.stringify(seat)}: ${names}`);
   }
   const placed = shares.placed();
   const one = placed.find((other) => other.seat === seat);
   const now = shares.of(seat);
   if (one === undefined || now === undefined) {
-    throw new ControlError(`the container of ${seat} does not run: its shares are set when it does`);
+    throw new ControlError('not-running', `the container of ${seat} does not run: its shares are set when it does`);
   }
   const others = placed.filter((other) => other !== one);
   return explainShares(one, others, (name) => originOf(name, policy), { means: now.means, problem: now.problem });

@@ -5,7 +5,7 @@ import { setImmediate as otherEvents, setTimeout as sleep } from 'node:timers/pr
 import type { Logger } from 'pino';
 import type { Asker } from '../core/audit.js';
 import type { Happening } from '../core/happening.js';
-import { ControlError } from '../core/refusal.js';
+import { ControlError, codeOf } from '../core/refusal.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
 import { Allowance } from './allowance.js';
@@ -71,7 +71,7 @@ export class ControlServer {
         if (socket.writable) socket.write(line);
       } else {
         this.watchers.delete(socket);
-        reply(socket, { ok: false, error: 'dropped: it did not read what it was told' });
+        reply(socket, { ok: false, code: 'busy', error: 'dropped: it did not read what it was told' });
         socket.destroySoon();
         setTimeout(() => socket.destroy(), limits.idleMs).unref();
       }
@@ -104,7 +104,7 @@ export class ControlServer {
     for await (const chunk of socket) {
       const lines = `${buffered}${String(chunk)}`.split('\n');
       if (lines.some(({ length }) => length > limits.line)) {
-        reply(socket, { ok: false, error: `a request is at most ${limits.line} bytes` });
+        reply(socket, { ok: false, code: 'bad-request', error: `a request is at most ${limits.line} bytes` });
         return;
       }
       buffered = lines.pop() ?? '';
@@ -158,7 +158,7 @@ export class ControlServer {
 
   /** Tells a client why it has to go. One that sent something before it reads that would miss it, were we to go first. */
   private dismiss(socket: Socket, reason: string): void {
-    reply(socket, { ok: false, error: reason });
+    reply(socket, { ok: false, code: 'busy', error: reason });
     if (this.leaving.size >= limits.leaving) {
       socket.destroySoon();
       return;
@@ -187,7 +187,7 @@ export class ControlServer {
     const request = parseRequest(line);
     if (typeof request === 'string') {
       this.allowance.spend(peer.uid, 0);
-      reply(socket, { ok: false, error: request });
+      reply(socket, { ok: false, code: 'bad-request', error: request });
       return;
     }
     const refused = refusal(request.verb, peer, groupOnHost);
@@ -197,7 +197,7 @@ export class ControlServer {
     else {
       this.allowance.spend(peer.uid, 0);
       this.log.warn(facts, 'refused');
-      reply(socket, { ok: false, error: refused.message, details: refused.details });
+      reply(socket, { ok: false, code: refused.code, error: refused.message, details: refused.details });
       return;
     }
     if (request.verb === 'watch') {
@@ -205,7 +205,7 @@ export class ControlServer {
       if (full === undefined) {
         socket.setTimeout(0);
         this.watchers.set(socket, peer.uid);
-      } else reply(socket, { ok: false, error: full });
+      } else reply(socket, { ok: false, code: 'busy', error: full });
       this.allowance.spend(peer.uid, 0);
       return;
     }
@@ -223,7 +223,7 @@ export class ControlServer {
     } catch (error) {
       const details = error instanceof ControlError ? error.details : [];
       this.log.debug({ err: error, verb: request.verb }, 'request failed');
-      reply(socket, { ok: false, error: (error as Error).message, details });
+      reply(socket, { ok: false, code: codeOf(error), error: (error as Error).message, details });
     } finally {
       this.guests.end(socket);
       if (!this.watchers.has(socket)) socket.setTimeout(limits.idleMs);

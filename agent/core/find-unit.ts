@@ -13,9 +13,12 @@ export function findUnit(units: readonly Unit[], wanted: string): Unit {
   ];
   const found = units.filter((unit) => names(unit).includes(wanted));
   const [unit] = found;
-  if (unit === undefined) throw new ControlError(`no device ${JSON.stringify(wanted)}: hotseat devices lists them`);
+  if (unit === undefined)
+    throw new ControlError('no-device', `no device ${JSON.stringify(wanted)}: hotseat devices lists them`);
   if (found.length === 1) return unit;
-  throw new ControlError(`${found.length} devices are ${JSON.stringify(wanted)}: name one by its node or path`, [
-    ...found.map(({ id }) => id),
-  ]);
+  throw new ControlError(
+    'many-devices',
+    `${found.length} devices are ${JSON.stringify(wanted)}: name one by its node or path`,
+    [...found.map(({ id }) => id)],
+  );
 }

@@ -1,6 +1,45 @@
-/** A request that could not be made or could not be done: why in words, and the lines that tell more. */
+/**
+ * Every reason for which the agent, or a client on its way to it, says no: a code that scripts may rely on, why it happens, and
+ * what helps. Help and the manual are made from this table.
+ */
+export const refusals = {
+  'agent-away': { cause: 'The agent does not run, or cannot be reached.', remedy: 'systemctl start hotseat' },
+  'agent-silent': { cause: 'The agent did not answer in time, or broke off.', remedy: 'journalctl --unit hotseat' },
+  'bad-request': { cause: 'The request is not one that the agent knows.', remedy: 'hotseat VERB --help' },
+  busy: { cause: 'Too many ask at once, or one user asks too much.', remedy: 'try again later, or ask as root' },
+  'not-permitted': { cause: 'The verb is for root, or for the members of a group.', remedy: 'run it as root' },
+  'no-device': { cause: 'No device has this name.', remedy: 'hotseat devices' },
+  'many-devices': { cause: 'Several devices have this name.', remedy: 'name one by its node or path' },
+  'raw-node': { cause: 'A raw node goes where its inputs go.', remedy: 'attach the input' },
+  twins: { cause: 'Nothing tells the device from another one.', remedy: 'hotseat attach --force' },
+  'no-seat': { cause: 'The policy has no such seat.', remedy: 'hotseat status' },
+  'not-attached': { cause: 'The device was not attached by hand.', remedy: 'hotseat status' },
+  'too-many': { cause: 'No more devices can be attached by hand.', remedy: 'hotseat detach' },
+  'not-running': { cause: 'The container of the seat does not run.', remedy: 'start it' },
+  dangerous: {
+    cause: 'The host would lose its last keyboard, or a device would come into conflict.',
+    remedy: 'hotseat plan, then --force',
+  },
+  'no-policy': { cause: 'No policy is in force yet.', remedy: 'hotseat status' },
+  'policy-errors': { cause: 'The policy has errors, or cannot be read.', remedy: 'hotseat check' },
+  'policy-back': {
+    cause: 'The policy does not follow the one that was confirmed last.',
+    remedy: 'commit on top of it',
+  },
+  'policy-unconfirmed': {
+    cause: 'The policy was on trial and nobody confirmed it.',
+    remedy: 'change it, or hotseat reload',
+  },
+  'no-trial': { cause: 'No policy is on trial.', remedy: 'hotseat reload --confirm 30s' },
+  failed: { cause: 'The agent could not do it.', remedy: 'journalctl --unit hotseat' },
+} as const satisfies Readonly<Record<string, { readonly cause: string; readonly remedy: string }>>;
+
+export type RefusalCode = keyof typeof refusals;
+
+/** A request that could not be made or could not be done: its code, why in words, and the lines that tell more. */
 export class ControlError extends Error {
   constructor(
+    readonly code: RefusalCode,
     message: string,
     readonly details: readonly string[] = [],
   ) {
@@ -8,3 +47,6 @@ export class ControlError extends Error {
     this.name = 'ControlError';
   }
 }
+
+/** The code of whatever was thrown. */
+export const codeOf = (error: unknown): RefusalCode => (error instanceof ControlError ? error.code : 'failed');

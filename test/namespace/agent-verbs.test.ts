@@ -167,11 +167,30 @@ test('everybody reads; who may not write is told which group may, and what to do
     assert.not.ok(refused.ok);
     if (refused.ok) continue;
     assert.is(refused.error, `${verb} is for root and for members of the group hotseat-admin`);
+    assert.is(refused.code, 'not-permitted');
     assert.match(refused.details?.join('\n') ?? '', /groupadd --system hotseat-admin\n.*usermod/);
   }
   const { answer: attach } = await asOther({ verb: 'attach', device: 'event1000', seat: 'right' });
   assert.not.ok(attach.ok);
   assert.is(holder(), 'left');
+});
+
+test('a refusal has a code that scripts can rely on', async () => {
+  const codes: readonly (readonly [string, ...string[]])[] = [
+    ['no-device', 'attach', 'nothing', 'right'],
+    ['no-device', 'explain', 'nothing'],
+    ['no-seat', 'attach', 'event1000', 'nowhere'],
+    ['not-attached', 'detach', 'event1000'],
+  ];
+  for (const [code, ...words] of codes) {
+    const { stdout, exitCode } = await hotseat(...words, '--json');
+    assert.is((JSON.parse(stdout) as { code: string }).code, code, words.join(' '));
+    assert.is.not(exitCode, 0);
+  }
+  for (const request of [{}, { verb: 'dance' }, { verb: 'attach' }]) {
+    const { answer } = await asOther(request);
+    assert.is(answer.ok ? undefined : answer.code, 'bad-request', JSON.stringify(request));
+  }
 });
 
 test('a supplementary group counts, also the last of a hundred; membership that is over does not', async () => {

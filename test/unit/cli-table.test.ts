@@ -10,6 +10,8 @@ import { bad, render } from '../../agent/cli/line.js';
 import { manPage } from '../../agent/cli/man.js';
 import { parse } from '../../agent/cli/parse.js';
 import { verbs } from '../../agent/cli/verbs.js';
+import { refusals } from '../../agent/core/refusal.js';
+import { hotseat } from './hotseat.js';
 
 const entries = Object.entries(verbs);
 const date = new Date('2026-01-02');
@@ -85,6 +87,15 @@ test('the other shells read theirs', () => {
     rmSync(dirname(file), { recursive: true });
   }
   assert.is(completionOf('constructor', verbs), undefined);
+});
+
+test('every code of a refusal is in help and in the page, with its remedy', async () => {
+  const { stdout, exitCode } = await hotseat('help', 'codes');
+  assert.is(exitCode, 0);
+  for (const [code, { cause, remedy }] of Object.entries(refusals)) {
+    assert.ok(stdout.includes(`${code}\n    ${cause}\n    remedy: ${remedy}`), code);
+    assert.ok(page.includes(`.B ${code.replaceAll('-', '\\-')}\n`), code);
+  }
 });
 
 test('the page is one that man formats without a warning', () => {
