@@ -192,5 +192,45 @@ test('owner, group and mode by policy, in the container’s own names', async ()
   await until('the new owner', 'left', "stat -c '%U %G %a' /dev/snd/controlC*", /^anna video 600$/);
 });
 
+/** Opens a card for playing without waiting for it, as alsa-lib does (pcm_hw.c, snd_pcm_hw_open): `plays`, or the error. */
+const tryToPlay = (seat: Seat): Promise<string> =>
+  inside(
+    seat,
+    `python3 - <<'END'
+import errno, glob, os
+try:
+    os.close(os.open(glob.glob('/dev/snd/pcmC*D0p')[0], os.O_WRONLY | os.O_NONBLOCK))
+    print('plays')
+except OSError as error:
+    print(errno.errorcode[error.errno])
+END`,
+  );
+
+test('two seats at one card: as many play at once as it has substreams', async () => {
+  await lab.unplug('shared');
+  await noCard('left');
+  await inside('left', 'systemctl stop pulse || true');
+  for (const seat of seats)
+    await addRule(seat, '{ label: one for both, share: true, match: { subsystem: sound, attr: { id: Dummy } } }');
+  await reload(lab);
+  for (const [substreams, second] of [
+    [1, 'EBUSY'],
+    [2, 'plays'],
+  ] as const) {
+    await lab.sh(`modprobe snd-dummy pcm_devs=1 pcm_substreams=${substreams}`);
+    for (const seat of seats) await until(`the card of both at ${seat}`, seat, 'ls /dev/snd', /controlC\d/);
+    const player = `player${substreams}`;
+    await service('left', player, 'bash', '-c', 'exec 3>"$(ls /dev/snd/pcmC*D0p)"; exec sleep 600');
+    await lab.until('left has it open', async () =>
+      /^state/.test(await lab.sh('cat /proc/asound/Dummy/pcm0p/sub0/status')),
+    );
+    assert.is(await tryToPlay('right'), second, `${substreams} substreams`);
+    await inside('left', `systemctl stop ${player}`);
+    assert.is(await tryToPlay('right'), 'plays');
+    await lab.sh('modprobe -r snd-dummy');
+    for (const seat of seats) await noCard(seat);
+  }
+});
+
 test.after(() => lab.stop());
 test.run();
