@@ -32,7 +32,7 @@ export const attach: Verb = {
       throw new Error('name the device and the seat: hotseat devices lists them');
     const forMs = typeof options['for'] === 'string' ? duration('for', options['for']) : undefined;
     const request = { verb: 'attach', device, seat, forMs, force: options['force'] === true } as const;
-    const answer = (await ask(controlSocket, request, patience)) as Attached;
+    const answer = await ask(controlSocket, request, patience);
     print(call, answer, (told) => [
       [...whose(told), `, ${told.until === undefined ? 'until hotseat detach or a boot' : `until ${told.until}`}`],
       ...problem(told),
@@ -50,7 +50,7 @@ export const detach: Verb = {
   run: async (call: Call): Promise<ExitCode> => {
     const [device] = call.words;
     if (device === undefined) throw new Error('name the device: hotseat status lists what is attached by hand');
-    const answer = (await ask(controlSocket, { verb: 'detach', device }, patience)) as Attached;
+    const answer = await ask(controlSocket, { verb: 'detach', device }, patience);
     print(call, answer, (told) => [whose(told), ...problem(told)]);
     return answer.problem === undefined ? 0 : 1;
   },

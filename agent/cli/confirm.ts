@@ -9,7 +9,7 @@ export const confirm: Verb = {
   options: {},
   examples: [{ line: 'confirm', help: 'after reload --confirm 30s, when keyboards still work' }],
   run: async (): Promise<ExitCode> => {
-    const { revision } = (await ask(controlSocket, { verb: 'confirm' }, 10_000)) as { revision: string };
+    const { revision } = await ask(controlSocket, { verb: 'confirm' }, 10_000);
     console.log(`policy ${revision} stays`);
     return 0;
   },

@@ -1,5 +1,4 @@
 import { ask } from '../control/client.js';
-import type { DeviceInfo } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
 import { json, print } from './answer.js';
 import { deviceTree } from './device-tree.js';
@@ -12,7 +11,7 @@ export const devices: Verb = {
   options: json,
   examples: [{ line: 'devices', help: 'which device is whose, and at which port of which hub it is' }],
   run: async (call: Call): Promise<ExitCode> => {
-    const answer = (await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[];
+    const answer = await ask(controlSocket, { verb: 'devices' }, 10_000);
     // Loaded here, so that no other verb pays for it.
     const { usbThings } = await import('../usb/topology.js');
     const things = call.options['json'] === true ? [] : await usbThings();

@@ -2,7 +2,6 @@ import { basename } from 'node:path';
 import { ask } from '../control/client.js';
 import type { Explanation } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
-import type { ShareExplanation } from '../shares/compare.js';
 import { json, print } from './answer.js';
 import { describe, leftText } from './device-tree.js';
 import type { Line } from './line.js';
@@ -28,14 +27,14 @@ export const explain: Verb = {
     if (typeof seat === 'string') return explainSeat(call, seat);
     const [device] = call.words;
     if (device === undefined) throw new Error('name the device: hotseat devices lists them');
-    const answer = (await ask(controlSocket, { verb: 'explain', device }, 10_000)) as Explanation;
+    const answer = await ask(controlSocket, { verb: 'explain', device }, 10_000);
     print(call, answer, lines);
     return answer.owner === 'host' || answer.owner === 'conflict' ? 1 : 0;
   },
 };
 
 async function explainSeat(call: Call, seat: string): Promise<ExitCode> {
-  const answer = (await ask(controlSocket, { verb: 'explain-shares', seat }, 10_000)) as ShareExplanation;
+  const answer = await ask(controlSocket, { verb: 'explain-shares', seat }, 10_000);
   print(call, answer, ({ resources, means, beside, problem }) => [
     seat,
     ...resources.map(({ text, origin }) => `  ${text.padEnd(22)} ${origin}`),

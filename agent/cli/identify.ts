@@ -4,7 +4,6 @@ import type { DeviceInfo } from '../control/messages.js';
 import type { Unit } from '../core/device.js';
 import type { By, Proposal } from '../identify/proposal.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
-import type { Fixture } from '../policy/fixture.js';
 import { controlSocket } from '../seat/layout.js';
 import { describe } from './device-tree.js';
 import { duration } from './duration.js';
@@ -48,7 +47,7 @@ export const identify: Verb = {
     const seatFile = seatFileOf(directory, seat);
     const { file } = seatFile;
 
-    const owners = ownersOf((await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[]);
+    const owners = ownersOf(await ask(controlSocket, { verb: 'devices' }, 10_000));
     const theirs = (node: string): boolean => !['host', 'conflict', seat, undefined].includes(owners.get(node));
     const stop = endsBySignal();
     const node = await firstTouched({
@@ -94,7 +93,7 @@ export const identify: Verb = {
     }
     const committed = await writeRule(seatFile, unit, proposal);
     console.log(`${file}: "${proposal.label}" is written${committed ? ' and committed' : ''}`);
-    const { revision } = (await ask(controlSocket, { verb: 'reload', force: false }, 60_000)) as { revision: string };
+    const { revision } = await ask(controlSocket, { verb: 'reload', force: false }, 60_000);
     console.log(`policy ${revision} is active`);
     return 0;
   },
@@ -116,11 +115,11 @@ const ownersOf = (infos: readonly DeviceInfo[]): Map<string, string> =>
 
 async function deviceAt(node: string): Promise<{ unit: Unit; info: DeviceInfo }> {
   const request = { verb: 'record', device: node, unmask: true } as const;
-  const fixture = (await ask(controlSocket, request, 10_000)) as Fixture;
+  const fixture = await ask(controlSocket, request, 10_000);
   const { parseFixture } = await import('../policy/fixture.js');
   const read = parseFixture(node, JSON.stringify(fixture));
   if ('diagnostics' in read) throw new Error(read.diagnostics.map(formatDiagnostic).join('\n'));
-  const infos = (await ask(controlSocket, { verb: 'devices' }, 10_000)) as DeviceInfo[];
+  const infos = await ask(controlSocket, { verb: 'devices' }, 10_000);
   const info = infos.find(({ device }) => device === read.unit.id);
   if (info === undefined) throw new Error(`${node} has gone meanwhile`);
   return { unit: read.unit, info };

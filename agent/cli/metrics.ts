@@ -1,6 +1,6 @@
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { ask } from '../control/client.js';
-import { exposition, type Family } from '../control/metrics.js';
+import { exposition } from '../control/metrics.js';
 import { controlSocket } from '../seat/layout.js';
 import { asciiJson } from './printable.js';
 import type { Call, ExitCode, Verb } from './verb.js';
@@ -21,7 +21,7 @@ export const metrics: Verb = {
     },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
-    const families = (await ask(controlSocket, { verb: 'metrics' }, 10_000)) as Family[];
+    const families = await ask(controlSocket, { verb: 'metrics' }, 10_000);
     const text = options['json'] === true ? `${asciiJson(families, 2)}\n` : exposition(families);
     const { output } = options;
     if (typeof output === 'string') replace(output, text);

@@ -15,7 +15,7 @@ export const plan: Verb = {
     { line: 'plan HEAD~1', help: 'what going back by one commit would change' },
   ],
   run: async (call: Call): Promise<ExitCode> => {
-    const answer = (await ask(controlSocket, { verb: 'plan', revision: call.words[0] }, 60_000)) as Plan;
+    const answer = await ask(controlSocket, { verb: 'plan', revision: call.words[0] }, 60_000);
     print(call, answer, lines);
     return answer.dangers.length > 0 ? 1 : 0;
   },

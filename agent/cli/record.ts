@@ -1,5 +1,4 @@
 import { ask } from '../control/client.js';
-import type { Fixture } from '../policy/fixture.js';
 import { writeNew } from '../policy/write.js';
 import { controlSocket } from '../seat/layout.js';
 import { asciiJson } from './printable.js';
@@ -25,7 +24,7 @@ export const record: Verb = {
     const [device] = words;
     if (device === undefined) throw new Error('name the device: hotseat devices lists them');
     const unmask = options['unmask'] === true;
-    const fixture = (await ask(controlSocket, { verb: 'record', device, unmask }, 10_000)) as Fixture;
+    const fixture = await ask(controlSocket, { verb: 'record', device, unmask }, 10_000);
     const { formatFixture } = await import('../policy/fixture.js');
     const text = options['json'] === true ? `${asciiJson(fixture, 2)}\n` : formatFixture(fixture);
     const { out } = options;

@@ -25,7 +25,7 @@ export const reload: Verb = {
     const confirmMs = typeof confirm === 'string' ? duration('confirm', confirm) : undefined;
     const allowRollback = options['allow-rollback'] === true;
     const request = { verb: 'reload', force: options['force'] === true, confirmMs, allowRollback } as const;
-    const { revision } = (await ask(controlSocket, request, 60_000)) as { revision: string };
+    const { revision } = await ask(controlSocket, request, 60_000);
     const trial = confirmMs === undefined ? '' : `, for ${String(confirm)} unless you say hotseat confirm`;
     console.log(`policy ${revision} is active${trial}`);
     return 0;

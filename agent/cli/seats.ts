@@ -1,5 +1,4 @@
 import { ask } from '../control/client.js';
-import type { Status } from '../control/messages.js';
 import { controlSocket } from '../seat/layout.js';
 import { json, print } from './answer.js';
 import { stateWord } from './status.js';
@@ -12,7 +11,7 @@ export const seats: Verb = {
   options: json,
   examples: [{ line: 'seats --json', help: 'for a script' }],
   run: async (call: Call): Promise<ExitCode> => {
-    const { seats: answer } = (await ask(controlSocket, { verb: 'status' }, 10_000)) as Status;
+    const { seats: answer } = await ask(controlSocket, { verb: 'status' }, 10_000);
     print(call, answer, (all) =>
       all.map(({ seat, engine, container, state, devices }) => [
         `${seat.padEnd(12)} ${engine} ${container}, `,

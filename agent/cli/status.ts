@@ -15,7 +15,7 @@ export const status: Verb = {
   options: json,
   examples: [{ line: 'status', help: 'exits with 1 when anything needs the admin' }],
   run: async (call: Call): Promise<ExitCode> => {
-    const answer = (await ask(controlSocket, { verb: 'status' }, 10_000).catch(unable)) as Status;
+    const answer = await ask(controlSocket, { verb: 'status' }, 10_000).catch(unable);
     print(call, answer, describe);
     return healthy(answer) ? 0 : 1;
   },

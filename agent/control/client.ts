@@ -2,7 +2,7 @@ import { createConnection, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlError, type RefusalCode } from '../core/refusal.js';
-import type { Refused, Request, Response } from './messages.js';
+import type { Answerable, Answers, Refused, Request, Response } from './messages.js';
 import { rootSocketOf } from './places.js';
 
 /** While many others wait to be let in, it is tried again after this, ms, and then after twice as long each time. */
@@ -11,7 +11,11 @@ const retry = { first: 10, longest: 200 };
 const patienceMs = 10_000;
 
 /** Sends one request to the agent and returns its answer. `timeoutMs` bounds the whole exchange. */
-export async function ask(path: string, request: Request, timeoutMs: number): Promise<unknown> {
+export async function ask<R extends Answerable>(
+  path: string,
+  request: R,
+  timeoutMs: number,
+): Promise<Answers[R['verb']]> {
   const end = performance.now() + timeoutMs;
   const socket = await dial(path, timeoutMs);
   return new Promise((resolve, reject) => {
@@ -33,7 +37,7 @@ export async function ask(path: string, request: Request, timeoutMs: number): Pr
       answer += chunk;
       if (!answer.includes('\n')) return;
       const response = JSON.parse(answer) as Response;
-      if (response.ok) resolve(response.result);
+      if (response.ok) resolve(response.result as Answers[R['verb']]);
       else reject(refusedBy(response));
       clearTimeout(timer);
       socket.destroy();

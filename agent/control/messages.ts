@@ -2,7 +2,10 @@ import type { Happening } from '../core/happening.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 import type { RefusalCode } from '../core/refusal.js';
 import type { ContainerState } from '../engines/engine.js';
+import type { Fixture } from '../policy/fixture.js';
+import type { ShareExplanation } from '../shares/compare.js';
 import type { SeatShares } from '../shares/words.js';
+import type { Family } from './metrics.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
@@ -48,6 +51,22 @@ export type Request =
 
 /** What is answered once. */
 export type Answerable = Exclude<Request, { readonly verb: 'watch' }>;
+
+/** What each verb is answered. */
+export interface Answers {
+  readonly status: Status;
+  readonly reload: { readonly revision: string };
+  readonly confirm: { readonly revision: string };
+  readonly attach: Attached;
+  readonly detach: Attached;
+  readonly devices: DeviceInfo[];
+  readonly explain: Explanation;
+  readonly 'explain-shares': ShareExplanation;
+  readonly record: Fixture;
+  readonly plan: Plan;
+  readonly metrics: Family[];
+  readonly wait: null;
+}
 
 /** What a client that watches is told: what happened, and when (ISO 8601, UTC). */
 export type Happened = Happening & { readonly time: string };

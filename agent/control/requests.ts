@@ -20,7 +20,7 @@ import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { explanationOf, inventoryOf, leftBeside, planOf, recordOf } from './inspect.js';
-import type { Answerable, Attached, DeviceInfo, Status } from './messages.js';
+import type { Answerable, Answers, Attached, DeviceInfo, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
@@ -43,48 +43,55 @@ export interface Rooms {
   readonly shares: ShareKeeper;
 }
 
+type Answer = Answers[Answerable['verb']];
+
+/** How each verb is answered. */
+type Answering = {
+  readonly [Name in Answerable['verb']]: (
+    request: Extract<Answerable, { readonly verb: Name }>,
+    by: Asker,
+  ) => Answers[Name] | Promise<Answers[Name]>;
+};
+
 /** Answers what clients ask over the control socket, one request after the other or several at once. */
-export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<unknown> {
+export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<Answer> {
   const { house, table, keeper, lender, trail, counts, engines } = rooms;
   // A change of another seat's container that is seen here is seen by nobody else.
   const look = new SharedLook(() => void house.serve(house.populate(engines.list())));
+  const answering: Answering = {
+    status: () => status(rooms),
+    reload: async ({ force, confirmMs, allowRollback }, by) => ({
+      revision: await keeper.reload(force, confirmMs, by, allowRollback),
+    }),
+    confirm: (_, by) => ({ revision: keeper.confirm(by) }),
+    attach: async ({ device, seat, forMs, force }, by) =>
+      attached(rooms, await lender.lend({ device, seat, forMs, force }, by)),
+    detach: async ({ device }, by) => attached(rooms, await lender.takeBack(device, by)),
+    devices: () => Promise.all(inventory(rooms).map(withOutputs)),
+    explain: ({ device }) => {
+      const unit = findUnit(table.units(), device);
+      const left = leftBeside(unit, table.units(), house.judged);
+      return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id), left);
+    },
+    'explain-shares': ({ seat }) => explainSeat(rooms, seat),
+    record: ({ device, unmask }) => recordOf(table.units(), device, unmask),
+    plan: async ({ revision }) =>
+      planOf(
+        await keeper.peek(revision),
+        table.units(),
+        house.judged,
+        house.seats.map(({ policy }) => policy),
+      ),
+    metrics: () => metricsOf(status(rooms), trail, counts.families()),
+    wait: async (request) => {
+      await wait(house, look, request);
+      return null;
+    },
+  };
   return async (request, by) => {
-    switch (request.verb) {
-      case 'status':
-        return status(rooms);
-      case 'reload':
-        return { revision: await keeper.reload(request.force, request.confirmMs, by, request.allowRollback) };
-      case 'confirm':
-        return { revision: keeper.confirm(by) };
-      case 'attach': {
-        const { device, seat, forMs, force } = request;
-        return attached(rooms, await lender.lend({ device, seat, forMs, force }, by));
-      }
-      case 'detach':
-        return attached(rooms, await lender.takeBack(request.device, by));
-      case 'devices':
-        return Promise.all(inventory(rooms).map(withOutputs));
-      case 'explain': {
-        const unit = findUnit(table.units(), request.device);
-        const left = leftBeside(unit, table.units(), house.judged);
-        return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id), left);
-      }
-      case 'explain-shares':
-        return explainSeat(rooms, request.seat);
-      case 'record':
-        return recordOf(table.units(), request.device, request.unmask);
-      case 'plan':
-        return planOf(
-          await keeper.peek(request.revision),
-          table.units(),
-          house.judged,
-          house.seats.map(({ policy }) => policy),
-        );
-      case 'metrics':
-        return metricsOf(status(rooms), trail, counts.families());
-      case 'wait':
-        return wait(house, look, request);
-    }
+    // TypeScript does not see that a verb and its request come together.
+    const answer = answering[request.verb] as (request: Answerable, by: Asker) => Answer | Promise<Answer>;
+    return answer(request, by);
   };
 }
 

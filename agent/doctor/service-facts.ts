@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import { execa } from 'execa';
 import { ask } from '../control/client.js';
-import type { Status } from '../control/messages.js';
 import { rulesFile } from '../host/udev-rules.js';
 import { controlSocket } from '../seat/layout.js';
 import type { Refusal, ServiceFacts, UnitFacts } from './facts.js';
@@ -52,7 +51,7 @@ export function unitOf(text: string): UnitFacts {
 
 async function askAgent(): Promise<ServiceFacts['agent']> {
   try {
-    return { status: (await ask(controlSocket, { verb: 'status' }, limit)) as Status };
+    return { status: await ask(controlSocket, { verb: 'status' }, limit) };
   } catch (error) {
     return { silent: (error as Error).message };
   }
