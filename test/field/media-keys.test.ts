@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { explanationOf, leftOf, planOf } from '../../agent/control/inspect.js';
+import { explanationOf, inventoryOf, leftOf, planOf } from '../../agent/control/inspect.js';
 import { HostRules } from '../../agent/host/host-rules.js';
 import { consumerControl, headsetButtons, keyboard, mouse, systemControl } from './driver/capabilities.js';
 import { field, plug, usbPort } from './driver/field.js';
@@ -38,6 +38,15 @@ test('all keys of the keyboard and of the headset come along, and none is left t
   const unit = seen.unit('input2');
   const { trace } = explanationOf(unit, seen.verdict('input2'), 'unversioned', []);
   assert.equal([trace[0]?.failed, trace[0]?.along], [undefined, seen.unit('input0').id]);
+});
+
+test('devices say what each thing is: a headset’s card is sound, with what it plays and hears', () => {
+  const seen = plug(pc, { left: ofSeat() });
+  const infos = inventoryOf(seen.units, seen.verdicts, [], seen.policy.seats, 'x');
+  const kindsOf = (name: string) => infos.find(({ device }) => device === seen.unit(name).id)?.kinds;
+  assert.equal(kindsOf('card0'), ['sound', 'microphone', 'speaker']);
+  assert.equal(kindsOf('input1'), ['keys']);
+  assert.equal(kindsOf('input0'), ['keyboard']);
 });
 
 test('a node that udevd looked at before it was told of the head is looked at again, once', () => {
