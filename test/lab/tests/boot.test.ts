@@ -183,7 +183,7 @@ test('a policy that is bad by now, and an initramfs of another one: the one that
 
 test('an agent that crashes at its start, until systemd gives it up: nothing is the host’s', async () => {
   // An emulated PC is too slow to crash twenty times in a minute.
-  await lab.putFile('/etc/systemd/system/hotseat.service.d/lab.conf', '[Unit]\nStartLimitBurst=3\n');
+  await lab.putFile('/etc/systemd/system/hotseat.service.d/lab.conf', '[Unit]\nStartLimitBurst=2\n');
   await lab.sh(`echo 'HOTSEAT_OPTIONS="--no-such-option"' > /etc/default/hotseat; sync`);
   await boot();
   await lab.until(
