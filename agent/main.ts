@@ -126,7 +126,7 @@ export async function run(options: Options): Promise<void> {
 
   const hangup = () => void keeper.reload(false).catch(() => undefined);
   process.on('SIGHUP', hangup);
-  const following = refMoves(options, lookEvery)
+  const following = refMoves(options, lookEvery, (path) => namespaces.openLocal(path))
     .pipe(concatMap(() => keeper.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
     .subscribe();
   await new Promise<void>((resolve) => {

@@ -21,6 +21,14 @@ const files: readonly (readonly [string, string])[] = [
   ['/run/hotseat/root/control.sock', 'Where root asks it; nobody else can connect there.'],
   ['/run/hotseat/loans.json', 'What was given to seats by hand; forgotten at a boot.'],
   ['/var/lib/hotseat/last-good.json', 'The policy that was good last.'],
+  [
+    '/var/lib/hotseat/floor',
+    'With signed policies, the commit that was confirmed last: what does not descend from it is refused.',
+  ],
+  [
+    '/var/lib/hotseat/copies',
+    'With signed policies, private copies of the commits that are being checked; empty at other times.',
+  ],
   ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],
   ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as the host reads it; made anew by the daemon.'],
   [

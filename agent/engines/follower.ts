@@ -213,7 +213,9 @@ export class Follower {
     known.set(key, { name, user, ids: isReady ? ids : former?.ids });
     // Its engine has not mapped its ids yet.
     if (ids === undefined && !isReady) return undefined;
-    const state = isReady ? stateOf(cgroup, ids) : 'setup';
+    // One that was ready, and of which nothing is shown any more: its init goes on without its first thread.
+    const hidden = former?.ids === undefined ? 'setup' : 'unclear';
+    const state = isReady ? stateOf(cgroup, ids) : hidden;
     const openable = state !== 'setup' || this.dialect.attachesOnce;
     return {
       engine: this.dialect.engine,

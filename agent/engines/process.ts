@@ -40,15 +40,20 @@ const isClosed = (error: unknown): boolean =>
 
 /**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
- * (`NSpid:` in /proc/PID/status lists its pid in every namespace, ours first; proc_pid_status(5)). Throws when that cannot be
- * told.
+ * (`NSpid:` in /proc/PID/status lists its pid in every namespace, ours first; proc_pid_status(5)). It is among the first
+ * `most` processes from the top, or is not found. Throws when that cannot be told.
  */
-export function findInit(cgroup: string): number | undefined {
+export function findInit(cgroup: string, most = mostProcesses): number | undefined {
   let best: { pid: number; depth: number } | undefined;
-  for (const pid of pidsBelow(cgroup)) {
+  const pids = pidsBelow(cgroup, most);
+  for (const pid of pids) {
     const nspid = /^NSpid:\s*(.*)$/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
     if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || runningKey(pid) === undefined) continue;
     if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
+  }
+  // Whoever is inside can make processes and namespaces below its own, but none directly below ours.
+  if (pids.length === most && best?.depth !== 2) {
+    throw new Error(`over ${most} processes: which of them is its init cannot be told`);
   }
   return best?.pid;
 }

@@ -80,6 +80,18 @@ export function cgroupOf(pid: number, read = readOptional): string | undefined {
   return path === undefined ? undefined : join(cgroupRoot(), path);
 }
 
+/**
+ * Takes a process that was killed and does not end out of the agent's group: systemd waits for whatever is in a service's
+ * group before it starts it again.
+ */
+export function leaveService(pid: number): void {
+  try {
+    writeFileSync(join(cgroupRoot(), 'cgroup.procs'), String(pid));
+  } catch {
+    // It has ended just now.
+  }
+}
+
 /** Where a process is in the hierarchy of the devices controller of cgroups v1, from its root (cgroups(7)). */
 export const devicesPathV1 = (pid: number): string | undefined =>
   /^\d+:(?:[^:]*,)?devices(?:,[^:]*)?:(\/.*)$/m.exec(readOptional(`/proc/${pid}/cgroup`) ?? '')?.[1];

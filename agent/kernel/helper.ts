@@ -17,6 +17,7 @@ import {
 } from './fs.js';
 import { type GroupWrite, writeGroup } from './group-files.js';
 import { syscall } from './libc.js';
+import { openLocal } from './local.js';
 import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
@@ -65,6 +66,8 @@ export type Request =
       readonly devices: readonly string[];
     }
   | { readonly do: 'command-line'; readonly process: ProcessRef }
+  /** A directory of the host's, by a path that somebody else may have a say in. */
+  | { readonly do: 'open-local'; readonly process: ProcessRef; readonly path: string }
   /** `numbers`: of devices, as `numberText` has them. */
   | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] }
   | ({ readonly do: 'write-group'; readonly process: ProcessRef } & GroupWrite);
@@ -82,6 +85,7 @@ export interface Results {
   readonly 'list-directory': string[] | undefined;
   readonly mounts: MountPoint[];
   readonly 'command-line': string | undefined;
+  readonly 'open-local': number;
   readonly mapped: boolean;
   readonly 'write-group': undefined;
 }
@@ -180,6 +184,9 @@ function perform(request: Request, directory: string): Results[keyof Results] {
       return mounts(request, directory);
     case 'command-line':
       return readUpTo(`${directory}/cmdline`, longestCommandLine);
+    case 'open-local':
+      lent = openLocal(request.path);
+      return lent;
     case 'mapped':
       return hasMapped(request, directory);
     case 'write-group':

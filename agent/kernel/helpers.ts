@@ -1,8 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { cgroupOf, cgroupRoot, ownerOf } from './cgroup.js';
+import { cgroupOf, leaveService, ownerOf } from './cgroup.js';
 import { SysError } from './errors.js';
 import type { Answer, Request, Results } from './helper.js';
 
@@ -231,15 +229,6 @@ export class Helpers {
     setTimeout(() => {
       if (this.living.has(helper)) leaveService(helper.pid ?? 0);
     }, dying).unref();
-  }
-}
-
-/** systemd waits for whatever is in a service's group before it starts it again: a process that cannot end is no part of it. */
-function leaveService(pid: number): void {
-  try {
-    writeFileSync(join(cgroupRoot(), 'cgroup.procs'), String(pid));
-  } catch {
-    // It has ended just now.
   }
 }
 

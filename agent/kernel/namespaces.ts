@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { pid } from 'node:process';
 import type { Found } from './fs.js';
 import type { GroupWrite } from './group-files.js';
 import type { Request } from './helper.js';
@@ -6,7 +7,7 @@ import { Helpers } from './helpers.js';
 import type { MountPoint } from './mount.js';
 import type { NodeBind } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
-import type { ProcessRef } from './process-key.js';
+import { type ProcessRef, processKey } from './process-key.js';
 
 type Asked<K extends Request['do']> = Omit<Extract<Request, { do: K }>, 'do'>;
 
@@ -56,14 +57,16 @@ export class Namespaces {
 
   /** A netlink socket for uevents in the network namespace of a process; the caller closes it. */
   openUeventSocket(process: ProcessRef): Promise<number> {
-    return this.helpers.ask({ do: 'uevent-socket', process }, (socket, helper) => {
-      const pidfd = pidfdOpen(helper);
-      try {
-        return pidfdGetfd(pidfd, socket);
-      } finally {
-        closeSync(pidfd);
-      }
-    });
+    return this.helpers.ask({ do: 'uevent-socket', process }, borrowed);
+  }
+
+  /**
+   * A directory of the host's whose path somebody else may have a say in, open by name only (O_PATH); the caller closes it.
+   * Throws when it lies in a file system that need not answer.
+   */
+  openLocal(path: string): Promise<number> {
+    const key = processKey(pid) ?? '';
+    return this.helpers.ask({ do: 'open-local', process: { pid, key }, path }, borrowed);
   }
 
   /** What is at paths of a container, below the root of a process. */
@@ -118,5 +121,15 @@ export class Namespaces {
   /** Ends the helpers; what is still asked is refused. A later question starts another. */
   close(): void {
     this.helpers.close();
+  }
+}
+
+/** A copy of a descriptor that a helper has opened for us. */
+function borrowed(fd: number, helper: number): number {
+  const pidfd = pidfdOpen(helper);
+  try {
+    return pidfdGetfd(pidfd, fd);
+  } finally {
+    closeSync(pidfd);
   }
 }

@@ -1,4 +1,4 @@
-import { readUnlessGone } from './read.js';
+import { directoriesUnlessGone, readUnlessGone } from './read.js';
 
 /** A process of somebody else's. The kernel gives its pid to another one soon after its end: the key tells them apart. */
 export interface ProcessRef {
@@ -25,15 +25,26 @@ export function processRef(pid: number): ProcessRef | undefined {
 /** When the process of a key began, clock ticks since boot. */
 export const startOf = (key: string): number => Number(key.slice(key.indexOf(':') + 1));
 
+/** So many threads are looked at: those that have ended are none any more, but for the first one. */
+const mostThreads = 1000;
+
 /**
- * As `processKey`, but undefined as well when the process has begun to end: it has let go of its files and its memory. The
+ * As `processKey`, but undefined as well when the process has begun to end: it has let go of its files and its memory. Its
+ * first thread can have ended long before the others (man 2 exit). The
  * init of a pid namespace then waits for the last process in there, for as long as that takes (kernel/pid_namespace.c,
  * zap_pid_ns_processes).
  */
 export function runningKey(pid: number): string | undefined {
   const { start, flags } = look(`/proc/${pid}`);
-  return start === undefined || (flags & exiting) !== 0 ? undefined : `${pid}:${start}`;
+  if (start === undefined) return undefined;
+  return (flags & exiting) === 0 || hasRunningThread(pid) ? `${pid}:${start}` : undefined;
 }
+
+const hasRunningThread = (pid: number): boolean =>
+  directoriesUnlessGone(`/proc/${pid}/task`, mostThreads).some((thread) => {
+    const { start, flags } = look(`/proc/${pid}/task/${thread}`);
+    return start !== undefined && (flags & exiting) === 0;
+  });
 
 /** PF_EXITING (linux/sched.h). */
 const exiting = 0x4;

@@ -1,8 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
+import { leaveService } from '../kernel/cgroup.js';
 
 /** One answer of git may take this long, ms, and have this many bytes. */
 const limits = { timeoutMs: 10_000, bytes: 16 * 1024 * 1024 };
+/** Whoever is not killed within this time waits for somebody, ms. */
+const dying = 1000;
 
 /**
  * Nothing of the agent's own surroundings and no configuration but the repository's is read. GIT_ALLOW_PROTOCOL wins
@@ -32,11 +34,15 @@ export class GitUnavailable extends Error {
   override name = 'GitUnavailable';
 }
 
-/** Where git keeps what it knows of a repository, bare or not. */
-export function gitDirectory(repository: string): string {
-  const inner = join(repository, '.git');
-  return resolve(existsSync(inner) ? inner : repository);
+/** git has more to say than is taken of it. */
+export class TooMuch extends Error {
+  override name = 'TooMuch';
 }
+
+/** Processes that were killed over a repository and have not ended, by repository. */
+const hanging = new Map<string, Set<unknown>>();
+/** After so many of them nothing looks at that repository any more. */
+const mostHanging = 2;
 
 /**
  * What git prints for a command in a repository; `settings` are `key=value` beside its own. Throws what git says, and
@@ -48,16 +54,35 @@ export async function git(
   input: string | Buffer = '',
   settings: readonly string[] = [],
 ): Promise<Buffer> {
-  const directory = gitDirectory(repository);
+  const where = `git ${command[0]} in ${repository}`;
+  // Whoever has a say in the repository may have put a file system there that does not answer: we look at nothing ourselves.
+  const inner = resolve(repository, '.git');
+  const bare = (await run(repository, where, 'test', ['-e', inner])).failed;
+  const directory = bare ? resolve(repository) : inner;
   const all = [
     ...['core.fsmonitor=false', 'core.hooksPath=/dev/null', 'protocol.allow=never', 'core.pager=cat'],
     ...['core.commitGraph=false', 'advice.graftFileDeprecated=false'],
     ...[`safe.directory=${directory}`, `safe.directory=${resolve(repository)}`],
     ...settings,
   ].flatMap((setting) => ['-c', setting]);
+  const words = ['--no-pager', `--git-dir=${directory}`, ...all, ...command];
+  const result = await run(repository, where, 'git', words, input);
+  if (!result.failed) return Buffer.from(result.stdout);
+  if (result.isMaxBuffer) throw new TooMuch(`${where}: more than ${limits.bytes} bytes`);
+  const said = Buffer.from(result.stderr).toString('utf8').trim().split('\n')[0] ?? '';
+  const message = `${where}: ${said || result.shortMessage}`;
+  throw result.exitCode === undefined ? new GitUnavailable(message) : new Error(message);
+}
+
+/** A program that looks at a repository. It is waited for until the deadline; one that does not even die counts. */
+async function run(repository: string, where: string, program: string, words: string[], input: string | Buffer = '') {
+  const held = hanging.get(repository) ?? new Set();
+  if (held.size >= mostHanging) {
+    throw new GitUnavailable(`${where}: it does not answer, and holds ${held.size} processes by now`);
+  }
   // A policy in a plain directory needs no program.
   const { execa } = await import('execa');
-  const child = execa('git', ['--no-pager', `--git-dir=${directory}`, ...all, ...command], {
+  const child = execa(program, words, {
     cwd: '/',
     env: environment,
     extendEnv: false,
@@ -81,13 +106,11 @@ export async function git(
     }, limits.timeoutMs);
   });
   const result = await Promise.race([child, deadline]).finally(() => clearTimeout(timer));
-  const where = `git ${command[0]} in ${repository}`;
-  if (result === late) throw new GitUnavailable(`${where}: took longer than ${limits.timeoutMs} ms`);
-  if (!result.failed) return Buffer.from(result.stdout);
-  if (result.isMaxBuffer) throw new Error(`${where}: more than ${limits.bytes} bytes`);
-  const said = Buffer.from(result.stderr).toString('utf8').trim().split('\n')[0] ?? '';
-  const message = `${where}: ${said || result.shortMessage}`;
-  throw result.exitCode === undefined ? new GitUnavailable(message) : new Error(message);
+  if (result !== late) return result;
+  hanging.set(repository, held.add(child));
+  child.once('exit', () => held.delete(child));
+  setTimeout(() => held.has(child) && leaveService(child.pid ?? 0), dying).unref();
+  throw new GitUnavailable(`${where}: took longer than ${limits.timeoutMs} ms`);
 }
 
 function killGroup(pid: number | undefined): void {

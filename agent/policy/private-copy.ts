@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { git } from './git-command.js';
+import { git, TooMuch } from './git-command.js';
 
 /** Below a directory that only root reads; one directory in it for each copy that is in use. */
 export const copies = '/var/lib/hotseat/copies';
@@ -36,12 +36,24 @@ export async function withPrivateCopy<T>(
     await git(directory, ['init', '--quiet', '--bare', '--template=', `--object-format=${format}`]);
     const bring = (objects: readonly string[]) => transfer(repository, directory, objects);
     // A signature is read from the bytes of a commit: they have to be those of one (git-fsck(1)).
-    await transfer(repository, directory, [commit], ['--revs', '--filter=tree:0'], ['--fsck-objects']);
+    await transfer(repository, directory, [commit], ['--revs', '--filter=tree:0'], ['--fsck-objects']).catch(
+      (error) => {
+        throw error instanceof TooMuch ? tooLong(repository, commit, error) : error;
+      },
+    );
     return await use({ directory, bring });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
 }
+
+/** The history of a policy is some hundred bytes a commit; as long as that of a program it need not be. */
+const tooLong = (repository: string, commit: string, cause: Error): Error =>
+  new Error(
+    `the commits before ${commit} are too many to be checked (${cause.message}): let ${repository} be a shallow clone that ` +
+      'still has the commit that was confirmed last (git clone --depth, git fetch --depth)',
+    { cause },
+  );
 
 /**
  * git-pack-objects(1) runs where the objects are with the settings of every other command, unlike git-upload-pack(1), of

@@ -1,38 +1,58 @@
-import { watch } from 'node:fs';
+import { closeSync, type FSWatcher, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { auditTime, EMPTY, filter, map, merge, Observable, of, switchMap, timer } from 'rxjs';
-import { gitDirectory } from './git-command.js';
+import { auditTime, EMPTY, Observable, switchMap, timer } from 'rxjs';
 import type { PolicyPlace } from './source.js';
 
 /** What a commit changes comes in several pieces, ms. */
 const settle = 100;
 
 /**
- * When a ref may have moved: now, whenever something stirs where git keeps it, and every so often, because it may have
- * moved between those places. Nothing ever for a plain directory.
+ * Opens a directory by name only. Rejects when there is none, and when it need not answer: whoever has a say in the repository
+ * may have put a file system of his own there.
  */
-export function refMoves({ policies, ref }: PolicyPlace, everyMs: number): Observable<void> {
+export type OpenDirectory = (path: string) => Promise<number>;
+
+/**
+ * When a ref may have moved: now, whenever something stirs where git keeps it, and every so often, because it may have
+ * moved between those places, or where it is may not be watched. Nothing ever for a plain directory.
+ */
+export function refMoves({ policies, ref }: PolicyPlace, everyMs: number, open: OpenDirectory): Observable<void> {
   if (ref === undefined) return EMPTY;
-  const at = gitDirectory(policies);
   const below = [...new Set([dirname(ref), 'refs/heads', 'reftable'])].filter((place) => place !== '.');
-  const places = below.map((place) => stirs(join(at, place), /^/));
+  const places = [join(policies, '.git'), policies].flatMap((at): Place[] => [
+    { directory: at, names: /^(HEAD|packed-refs)$/ },
+    ...below.map((place) => ({ directory: join(at, place), names: /^/ })),
+  ]);
   return timer(0, everyMs).pipe(
-    switchMap(() => merge(of(undefined), stirs(at, /^(HEAD|packed-refs)$/), ...places)),
+    switchMap(() => stirs(places, open)),
     auditTime(settle),
   );
 }
 
-/** What inotify tells of a directory, whose owner may have put anything there, or nothing. */
-const stirs = (directory: string, names: RegExp): Observable<void> =>
-  new Observable<string>((subscriber) => {
-    try {
-      const watcher = watch(directory, { persistent: false }, (_event, name) => subscriber.next(name ?? ''));
-      watcher.on('error', () => watcher.close());
-      return () => watcher.close();
-    } catch {
-      return undefined;
-    }
-  }).pipe(
-    filter((name) => names.test(name)),
-    map(() => undefined),
-  );
+interface Place {
+  readonly directory: string;
+  readonly names: RegExp;
+}
+
+/** What inotify tells of directories, whose owner may have put anything there, or nothing; and once when it begins to. */
+const stirs = (places: readonly Place[], open: OpenDirectory): Observable<void> =>
+  new Observable((subscriber) => {
+    const watchers: FSWatcher[] = [];
+    const attend = async ({ directory, names }: Place): Promise<void> => {
+      const fd = await open(directory);
+      try {
+        if (subscriber.closed) return;
+        const watcher = watch(`/proc/self/fd/${fd}/`, { persistent: false }, (_event, name) => {
+          if (names.test(name ?? '')) subscriber.next();
+        });
+        watchers.push(watcher);
+        watcher.on('error', () => watcher.close());
+      } finally {
+        closeSync(fd);
+      }
+    };
+    void Promise.allSettled(places.map(attend)).then(() => subscriber.next());
+    return () => {
+      for (const watcher of watchers) watcher.close();
+    };
+  });

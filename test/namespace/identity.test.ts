@@ -12,6 +12,7 @@ import type { Container } from '../../agent/engines/engine.js';
 import { Follower } from '../../agent/engines/follower.js';
 import { lxc } from '../../agent/engines/lxc.js';
 import { podman } from '../../agent/engines/podman.js';
+import { findInit, pidsBelow } from '../../agent/engines/process.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { processKey, runningKey } from '../../agent/kernel/process-key.js';
@@ -47,10 +48,10 @@ function group(path: string, uid = 0): string {
 /**
  * A monitor whose child is pid 1 of a pid namespace, and which has a helper in there. `say` writes a line to whoever reads:
  * `leave` has init unshare its user namespace, `hide` has it do that, and go on as another program with a root of its own,
- * when its helper has ended; `open` has the helper try a device that it made itself.
+ * when its helper has ended; `thread` has its first thread end, and another one go on; `open` has the helper try a device that it made itself.
  */
 const monitor = `
-import ctypes, os, signal, sys
+import ctypes, os, signal, sys, threading
 libc = ctypes.CDLL(None)
 flags = int(sys.argv[1], 16)
 sys.stdin.readline() # by now it is in its group
@@ -79,6 +80,9 @@ for line in sys.stdin:
     if line == 'leave\\n':
         assert libc.unshare(0x10000000) == 0
         print('left', flush=True)
+    elif line == 'thread\\n':
+        threading.Thread(target=lambda: print('alone', flush=True) or signal.sigwait([signal.SIGUSR1])).start()
+        libc.syscall(60 if os.uname().machine == 'x86_64' else 93, 0) # exit: of this thread
     elif line == 'hide\\n':
         os.kill(helper, signal.SIGKILL)
         os.waitpid(helper, 0)
@@ -210,6 +214,38 @@ test('a container of which nobody can tell any more who its root is, is unclear'
   await until('it to be another program', () => listed(cgroup)[0]?.state !== 'setup');
   const [unclear] = listed(cgroup);
   assert.equal([unclear?.name, unclear?.state, unclear?.uid], ['unclear', 'unclear', 65534]);
+});
+
+test('an init whose first thread has ended is the same container as long as another one runs', async () => {
+  const cgroup = group('lxc.payload.threads');
+  const follower = new Follower(root, lxc, { commandLine });
+  const seen = (): Container | undefined => follower.list().find((one) => one.cgroup === cgroup);
+  try {
+    const { say, said } = await run(cgroup, { flags: newPid | newUser, map: '0 100000 65536' });
+    say('leave');
+    const before = seen();
+    const init = before?.pid ?? 0;
+    say('thread');
+    await until('the other thread', () => said().includes('alone'));
+    await until('the first to have ended', () => /^State:\tZ/m.test(readFileSync(`/proc/${init}/status`, 'utf8')));
+    assert.is(runningKey(init), before?.key);
+    assert.is(seen()?.key, before?.key);
+    process.kill(init, 'SIGKILL');
+    await until('it to have ended', () => runningKey(init) === undefined);
+    assert.is(seen(), undefined);
+  } finally {
+    follower.close();
+  }
+});
+
+test('an init is looked for among so many processes, and where it may be another one that is said', async () => {
+  const cgroup = group('lxc.payload.crowd');
+  await run(cgroup);
+  const all = pidsBelow(cgroup);
+  const init = findInit(cgroup);
+  assert.ok(init !== undefined && all.length > 2);
+  assert.is(findInit(cgroup, all.length), init, 'nobody inside could have made it');
+  assert.throws(() => findInit(cgroup, 1), /over 1 processes: which of them is its init cannot be told/);
 });
 
 test('an init that waits for the end of the last in its container is none, and the next one in its group is seen', async () => {

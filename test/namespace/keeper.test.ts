@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
 import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
+import { resolveCommit } from '../../agent/policy/git.js';
 import { trialFile } from '../../agent/policy/trial.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
@@ -223,22 +224,40 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
   assert.is(await one.reload(true), tried, 'a descendant needs no leave');
 });
 
-test('an object that is never answered for, also against SIGKILL, costs the deadline and then nobody waits', async () => {
+test('a repository that is never answered for, also against SIGKILL, costs the deadline and then nobody waits', async () => {
   const one = keeper(async () => undefined, 'refs/heads/main');
   await one.begin();
   const { revision } = one;
+  // In the one an object hangs, in the other the place where it is looked for.
   const objects = `${policies}/.git/objects`;
-  const fuse = await silentFuse(objects);
+  const foreign = '/run/foreign';
+  mkdirSync(foreign);
+  const fuses = await Promise.all([objects, foreign].map(silentFuse));
+  const refused = (repository: string) =>
+    resolveCommit({ repository, ref: 'refs/heads/main', signers: undefined }).then(
+      String,
+      (error: Error) => error.message,
+    );
   try {
-    await fuse.hush();
+    await Promise.all(fuses.map((fuse) => fuse.hush()));
     const began = performance.now();
+    const others = [policies, foreign, foreign].map(refused);
+    assert.ok(performance.now() - began < 1000, 'nothing is looked at by ourselves');
     await assertRejects(one.reload(true));
     assert.match(one.errors.join(), /git rev-parse in .* took longer than 10000 ms/);
+    for (const reason of await Promise.all(others)) assert.match(reason, /took longer than 10000 ms/);
     assert.ok(performance.now() - began < 15_000);
+    // It is asked every half minute: no more may stay behind.
+    const again = performance.now();
+    await assertRejects(one.reload(true));
+    assert.match(await refused(policies), /does not answer, and holds 2 processes by now/);
+    assert.match(await refused(foreign), /does not answer, and holds 2 processes by now/);
+    assert.ok(performance.now() - again < 1000);
   } finally {
-    fuse.end();
-    execFileSync('umount', ['--lazy', objects]);
+    for (const fuse of fuses) fuse.end();
+    for (const place of [objects, foreign]) execFileSync('umount', ['--lazy', place]);
   }
+  for (let tries = 0; /holds 2/.test(await refused(policies)) && tries < 100; tries++) await pause(20);
   await one.reload(true);
   assert.is(one.revision, revision);
 });

@@ -11,7 +11,9 @@ import { lxc } from '../../agent/engines/lxc.js';
 import { podman } from '../../agent/engines/podman.js';
 import { hasOwnRoot, runs } from '../../agent/engines/process.js';
 import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { openLocal } from '../../agent/kernel/local.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { refMoves } from '../../agent/policy/ref-moves.js';
 import { helpersOf } from './children-of.js';
 import { refTo } from './ref-to.js';
 import { removeGroups } from './remove-groups.js';
@@ -196,6 +198,34 @@ test('helpers that cannot be killed keep no service from being started again, an
   assert.match(stdout, /took over/);
   assert.is(status, 0, 'it ended');
   assert.ok(performance.now() - began < 10_000);
+});
+
+test('a repository that is not answered for stops nobody, and is asked again and again whether its ref has moved', async () => {
+  // After the two that may hang there is an answer at once.
+  const own = new Namespaces(limit);
+  const place = { policies: hungAt, ref: 'refs/heads/main', signers: undefined };
+  let moves = 0;
+  let longest = 0;
+  let last = performance.now();
+  const beat = setInterval(() => {
+    longest = Math.max(longest, performance.now() - last);
+    last = performance.now();
+  }, 10);
+  const watching = refMoves(place, 100, (path) => own.openLocal(path)).subscribe(() => {
+    moves += 1;
+  });
+  try {
+    await until('it to be asked', () => moves >= 3);
+  } finally {
+    watching.unsubscribe();
+    clearInterval(beat);
+    own.close();
+  }
+  assert.ok(longest < limit, `nobody else waited over ${longest} ms`);
+});
+
+test('a repository on a file system that need not answer is not watched', () => {
+  assert.throws(() => openLocal('/proc/self'), /in a file system \(proc\) that need not answer/);
 });
 
 test('a user’s monitor that begins as another program is found by what it is in the end', async () => {

@@ -6,9 +6,11 @@ import { NEVER, Subject } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { looks } from '../../agent/engines/looks.js';
+import { openLocal } from '../../agent/kernel/local.js';
 import { refMoves } from '../../agent/policy/ref-moves.js';
 
 const long = 600_000;
+const open = async (path: string): Promise<number> => openLocal(path);
 
 async function until(what: string, check: () => boolean): Promise<void> {
   for (let tries = 0; !check(); tries++) {
@@ -27,7 +29,7 @@ test('a ref that moves is heard of without a timer, packed or not', async () => 
   git('init', '-q', '-b', 'main');
   git('commit', '-q', '--allow-empty', '-m', 'first');
   const place = { policies: scratch, ref: 'refs/heads/main', signers: undefined };
-  const watching = refMoves(place, long).subscribe(() => {
+  const watching = refMoves(place, long, open).subscribe(() => {
     heard += 1;
   });
   try {
@@ -50,7 +52,7 @@ test('a ref that moves is heard of without a timer, packed or not', async () => 
 test('without a ref nothing is ever looked for', () => {
   let ended = false;
   const place = { policies: '/nonexistent', ref: undefined, signers: undefined };
-  refMoves(place, 1).subscribe({
+  refMoves(place, 1, open).subscribe({
     next: () => assert.unreachable('nothing to look at'),
     complete: () => {
       ended = true;
@@ -62,7 +64,7 @@ test('without a ref nothing is ever looked for', () => {
 test('a repository that is not there yet is looked for again', async () => {
   let heard = 0;
   const place = { policies: '/nonexistent', ref: 'refs/heads/main', signers: undefined };
-  const watching = refMoves(place, 150).subscribe(() => {
+  const watching = refMoves(place, 150, open).subscribe(() => {
     heard += 1;
   });
   await until('three looks', () => heard >= 3);

@@ -420,6 +420,27 @@ test('with signers, a repository with too much in it is refused, and nothing of 
     assert.equal(readdirSync(repository.copies), []);
   }));
 
+test('with signers, a history that is too long is refused with the remedy, and that helps', () =>
+  within(async (repository) => {
+    const signers = repository.signer();
+    const long = join(repository.outside, 'long');
+    writeFileSync(long, randomBytes(18 * 1024 * 1024).toString('base64'));
+    repository.git('commit', '-q', '--allow-empty', '--cleanup=verbatim', '-F', long);
+    repository.write('left.yaml', seat('left'));
+    const floor = repository.commit();
+    repository.write('left.yaml', seat('next'));
+    const commit = repository.commit();
+    assert.match(
+      await failure(repository.load('main', signers)),
+      /^the commits before [0-9a-f]{40} are too many to be checked .*: let .* be a shallow clone that still has the commit/,
+    );
+    const clone = join(repository.outside, 'clone');
+    repository.git('clone', '-q', '--depth=2', `file://${repository.path}`, clone);
+    const source = { repository: clone, ref: 'main', signers };
+    assert.equal(seats(await loadCommit(source, commit, 'pc', repository.copies)), ['next']);
+    assert.ok(await isAncestor(clone, floor, commit, repository.copies));
+  }));
+
 test('the policy that was good last is there after a boot; half a file is none', () =>
   within(async (repository) => {
     const file = join(repository.outside, 'var', 'last-good.json');

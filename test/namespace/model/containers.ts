@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
+import { openLocal } from '../../../agent/kernel/local.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import type { ProcessRef } from '../../../agent/kernel/process-key.js';
@@ -144,6 +145,10 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
       }
       return mounts.map(() => []);
     });
+  }
+
+  async openLocal(path: string): Promise<number> {
+    return openLocal(path);
   }
 
   unmount(process: ProcessRef, targets: readonly string[]): Promise<void> {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Holds a device open and prints a line for every read, and the error that ends it. Told how, it hides the descriptor
 where the table of its process does not show it: in an unread message of a socket, from which it takes it again when the
-node has gone, in a thread with a table of its own, or in requests to an io_uring, which hold what they read from.
+node has gone, in a thread with a table of its own, or in requests to an io_uring, which hold what they read from; the
+ring itself has no descriptor by then.
 Usage: holder.py /dev/input/event3 [socket|thread|ring]"""
 import ctypes
 import mmap
@@ -71,12 +72,16 @@ def hide_in_ring(fd):
         struct.pack_into("I", rings, array_at + 4 * slot, slot)
     struct.pack_into("I", rings, tail_at, count)
     libc.syscall(426, ring, count, 0, 0, None, 0)  # io_uring_enter
+    own = ctypes.create_string_buffer(struct.pack("IIQ", 2**32 - 1, 0, ring))
+    assert libc.syscall(427, ring, 20, own, 1) == 1  # io_uring_register, IORING_REGISTER_RING_FDS
+    registered = struct.unpack_from("I", own)[0]
+    os.close(ring)
     os.close(fd)
     print("hidden", flush=True)
     for served in range(count):
         while word(end_at) == served:
             # Whatever has been completed is put into the ring by a call of the one who waits.
-            libc.syscall(426, ring, 0, 0, 1, None, 0)  # IORING_ENTER_GETEVENTS
+            libc.syscall(426, registered, 0, 0, 1 | 16, None, 0)  # IORING_ENTER_GETEVENTS, …_REGISTERED_RING
             time.sleep(0.05)
         result = struct.unpack_from("=Qi", rings, results_at + 16 * served)[1]
         struct.pack_into("I", rings, head_at, served + 1)
