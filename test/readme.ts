@@ -1,13 +1,22 @@
-// README as a script: its examples in order, and what it says that they print.
+// The documentation as a script: the examples of its pages in order, and what the pages say that they print.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Where the sources are, seen from `dist/test`. */
 const checkout = fileURLToPath(new URL('../../', import.meta.url));
 
+/** A file of the documentation: its path in the checkout, and its Markdown. */
+export interface Page {
+  readonly path: string;
+  readonly text: string;
+}
+
 /** A fenced block. */
 export interface Block {
+  /** The page's path in the checkout. */
+  readonly page: string;
   readonly language: string;
   /** The file that it is the text of, when its fence names one: ```yaml left.yaml */
   readonly file: string | undefined;
@@ -23,9 +32,42 @@ export interface Step {
   readonly line: number;
 }
 
-export const readme: string = readFileSync(`${checkout}README.md`, 'utf8');
+const pageAt = (path: string): Page => ({ path, text: readFileSync(join(checkout, path), 'utf8') });
 
-export function blocksOf(markdown: string): Block[] {
+/**
+ * The pages that a user follows from the first to the last, on one PC: each command is typed once, and finds what the
+ * commands before it have left. test/lab/tests/install.test.ts does so.
+ */
+export const followed: readonly Page[] = [
+  'README.md',
+  'docs/tutorial.md',
+  'docs/howto/share-processors.md',
+  'docs/howto/administer.md',
+  'docs/howto/share-devices.md',
+  'docs/howto/desktops.md',
+  'docs/howto/many-pcs.md',
+  'docs/howto/upgrade-and-remove.md',
+  'docs/howto/get-back-in.md',
+  'docs/reference/seat-files.md',
+  'docs/reference/service.md',
+  'docs/reference/verbs.md',
+  'docs/explanation/architecture.md',
+  'docs/explanation/what-holds.md',
+].map(pageAt);
+
+/** Every page that people read: those that are followed, and those that only say something. */
+export const allPages: readonly Page[] = [
+  ...['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].map(pageAt),
+  ...readdirSync(join(checkout, 'docs'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.md'))
+    .sort()
+    .map((name) => pageAt(`docs/${name}`)),
+];
+
+/** Several pages as one text; a paragraph ends where its page ends. */
+export const textOf = (pages: readonly Page[]): string => pages.map(({ text }) => text).join('\n\n');
+
+export function blocksOf({ path, text: markdown }: Page): Block[] {
   const found: Block[] = [];
   let open: { readonly language: string; readonly file: string | undefined; readonly from: number } | undefined;
   const lines = markdown.split('\n');
@@ -35,11 +77,11 @@ export function blocksOf(markdown: string): Block[] {
     if (open === undefined) open = { language, file, from: index + 1 };
     else {
       const text = lines.slice(open.from, index).join('\n');
-      found.push({ language: open.language, file: open.file, text: `${text}\n`, line: open.from + 1 });
+      found.push({ page: path, language: open.language, file: open.file, text: `${text}\n`, line: open.from + 1 });
       open = undefined;
     }
   }
-  if (open !== undefined) throw new Error(`README.md:${open.from}: a block without an end`);
+  if (open !== undefined) throw new Error(`${path}:${open.from}: a block without an end`);
   return found;
 }
 
@@ -50,14 +92,25 @@ export const proseOf = (markdown: string): string => markdown.replace(/^```[\s\S
 export const spansOf = (markdown: string): string[] =>
   [...proseOf(markdown).matchAll(/`([^`]+)`/g)].map(([, span = '']) => span.replace(/\s+/g, ' '));
 
+/** Commands of an example, each as it is typed; of a block without answers its lines. */
+export const commandsOf = (block: Block): string[] =>
+  block.language === 'console' ? stepsOf(block).map(({ command }) => command) : block.text.trimEnd().split('\n');
+
+/** The examples that a reader types, or puts into files. npm runs elsewhere: it starts PCs of its own. */
+export const examplesOf = (pages: readonly Page[]): Block[] =>
+  pages
+    .flatMap(blocksOf)
+    .filter(({ language, file }) => file !== undefined || language === 'console' || language === 'sh')
+    .filter(({ text }) => !text.startsWith('npm '));
+
 /** A `console` block: a line that begins with `$ ` is typed, what follows is shown. */
-export function stepsOf({ text, line }: Block): Step[] {
+export function stepsOf({ page, text, line }: Block): Step[] {
   const steps: { command: string; shown: string[]; line: number }[] = [];
   for (const [index, row] of text.trimEnd().split('\n').entries()) {
     if (row.startsWith('$ ')) steps.push({ command: row.slice(2), shown: [], line: line + index });
     else {
       const step = steps.at(-1);
-      if (step === undefined) throw new Error(`README.md:${line + index}: shown before anything is typed`);
+      if (step === undefined) throw new Error(`${page}:${line + index}: shown before anything is typed`);
       step.shown.push(row);
     }
   }

@@ -14,7 +14,8 @@ const prose = (text: string): string =>
     .trimEnd()
     .replace(/^(?=[.'])/gm, '\\&');
 
-const files: readonly (readonly [string, string])[] = [
+/** What an installation has where, and what it is. */
+export const files: readonly (readonly [string, string])[] = [
   ['/etc/hotseat/policies', 'The seat files: a git repository, or a directory.'],
   ['/etc/default/hotseat', 'Options of the daemon.'],
   ['/run/hotseat/control.sock', 'Where the daemon is asked; who may ask for what is said above.'],

@@ -1,8 +1,8 @@
-// What README says and no PC is needed to see: names, keys, files. test/lab/tests/install.test.ts follows it.
+// What the docs say and no PC is needed to see: names, keys, files. test/lab/tests/install.test.ts follows them.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { allHelp } from '../../agent/cli/help.js';
@@ -14,10 +14,22 @@ import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { compose } from '../../agent/policy/load.js';
 import { hostFile, matchKeys } from '../../agent/policy/schema.js';
 import { parseTests } from '../../agent/policy/test-file.js';
-import { blocksOf, isShown, proseOf, readme, spansOf, stepsOf } from '../readme.js';
+import {
+  allPages,
+  blocksOf,
+  commandsOf,
+  examplesOf,
+  followed,
+  isShown,
+  proseOf,
+  spansOf,
+  stepsOf,
+  textOf,
+} from '../readme.js';
 import { checkout, hotseat } from './hotseat.js';
 
-const blocks = blocksOf(readme);
+const readme = textOf(allPages);
+const blocks = allPages.flatMap(blocksOf);
 const steps = blocks.flatMap((block) => (block.language === 'console' ? stepsOf(block) : []));
 const spans = spansOf(readme);
 const manifest = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as {
@@ -39,13 +51,61 @@ test('every script and file of this repository that it names is there', () => {
   for (const script of [...scripts, ...spans.filter((span) => span.startsWith('test:'))]) {
     assert.ok(manifest.scripts[script], `npm run ${script}`);
   }
-  const links = [...readme.matchAll(/\]\(([^)]+)\)/g)].map(([, path = '']) => path);
   const paths = spans.filter((span) => /^(agent|rules|policies|test)(\/\S*)?$/.test(span));
-  assert.ok(links.length > 3 && paths.length > 10);
-  for (const path of [...links, ...paths]) assert.ok(existsSync(join(checkout, path)), path);
+  assert.ok(paths.length > 10);
+  for (const path of paths) assert.ok(existsSync(join(checkout, path)), path);
   const versions = [...readme.matchAll(/hotseat_(\S+?)_amd64\.deb/g)].map(([, version]) => version);
   assert.equal([...new Set(versions)], [`${manifest.version}-1`]);
   assert.ok(readme.includes(`Node ${manifest.engines.node.replace('>=', '')} or newer`));
+});
+
+test('every link leads to a file, from where its page stands', () => {
+  for (const { path, text } of allPages) {
+    const links = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);
+    for (const link of links.filter((one) => !one.startsWith('https://'))) {
+      assert.ok(existsSync(join(checkout, dirname(path), link)), `${path}: ${link}`);
+    }
+  }
+});
+
+test('whoever begins at README finds every page', () => {
+  const [start] = allPages;
+  assert.is(start?.path, 'README.md');
+  assert.ok((start?.text.split('\n').length ?? 0) < 160, 'README is for the first minute');
+  for (const { path } of allPages.slice(1)) assert.ok(start?.text.includes(`](${path})`), path);
+});
+
+/** What each example of the docs begins with, in the order in which a reader types it. */
+const order: readonly (readonly [page: string, first: string])[] = [
+  ['README.md', 'apt install ./dist/hotseat_0.1.0-1_amd64.deb'],
+  ['README.md', 'left.yaml'],
+  ['README.md', "sed 's/left/right/g; s/usb-0:1/usb-0:2/; s/:03.0/:04.0/' left.yaml > right.yaml"],
+  ['README.md', 'git commit --quiet -m "Two seats"'],
+  ['docs/tutorial.md', 'hotseat doctor'],
+  ['docs/tutorial.md', 'left.yaml'],
+  ['docs/tutorial.md', 'hotseat check'],
+  ['docs/tutorial.md', 'mkdir -p tests/devices'],
+  ['docs/tutorial.md', 'tests/left.yaml'],
+  ['docs/tutorial.md', 'hotseat test'],
+  ['docs/tutorial.md', 'hotseat plan'],
+  ['docs/tutorial.md', 'hotseat devices'],
+  ['docs/tutorial.md', 'hotseat identify left'],
+  ['docs/tutorial.md', 'hotseat attach /dev/input/event2 right --for 1h'],
+  ['docs/tutorial.md', 'hotseat watch'],
+  ['docs/howto/share-processors.md', 'hotseat explain --seat left'],
+  ['docs/howto/administer.md', 'hotseat log --since 1h'],
+  ['docs/howto/administer.md', 'useradd --create-home anna'],
+  ['docs/howto/administer.md', 'hotseat metrics'],
+  ['docs/reference/verbs.md', 'hotseat help'],
+];
+
+test('the pages are followed in the order in which each example finds what it needs', () => {
+  assert.equal(
+    examplesOf(followed).map((block) => [block.page, block.file ?? commandsOf(block)[0]]),
+    order,
+  );
+  // What nobody follows has nothing to type.
+  assert.equal(examplesOf(allPages.filter(({ path }) => !followed.some((page) => page.path === path))), []);
 });
 
 test('every verb that it names exists, and takes what is written behind it', () => {
@@ -100,7 +160,8 @@ test('the seat file is one; of the bad one everything is said as shown', async (
     writeFileSync(join(directory, 'left.yaml'), bad.text);
     const { stderr, exitCode } = await hotseat('check', directory);
     assert.is(exitCode, 1);
-    const shown = steps.find(({ command, line }) => command === 'hotseat check' && line > bad.line)?.shown ?? [];
+    const said = blocks[blocks.indexOf(bad) + 1];
+    const shown = (said && stepsOf(said).find(({ command }) => command === 'hotseat check'))?.shown ?? [];
     assert.ok(isShown(shown, stderr), stderr);
   } finally {
     rmSync(directory, { recursive: true });
@@ -108,8 +169,8 @@ test('the seat file is one; of the bad one everything is said as shown', async (
 });
 
 test('every other file that it shows is one that the program reads', () => {
-  for (const { file, text, line } of blocks.filter(({ language }) => language === 'yaml')) {
-    assert.ok(file, `README.md:${line}: a file without a name`);
+  for (const { page, file, text, line } of blocks.filter(({ language }) => language === 'yaml')) {
+    assert.ok(file, `${page}:${line}: a file without a name`);
     if (!file.startsWith('tests/')) continue;
     const parsed = parseTests(basename(file), text);
     assert.ok(!('diagnostics' in parsed), JSON.stringify(parsed));

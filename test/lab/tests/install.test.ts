@@ -1,11 +1,11 @@
-// README followed on a PC that has never seen Hotseat, example by example; then what an admin meets with the package
-// afterwards: mistakes, a move, a hang, an upgrade, the way out.
+// The docs followed on a PC that has never seen Hotseat, from README on, example by example; then what an admin meets
+// with the package afterwards: mistakes, a move, a hang, an upgrade, the way out.
 
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
 import * as assert from 'uvu/assert';
-import { readme, spansOf } from '../../readme.js';
+import { followed, spansOf, textOf } from '../../readme.js';
 import type { Process } from '../driver/channel.js';
 import { deployContainers } from '../driver/deploy.js';
 import { type Plug, type Seat, seats, startLab } from '../driver/lab.js';
@@ -105,7 +105,7 @@ const around: Readonly<Record<string, Around>> = {
     },
   },
 };
-const reader = new Reader(lab, readme, around);
+const reader = new Reader(lab, followed, around);
 const type = async (command: string) => (await reader.type(command)).said;
 
 test.before(async () => {
@@ -143,7 +143,9 @@ test('what the text names is there as well', async () => {
   for (const command of alsoTyped) said[command] = await type(command);
   assert.is(said['hotseat fmt --check'], '', 'all files are in one form by then');
   assert.match(said['loginctl seat-status seat-left'] ?? '', /USB Keyboard/);
-  for (const path of spansOf(readme).filter((span) => /^\/(etc\/(default|hotseat)|var|usr|run)\b/.test(span))) {
+  for (const path of spansOf(textOf(followed)).filter((span) =>
+    /^\/(etc\/(default|hotseat)|var|usr|run)\b/.test(span),
+  )) {
     await lab.sh(`test -e ${path}`);
   }
 });
@@ -168,7 +170,7 @@ test('systemd has nothing against the units, and they are confined', async () =>
 
 test('a keyboard that is plugged types at its seat, and the host’s consoles hear nothing of it', async () => {
   await lab.unplug(admins.id, hers.id);
-  // What README tried is not the policy of what follows.
+  // What the pages tried is not the policy of what follows.
   await lab.sh(`cd ${policyDirectory} && rm -rf tests && git checkout -q . && git status --short`);
   await lab.startScreens();
   await inputs(lab, 'left', 1);
@@ -348,7 +350,7 @@ test('purged: nothing is left but the admin’s policy, in a backup', async () =
   assert.ok(await lab.sh('getent group hotseat-admin'));
 });
 
-test('every command and step of this test is README’s', () => {
+test('every command and step of this test is one of the pages’', () => {
   // The first is a checkout's, the others are those of other tests.
   reader.missedNothing(['--dry-run', 'loginctl attach', 'hotseat run --signers FILE']);
 });

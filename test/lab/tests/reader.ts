@@ -1,8 +1,18 @@
-// A page of the documentation, followed in a PC as a user follows it: every example in order, as it stands.
+// Pages of the documentation, followed in a PC as a user follows them: every example in order, as it stands.
 
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import { type Block, blocksOf, isShown, type Step, spansOf, stepsOf } from '../../readme.js';
+import {
+  type Block,
+  commandsOf,
+  examplesOf,
+  isShown,
+  type Page,
+  type Step,
+  spansOf,
+  stepsOf,
+  textOf,
+} from '../../readme.js';
 import type { Process } from '../driver/channel.js';
 import type { Lab } from '../driver/lab.js';
 import { test } from '../driver/test.js';
@@ -30,17 +40,16 @@ export class Reader {
   /** `around`: by command, or by the first line of a block of commands. */
   constructor(
     private readonly lab: Lab,
-    private readonly page: string,
+    private readonly pages: readonly Page[],
     private readonly around: Readonly<Record<string, Around>>,
   ) {
-    // npm runs elsewhere: it starts PCs like this one.
-    this.examples = blocksOf(page).filter(({ text }) => !text.startsWith('npm '));
+    this.examples = examplesOf(pages);
   }
 
   /** A test for each example. */
   register(): void {
     for (const block of this.examples) {
-      test(`README.md:${block.line}: ${block.file ?? commandsOf(block)[0] ?? ''}`, () => this.follow(block));
+      test(`${block.page}:${block.line}: ${block.file ?? commandsOf(block)[0] ?? ''}`, () => this.follow(block));
     }
   }
 
@@ -61,9 +70,9 @@ export class Reader {
   /** Fails unless every command that the text names was typed, and everything around a command has its command. */
   missedNothing(elsewhere: readonly string[]): void {
     const commands = this.examples.flatMap(commandsOf);
-    for (const key of Object.keys(this.around)) assert.ok(commands.includes(key), `the page no longer has: ${key}`);
+    for (const key of Object.keys(this.around)) assert.ok(commands.includes(key), `no page has: ${key}`);
     const isCommand = (span: string) => /^(hotseat|apt|systemctl|journalctl|loginctl|--)(?=[ a-z])\S* ?\w/.test(span);
-    for (const span of spansOf(this.page).filter(isCommand)) {
+    for (const span of spansOf(textOf(this.pages)).filter(isCommand)) {
       if (elsewhere.includes(span)) continue;
       const words = span.split(' ').map((word) => (/[A-Z]{3}/.test(word) ? '\\S+' : word.replace(/[.*+?]/g, '\\$&')));
       assert.ok(
@@ -76,7 +85,7 @@ export class Reader {
   private async follow(block: Block): Promise<void> {
     const { file, text } = block;
     if (file !== undefined) return this.lab.putFile(resolve(this.cwd, file), text);
-    if (block.language === 'console') for (const step of stepsOf(block)) await this.step(step);
+    if (block.language === 'console') for (const step of stepsOf(block)) await this.step(step, block.page);
     if (block.language !== 'sh') return;
     const around = this.around[commandsOf(block)[0] ?? ''];
     await around?.before?.();
@@ -84,17 +93,13 @@ export class Reader {
     await around?.after?.(answer);
   }
 
-  private async step({ command, shown, line }: Step): Promise<void> {
+  private async step({ command, shown, line }: Step, page: string): Promise<void> {
     const around = this.around[command];
     await around?.before?.();
     const answer = await this.type(command, around?.meanwhile);
     console.log(`$ ${command}\n${answer.said.trimEnd()}`);
-    const wrong = `README.md:${line}: ${command}\nshown:\n${shown.join('\n')}\nsaid:\n${answer.said}`;
+    const wrong = `${page}:${line}: ${command}\nshown:\n${shown.join('\n')}\nsaid:\n${answer.said}`;
     assert.ok(isShown(shown, answer.said), wrong);
     await around?.after?.(answer);
   }
 }
-
-/** The commands of an example, each as it is typed; of a block without answers its lines. */
-const commandsOf = (block: Block): string[] =>
-  block.language === 'console' ? stepsOf(block).map(({ command }) => command) : block.text.trimEnd().split('\n');
