@@ -16,6 +16,7 @@ import { plan } from './plan.js';
 import { record } from './record.js';
 import { release } from './release.js';
 import { reload } from './reload.js';
+import { report } from './report.js';
 import { start } from './run.js';
 import { schema } from './schema.js';
 import { seats } from './seats.js';
@@ -41,6 +42,7 @@ export const verbs: Verbs = {
   detach,
   watch,
   doctor,
+  report,
   log,
   metrics,
   check,

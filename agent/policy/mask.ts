@@ -32,10 +32,7 @@ const telling = { shortest: 4, inWords: 8 };
  */
 export function maskFixture(fixture: Fixture, key: string): Fixture {
   const secrets = secretsOf(fixture);
-  const alias = (secret: string): string =>
-    secret.startsWith('masked-')
-      ? secret
-      : `masked-${createHmac('sha256', key).update(secret).digest('hex').slice(0, 8)}`;
+  const alias = aliasBy(key);
   const known = [...secrets].filter(({ length }) => length >= telling.shortest).sort((a, b) => b.length - a.length);
   const mentions = known.length === 0 ? undefined : new RegExp(known.map(mention).join('|'), 'g');
   const addresses = (text: string): string => text.replace(address, (found) => alias(found.toLowerCase()));
@@ -69,6 +66,32 @@ export function maskFixture(fixture: Fixture, key: string): Fixture {
         }),
   };
 }
+
+/**
+ * Masks free texts, such as a log, as the recorded units of that PC are masked: addresses, and the units' private strings.
+ * A short string of nothing but hexadecimal digits stays, because it is like the ids and numbers that a text is full of.
+ */
+export function textMasker(fixtures: readonly Fixture[], key: string): (text: string) => string {
+  const alias = aliasBy(key);
+  const secrets = [...new Set(fixtures.flatMap((fixture) => [...secretsOf(fixture)]))]
+    .filter((secret) => secret.length >= telling.inWords || (secret.length >= telling.shortest && !number.test(secret)))
+    .sort((a, b) => b.length - a.length);
+  const mentions = secrets.length === 0 ? undefined : new RegExp(secrets.map(mention).join('|'), 'g');
+  return (text) =>
+    (mentions === undefined ? text : text.replace(mentions, alias)).replace(address, (found) =>
+      alias(found.toLowerCase()),
+    );
+}
+
+const number = /^[0-9a-f]*$/i;
+
+/** What a private string is called instead, with a key. */
+const aliasBy =
+  (key: string) =>
+  (secret: string): string =>
+    secret.startsWith('masked-')
+      ? secret
+      : `masked-${createHmac('sha256', key).update(secret).digest('hex').slice(0, 8)}`;
 
 /** All private strings of a unit. */
 function secretsOf({ devices, ancestors = [] }: Fixture): Set<string> {

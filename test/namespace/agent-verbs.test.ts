@@ -423,4 +423,41 @@ test('metrics counts what happened, on the terminal and whole in a file', async 
   assert.is(statSync(file).mode & 0o777, 0o644);
 });
 
+test('a report is one archive that says what is in it, without the serial numbers of devices', async () => {
+  assert.match((await hotseat('record', 'event1000', '--unmask')).stdout, /Maker_Keys_1/, 'it has one to hide');
+  const file = join(scratch, 'report.tar.gz');
+  const { stdout, exitCode } = await hotseat('report', '--out', file);
+  assert.is(exitCode, 0);
+  assert.is(statSync(file).mode & 0o777, 0o600);
+  execaSync('tar', ['-xzf', file, '-C', scratch]);
+  const [name = ''] = execaSync('tar', ['-tzf', file]).stdout.split('/');
+  const text = (part: string) => readFileSync(join(scratch, name, part), 'utf8');
+  const listed = stdout.split('\n').flatMap((line) => /^(\S+\.(?:txt|json|yaml)) +\S/.exec(line)?.[1] ?? []);
+  assert.ok(listed.length >= 9, stdout);
+  for (const part of ['CONTENTS.txt', ...listed]) assert.not.match(text(part), /Maker_Keys_1/, part);
+  assert.ok(stdout.startsWith(text('CONTENTS.txt').trimEnd()));
+  assert.match(text('versions.txt'), /^hotseat: \d+\.\d+\.\d+\nsystem: \S.*\nkernel: \d/);
+  assert.match(text('doctor.txt'), /^ok +service: the agent answers: policy unversioned, seats: left, right$/m);
+  assert.is((JSON.parse(text('status.json')) as Status).seats.length, 2);
+  assert.match(text('devices.txt'), /Test Keys/);
+  assert.match(text('log.txt'), /attach .*Test Keys/);
+  assert.match(text('devices/001-input1000.yaml'), /ID_SERIAL: masked-[0-9a-f]{8}\n/);
+  const again = await hotseat('report', '--out', file);
+  assert.is(again.exitCode, 2);
+  assert.match(again.stderr, /report\.tar\.gz exists: name another file with --out/);
+});
+
+test('without an agent a report has the rest, and says what is missing', async () => {
+  await stop('SIGTERM');
+  const file = join(scratch, 'alone.tar.gz');
+  assert.is((await hotseat('report', '--out', file)).exitCode, 0);
+  const names = execaSync('tar', ['-tzf', file]).stdout.split('\n');
+  const [root = ''] = names[0]?.split('/') ?? [];
+  execaSync('tar', ['-xzf', file, '-C', scratch]);
+  const text = (part: string) => readFileSync(join(scratch, root, part), 'utf8');
+  assert.match(text('devices/missing.txt'), /^no device: \S/);
+  assert.match(text('status.txt'), /^hotseat: \S/);
+  assert.match(text('log.txt'), /attach .*Test Keys/);
+});
+
 test.run();

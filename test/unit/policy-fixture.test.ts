@@ -7,7 +7,7 @@ import type { Device, Unit } from '../../agent/core/device.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { type Fixture, fixtureOf, formatFixture, parseFixture } from '../../agent/policy/fixture.js';
 import { formatText } from '../../agent/policy/format.js';
-import { machineKey, maskFixture } from '../../agent/policy/mask.js';
+import { machineKey, maskFixture, textMasker } from '../../agent/policy/mask.js';
 
 const usb = '/sys/devices/pci0000:00/0000:00:14.0/usb1/1-2';
 const base = `${usb}/1-2:1.0/0003:046D:C31C.0001/input/input7`;
@@ -172,6 +172,20 @@ test('a serial number that is part of everything masks nothing else', () => {
     ?.properties;
   assert.is(kept?.['ID_SERIAL'], 'Maker_Keys', 'maker and model are nobody’s secret');
   assert.is(kept?.['UNIQ'], '""');
+});
+
+test('a log is masked as its devices are, and what is like a number in it stays', () => {
+  const plain = fixtureOf(keyboard());
+  const alias = maskFixture(plain, 'a key').devices[0]?.properties?.['ID_SERIAL_SHORT'] ?? '';
+  assert.match(alias, /^masked-/);
+  const masked = textMasker([plain], 'a key');
+  assert.is(masked('bound usb-Maker_Keys_SN-99417-00, SN-99417.'), `bound usb-Maker_Keys_${alias}-00, ${alias}.`);
+  assert.not.match(masked('from dc:41:a9:00:11:22'), /dc:41/);
+  const same = 'pci-0000:00:14.0 at 2026-01-02T03:04:05 (046d:c31c), revision 6fb8d1cda8f9';
+  assert.is(masked(same), same);
+  const number = { ...plain, devices: [{ ...plain.devices[0], properties: { ID_SERIAL_SHORT: '046d' } }] } as Fixture;
+  assert.is(textMasker([number], 'a key')(same), same);
+  assert.is(textMasker([], 'a key')('SN-99417'), 'SN-99417');
 });
 
 test('the agent answers with a masked fixture unless it is told not to', () => {
