@@ -103,6 +103,20 @@ export const examplesOf = (pages: readonly Page[]): Block[] =>
     .filter(({ language, file }) => file !== undefined || language === 'console' || language === 'sh')
     .filter(({ text }) => !text.startsWith('npm '));
 
+/**
+ * Commands and options that the text of pages names, and that no line of `typed` has. Capitals in a command stand for any
+ * word, and options may stand between its words. `elsewhere`: what other tests try.
+ */
+export function untyped(pages: readonly Page[], typed: readonly string[], elsewhere: readonly string[]): string[] {
+  const isCommand = (span: string) => /^(hotseat|apt|systemctl|journalctl|loginctl|--)(?=[ a-z])\S* ?\w/.test(span);
+  return spansOf(textOf(pages)).filter((span) => {
+    if (!isCommand(span) || elsewhere.includes(span)) return false;
+    const words = span.split(' ').map((word) => (/[A-Z]{3}/.test(word) ? '\\S+' : word.replace(/[.*+?]/g, '\\$&')));
+    const pattern = new RegExp(words.join('( -\\S+)* '));
+    return !typed.some((line) => pattern.test(line));
+  });
+}
+
 /** A `console` block: a line that begins with `$ ` is typed, what follows is shown. */
 export function stepsOf({ page, text, line }: Block): Step[] {
   const steps: { command: string; shown: string[]; line: number }[] = [];

@@ -14,6 +14,7 @@ import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { compose } from '../../agent/policy/load.js';
 import { hostFile, matchKeys } from '../../agent/policy/schema.js';
 import { parseTests } from '../../agent/policy/test-file.js';
+import { alsoTyped, triedElsewhere, typedInSteps } from '../lab/tests/typed.js';
 import {
   allPages,
   blocksOf,
@@ -25,6 +26,7 @@ import {
   spansOf,
   stepsOf,
   textOf,
+  untyped,
 } from '../readme.js';
 import { checkout, hotseat } from './hotseat.js';
 
@@ -106,6 +108,21 @@ test('the pages are followed in the order in which each example finds what it ne
   );
   // What nobody follows has nothing to type.
   assert.equal(examplesOf(allPages.filter(({ path }) => !followed.some((page) => page.path === path))), []);
+});
+
+test('every command that a followed page names is typed by the test that follows it, or tried elsewhere', () => {
+  // A block is typed as a whole, and an answer after its command.
+  const shown = examplesOf(followed).flatMap((block) => (block.language === 'sh' ? [block.text] : []));
+  const { upgrade, ...later } = typedInSteps;
+  const typed = [
+    ...shown,
+    ...steps.map(({ command }) => command),
+    ...alsoTyped,
+    upgrade('x.deb'),
+    ...Object.values(later),
+  ];
+  assert.equal(untyped(followed, typed, triedElsewhere), []);
+  assert.equal(untyped(followed, [], triedElsewhere).includes('hotseat doctor'), true);
 });
 
 test('every verb that it names exists, and takes what is written behind it', () => {

@@ -13,6 +13,7 @@ import { checkout } from '../driver/paths.js';
 import { agentLog, HOTSEAT_UNIT, inputs, policyDirectory, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
 import { type Answer, type Around, Reader } from './reader.js';
+import { alsoTyped, triedElsewhere, typedInSteps } from './typed.js';
 
 /** Builds the package as `npm run deb` does; its path in this checkout. */
 async function built(...version: string[]): Promise<string> {
@@ -121,22 +122,6 @@ test.before(async () => {
 });
 
 reader.register();
-
-/** What the text names and no example shows. */
-const alsoTyped: readonly string[] = [
-  'hotseat schema',
-  'hotseat fmt',
-  'hotseat fmt --check',
-  'hotseat reload --force',
-  'hotseat explain --help',
-  'hotseat log --failed --seat left --device /dev/input/event2 --since 1h --json',
-  'timeout --signal=INT 5 hotseat log --follow || true',
-  'hotseat metrics --output /var/tmp/hotseat.prom && cat /var/tmp/hotseat.prom',
-  'loginctl seat-status seat-left',
-  'journalctl -u hotseat -p warning',
-  "grep -e '--ref refs/heads/main' /etc/default/hotseat",
-  'systemctl cat hotseat-consoles',
-];
 
 test('what the text names is there as well', async () => {
   const said: Record<string, string> = {};
@@ -260,7 +245,7 @@ test('a restart takes nothing away; an agent that hangs is killed and started ag
 test('an upgrade takes nothing away and tells nobody anything again', async () => {
   const before = { log: await xorgLog('left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
   const since = (await agentLog(lab)).length;
-  console.log((await type(`apt install -y /root/dist/${basename(second)}`)).trim().split('\n').at(-1));
+  console.log((await type(typedInSteps.upgrade(`/root/dist/${basename(second)}`))).trim().split('\n').at(-1));
   assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), '0.1.0-2');
   await lab.until('the new agent', async () => (await status(lab).catch(() => undefined)) !== undefined);
   assert.is.not(await mainPid(), before.pid);
@@ -273,10 +258,10 @@ test('an upgrade takes nothing away and tells nobody anything again', async () =
 });
 
 test('a stop gives the consoles back, and the agent runs by hand as well', async () => {
-  await type('systemctl stop hotseat');
+  await type(typedInSteps.stop);
   // The unit that gives them back starts a program for it.
   await lab.until('the consoles to have their keyboards', async () => /unicode/i.test(await keyboardMode()));
-  const { said } = await reader.type('hotseat run --policies .', async (running) => {
+  const { said } = await reader.type(typedInSteps.byHand, async (running) => {
     await lab.until('it to serve', async () => running.stdout.includes('"msg":"ready"'), 120_000);
     await lab.sh("pkill -f 'main.js run'");
   });
@@ -284,7 +269,7 @@ test('a stop gives the consoles back, and the agent runs by hand as well', async
 });
 
 test('with hotseat.disable on the kernel’s command line nothing starts, and the doctor says why', async () => {
-  await type('hotseat consoles restore');
+  await type(typedInSteps.consoles);
   await lab.sh(`{ tr -d '\\n' < /proc/cmdline; echo ' hotseat.disable'; } > /run/cmdline
     mount --bind /run/cmdline /proc/cmdline`);
   try {
@@ -304,7 +289,7 @@ test('with hotseat.disable on the kernel’s command line nothing starts, and th
 test('removed: the devices are the host’s, the consoles have their keyboards, nothing of it is left in the kernel', async () => {
   await lab.inContainer('right', ['systemctl', 'stop', 'term', 'xorg']);
   assert.equal(await xinput(lab, 'left'), ['QEMU QEMU USB Keyboard']);
-  const said = await type('apt remove -y hotseat');
+  const said = await type(typedInSteps.remove);
   // A terminal of apt's has carriage returns.
   const left = said.split(/\r?\n/).filter((line) => line.startsWith('hotseat release: '));
   // An Xorg that still draws keeps its card until it ends, and that alone is left.
@@ -340,7 +325,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
 });
 
 test('purged: nothing is left but the admin’s policy, in a backup', async () => {
-  await type('apt purge -y hotseat');
+  await type(typedInSteps.purge);
   for (const path of ['/etc/hotseat', '/etc/default/hotseat', '/var/lib/hotseat'])
     assert.not.ok(await exists(path), path);
   const kept = await lab.sh('tar -tzf /var/backups/hotseat-policies-*.tar.gz');
@@ -351,8 +336,7 @@ test('purged: nothing is left but the admin’s policy, in a backup', async () =
 });
 
 test('every command and step of this test is one of the pages’', () => {
-  // The first is a checkout's, the others are those of other tests.
-  reader.missedNothing(['--dry-run', 'loginctl attach', 'hotseat run --signers FILE']);
+  reader.missedNothing(triedElsewhere);
 });
 
 test.after(() => lab.stop());

@@ -2,17 +2,7 @@
 
 import { resolve } from 'node:path';
 import * as assert from 'uvu/assert';
-import {
-  type Block,
-  commandsOf,
-  examplesOf,
-  isShown,
-  type Page,
-  type Step,
-  spansOf,
-  stepsOf,
-  textOf,
-} from '../../readme.js';
+import { type Block, commandsOf, examplesOf, isShown, type Page, type Step, stepsOf, untyped } from '../../readme.js';
 import type { Process } from '../driver/channel.js';
 import type { Lab } from '../driver/lab.js';
 import { test } from '../driver/test.js';
@@ -71,15 +61,7 @@ export class Reader {
   missedNothing(elsewhere: readonly string[]): void {
     const commands = this.examples.flatMap(commandsOf);
     for (const key of Object.keys(this.around)) assert.ok(commands.includes(key), `no page has: ${key}`);
-    const isCommand = (span: string) => /^(hotseat|apt|systemctl|journalctl|loginctl|--)(?=[ a-z])\S* ?\w/.test(span);
-    for (const span of spansOf(textOf(this.pages)).filter(isCommand)) {
-      if (elsewhere.includes(span)) continue;
-      const words = span.split(' ').map((word) => (/[A-Z]{3}/.test(word) ? '\\S+' : word.replace(/[.*+?]/g, '\\$&')));
-      assert.ok(
-        this.typed.some((line) => new RegExp(words.join('( -\\S+)* ')).test(line)),
-        `nobody typed: ${span}`,
-      );
-    }
+    assert.equal(untyped(this.pages, this.typed, elsewhere), []);
   }
 
   private async follow(block: Block): Promise<void> {
