@@ -99,7 +99,7 @@ for (const file of files) {
 }
 const docs = '/usr/share/doc/hotseat';
 put('/usr/share/lintian/overrides/hotseat', text('rules/package/lintian-overrides'));
-for (const name of ['README.md', 'SECURITY.md']) put(`${docs}/${name}`, text(name));
+for (const name of ['README.md', 'SECURITY.md', 'policies/REFERENCE.md']) put(`${docs}/${name}`, text(name));
 for (const name of readdirSync(join(checkout, 'docs'), { recursive: true, encoding: 'utf8' })) {
   if (name.endsWith('.md')) put(`${docs}/docs/${name}`, text('docs', name));
 }
