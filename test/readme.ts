@@ -51,13 +51,12 @@ export const followed: readonly Page[] = [
   'docs/reference/seat-files.md',
   'docs/reference/service.md',
   'docs/reference/verbs.md',
-  'docs/explanation/architecture.md',
   'docs/explanation/what-holds.md',
 ].map(pageAt);
 
 /** Every page that people read: those that are followed, and those that only say something. */
 export const allPages: readonly Page[] = [
-  ...['README.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].map(pageAt),
+  ...['README.md', 'ARCHITECTURE.md', 'SECURITY.md', 'CONTRIBUTING.md', 'CHANGELOG.md'].map(pageAt),
   ...readdirSync(join(checkout, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
     .sort()
