@@ -13,6 +13,7 @@ import { nspawn } from './nspawn.js';
 import { podman } from './podman.js';
 import { programPath } from './programs.js';
 import type { Heard } from './streams/hearing.js';
+import { foreignSubids } from './users.js';
 
 /** What is on record of a container, by `pid:starttime`. */
 export type OnRecord = Known & { readonly engine: EngineName };
@@ -38,9 +39,20 @@ export interface EnginesDeps {
   readonly record?: RecordFile<OnRecord>;
 }
 
-/** Rules of cgroups v1 are a group's alone; the guard's can also be a user's. */
-const isRefused = ({ user }: Pick<ContainerRef, 'user'>): boolean =>
-  user !== undefined && devicesRootV1() !== undefined;
+/**
+ * Why containers of users are refused here; undefined when they are not. Rules of cgroups v1 are a group's alone, the guard's
+ * can also be a user's: of all his uids.
+ */
+function usersRefusal(): string | undefined {
+  const source = foreignSubids();
+  if (source !== undefined) {
+    return `containers of users are refused while their subordinate uids are not in /etc/subuid: have subid: files in /etc/nsswitch.conf, which has ${source}`;
+  }
+  if (devicesRootV1() === undefined) return undefined;
+  return `containers of users are refused while cgroups v1 keep device rules, because a user can leave the groups that those go by: ${unifiedRemedy}`;
+}
+
+const isRefused = ({ user }: Pick<ContainerRef, 'user'>): boolean => user !== undefined && usersRefusal() !== undefined;
 
 /** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
 export class Engines {
@@ -102,9 +114,8 @@ export class Engines {
 
   /** Why a seat has no container now, in words for an admin. */
   absence({ engine, name, user }: ContainerRef): string {
-    if (isRefused({ user })) {
-      return `containers of users are refused while cgroups v1 keep device rules, because a user can leave the groups that those go by: ${unifiedRemedy}`;
-    }
+    const refusal = user === undefined ? undefined : usersRefusal();
+    if (refusal !== undefined) return refusal;
     const problem = this.problems.get(engine);
     if (problem !== undefined) return problem;
     if (this.strays({ engine, name, user })) {

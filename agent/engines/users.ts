@@ -55,6 +55,15 @@ export function uidsOf(user: string): Uids[] {
   return [...own, ...subordinate];
 }
 
+/**
+ * Where else than in /etc/subuid this PC has subordinate uids, as nsswitch.conf(5) says it for shadow-utils (`subid: sss`); then
+ * we do not know all of a user's. Undefined for the usual files.
+ */
+export const foreignSubids = (): string | undefined =>
+  linesOf('/etc/nsswitch.conf')
+    .flatMap((line) => /^\s*subid:\s*([\w-]+)/.exec(line)?.[1] ?? [])
+    .find((source) => source !== 'files');
+
 const accounts = (): string[][] => linesOf('/etc/passwd').map((line) => line.split(':'));
 
 /** What was read last, by path. */

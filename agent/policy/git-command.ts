@@ -76,9 +76,9 @@ export async function git(
 
 /** A program that looks at a repository. It is waited for until the deadline; one that does not even die counts. */
 async function run(repository: string, where: string, program: string, words: string[], input: string | Buffer = '') {
-  const held = hanging.get(repository) ?? new Set();
-  if (held.size >= mostHanging) {
-    throw new GitUnavailable(`${where}: it does not answer, and holds ${held.size} processes by now`);
+  const before = hanging.get(repository)?.size ?? 0;
+  if (before >= mostHanging) {
+    throw new GitUnavailable(`${where}: it does not answer, and holds ${before} processes by now`);
   }
   // A policy in a plain directory needs no program.
   const { execa } = await import('execa');
@@ -107,6 +107,7 @@ async function run(repository: string, where: string, program: string, words: st
   });
   const result = await Promise.race([child, deadline]).finally(() => clearTimeout(timer));
   if (result !== late) return result;
+  const held = hanging.get(repository) ?? new Set();
   hanging.set(repository, held.add(child));
   child.once('exit', () => held.delete(child));
   setTimeout(() => held.has(child) && leaveService(child.pid ?? 0), dying).unref();

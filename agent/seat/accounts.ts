@@ -1,5 +1,7 @@
 import type { Accounts } from '../core/access.js';
-import { type IdMap, idMap } from '../engines/id-map.js';
+import { type IdMap, type IdMaps, idMaps } from '../engines/id-map.js';
+import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { cgroupOf } from '../kernel/cgroup.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
 
@@ -9,10 +11,14 @@ const longest = 1024 * 1024;
 /** Nobody runs that could have accounts. */
 export const noAccounts: Accounts = { user: () => undefined, group: () => undefined };
 
-/** Users and groups as the container of this init has them: passwd(5), group(5), and its user namespace's maps. */
+/** Nobody can tell whose an id is. */
+const nobodys: IdMaps = { uid: () => undefined, gid: () => undefined };
+
+/** Users and groups as the container of this init has them: passwd(5), group(5), and its maps. */
 export async function accountsOf(namespaces: Namespaces, init: ProcessRef): Promise<Accounts> {
   // Before its files: a process that is still there by then had its pid now.
-  const maps = { uid: idMap(init.pid, 'uid_map'), gid: idMap(init.pid, 'gid_map') };
+  const cgroup = cgroupOf(init.pid);
+  const maps = idMaps(init.pid, () => (cgroup === undefined ? [] : pidsBelow(cgroup, mostProcesses))) ?? nobodys;
   const passwd = await namespaces.readFile(init, 'etc/passwd', longest);
   const group = await namespaces.readFile(init, 'etc/group', longest);
   return { user: reader(passwd, maps.uid), group: reader(group, maps.gid) };

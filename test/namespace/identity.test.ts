@@ -1,6 +1,6 @@
 // Who a container is, and whose word counts for it: only what the kernel says, and who could have said so.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -15,8 +15,10 @@ import { podman } from '../../agent/engines/podman.js';
 import { findInit, pidsBelow } from '../../agent/engines/process.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { processKey, runningKey } from '../../agent/kernel/process-key.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
+import { accountsOf } from '../../agent/seat/accounts.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
@@ -30,6 +32,7 @@ const groups: string[] = [];
 const children: ChildProcess[] = [];
 /** Root's are read without asking. */
 const commandLine = async () => undefined;
+const namespaces = new Namespaces();
 let map: DeviceMap;
 
 /** Makes a group and those above it, all of this user. */
@@ -145,6 +148,7 @@ test.before(() => {
 });
 
 test.after(async () => {
+  namespaces.close();
   for (const child of children) child.kill('SIGKILL');
   writeFileSync(join(root, 'cgroup.kill'), '1');
   map.remove();
@@ -203,6 +207,26 @@ test('the root of an unprivileged container is told from those who stayed', asyn
   say('leave');
   await until('init to have left', () => said().includes('left'));
   assert.equal(listed(cgroup), [before]);
+  const accounts = await accountsOf(namespaces, { pid: before?.pid ?? 0, key: before?.key ?? '' });
+  assert.is(accounts.user('0'), 100_000, 'by the same map');
+});
+
+test('where subordinate uids are not in /etc/subuid, containers of users are refused', () => {
+  const engines = new Engines(root, { commandLine });
+  const absence = () => engines.absence({ engine: 'podman', name: 'left', user: 'nobody' });
+  assert.not.match(absence(), /subordinate/);
+  const file = join(scratch, 'nsswitch.conf');
+  writeFileSync(file, 'passwd: files sss\nsubid: sss\n');
+  execFileSync('mount', ['--bind', file, '/etc/nsswitch.conf']);
+  try {
+    assert.match(
+      absence(),
+      /^containers of users are refused .* not in \/etc\/subuid: have subid: files .* which has sss$/,
+    );
+  } finally {
+    execFileSync('umount', ['/etc/nsswitch.conf']);
+    engines.close();
+  }
 });
 
 test('a container of which nobody can tell any more who its root is, is unclear', async () => {
