@@ -129,6 +129,8 @@ const followed = async (dialect: typeof lxc): Promise<{ ms: number; names: strin
 const users = `user.slice/user-${nobody}.slice/user@${nobody}.service/user.slice`;
 const hung = () => group('lxc.payload.hung');
 const fine = () => group('lxc.payload.fine');
+/** Of four owners, who are nobody's seats. */
+const crowd = ['crowd-1', 'crowd-2', 'crowd-3', 'crowd-4'];
 
 test.before(async () => {
   mkdirSync(root);
@@ -137,6 +139,7 @@ test.before(async () => {
   await namespaces.start();
   await run(hung(), plain, '[lxc monitor] /var/lib/lxc hung', hungAt, 'chroot');
   await run(fine(), plain, '[lxc monitor] /var/lib/lxc fine');
+  for (const one of crowd) await run(group(one), plain, one, hungAt, 'chroot');
 });
 
 test.after(async () => {
@@ -198,6 +201,25 @@ test('helpers that cannot be killed keep no service from being started again, an
   assert.match(stdout, /took over/);
   assert.is(status, 0, 'it ended');
   assert.ok(performance.now() - began < 10_000);
+});
+
+test('four owners who hold all helpers there may be: whoever is next is not looked at, that is said, and it ends with them', async () => {
+  const own = new Namespaces(limit);
+  const read = (cgroup: string) =>
+    own.find(refTo(initIn(cgroup)), ['etc/passwd']).then(
+      (found) => found.join(),
+      (error: Error) => error.message,
+    );
+  try {
+    const held = crowd.flatMap((one) => [read(group(one)), read(group(one))]);
+    for (const reason of await Promise.all(held)) assert.match(reason, /took over 1000 ms/);
+    const began = performance.now();
+    assert.is(await read(fine()), '8 helpers hang, and there may be no more');
+    assert.ok(performance.now() - began < limit, 'nobody waits for that');
+    assert.match(await read(group('crowd-1')), /does not answer, and holds 2 helpers/);
+  } finally {
+    own.close();
+  }
 });
 
 test('a repository that is not answered for stops nobody, and is asked again and again whether its ref has moved', async () => {
