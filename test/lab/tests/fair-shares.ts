@@ -111,7 +111,11 @@ export const fairShares =
       const node = first.get('input') ?? '';
       typist = lab.start(engine.argv('left', 'python3', await putProbe('left', 'typist.py'), node));
       await putProbe('right', 'hog.py');
-      await lab.until('the typist', async () => typist.stdout.includes('reading'));
+      const ended = typist.done.then(({ stdout, stderr }) => {
+        throw new Error(`the typist ended: ${stdout}${stderr}`);
+      });
+      ended.catch(() => undefined);
+      await Promise.race([lab.until('the typist', async () => typist.stdout.includes('reading')), ended]);
       idle = await lateness();
       console.log(`${title}: a typed line beside an idle neighbour: ${idle} ms`);
       await lab.sh(`fallocate -l ${swap}M /swap && chmod 600 /swap && mkswap -q /swap && swapon /swap`);
