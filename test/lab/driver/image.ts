@@ -111,7 +111,7 @@ async function finishHost(root: string): Promise<void> {
   const put = (path: string, text: string) => writeFile(join(root, path), text);
   await put('etc/hostname', 'lab\n');
   await put('etc/hosts', '127.0.0.1 localhost lab\n');
-  // The kernel has mounted the root the way it stays.
+  // The kernel has mounted the root as it shall be.
   await put('etc/fstab', '');
   await put('etc/machine-id', 'b0b1b2b3b4b5b6b7b8b9babbbcbdbebf\n');
   await mkdir(join(root, 'etc/systemd/journald.conf.d'), { recursive: true });
