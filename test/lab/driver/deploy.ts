@@ -82,6 +82,4 @@ async function stageContainer(lab: Lab, name: 'left' | 'right', base: string): P
   await seatFile('xorg.service', 'etc/systemd/system/xorg.service');
   await seatFile('term.service', 'etc/systemd/system/term.service');
   await seatFile('seat-terminal', 'usr/local/bin/seat-terminal', 0o755);
-  // Of the layer above, /usr is younger than what image.ts has said of it: every start would update after it once more.
-  for (const directory of ['etc', 'var']) await put(`delta/${directory}/.updated`, '');
 }

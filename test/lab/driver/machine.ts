@@ -330,12 +330,8 @@ export async function loadState(dir: string): Promise<State> {
   return { disk: join(dir, 'disk.qcow2'), memory: join(dir, 'memory'), plugged };
 }
 
-/**
- * Without what costs the emulator time at each change of process or page fault and no test needs; and without the promise
- * that `rep movsb` and `rep stosb` are quick: kernel and libc take them for every copy then, and emulated they are a loop of
- * single bytes.
- */
-const emulatedCpu = 'max,-la57,-smap,-mpx,-pku,-erms,-fsrm,-fsrs,-fsrc,-fzrm';
+/** Without what costs the emulator time at each change of process or page fault and no test needs. */
+const emulatedCpu = 'max,-la57,-smap,-mpx,-pku';
 
 function options(image: Image, how: Accel, dir: string, disk: string, kernel: Kernel): string[] {
   const head = `xres=${screen.width},yres=${screen.height}`;
