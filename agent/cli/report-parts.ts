@@ -6,7 +6,6 @@ import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { ask } from '../control/client.js';
-import type { DeviceInfo } from '../control/messages.js';
 import { engineFacts } from '../doctor/engine-facts.js';
 import { type Fixture, formatFixture } from '../policy/fixture.js';
 import { machineKey, maskFixture, textMasker } from '../policy/mask.js';
@@ -70,15 +69,13 @@ export async function collect(version: string): Promise<Part[]> {
 async function recordings(): Promise<{ readonly fixtures: readonly Fixture[]; readonly failures: readonly string[] }> {
   const fixtures: Fixture[] = [];
   const failures: string[] = [];
-  const devices = await (ask(controlSocket, { verb: 'devices' }, 10_000) as Promise<DeviceInfo[]>).catch(
-    (error: Error) => {
-      failures.push(`no device: ${error.message}`);
-      return [];
-    },
-  );
+  const devices = await ask(controlSocket, { verb: 'devices' }, 10_000).catch((error: Error) => {
+    failures.push(`no device: ${error.message}`);
+    return [];
+  });
   for (const { device } of devices) {
     try {
-      fixtures.push((await ask(controlSocket, { verb: 'record', device, unmask: true }, 10_000)) as Fixture);
+      fixtures.push(await ask(controlSocket, { verb: 'record', device, unmask: true }, 10_000));
     } catch (error) {
       failures.push(`${device}: ${(error as Error).message}`);
     }
@@ -105,9 +102,7 @@ async function versions(version: string): Promise<string> {
     `node: ${process.version}`,
     systemd,
     ...engines,
-  ]
-    .join('\n')
-    .concat('\n');
+  ].join('\n');
 }
 
 /** What is in a report, a line a file: for its reader, and for whoever gives it away. */

@@ -288,24 +288,19 @@ const text = (bytes: Buffer): string => bytes.toString('latin1').split('\0')[0] 
 
 /** Ties a program to a perf event for as long as the link, or its pin, lives (5.15 and newer). */
 export const linkPerfEvent = (program: number, event: number): number =>
-  bpf(
-    'linkCreate',
-    'perf event',
-    attributes(64, (a) => {
-      a.writeUInt32LE(program, 0);
-      a.writeUInt32LE(event, 4);
-      a.writeUInt32LE(attachType.perfEvent, 8);
-    }),
-  );
+  link('perf event', program, event, attachType.perfEvent);
 
 /** Ties a program to the iterator that it was loaded for (5.8 and newer). The caller closes the link. */
-export const linkIterator = (program: number): number =>
+export const linkIterator = (program: number): number => link('iterator', program, 0, attachType.traceIter);
+
+const link = (what: string, program: number, target: number, type: number): number =>
   bpf(
     'linkCreate',
-    'iterator',
+    what,
     attributes(64, (a) => {
       a.writeUInt32LE(program, 0);
-      a.writeUInt32LE(attachType.traceIter, 8);
+      a.writeUInt32LE(target, 4);
+      a.writeUInt32LE(type, 8);
     }),
   );
 

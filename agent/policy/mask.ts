@@ -33,10 +33,11 @@ const telling = { shortest: 4, inWords: 8 };
 export function maskFixture(fixture: Fixture, key: string): Fixture {
   const secrets = secretsOf(fixture);
   const alias = aliasBy(key);
-  const known = [...secrets].filter(({ length }) => length >= telling.shortest).sort((a, b) => b.length - a.length);
-  const mentions = known.length === 0 ? undefined : new RegExp(known.map(mention).join('|'), 'g');
-  const addresses = (text: string): string => text.replace(address, (found) => alias(found.toLowerCase()));
-  const cleaned = (text: string): string => addresses(mentions === undefined ? text : text.replace(mentions, alias));
+  const addresses = withoutAddresses(alias);
+  const cleaned = cleaner(
+    [...secrets].filter(({ length }) => length >= telling.shortest),
+    alias,
+  );
   const named =
     (name: string, secret: boolean) =>
     (text: string): string => {
@@ -72,15 +73,26 @@ export function maskFixture(fixture: Fixture, key: string): Fixture {
  * A short string of nothing but hexadecimal digits stays, because it is like the ids and numbers that a text is full of.
  */
 export function textMasker(fixtures: readonly Fixture[], key: string): (text: string) => string {
-  const alias = aliasBy(key);
-  const secrets = [...new Set(fixtures.flatMap((fixture) => [...secretsOf(fixture)]))]
-    .filter((secret) => secret.length >= telling.inWords || (secret.length >= telling.shortest && !number.test(secret)))
-    .sort((a, b) => b.length - a.length);
-  const mentions = secrets.length === 0 ? undefined : new RegExp(secrets.map(mention).join('|'), 'g');
-  return (text) =>
-    (mentions === undefined ? text : text.replace(mentions, alias)).replace(address, (found) =>
-      alias(found.toLowerCase()),
-    );
+  const secrets = [...new Set(fixtures.flatMap((fixture) => [...secretsOf(fixture)]))].filter(
+    (secret) => secret.length >= telling.inWords || (secret.length >= telling.shortest && !number.test(secret)),
+  );
+  return cleaner(secrets, aliasBy(key));
+}
+
+type Mask = (text: string) => string;
+
+const withoutAddresses =
+  (alias: Mask): Mask =>
+  (text) =>
+    text.replace(address, (found) => alias(found.toLowerCase()));
+
+/** Puts aliases in the place of these private strings, the longest first, and of addresses. */
+function cleaner(secrets: readonly string[], alias: Mask): Mask {
+  const addresses = withoutAddresses(alias);
+  if (secrets.length === 0) return addresses;
+  const longestFirst = [...secrets].sort((a, b) => b.length - a.length);
+  const mentions = new RegExp(longestFirst.map(mention).join('|'), 'g');
+  return (text) => addresses(text.replace(mentions, alias));
 }
 
 const number = /^[0-9a-f]*$/i;

@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { monitorName } from '../core/edid.js';
 import { namesIn } from '../kernel/read.js';
 import { host, located, type Roots } from './enumerate.js';
@@ -25,7 +25,7 @@ export function connectorsOf(card: string, roots: Roots = host, patienceMs = pat
   const directory = located(card, roots);
   return Promise.all(
     connectorNames(card, roots).map(async (name): Promise<Connector> => {
-      const files = join(directory, `${card.slice(card.lastIndexOf('/') + 1)}-${name}`);
+      const files = join(directory, `${basename(card)}-${name}`);
       const status = await readFile(join(files, 'status'), 'latin1').catch(() => '');
       const edid = await soon(
         readFile(join(files, 'edid')).catch(() => undefined),
@@ -38,7 +38,7 @@ export function connectorsOf(card: string, roots: Roots = host, patienceMs = pat
 
 /** Their names alone: `DP-1`, `HDMI-A-1`; `card` is the path of `cardN` in sysfs. */
 export function connectorNames(card: string, roots: Roots = host): string[] {
-  const prefix = `${card.slice(card.lastIndexOf('/') + 1)}-`;
+  const prefix = `${basename(card)}-`;
   return namesIn(located(card, roots))
     .flatMap((entry) => (entry.startsWith(prefix) ? [entry.slice(prefix.length)] : []))
     .filter(isForMonitors)
