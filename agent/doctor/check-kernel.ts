@@ -51,7 +51,7 @@ const ringsFinding = (refusal: Refusal): Finding =>
     ? ok('it tells who has an io_uring')
     : warning(
         `it does not tell who has an io_uring: ${refusal}`,
-        'whatever leaves a running container is bound anew, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
+        'whatever leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
       );
 
 function cgroupFinding(root: string | undefined): Finding {

@@ -29,10 +29,9 @@ export const startOf = (key: string): number => Number(key.slice(key.indexOf(':'
 const mostThreads = 1000;
 
 /**
- * As `processKey`, but undefined as well when the process has begun to end: it has let go of its files and its memory. Its
- * first thread can have ended long before the others (man 2 exit). The
+ * As `processKey`, but undefined as well when the process has begun to end: it has let go of its files and its memory. The
  * init of a pid namespace then waits for the last process in there, for as long as that takes (kernel/pid_namespace.c,
- * zap_pid_ns_processes).
+ * zap_pid_ns_processes). The first thread of a process can have ended long before the others (exit(2)).
  */
 export function runningKey(pid: number): string | undefined {
   const { start, flags } = look(`/proc/${pid}`);
