@@ -27,6 +27,7 @@ export const allHelp = (verbs: Verbs): string =>
     '',
     'hotseat VERB --help tells more. Exit status: 0 fine, 1 the answer is no, 2 misuse or fault.',
     'hotseat help codes lists the codes that --json gives for a refusal.',
+    'hotseat --version says which version this is.',
   ].join('\n');
 
 /** `hotseat help codes`: the codes of refusals, each with cause and remedy. */

@@ -5,6 +5,7 @@ import { parse } from './parse.js';
 import { asciiJson } from './printable.js';
 import type { ExitCode, Verb } from './verb.js';
 import { verbs } from './verbs.js';
+import { version } from './version.js';
 
 const verbOf = (name: string): Verb | undefined => (Object.hasOwn(verbs, name) ? verbs[name] : undefined);
 
@@ -18,6 +19,10 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     const about = verbOf(rest[0] ?? '');
     console.log(about === undefined ? allHelp(verbs) : verbHelp(about));
     return name === undefined ? 2 : 0;
+  }
+  if (name === '--version' || name === '-V') {
+    console.log(`hotseat ${version()}`);
+    return 0;
   }
   const verb = verbOf(name);
   if (verb === undefined) {

@@ -1,6 +1,7 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Call, ExitCode, Verb } from './verb.js';
+import { version } from './version.js';
 
 /** `hotseat report`: needs no running agent; what only an agent knows is missing then, and the report says so. */
 export const report: Verb = {
@@ -27,9 +28,3 @@ export const report: Verb = {
     return 0;
   },
 };
-
-/** The program's version, from the package.json above its bundle. */
-function version(): string {
-  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(manifest) as { version: string }).version;
-}

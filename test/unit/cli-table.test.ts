@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { execaSync } from 'execa';
@@ -11,7 +11,7 @@ import { manPage } from '../../agent/cli/man.js';
 import { parse } from '../../agent/cli/parse.js';
 import { verbs } from '../../agent/cli/verbs.js';
 import { refusals } from '../../agent/core/refusal.js';
-import { hotseat } from './hotseat.js';
+import { checkout, hotseat } from './hotseat.js';
 
 const entries = Object.entries(verbs);
 const date = new Date('2026-01-02');
@@ -87,6 +87,15 @@ test('the other shells read theirs', () => {
     rmSync(dirname(file), { recursive: true });
   }
   assert.is(completionOf('constructor', verbs), undefined);
+});
+
+test('--version says which version this is', async () => {
+  const { version } = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as { version: string };
+  for (const word of ['--version', '-V']) {
+    const { stdout, exitCode } = await hotseat(word);
+    assert.is(stdout, `hotseat ${version}`);
+    assert.is(exitCode, 0);
+  }
 });
 
 test('every code of a refusal is in help and in the page, with its remedy', async () => {
