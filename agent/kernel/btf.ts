@@ -51,19 +51,26 @@ interface Type {
   readonly nameAt: (offset: number) => string;
 }
 
-/** Goes through all types of a kind and a name until one is what was looked for. */
+/**
+ * Goes through all types of a kind and a name until one is what was looked for. There are some hundred thousand: they are
+ * told apart by where their names lie, and no name is made a string for it.
+ */
 function search(btf: Buffer, kind: number, name: string, isIt: (type: Type) => boolean): void {
   if (btf.readUInt16LE(0) !== 0xeb9f) throw new Error('not a BTF file');
   const header = btf.readUInt32LE(4);
   const types = header + btf.readUInt32LE(8);
   const end = types + btf.readUInt32LE(12);
   const strings = header + btf.readUInt32LE(16);
+  // Each string is there once (btf__dedup in libbpf), and the first one is empty.
+  const named = btf.indexOf(`\0${name}\0`, strings, 'latin1') + 1 - strings;
+  if (named <= 0) return;
   const nameAt = (offset: number) => btf.toString('latin1', strings + offset, btf.indexOf(0, strings + offset));
+  const view = new DataView(btf.buffer, btf.byteOffset, btf.byteLength);
   for (let at = types, id = 1; at < end; id++) {
-    const info = btf.readUInt32LE(at + 4);
+    const info = view.getUint32(at + 4, true);
     const itsKind = (info >>> 24) & 0x1f;
-    if (itsKind === kind && nameAt(btf.readUInt32LE(at)) === name && isIt({ id, at, info, nameAt })) return;
-    const [fixed, each] = extra[itsKind] ?? [0, 0];
-    at += 12 + fixed + each * (info & 0xffff);
+    if (itsKind === kind && view.getUint32(at, true) === named && isIt({ id, at, info, nameAt })) return;
+    const bytes = extra[itsKind];
+    at += bytes === undefined ? 12 : 12 + bytes[0] + bytes[1] * (info & 0xffff);
   }
 }
