@@ -1,9 +1,27 @@
+import type { Diagnostic } from '../core/policy.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import { json } from './answer.js';
 import { good, type Line, render, showsColours } from './line.js';
 import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
+
+/** What `hotseat check` found. */
+export type CheckAnswer =
+  | {
+      /** The files are good. */
+      readonly ok: true;
+      /** The names of the seats that this PC has by these files. */
+      readonly seats: readonly string[];
+      /** Sentences that are worth reading, and no mistakes. */
+      readonly notes: readonly string[];
+    }
+  | {
+      /** The files have mistakes. */
+      readonly ok: false;
+      /** All mistakes. */
+      readonly diagnostics: readonly Diagnostic[];
+    };
 
 /** `hotseat check`: needs no running agent. */
 export const check: Verb = {
@@ -22,7 +40,9 @@ export const check: Verb = {
     const loaded = loadDirectory(directory);
     const notes = loaded.ok ? [...notesOf(loaded.policy), ...leftNotes(loaded.policy, recordedDevices(directory))] : [];
     if (options['json'] === true) {
-      const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat), notes } : loaded;
+      const answer: CheckAnswer = loaded.ok
+        ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat), notes }
+        : { ok: false, diagnostics: loaded.diagnostics };
       console.log(JSON.stringify(answer, undefined, 2));
       return loaded.ok ? 0 : 1;
     }

@@ -13,6 +13,16 @@ import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
+/** The device that was touched, and the rules for it. */
+export interface Touched {
+  /** The device that was touched. */
+  readonly device: DeviceInfo;
+  /** The seat file that `--write` would add a rule to. */
+  readonly file: string;
+  /** Rules that would give the device to the seat. */
+  readonly proposals: readonly Proposal[];
+}
+
 /** `hotseat identify`: exits 1 when nothing was touched in time. */
 export const identify: Verb = {
   summary: 'press a key, move the mouse: the rule that gives that thing to a seat, written and committed on request',
@@ -65,7 +75,8 @@ export const identify: Verb = {
     const units = await plugged();
     const proposals = proposalsOf(unit, units);
     const rules = proposals.map(({ by: way, label, match }) => ({ by: way, rule: ruleText({ label, match }) }));
-    if (options['json'] === true) console.log(JSON.stringify({ device: info, file, proposals }, undefined, 2));
+    const touched: Touched = { device: info, file, proposals };
+    if (options['json'] === true) console.log(JSON.stringify(touched, undefined, 2));
     else {
       console.log(render(describe(info), showsColours(process.stdout)));
       if (info.owner !== seat)

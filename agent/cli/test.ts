@@ -1,11 +1,56 @@
 import { hostname } from 'node:os';
-import { lineOf } from '../core/policy.js';
+import { type Diagnostic, lineOf } from '../core/policy.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import type { TestResult, TestRun } from '../policy/test-run.js';
 import { json } from './answer.js';
 import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
+
+/** What `hotseat test` found. */
+export type TestAnswer =
+  | {
+      /** Whether there are tests, and all of them passed. */
+      readonly ok: boolean;
+      /** The tests. */
+      readonly results: readonly TestAnswerResult[];
+      /** The rules, and whether a test hits them. */
+      readonly coverage: readonly TestAnswerRule[];
+    }
+  | {
+      /** The files have mistakes. */
+      readonly ok: false;
+      /** All mistakes of the seat files and of the tests. */
+      readonly diagnostics: readonly Diagnostic[];
+    };
+
+/** One test. */
+export interface TestAnswerResult {
+  /** File and line of the test. */
+  readonly place: string;
+  /** Its name, if it has one. */
+  readonly name?: string | undefined;
+  /** The file that describes the device. */
+  readonly device: string;
+  /** Whether it passed. */
+  readonly passed: boolean;
+  /** Where the device goes, in words. */
+  readonly got: string;
+  /** Why it did not pass, in words. */
+  readonly failures: readonly string[];
+}
+
+/** One rule of a seat file. */
+export interface TestAnswerRule {
+  /** File and line of the rule. */
+  readonly place: string;
+  /** The seat of the rule. */
+  readonly seat: string;
+  /** The label of the rule. */
+  readonly label: string;
+  /** Whether a device of a test goes by this rule. */
+  readonly hit: boolean;
+}
 
 /** `hotseat test`: the tests beside a policy. Needs no running agent. */
 export const test: Verb = {
@@ -59,7 +104,7 @@ function lines({ results, coverage }: Ran, directory: string): string[] {
   ];
 }
 
-function forMachines(ran: TestRun): unknown {
+function forMachines(ran: TestRun): TestAnswer {
   if (!ran.ok) return { ok: false, diagnostics: ran.diagnostics };
   const { results, coverage } = ran;
   return {

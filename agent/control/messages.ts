@@ -9,43 +9,78 @@ import type { Family } from './metrics.js';
 
 /** What a client may ask over the control socket: one JSON object a line, one answer a line. */
 export type Request =
+  /** The state of all seats, and everything that is wrong. */
   | { readonly verb: 'status' }
-  /** `force`: even if the host loses its last keyboard, or a bound device comes into conflict. */
+  /** Reads the policy again, and takes it as a whole or not at all. */
   | {
       readonly verb: 'reload';
+      /** Even if the host loses its last keyboard, or a bound device comes into conflict. */
       readonly force: boolean;
-      /** Goes back to the policy before it unless `confirm` comes within this time. */
+      /** Goes back to the policy before it unless `confirm` comes within this time, ms: 1000 to 86400000. */
       readonly confirmMs?: number | undefined;
-      /** Also a signed commit that does not descend from the one that was confirmed last; for root alone. */
+      /** Also a signed commit that does not descend from the one that was confirmed last. For root alone. */
       readonly allowRollback?: boolean;
     }
+  /** Keeps the policy that is on trial. */
   | { readonly verb: 'confirm' }
-  /** Answered with what happens from then on, a line each, as long as the client listens. */
+  /** Answered with a line for each event from then on, as long as the client listens. */
   | { readonly verb: 'watch' }
+  /** All devices, and whose they are. */
   | { readonly verb: 'devices' }
+  /** The numbers that `hotseat metrics` prints. */
   | { readonly verb: 'metrics' }
-  /** Gives a device to a seat by hand; `force`: even if the host loses its last keyboard. */
+  /** Gives a device to a seat by hand. */
   | {
       readonly verb: 'attach';
+      /** A node, a path in /sys, a kernel name or a name. */
       readonly device: string;
+      /** The name of the seat. */
       readonly seat: string;
+      /** Takes it back after this time, ms: 1000 to 35996400000. */
       readonly forMs?: number | undefined;
+      /** Even if the host loses its last keyboard, or nothing tells the device from another one. */
       readonly force: boolean;
     }
-  | { readonly verb: 'detach'; readonly device: string }
-  | { readonly verb: 'explain'; readonly device: string }
-  /** Why a seat has the shares that it has. */
-  | { readonly verb: 'explain-shares'; readonly seat: string }
-  /** A unit as a fixture; `unmask` leaves serial numbers and addresses in it. */
-  | { readonly verb: 'record'; readonly device: string; readonly unmask: boolean }
-  /** What the policy as it is now, or another revision of its repository, would change. */
-  | { readonly verb: 'plan'; readonly revision: string | undefined }
-  /** Answered when everything that the named container shall have is granted to it, or the time is over. */
+  /** Takes back a device that was given by hand. */
+  | {
+      readonly verb: 'detach';
+      /** A node, a path in /sys, a kernel name or a name; of a device that is not plugged, its name or port. */
+      readonly device: string;
+    }
+  /** Why a device is where it is. */
+  | {
+      readonly verb: 'explain';
+      /** A node, a path in /sys, a kernel name or a name. */
+      readonly device: string;
+    }
+  /** Why a seat has its shares of processors, memory and disks. */
+  | {
+      readonly verb: 'explain-shares';
+      /** The name of the seat. */
+      readonly seat: string;
+    }
+  /** A device as a file for tests of policies. */
+  | {
+      readonly verb: 'record';
+      /** A node, a path in /sys, a kernel name or a name. */
+      readonly device: string;
+      /** Leaves serial numbers and addresses in it. */
+      readonly unmask: boolean;
+    }
+  /** What a reload would change. */
+  | {
+      readonly verb: 'plan';
+      /** Another revision of the repository than the newest. */
+      readonly revision: string | undefined;
+    }
+  /** Answered when the container has everything that it must have, or the time is over. */
   | {
       readonly verb: 'wait';
+      /** The name of the container. */
       readonly container: string;
-      /** Whose container it is; of whichever engine, when that is not said. */
+      /** Its engine; any engine when absent. */
       readonly engine?: EngineName | undefined;
+      /** Longest wait, ms: 0 to 600000. */
       readonly timeoutMs: number;
     };
 
@@ -68,8 +103,11 @@ export interface Answers {
   readonly wait: null;
 }
 
-/** What a client that watches is told: what happened, and when (ISO 8601, UTC). */
-export type Happened = Happening & { readonly time: string };
+/** An event. */
+export type Happened = Happening & {
+  /** When it happened (ISO 8601, UTC). */
+  readonly time: string;
+};
 
 export type Response = { readonly ok: true; readonly result: unknown } | Refused;
 
@@ -81,63 +119,112 @@ export interface Refused {
   readonly details?: readonly string[];
 }
 
+/** A node that a seat has. */
 export interface DeviceStatus {
+  /** Its path: `/dev/input/event3`. */
   readonly node: string | undefined;
+  /** What people call the device. */
   readonly name: string;
+  /** File and line of the rule that gave it: `left.yaml:4`. */
   readonly rule: string;
-  /** Whether the container has been told of it. */
+  /** Whether the programs in the container have been told of it. */
   readonly announced: boolean;
 }
 
+/** A seat, its container and its devices. */
 export interface SeatStatus {
+  /** The name of the seat. */
   readonly seat: string;
+  /** The name of its container. */
   readonly container: string;
+  /** The engine of its container. */
   readonly engine: string;
+  /** Whether the container runs. A seat without one is `waiting`. */
   readonly state: 'waiting' | ContainerState;
   /** Why it waits, while it does. */
   readonly reason: string | undefined;
+  /** What keeps the seat from something that it must have. */
   readonly problem: string | undefined;
+  /** Programs in the container that hear of no device until they are started again. */
   readonly deaf: readonly string[];
   /**
-   * Who is udev in the container: `ours`, the agent; `own`, a udevd that it runs itself and that is told of devices as the
-   * kernel would; `coming`, one that it is about to start. Absent while that is not known.
+   * Who is udev in the container: `ours`, the agent; `own`, a udevd of the container, which the agent tells of devices as
+   * the kernel would; `coming`, a udevd that the container is about to start. Absent while that is not known.
    */
   readonly udev: 'ours' | 'own' | 'coming' | undefined;
+  /** The nodes that it has. */
   readonly devices: readonly DeviceStatus[];
   /** What it has of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
   /** Rules that have matched nothing since they were loaded. */
-  readonly unmatched: readonly { readonly label: string; readonly place: string }[];
+  readonly unmatched: readonly UnmatchedRule[];
 }
 
+/** A rule that no device goes by. */
+export interface UnmatchedRule {
+  /** The label of the rule. */
+  readonly label: string;
+  /** File and line of the rule. */
+  readonly place: string;
+}
+
+/** A device that several seats want, and that none of them gets. */
+export interface Conflict {
+  /** Its node, or its path where it has none. */
+  readonly device: string;
+  /** The rules that want it. */
+  readonly rules: readonly string[];
+}
+
+/** A device about which there is something to say. */
+export interface Remark {
+  /** Its node, or its path where it has none. */
+  readonly device: string;
+  /** What there is to say, in words. */
+  readonly reason: string;
+}
+
+/** Messages of udev since the agent started. */
+export interface UdevStatus {
+  /** Messages that were received. */
+  readonly events: number;
+  /** How often messages were lost, because too many came at once. All devices were looked at again each time. */
+  readonly overruns: number;
+  /** How often the process that listens to udev was started again. */
+  readonly restarts: number;
+  /** Why the agent hears of no device now; absent while it does. */
+  readonly away?: string | undefined;
+}
+
+/** Everything about this PC. */
 export interface Status {
+  /** The policy in force: a commit, or `unversioned`. */
   readonly revision: string;
+  /** What is wrong with a policy that was refused. The policy before it is in force. */
   readonly policyErrors: readonly string[];
-  /** When the policy that is on trial goes unless it is confirmed (ISO 8601); absent when none is. */
+  /** When the policy that is on trial goes unless it is confirmed (ISO 8601); absent when none is on trial. */
   readonly trialEnds: string | undefined;
+  /** The seats. */
   readonly seats: readonly SeatStatus[];
-  readonly conflicts: readonly { readonly device: string; readonly rules: readonly string[] }[];
+  /** Devices that several seats want. */
+  readonly conflicts: readonly Conflict[];
   /** Raw nodes of HID devices that a rule asks for and no seat gets, and why. */
-  readonly withheld: readonly { readonly device: string; readonly reason: string }[];
+  readonly withheld: readonly Remark[];
   /** What stays with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];
-  /** Devices of seats on which a udev rule of the host that comes after Hotseat's has the last word, and which. */
-  readonly host: readonly { readonly device: string; readonly reason: string }[];
-  /** Ways in which what is typed at a seat may reach somebody else, in words. */
+  /** Devices of seats that a udev rule of the host gives to somebody else, and which rule. */
+  readonly host: readonly Remark[];
+  /** Ways in which keys of a seat may reach somebody else, in words. */
   readonly leaks: readonly string[];
-  readonly udev: {
-    readonly events: number;
-    readonly overruns: number;
-    readonly restarts: number;
-    /** Why nothing that is plugged is heard of now, in words; absent while it is. */
-    readonly away?: string | undefined;
-  };
+  /** Messages of udev since the agent started. */
+  readonly udev: UdevStatus;
   /** Why the audit trail cannot be written now; absent while it can. */
   readonly audit?: string | undefined;
-  /** Where the engines of the seats tell of themselves. */
+  /** The events of the engines of the seats. */
   readonly engines: readonly EngineEvents[];
-  /** What was given to seats by hand, whether it is plugged now or not. */
+  /** Devices that were given to seats by hand, plugged or not. */
   readonly attached: readonly AttachedStatus[];
+  /** The process of the agent. */
   readonly pid: number;
 }
 
@@ -145,44 +232,51 @@ export interface Status {
 export interface Left {
   /** Its node, or its path where it has none. */
   readonly device: string;
+  /** What people call it. */
   readonly name: string;
+  /** Why it stays with the host. */
   readonly reason: string;
 }
 
 /** A stream of events of an engine. */
 export interface EngineEvents {
+  /** The engine. */
   readonly engine: EngineName;
   /** Socket, file or command. */
   readonly place: string;
   /** Why it is not listened to; absent while it is. */
   readonly reason: string | undefined;
-  /** What was heard of it since the policy names that engine: each of them had the agent look at its containers. */
+  /** How many events were heard since the policy names this engine. At each, the agent looked at its containers. */
   readonly words: number;
 }
 
 /** A device that was given to a seat by hand. */
 export interface AttachedStatus {
+  /** What people call the device. */
   readonly name: string;
-  /** ID_PATH of its port; empty when it hangs on none. */
+  /** The `ID_PATH` of its port; empty when it has none. */
   readonly port: string;
+  /** The seat that it was given to. */
   readonly seat: string;
-  /** When it ends by itself (ISO 8601); absent when it does not. */
+  /** When it goes back (ISO 8601); absent when it goes back only at a boot or when it is detached. */
   readonly until: string | undefined;
-  /** Host uid of who did it. */
+  /** The uid of the user who gave it. */
   readonly by: number;
 }
 
 /** The answer to `attach` and `detach`: the device, and whose it is now. */
 export interface Attached extends AttachedStatus {
+  /** The seat that has the device now, or `host` or `conflict`. */
   readonly owner: string;
-  /** What keeps it from being where it shall be. */
+  /** Why the device is not where it should be. */
   readonly problem: string | undefined;
 }
 
 /** A socket of a graphics card for a monitor, and which monitor is at it. */
 export interface OutputInfo {
-  /** `DP-1`. */
+  /** Its name: `DP-1`. */
   readonly connector: string;
+  /** Whether a monitor is plugged in. */
   readonly status: 'connected' | 'disconnected' | 'unknown';
   /** What the monitor calls itself; absent where it says nothing. */
   readonly monitor?: string | undefined;
@@ -190,48 +284,71 @@ export interface OutputInfo {
 
 /** A device and whose it is. */
 export interface DeviceInfo {
+  /** Its path in sysfs. */
   readonly device: string;
+  /** What people call it. */
   readonly name: string;
+  /** Its nodes: `/dev/input/event3`. */
   readonly nodes: readonly string[];
+  /** The `ID_PATH` of its port; empty when it has none. */
   readonly port: string;
+  /** The kinds that it is of: `keyboard`. */
   readonly kinds: readonly string[];
+  /** The seat that has it, or `host` or `conflict`. */
   readonly owner: string;
   /** The rules that won, or that are in conflict. */
   readonly rules: readonly string[];
-  /** Why it is no seat's although it is at a port of one, or part of something that is. */
+  /** Why no seat has it, although it is at a port of a seat or part of a device that a seat has. */
   readonly reason?: string | undefined;
-  /** Of a graphics card, in the order of their names. */
+  /** The outputs of a graphics card, in the order of their names. */
   readonly outputs?: readonly OutputInfo[] | undefined;
 }
 
-/** A rule held against a device; `failed` says why it did not win. */
+/** A rule, and whether it matches the device. */
 export interface RuleResult {
+  /** The seat of the rule. */
   readonly seat: string;
+  /** The label of the rule. */
   readonly label: string;
+  /** File and line of the rule. */
   readonly place: string;
+  /** The first condition that does not hold; absent when the rule matches. */
   readonly failed: string | undefined;
-  /** What does match, where this comes along with it because both are one physical device. */
+  /** The part of the same physical device that the rule matches, when this device comes along with it. */
   readonly along?: string | undefined;
 }
 
+/** A device, whose it is, and why. */
 export interface Explanation extends DeviceInfo {
+  /** Every rule, held against the device. */
   readonly trace: readonly RuleResult[];
-  /** The raw node of its HID device, when a rule asks for that and no seat gets it, and why. */
-  readonly withheld: Status['withheld'];
-  /** What is left with the host of the physical device that it is a part of. */
+  /** The raw node of its HID device, when a rule asks for it and no seat gets it, and why. */
+  readonly withheld: readonly Remark[];
+  /** The parts of its physical device that stay with the host. */
   readonly left: readonly Left[];
 }
 
+/** A device that would get another owner. */
+export interface PlanChange {
+  /** Its path in sysfs. */
+  readonly device: string;
+  /** What people call it. */
+  readonly name: string;
+  /** The seat that has it now, or `host` or `conflict`. */
+  readonly from: string;
+  /** The seat that would have it, or `host` or `conflict`. */
+  readonly to: string;
+}
+
+/** What a reload would change. */
 export interface Plan {
+  /** The policy that would be loaded. */
   readonly revision: string;
-  readonly changes: readonly {
-    readonly device: string;
-    readonly name: string;
-    readonly from: string;
-    readonly to: string;
-  }[];
-  /** `left: cpu 100 -> 200`: what changes of the seats' shares. */
+  /** Devices that would get another owner. */
+  readonly changes: readonly PlanChange[];
+  /** How the seats' shares would change, in words. */
   readonly shares: readonly string[];
+  /** Why the reload would be refused without `--force`. */
   readonly dangers: readonly string[];
   /** What would stay with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];

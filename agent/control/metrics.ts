@@ -6,19 +6,25 @@ import { pressureNames } from '../shares/pressure.js';
 import type { SeatShares } from '../shares/words.js';
 import type { Status } from './messages.js';
 
-/** A number and what tells it from the others of its name. */
+/** One number of a metric. */
 export interface Sample {
-  /** Follows the name of the family: `_bucket`, `_sum`, `_count`. */
+  /** Follows the name of the metric: `_bucket`, `_sum`, `_count`. */
   readonly suffix?: string;
+  /** Its labels, and the value of each. */
   readonly labels: Readonly<Record<string, string>>;
+  /** The number. */
   readonly value: number;
 }
 
 /** All numbers of one name. */
 export interface Family {
+  /** The name of the metric. */
   readonly name: string;
+  /** Its type, as Prometheus has it. */
   readonly type: 'counter' | 'gauge' | 'histogram';
+  /** What it means. */
   readonly help: string;
+  /** Its numbers. */
   readonly samples: readonly Sample[];
 }
 

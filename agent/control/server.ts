@@ -19,7 +19,7 @@ import { rootSocketOf } from './places.js';
  * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes; who
  * would wait longer than this for his turn is turned away, ms; and so many are told why who have to go, the others just go.
  */
-const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
+export const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
 /** At the end, who has not read his answers by then does not get them, ms. */
 const farewellMs = 1000;
 

@@ -1,12 +1,17 @@
 import type { Deed, Outcome } from '../core/audit.js';
 import type { Begun, Ended } from './trail.js';
 
-/** A whole record. `open`: it was begun and not ended, and by whom it was begun still runs; `unclosed`: nobody will. */
+/** An action, put together of its two lines. */
 export interface TrailRecord extends Deed, Omit<Outcome, 'end'> {
+  /** Names the action. */
   readonly id: string;
+  /** When it began (ISO 8601, UTC). */
   readonly at: string;
+  /** The policy that was in force. */
   readonly revision: string;
+  /** How it ended. `open`: it is under way. `unclosed`: it was interrupted, and the agent that began it is gone. */
   readonly result: Outcome['end'] | 'open' | 'unclosed';
+  /** How long it took, in milliseconds. */
   readonly ms: number | undefined;
 }
 

@@ -1,41 +1,52 @@
 /** Who asked for something over the control socket: the other end of the connection, as the kernel knows it. */
 export interface Asker {
+  /** The uid of the user. */
   readonly uid: number;
+  /** Its pid. */
   readonly pid: number;
 }
 
 /** Something that is done to the bindings, or decides about them. What does not apply is left out. */
 export interface Deed {
+  /** What is done. */
   readonly what: 'run' | 'policy' | 'confirm' | 'attach' | 'detach' | 'bind' | 'unbind' | 'revoke';
+  /** The name of the seat. */
   readonly seat?: string | undefined;
+  /** The name of its container. */
   readonly container?: string | undefined;
-  /** Syspath of the unit. */
+  /** The path of the device in sysfs. */
   readonly device?: string | undefined;
-  /** What people call it. */
+  /** What people call the device. */
   readonly name?: string | undefined;
-  /** `/dev/input/event3`. */
+  /** Its nodes: `/dev/input/event3`. */
   readonly nodes?: readonly string[] | undefined;
-  /** Label of the rule that asked for it, and where that stands. */
+  /** The label of the rule that asked for it. */
   readonly rule?: string | undefined;
+  /** The seat file of that rule. */
   readonly file?: string | undefined;
+  /** The line of that rule. */
   readonly line?: number | undefined;
-  /** Whoever asked for it by a verb. */
+  /** The client that asked for it by a verb. */
   readonly by?: Asker | undefined;
   /** When it ends by itself (ISO 8601). */
   readonly until?: string | undefined;
-  /** Of a `run`: pid and start time, which tell whether it is this very process that still runs. */
+  /** Of a `run`: the pid and start time of the agent. They tell whether this very process still runs. */
   readonly process?: string | undefined;
 }
 
 /** How it ended. `gone`: the device was unplugged meanwhile, which is nobody's fault. */
 export interface Outcome {
+  /** How it ended. `gone`: the device was unplugged meanwhile, which is no failure. */
   readonly end: 'done' | 'gone' | 'failed';
+  /** Why it failed. */
   readonly error?: string | undefined;
   /** Of a policy: the revision that was taken. */
   readonly took?: string | undefined;
-  /** Of a revocation: descriptors taken back, who could not be made to let go, and what was bound anew because of it. */
+  /** Of a revocation: how many descriptors were taken back. */
   readonly revoked?: number | undefined;
+  /** Of a revocation: processes that could not be made to let go. */
   readonly left?: readonly string[] | undefined;
+  /** Of a revocation: the driver that was bound again because of them. */
   readonly anew?: string | undefined;
 }
 

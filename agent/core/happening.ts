@@ -1,19 +1,54 @@
 /** What happened, for people and machines who watch; one that comes later has not missed a state, only the news. */
 export type Happening =
+  /** A seat got a node, or lost it. */
   | {
+      /** Which of the two. */
       readonly kind: 'bound' | 'unbound';
+      /** The name of the seat. */
       readonly seat: string;
+      /** The name of its container. */
       readonly container: string | undefined;
-      /** `/dev/input/event3`. */
+      /** The node: `/dev/input/event3`. */
       readonly device: string;
       /** The rule that gave it: `left.yaml:4`. */
       readonly rule: string;
     }
-  | { readonly kind: 'container'; readonly seat: string; readonly container: string; readonly state: 'came' | 'went' }
-  | { readonly kind: 'conflict'; readonly device: string; readonly rules: readonly string[] }
-  | { readonly kind: 'policy'; readonly revision: string; readonly seats: readonly string[] }
-  /** A policy was not taken, and why. */
-  | { readonly kind: 'refused'; readonly reasons: readonly string[] };
+  /** The container of a seat started or ended. */
+  | {
+      /** Names this form. */
+      readonly kind: 'container';
+      /** The name of the seat. */
+      readonly seat: string;
+      /** The name of the container. */
+      readonly container: string;
+      /** Which of the two. */
+      readonly state: 'came' | 'went';
+    }
+  /** Several seats want a device. */
+  | {
+      /** Names this form. */
+      readonly kind: 'conflict';
+      /** Its node, or its path where it has none. */
+      readonly device: string;
+      /** The rules that want it. */
+      readonly rules: readonly string[];
+    }
+  /** A policy was taken. */
+  | {
+      /** Names this form. */
+      readonly kind: 'policy';
+      /** The policy: a commit, or `unversioned`. */
+      readonly revision: string;
+      /** The names of its seats. */
+      readonly seats: readonly string[];
+    }
+  /** A policy was refused. */
+  | {
+      /** Names this form. */
+      readonly kind: 'refused';
+      /** Why, in words. */
+      readonly reasons: readonly string[];
+    };
 
 /**
  * Takes in how long something took, s: a plan, or the way from udevd's message to the announcement in the container; or how

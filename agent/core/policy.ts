@@ -2,8 +2,11 @@ import type { SeatSubsystem } from './device.js';
 
 /** Where a rule stands, for people: 1-based line and column; 0 where it is in no file (a loan's). */
 export interface Place {
+  /** The name of the file. */
   readonly file: string;
+  /** Counted from 1. */
   readonly line: number;
+  /** Counted from 1. */
   readonly column: number;
 }
 
@@ -154,7 +157,9 @@ export interface Policy {
 
 /** One thing wrong with a policy; the whole list is reported at once. */
 export interface Diagnostic {
+  /** Where it is. */
   readonly place: Place;
+  /** What is wrong. */
   readonly message: string;
   /** What to do about it. */
   readonly remedy: string;

@@ -1,10 +1,28 @@
 /** What was looked at: part of the PC, or a seat with its name. */
 export type Area = 'kernel' | 'udev' | 'service' | 'boot' | 'policy' | 'engines' | 'shares' | `seat ${string}`;
 
-/** One thing that the doctor has to say. A problem keeps something from working; a warning is worth knowing. */
+/** One result of a check. */
 export type Finding =
-  | { readonly level: 'ok'; readonly area: Area; readonly text: string }
-  | { readonly level: 'warning' | 'problem'; readonly area: Area; readonly text: string; readonly remedy: string };
+  /** All is well. */
+  | {
+      /** Names this form. */
+      readonly level: 'ok';
+      /** The part of the PC that was looked at. */
+      readonly area: Area;
+      /** What was found. */
+      readonly text: string;
+    }
+  /** Something is wrong. */
+  | {
+      /** A problem keeps something from working. A warning is worth knowing. */
+      readonly level: 'warning' | 'problem';
+      /** The part of the PC that was looked at. */
+      readonly area: Area;
+      /** What is wrong. */
+      readonly text: string;
+      /** What helps. */
+      readonly remedy: string;
+    };
 
 /** Findings of one area. */
 export const about = (area: Area) => ({

@@ -10,8 +10,11 @@ export type By = 'port' | 'serial';
 
 /** A rule that would give a device to a seat, in the words of a seat file. */
 export interface Proposal {
+  /** How it knows the device. */
   readonly by: By;
+  /** The label of the rule. */
   readonly label: string;
+  /** Its conditions, as in a seat file. */
   readonly match: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   /** Other things that are plugged now and that it would give to the seat as well, in words. */
   readonly also: readonly string[];

@@ -7,9 +7,11 @@ import { readPlain } from './load.js';
 import { replaceWhole } from './write.js';
 
 export interface Outcome {
+  /** The path of the file. */
   readonly file: string;
+  /** Why it cannot be formatted. */
   readonly diagnostics: readonly Diagnostic[];
-  /** What is changed, or with `check` would be. */
+  /** The lines that change, or with `--check` would change. */
   readonly diff: readonly string[];
 }
 

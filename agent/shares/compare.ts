@@ -47,10 +47,20 @@ export const ratioText = (one: PlacedSeat, other: PlacedSeat): string =>
 
 /** One seat's shares, explained. */
 export interface ShareExplanation {
+  /** The name of the seat. */
   readonly seat: string;
-  readonly resources: readonly { readonly text: string; readonly origin: string }[];
+  /** What it has of each resource, and why. */
+  readonly resources: readonly {
+    /** The resource and the amount, in words. */
+    readonly text: string;
+    /** Where the amount comes from, in words. */
+    readonly origin: string;
+  }[];
+  /** How the amounts are set. */
   readonly means: string;
+  /** What they are worth beside the other seats, in words. */
   readonly beside: readonly string[];
+  /** Why something is not as the seat file asks for. */
   readonly problem: string | undefined;
 }
 

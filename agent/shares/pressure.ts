@@ -1,11 +1,12 @@
-/** What the kernel says of a group's waiting for a resource (Documentation/accounting/psi.rst). */
+/** How long processes of a group waited for a resource (Documentation/accounting/psi.rst). */
 export interface Pressure {
   /** Part of the last 10 s in which some of its processes waited, percent. */
   readonly some: number;
-  /** And all of them at once; the kernel does not say that of the processors of older versions. */
+  /** Part of the last 10 s in which all of them waited at once, percent. Older kernels do not say it of processors. */
   readonly full: number;
-  /** The same as sums since the group was made, s. */
+  /** `some` as a sum since the group was made, s. */
   readonly someSeconds: number;
+  /** `full` as a sum since the group was made, s. */
   readonly fullSeconds: number;
 }
 

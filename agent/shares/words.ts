@@ -2,23 +2,28 @@ import type { Resource } from '../core/policy.js';
 import { amountText } from '../core/shares.js';
 import { type Pressure, type PressureName, pressureNames } from './pressure.js';
 
-/** A seat's shares as they are, for people and for numbers. */
+/** What a seat has of processors, memory and disks. */
 export interface SeatShares {
+  /** The amount of each resource. */
   readonly resources: readonly {
+    /** The resource. */
     readonly name: Resource;
     /** As the kernel has it: a number, or `max`; absent where it is not divided. */
     readonly amount: string | undefined;
     /** Whether the seat file says so; otherwise it is the host's default, or the engine's own. */
     readonly asked: boolean;
   }[];
-  /** Its group in the hierarchy of cgroups, and by what the shares are set there. */
+  /** Its group in the hierarchy of cgroups. */
   readonly group: string;
+  /** How the shares are set there. */
   readonly means: string;
-  /** What is not as the seat file asks for. */
+  /** Why something is not as the seat file asks for. */
   readonly problem: string | undefined;
-  /** Absent where the kernel does not count it. */
+  /** How long its processes waited for each; absent where the kernel does not count it. */
   readonly pressure: Readonly<Partial<Record<PressureName, Pressure>>>;
+  /** The memory that it uses. */
   readonly memoryBytes: number | undefined;
+  /** How many processes and threads it has. */
   readonly processes: number | undefined;
 }
 

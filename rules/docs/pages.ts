@@ -6,29 +6,22 @@ import { verbs } from '../../agent/cli/verbs.js';
 import type { Status } from '../../agent/control/messages.js';
 import { Counts, type Family, metricsOf } from '../../agent/control/metrics.js';
 import type { SeatShares } from '../../agent/shares/words.js';
-
-/** A page: its path in the checkout, and its Markdown. */
-export interface GeneratedPage {
-  readonly path: string;
-  readonly text: string;
-}
+import { auditPage } from './audit.js';
+import { codesPage } from './codes.js';
+import { jsonPage } from './json.js';
+import { cell, fenced, type GeneratedPage, page } from './page.js';
+import { protocolPage } from './protocol.js';
 
 /** All pages that `npm run docs` writes. */
 export const generatedPages = (): readonly GeneratedPage[] => [
   { path: 'docs/reference/verbs.md', text: verbsPage() },
   { path: 'docs/reference/metrics.md', text: metricsPage() },
   { path: 'docs/reference/files.md', text: filesPage() },
+  { path: 'docs/reference/json.md', text: jsonPage() },
+  { path: 'docs/reference/protocol.md', text: protocolPage() },
+  { path: 'docs/reference/audit.md', text: auditPage() },
+  { path: 'docs/reference/codes.md', text: codesPage() },
 ];
-
-const made = '<!-- Made from the code. Do not edit: npm run docs writes it. -->';
-
-const page = (title: string, ...lines: readonly string[]): string =>
-  [made, '', `# ${title}`, '', ...lines, ''].join('\n');
-
-const fenced = (language: string, text: string): readonly string[] => [`\`\`\`${language}`, text, '```'];
-
-/** What a cell of a table can hold: a bar would end it. */
-const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 const verbsPage = (): string =>
   page(

@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { fieldsIn } from '../../rules/docs/declarations.js';
 import { generatedPages } from '../../rules/docs/pages.js';
 import { checkout } from './hotseat.js';
 
@@ -11,6 +12,29 @@ const text = (path: string): string => readFileSync(join(checkout, path), 'utf8'
 
 test('the pages that are made from the code are those that it makes now', () => {
   for (const page of generatedPages()) assert.is(text(page.path), page.text, `run: npm run docs (${page.path})`);
+});
+
+test('a table of a page that is made from the code says something of each field and each code', () => {
+  for (const { path, text: page } of generatedPages()) {
+    const empty = page.split('\n').filter((line) => /^\| `/.test(line) && /\|\s*\|\s*$/.test(line));
+    assert.equal(empty, [], `${path}: give each field a comment in the source`);
+  }
+});
+
+test('fields of a type are read as the compiler reads them', () => {
+  const fields = fieldsIn(
+    "/** What it is;\n * more. */ readonly a: string; b?: readonly 'x;'[]; readonly c: { readonly d: number; }[] | undefined;",
+    'file.ts',
+  );
+  assert.equal(
+    fields.map(({ name, type, optional, meaning }) => [name, type, optional, meaning]),
+    [
+      ['a', 'string', false, 'What it is; more.'],
+      ['b', "'x;'[]", true, ''],
+      ['c', '{ d: number; }[]', true, ''],
+    ],
+  );
+  assert.throws(() => fieldsIn('something else', 'file.ts'), /no field/);
 });
 
 test('what the page of trouble says that doctor says, its code says', () => {

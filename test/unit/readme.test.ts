@@ -61,11 +61,23 @@ test('every script and file of this repository that it names is there', () => {
   assert.ok(readme.includes(`Node ${manifest.engines.node.replace('>=', '')} or newer`));
 });
 
+/** What links can name in a page: its headings, as GitHub makes anchors of them. */
+const anchorsOf = (path: string): string[] =>
+  [...readFileSync(join(checkout, path), 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  );
+
 test('every link leads to a file, from where its page stands', () => {
   for (const { path, text } of allPages) {
     const links = [...text.matchAll(/\]\(([^)]+)\)/g)].map(([, link = '']) => link);
     for (const link of links.filter((one) => !one.startsWith('https://'))) {
-      assert.ok(existsSync(join(checkout, dirname(path), link)), `${path}: ${link}`);
+      const [file = '', anchor] = link.split('#');
+      const target = file === '' ? path : join(dirname(path), file);
+      assert.ok(existsSync(join(checkout, target)), `${path}: ${link}`);
+      if (anchor !== undefined) assert.ok(anchorsOf(target).includes(anchor), `${path}: ${link}`);
     }
   }
 });
