@@ -37,6 +37,19 @@ test('fields of a type are read as the compiler reads them', () => {
   assert.throws(() => fieldsIn('something else', 'file.ts'), /no field/);
 });
 
+test('what the page of kiosks shows is what the lab runs', () => {
+  const lab = text('test/lab/tests/sessions.test.ts');
+  // What a template holds in its place is put together there.
+  const parts = text('docs/howto/kiosk.md')
+    .split('\n```')
+    .filter((block) => block.startsWith('ini\n'))
+    .flatMap((block) => block.split('\n').slice(1))
+    .flatMap((line) => (line.startsWith('Environment=') ? line.slice('Environment='.length).split(' ') : [line]))
+    .map((part) => part.replace(/^ExecStart=/, ''));
+  assert.ok(parts.length > 10);
+  for (const part of parts) assert.ok(lab.includes(part), `docs/howto/kiosk.md: the lab has no ${part}`);
+});
+
 test('what the page of trouble says that doctor says, its code says', () => {
   const sources = ['agent/doctor', 'agent/engines', 'agent/control'].flatMap((directory) =>
     readdirSync(join(checkout, directory))
