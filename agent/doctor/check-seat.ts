@@ -1,3 +1,5 @@
+import { checkScreen } from './check-screen.js';
+import { checkSound } from './check-sound.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
 import { about, type Finding } from './finding.js';
 import { xorgFindings } from './xorg.js';
@@ -11,6 +13,7 @@ export function checkSeat({ seat, container, found }: SeatFacts): Finding[] {
     const text = `its container's files could not be looked at: ${found.xorg.unread}`;
     findings.push(warning(text, 'look in the container whether a file system does not answer'));
   } else if (found.xorg !== undefined) findings.push(...xorgFindings(seat, found.xorg));
+  findings.push(...checkScreen(seat, found), ...checkSound(seat, found));
   const fine = ok(`${container.engine} container ${container.name} is ready: its init is ${found.init}`);
   return findings.some(({ level }) => level === 'problem') ? findings : [fine, ...findings];
 }

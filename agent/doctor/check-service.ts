@@ -74,7 +74,7 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
 }
 
 /** What `hotseat status` calls wrong; the seats' own problems are told with them. */
-function complaints({ revision, seats, policyErrors, conflicts, leaks, host, audit }: Status): Finding[] {
+function complaints({ revision, seats, policyErrors, conflicts, leaks, host, audit, attached }: Status): Finding[] {
   return [
     service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
     ...policyErrors.map((error) => service.problem(`policy refused: ${error}`, 'hotseat check shows all mistakes')),
@@ -91,6 +91,11 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks, host, aud
     ...(audit === undefined
       ? []
       : [service.problem(`the audit trail cannot be written: ${audit}`, 'make room, or mend /var/lib/hotseat')]),
+    ...attached.map(({ name, port, seat, until, by }) => {
+      const end = until === undefined ? 'a boot' : until;
+      const text = `${name}${port === '' ? '' : ` (${port})`} was given to ${seat} by hand, by uid ${by}, until ${end}`;
+      return service.warning(text, 'hotseat detach DEVICE takes it back; no seat file says so');
+    }),
     ...leaks.map((leak) => service.warning(leak, 'host.yaml: console: mute')),
   ];
 }

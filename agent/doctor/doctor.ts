@@ -1,6 +1,7 @@
 import { bootFacts } from './boot-facts.js';
 import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
+import { checkLoad } from './check-load.js';
 import { checkPolicy } from './check-policy.js';
 import { checkSeat } from './check-seat.js';
 import { checkService } from './check-service.js';
@@ -9,6 +10,7 @@ import { engineFacts } from './engine-facts.js';
 import type { Facts } from './facts.js';
 import { about, type Finding } from './finding.js';
 import { kernelFacts } from './kernel-facts.js';
+import { loadFacts } from './load-facts.js';
 import { policyFacts } from './policy-facts.js';
 import { seatFacts } from './seat-facts.js';
 import { serviceFacts } from './service-facts.js';
@@ -18,6 +20,7 @@ import { shareFacts } from './share-facts.js';
 export async function examine(policies: string): Promise<Finding[]> {
   const root = process.getuid?.() === 0;
   const policy = await policyFacts(policies);
+  const seats = root ? await seatFacts(policy.seats) : undefined;
   return diagnose({
     kernel: kernelFacts(root),
     service: await serviceFacts(root),
@@ -25,17 +28,18 @@ export async function examine(policies: string): Promise<Finding[]> {
     policy,
     engines: await engineFacts(),
     shares: root ? shareFacts() : undefined,
-    seats: root ? await seatFacts(policy.seats) : undefined,
+    load: await loadFacts((seats ?? []).flatMap(({ placed }) => placed ?? [])),
+    seats,
   });
 }
 
 /** What there is to say about a PC, given what is known of it. */
-export const diagnose = ({ kernel, service, boot, policy, engines, shares, seats }: Facts): Finding[] => [
+export const diagnose = ({ kernel, service, boot, policy, engines, shares, load, seats }: Facts): Finding[] => [
   ...checkKernel(kernel),
   ...checkService(service, kernel.disabled),
   ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
   ...checkPolicy(policy, engines),
   ...(seats === undefined
     ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
-    : [...seats.flatMap(checkSeat), ...checkShares(shares, seats)]),
+    : [...seats.flatMap(checkSeat), ...checkLoad(load), ...checkShares(shares, seats)]),
 ];

@@ -1,6 +1,7 @@
 import type { Status } from '../control/messages.js';
 import type { ContainerRef, EngineName, Resource } from '../core/policy.js';
 import type { PlacedSeat } from '../shares/compare.js';
+import type { PressureName } from '../shares/pressure.js';
 
 /** Why something does not work, in words; undefined when it does. */
 export type Refusal = string | undefined;
@@ -84,6 +85,32 @@ export interface XorgFacts {
   readonly drivers: readonly string[];
 }
 
+/** A graphics card that a seat has. */
+export interface CardFacts {
+  /** `card1`. */
+  readonly card: string;
+  readonly outputs: readonly {
+    /** `DP-1`. */
+    readonly name: string;
+    readonly isConnected: boolean;
+    /** Whether the card sends a picture there. */
+    readonly isLit: boolean;
+  }[];
+  /** Programs of the container that have it open: `Xorg (pid 5)`. */
+  readonly openedBy: readonly string[];
+}
+
+export interface SoundFacts {
+  /** Sound servers that run in the container: `pipewire (pid 7)`. */
+  readonly servers: readonly string[];
+  /** Sound cards that the seat has: `card1`. */
+  readonly cards: readonly string[];
+  /** Sound servers that the rights of a node keep out. */
+  readonly refused: readonly { readonly server: string; readonly node: string }[];
+  /** Cards that play for somebody else and can play for nobody more, and for whom. */
+  readonly taken: readonly { readonly card: string; readonly by: string }[];
+}
+
 /** A container that runs, seen from outside. */
 export interface ContainerFacts {
   readonly sharesNetwork: boolean;
@@ -103,6 +130,8 @@ export interface ContainerFacts {
   readonly mayLeaveCgroup: boolean;
   /** Undefined where there is no Xorg; or why it cannot be said. */
   readonly xorg: XorgFacts | { readonly unread: string } | undefined;
+  readonly cards: readonly CardFacts[];
+  readonly sound: SoundFacts;
 }
 
 export interface SeatFacts {
@@ -128,6 +157,25 @@ export interface ShareFacts {
   readonly diskWeights: boolean;
 }
 
+/** What the seats of one group use, and for what they wait. */
+export interface SeatLoad {
+  readonly seats: readonly string[];
+  /** How many processors they kept busy while they were looked at. */
+  readonly processors: number;
+  /** In which part of the last 10 s some of their programs waited, percent; absent where the kernel does not count it. */
+  readonly waits: Readonly<Partial<Record<PressureName, number>>>;
+  readonly processes: number | undefined;
+  readonly mostProcesses: number | undefined;
+}
+
+export interface LoadFacts {
+  /** How many the PC has. */
+  readonly processors: number;
+  /** How many were kept busy by what is no seat's. */
+  readonly rest: number;
+  readonly seats: readonly SeatLoad[];
+}
+
 /** Everything that the checks look at. */
 export interface Facts {
   readonly kernel: KernelFacts;
@@ -138,6 +186,8 @@ export interface Facts {
   readonly engines: readonly EngineFacts[];
   /** Absent where there is no cgroup2 hierarchy. */
   readonly shares?: ShareFacts | undefined;
+  /** Absent for an ordinary user, and where no seat's container runs. */
+  readonly load?: LoadFacts | undefined;
   /** Undefined for an ordinary user, who may not look into containers. */
   readonly seats: readonly SeatFacts[] | undefined;
 }

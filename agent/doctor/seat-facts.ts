@@ -12,6 +12,8 @@ import { graftsOf, seatRoot } from '../seat/layout.js';
 import { placedSeat } from '../shares/placed.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
 import { lxcConfig } from './lxc-config.js';
+import { cardsOf, holdersOf, openedCards } from './screen-facts.js';
+import { soundFacts } from './sound-facts.js';
 import { xorgFacts } from './xorg-facts.js';
 
 /** Capabilities with which a program of any id can be had, by bit (linux/capability.h): CAP_SYS_ADMIN. */
@@ -25,6 +27,8 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
     const found = new Engines(cgroupRoot(), { commandLine: (monitor) => namespaces.commandLine(monitor) });
     engines = found;
     const running = await found.listAll();
+    const cards = new Map(seats.map(({ seat }) => [seat, cardsOf(seatRoot(seat))]));
+    const holders = await holdersOf([...cards.values()].flat());
     const facts: SeatFacts[] = [];
     for (const policy of seats) {
       const { container, seat } = policy;
@@ -32,7 +36,13 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
       facts.push({
         ...{ seat, container, asksForDisk: policy.resources?.io !== undefined },
         placed: its && placedSeat(cgroupRoot(), seat, container, its),
-        found: its === undefined ? { absent: found.absence(container) } : await containerFacts(policy, its, namespaces),
+        found:
+          its === undefined
+            ? { absent: found.absence(container) }
+            : {
+                ...(await containerFacts(policy, its, namespaces)),
+                cards: openedCards(cards.get(seat) ?? [], holders, its),
+              },
       });
     }
     return facts;
@@ -49,7 +59,7 @@ async function containerFacts(
   policy: SeatPolicy,
   container: Container,
   namespaces: Namespaces,
-): Promise<ContainerFacts> {
+): Promise<Omit<ContainerFacts, 'cards'>> {
   const { pid, cgroup, uid, engine, name, user } = container;
   const seatPath = seatRoot(policy.seat);
   const missing = await missingGrafts(namespaces, container, seatPath, graftsOf(classesOf(policy)));
@@ -64,6 +74,7 @@ async function containerFacts(
     mayEditMaps: uid === 0 && hasSysAdmin(pid) && asked?.deniesBpf !== true,
     mayLeaveCgroup: uid === 0 && hasSysAdmin(pid) && sharesCgroups(pid),
     xorg: await xorgFacts(namespaces, container),
+    sound: soundFacts(container, { proc: '/proc', seatPath }),
   };
 }
 

@@ -1,11 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Finding } from '../../agent/doctor/finding.js';
 import { kernelFacts } from '../../agent/doctor/kernel-facts.js';
+import { loadFacts } from '../../agent/doctor/load-facts.js';
 import { xorgFacts } from '../../agent/doctor/xorg-facts.js';
+import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { mountTmpfs } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { hotseat } from '../unit/hotseat.js';
@@ -92,6 +94,35 @@ test('what the agent needs of the kernel is tried, and works where the other tes
     mounts: undefined,
     'device programs': undefined,
   });
+});
+
+test('what a seat uses of the processors is measured, and told apart from everything else', async () => {
+  const name = `hotseat-doctor-${process.pid}`;
+  const group = join(cgroupRoot(), name);
+  mkdirSync(group);
+  const busy = spawn(process.execPath, ['-e', 'for (;;);'], { stdio: 'ignore' });
+  const idle = `${name}-idle`;
+  mkdirSync(join(cgroupRoot(), idle));
+  try {
+    writeFileSync(join(group, 'cgroup.procs'), String(busy.pid));
+    const placed = [name, idle].map((path) => ({
+      ...{ seat: path, container: { engine: 'lxc' as const, name: path }, amounts: {} },
+      place: { kind: 'group' as const, group: path },
+    }));
+    const facts = await loadFacts(placed);
+    const [uses, rests] = facts?.seats ?? [];
+    assert.equal(uses?.seats, [name]);
+    // On a machine on which much else runs it gets a part of one; never more than that.
+    assert.ok((uses?.processors ?? 0) > 0.05 && (uses?.processors ?? 9) < 1.2, `${uses?.processors}`);
+    assert.is(rests?.processors, 0);
+    assert.ok((facts?.processors ?? 0) >= 1);
+    assert.is(await loadFacts([]), undefined);
+  } finally {
+    const ended = new Promise((resolve) => busy.once('exit', resolve));
+    busy.kill('SIGKILL');
+    await ended;
+    for (const path of [name, idle]) rmdirSync(join(cgroupRoot(), path));
+  }
 });
 
 test('without an agent the doctor still speaks, to machines as well, and exits with 1', async () => {

@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { SeatStatus, Status } from '../../agent/control/messages.js';
 import { diagnose } from '../../agent/doctor/doctor.js';
-import type { ContainerFacts, Facts, SeatFacts } from '../../agent/doctor/facts.js';
+import type { CardFacts, ContainerFacts, Facts, SeatFacts, SeatLoad, SoundFacts } from '../../agent/doctor/facts.js';
 import type { Finding } from '../../agent/doctor/finding.js';
 import { deniesBpf } from '../../agent/doctor/lxc-config.js';
 import { placeOf } from '../../agent/doctor/policy-facts.js';
@@ -47,6 +47,17 @@ const container: ContainerFacts = {
   mayEditMaps: false,
   mayLeaveCgroup: false,
   xorg: { files: [], drivers: ['libinput_drv.so'] },
+  cards: [
+    {
+      card: 'card1',
+      outputs: [
+        { name: 'DP-1', isConnected: true, isLit: true },
+        { name: 'DP-2', isConnected: false, isLit: false },
+      ],
+      openedBy: ['Xorg (pid 5)'],
+    },
+  ],
+  sound: { servers: ['pipewire (pid 7)'], cards: ['card0'], refused: [], taken: [] },
 };
 
 /** A PC with one seat, in order. */
@@ -125,6 +136,34 @@ test('hybrid cgroups are as good as unified ones', () => {
   const facts = kernel({ cgroups: '/sys/fs/cgroup/unified' });
   assert.equal(bad(facts), []);
   assert.ok(diagnose(facts).some(({ text }) => text === 'cgroups are hybrid: grants hang on /sys/fs/cgroup/unified'));
+});
+
+const screen = (changed: Partial<CardFacts>): Facts => ({
+  ...sound,
+  seats: [seat({ cards: container.cards.map((card) => ({ ...card, ...changed })) })],
+});
+const dark = { name: 'DP-1', isConnected: true, isLit: false };
+const playing = (changed: Partial<SoundFacts>): Facts => ({
+  ...sound,
+  seats: [seat({ sound: { ...container.sound, ...changed } })],
+});
+const calm: SeatLoad = {
+  seats: ['left'],
+  processors: 0.1,
+  waits: { cpu: 3, memory: 0, io: 1 },
+  processes: 50,
+  mostProcesses: 100,
+};
+const load = (changed: Partial<SeatLoad>): Facts => ({
+  ...sound,
+  load: {
+    processors: 4,
+    rest: 0.2,
+    seats: [
+      { ...calm, ...changed },
+      { ...calm, seats: ['right'], processors: 3.6 },
+    ],
+  },
 });
 
 const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp])[] = [
@@ -222,6 +261,66 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /shares the host's cgroup namespace/,
   ],
   ['a root to trust', { ...sound, seats: [seat({ mayEditMaps: true })] }, 'warning', 'seat left', /CAP_SYS_ADMIN/],
+  [
+    'a device given by hand',
+    agent({ attached: [{ name: 'a pad', port: 'usb-1', seat: 'right', until: undefined, by: 1000 }] }),
+    'warning',
+    'service',
+    /^a pad \(usb-1\) was given to right by hand, by uid 1000, until a boot$/,
+  ],
+  ['an Xorg without a card', { ...sound, seats: [seat({ cards: [] })] }, 'warning', 'seat left', /no graphics card/],
+  [
+    'no monitor',
+    screen({ outputs: [{ name: 'DP-1', isConnected: false, isLit: false }] }),
+    'warning',
+    'seat left',
+    /^no monitor is connected to card1 \(DP-1\)$/,
+  ],
+  ['nobody who draws', screen({ openedBy: [] }), 'warning', 'seat left', /nothing is drawn there$/],
+  [
+    'a dark monitor',
+    screen({ outputs: [dark] }),
+    'warning',
+    'seat left',
+    /DP-1 of card1, and Xorg \(pid 5\) shows nothing/,
+  ],
+  [
+    'a player without a card',
+    playing({ cards: [] }),
+    'warning',
+    'seat left',
+    /no sound card, and pipewire \(pid 7\) runs/,
+  ],
+  [
+    'a player that may not',
+    playing({ refused: [{ server: 'mpd (pid 9)', node: '/dev/snd/controlC0' }] }),
+    'warning',
+    'seat left',
+    /^mpd \(pid 9\) may not open \/dev\/snd\/controlC0/,
+  ],
+  [
+    'a card in use',
+    playing({ taken: [{ card: 'card0', by: 'mpd (pid 9)' }] }),
+    'warning',
+    'seat left',
+    /^card0 plays for mpd/,
+  ],
+  [
+    'a seat that waits for processors',
+    load({ waits: { cpu: 63.4 } }),
+    'warning',
+    'shares',
+    /^left: in 63 % of the last 10 s .*4 processors, of which left uses 0\.1, right uses 3\.6, the rest of the PC uses 0\.2$/,
+  ],
+  [
+    'a seat that waits for memory',
+    load({ waits: { memory: 11 } }),
+    'warning',
+    'shares',
+    /^left: in 11 % .* for memory$/,
+  ],
+  ['a seat that waits for disks', load({ waits: { io: 50 } }), 'warning', 'shares', /^left: in 50 % .* for a disk$/],
+  ['a seat with too many processes', load({ processes: 95 }), 'warning', 'shares', /^left: it has 95 of 100 processes/],
   ['a hung file system', { ...sound, seats: [seat({ xorg: { unread: 'hangs' } })] }, 'warning', 'seat left', /hangs/],
 ];
 
@@ -238,6 +337,13 @@ for (const [name, facts, level, area, text] of cases) {
     assert.ok(finding !== undefined && finding.level !== 'ok' && finding.remedy.length > 0);
   });
 }
+
+test('a seat that needs no screen and no sound is told of none, and a calm PC says who uses it', () => {
+  const plain = seat({ cards: [], xorg: undefined, sound: { servers: [], cards: [], refused: [], taken: [] } });
+  assert.equal(bad({ ...sound, seats: [plain] }), []);
+  assert.equal(bad(load({})), []);
+  assert.ok(diagnose(load({})).some(({ text }) => text.startsWith('no seat waits long; 4 processors')));
+});
 
 test('with hotseat.disable that alone is said, not what follows from it', () => {
   const off = unit({ active: 'inactive' });
