@@ -27,6 +27,7 @@ import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { pipeline } from './pipeline.js';
+import { abandonGit } from './policy/git-command.js';
 import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
@@ -43,6 +44,9 @@ export interface Options extends PolicyPlace {
 
 /** What nobody tells of, a container that came or a ref that moved, is looked for this often, ms. */
 const lookEvery = 30_000;
+
+/** At a stop, containers have this long for what is under way in them, ms. What is not done then is tried by the next run. */
+const lastAnswers = 3000;
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -144,8 +148,11 @@ export async function run(options: Options): Promise<void> {
   engines.close();
   consoles.close();
   shares.close();
+  const impatience = setTimeout(() => namespaces.close(), lastAnswers);
   await house.close();
+  clearTimeout(impatience);
   namespaces.close();
+  abandonGit();
   ended({ end: 'done' });
   trail.close();
 }

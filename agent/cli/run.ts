@@ -28,6 +28,7 @@ export const start: Verb = {
       signers: signers === undefined ? undefined : String(signers),
       logLevel: String(options['log-level'] ?? 'info'),
     });
-    return 0;
+    // Not even for what never answers, such as a repository that somebody serves himself.
+    process.exit(0);
   },
 };

@@ -1,8 +1,10 @@
 // The helper process: looks at what is others', and acts in their namespaces. See helpers.ts.
 
 import { closeSync, constants, opendirSync, openSync } from 'node:fs';
+import { constants as system } from 'node:os';
 import { numberText } from '../core/device.js';
 import type { Placeholder } from '../core/step.js';
+import { leaveService } from './cgroup.js';
 import { SysError } from './errors.js';
 import {
   type Found,
@@ -105,6 +107,9 @@ const mostMappings = 65_530;
 
 // setns(2) into a mount namespace is refused while threads share file-system state (man 2 setns, EINVAL).
 syscall('unshare', 'file-system state of this thread', flags.fs);
+// systemd waits for whoever is in a service's group before it starts it again, and whom it cannot kill it waits for in vain.
+// So we are never in it while we look at anything.
+leaveService(process.pid);
 const own = { mount: open('/proc/thread-self/ns/mnt'), network: open('/proc/thread-self/ns/net') };
 
 /** What was opened for the agent, which has it by now when it asks the next thing. */
@@ -113,16 +118,22 @@ let lent: number | undefined;
 process.on('message', (request: Request | 'taken') => {
   if (lent !== undefined) closeSync(lent);
   lent = undefined;
-  if (request !== 'taken') process.send?.(answer(request));
+  if (request !== 'taken') say(answer(request));
 });
 process.on('disconnect', () => process.exit());
-process.send?.('ready');
+say('ready');
+
+/** An agent that has ended hears nothing, and we end with it. */
+function say(message: Answer | 'ready'): void {
+  process.send?.(message, () => undefined);
+}
 
 /** A helper that cannot come home must do nothing more: that one error is thrown, and ends it. */
 class Stranded extends Error {}
 
 function answer(request: Request): Answer {
   try {
+    endWithAgent();
     return { result: withProcess(request.process, (directory) => perform(request, directory)) };
   } catch (error) {
     if (error instanceof Stranded) throw error;
@@ -130,6 +141,15 @@ function answer(request: Request): Answer {
     const { message, syscall: name, errno, what } = error;
     return { error: message, system: { syscall: name, errno, what } };
   }
+}
+
+/**
+ * The kernel kills us when the agent ends, however it does (PR_SET_PDEATHSIG, prctl(2)): systemd would not, outside of the
+ * service's group. It forgets that when we make
+ * a directory as another user (commit_creds in kernel/cred.c), so it is told each time.
+ */
+function endWithAgent(): void {
+  syscall('prctl', 'end with the agent', 1, system.signals.SIGKILL);
 }
 
 /**

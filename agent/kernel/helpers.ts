@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { cgroupOf, leaveService, ownerOf } from './cgroup.js';
+import { cgroupOf, ownerOf } from './cgroup.js';
 import { SysError } from './errors.js';
 import type { Answer, Request, Results } from './helper.js';
 
@@ -14,14 +14,13 @@ const spareLimit = 10_000;
 const idleLimit = 70_000;
 /** How many helpers there may be that were killed and do not die: of one owner; and how many in all, whatever they do. */
 const most = { hangingOfOne: 2, ofAll: 8 };
-/** Whoever is not killed within this time waits for somebody, ms. */
-const dying = 1000;
 
 /**
  * Processes that look at what is others', and act in their namespaces; each does one thing at a time. A file system that
  * somebody serves himself (FUSE) can hold whoever looks at it, for ever and against SIGKILL. A thread that is held is lost
  * and keeps its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does
- * not die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more.
+ * not die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more. None
+ * is in the group of the agent's service, whose end it could hold up.
  */
 export class Helpers {
   /** All that have not ended, whatever they do. */
@@ -30,12 +29,14 @@ export class Helpers {
   private readonly idle: ChildProcess[] = [];
   /** Those that were killed, and whose processes they looked at. */
   private readonly hanging = new Map<ChildProcess, string>();
+  /** Each ends the wait for one answer. */
+  private readonly asking = new Set<() => void>();
   /** Called when a helper has become idle, or has ended. */
   private readonly waiting = new Set<() => void>();
   /** The last thing that was asked about each owner's processes. */
   private readonly turns = new Map<string, Promise<unknown>>();
-  /** Counts how often all was ended: what was asked before that is refused. */
-  private era = 0;
+  /** Nothing is asked any more. */
+  private closed = false;
   private idleTimer: NodeJS.Timeout | undefined;
   private patience = shortestPatience;
 
@@ -50,7 +51,7 @@ export class Helpers {
 
   /** Starts a helper before it is needed: loading it is the slow part. */
   async start(): Promise<void> {
-    this.release(await this.helper(this.era));
+    this.release(await this.helper());
   }
 
   /**
@@ -62,9 +63,8 @@ export class Helpers {
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
   ): Promise<T> {
     const owner = ownerOf(cgroupOf(request.process.pid) ?? '');
-    const { era } = this;
     const before = this.turns.get(owner) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => this.perform(owner, era, request, take));
+    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take));
     this.turns.set(owner, turn);
     try {
       return await turn;
@@ -73,15 +73,16 @@ export class Helpers {
     }
   }
 
-  /** Ends all helpers; what is still asked of them is refused. Who asks later gets another. */
+  /** Ends all helpers, for good: what is still asked of them is refused at once. */
   close(): void {
-    this.era += 1;
+    this.closed = true;
     for (const child of this.living) child.kill('SIGKILL');
+    for (const refuse of [...this.asking]) refuse();
+    this.wake();
   }
 
   private async perform<R extends Request, T>(
     owner: string,
-    era: number,
     request: R,
     take: (result: Results[R['do']], helper: number) => T,
   ): Promise<T> {
@@ -91,7 +92,7 @@ export class Helpers {
         `a file system of process ${request.process.pid} does not answer, and holds ${held} helpers by now`,
       );
     }
-    const helper = await this.helper(era);
+    const helper = await this.helper();
     const result = (await this.answer(helper, owner, request)) as Results[R['do']];
     try {
       return take(result, helper.pid ?? 0);
@@ -102,10 +103,10 @@ export class Helpers {
   }
 
   /** One that has nothing to do; another one when all others have been busy for too long. */
-  private async helper(era: number): Promise<ChildProcess> {
+  private async helper(): Promise<ChildProcess> {
     const began = performance.now();
     for (;;) {
-      if (era !== this.era) throw new Error('the helpers were closed');
+      if (this.closed) throw new Error('the helpers were closed');
       const idle = this.idle.pop();
       if (idle !== undefined) return idle;
       const waited = performance.now() - began;
@@ -171,6 +172,7 @@ export class Helpers {
     return new Promise((resolve, reject) => {
       const over = (): void => {
         clearTimeout(timer);
+        this.asking.delete(ended);
         helper.off('message', said);
         helper.off('exit', ended);
       };
@@ -186,6 +188,7 @@ export class Helpers {
         over();
         reject(new Error(late()));
       }, ms);
+      this.asking.add(ended);
       helper.on('message', said);
       helper.on('exit', ended);
     });
@@ -219,6 +222,8 @@ export class Helpers {
       return child;
     } finally {
       this.starting.delete(child);
+      // Whoever else waits may start the next one now.
+      this.wake();
     }
   }
 
@@ -226,9 +231,6 @@ export class Helpers {
     helper.kill('SIGKILL');
     this.hanging.set(helper, owner);
     this.wake();
-    setTimeout(() => {
-      if (this.living.has(helper)) leaveService(helper.pid ?? 0);
-    }, dying).unref();
   }
 }
 

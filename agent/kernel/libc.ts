@@ -22,6 +22,7 @@ const numbers = {
   move_mount: [429, 429],
   mount_setattr: [442, 442],
   setns: [308, 268],
+  prctl: [157, 167],
   unshare: [272, 97],
   socket: [41, 198],
   bind: [49, 200],

@@ -118,7 +118,7 @@ export class Namespaces {
     await this.helpers.ask({ do: 'write-group', process, ...write });
   }
 
-  /** Ends the helpers; what is still asked is refused. A later question starts another. */
+  /** Ends the helpers, for good; what is still asked is refused. */
   close(): void {
     this.helpers.close();
   }

@@ -43,6 +43,16 @@ export class TooMuch extends Error {
 const hanging = new Map<string, Set<unknown>>();
 /** After so many of them nothing looks at that repository any more. */
 const mostHanging = 2;
+/** Pids of all that have not ended. */
+const living = new Set<number>();
+
+/** At a stop: whatever still looks at a repository is killed, and cannot hold up the end of the service. */
+export function abandonGit(): void {
+  for (const pid of living) {
+    killGroup(pid);
+    leaveService(pid);
+  }
+}
 
 /**
  * What git prints for a command in a repository; `settings` are `key=value` beside its own. Throws what git says, and
@@ -97,6 +107,11 @@ async function run(repository: string, where: string, program: string, words: st
     reject: false,
   });
   const late = Symbol();
+  const { pid } = child;
+  if (pid !== undefined) {
+    living.add(pid);
+    child.once('exit', () => living.delete(pid));
+  }
   let timer: NodeJS.Timeout | undefined;
   // A process that waits for a file system of somebody else may not even die (fuse_dev.c, request_wait_answer).
   const deadline = new Promise<typeof late>((settle) => {

@@ -54,22 +54,35 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
 });
 
 test('files of a container that are never answered for: nobody else waits, and the agent starts again in time', async () => {
-  // Root of the right container covers what the agent reads there.
-  await lab.inContainer('right', ['mknod', '/dev/fuse', 'c', '10', '229']);
-  const server = lab.start(['lxc-attach', '-n', 'right', '--', 'python3', '-c', silentFuseProgram, '/etc']);
-  await lab.until('the file system', async () => server.stdout.includes('up'));
-  server.write('hush\n');
-  const hanging =
-    "grep -l '^0::/$' /proc/[0-9]*/cgroup | cut -d/ -f3 | xargs -I{} grep -l helper.js /proc/{}/cmdline | wc -l";
-  await lab.until('two helpers to hang', async () => (await lab.sh(hanging)) === '2', 120_000);
+  /** Root of a container covers what the agent reads there. */
+  const silence = async (seat: 'left' | 'right') => {
+    await lab.inContainer(seat, ['mknod', '/dev/fuse', 'c', '10', '229']);
+    const server = lab.start(['lxc-attach', '-n', seat, '--', 'python3', '-c', silentFuseProgram, '/etc']);
+    await lab.until(`the file system of ${seat}`, async () => server.stdout.includes('up'));
+    server.write('hush\n');
+    return server;
+  };
+  // What a helper waits for that has no question is ep_poll (proc_pid_wchan(5)).
+  const hanging = async () =>
+    Number(
+      await lab.sh(
+        'cd /proc; for p in $(pgrep -f helper.js); do cat $p/wchan; echo; done | grep -c "fuse\\|request_wait\\|d_alloc\\|rwsem" || true',
+      ),
+    );
+  const servers = [await silence('right')];
+  await lab.until('two helpers to hang', async () => (await hanging()) === 2, 120_000);
   await lab.plug({ seat: 'left', driver: 'usb-mouse', id: 'nobody-waits' });
   await inputs(lab, 'left', 3);
+  // A third one hangs since just now, of somebody else.
+  servers.push(await silence('left'));
+  await lab.until('three helpers to hang', async () => (await hanging()) === 3, 120_000);
   const started = Date.now();
   await lab.sh('systemctl restart hotseat', { timeoutMs: 120_000 });
   console.log(`restarted in ${Date.now() - started} ms (emulated PC)`);
   const said = await lab.sh('journalctl -u hotseat -b -o cat --no-pager _PID=1');
   assert.not.match(said, /timed out|remains running|still around/);
-  await server.kill();
+  for (const server of servers) await server.kill();
+  await lab.inContainer('left', ['umount', '--lazy', '/etc']);
 });
 
 test('an agent that has failed for good gives the consoles back; its seats keep what they have', async () => {
