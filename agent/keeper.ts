@@ -45,7 +45,9 @@ export class Keeper {
   /** Every policy that is adopted, for the pipeline. */
   readonly policies = this.subject.asObservable();
   /** What was wrong with the last one that was looked at. */
-  errors: readonly string[] = [];
+  private refused: readonly string[] = [];
+  /** Why it cannot be told now which one there is. */
+  private unseen: string | undefined;
   private active: Policy | undefined;
   private tried: string | undefined;
   private diedOver: { readonly commit: string | undefined; readonly times: number } | undefined;
@@ -57,6 +59,11 @@ export class Keeper {
     | undefined;
 
   constructor(private readonly deps: KeeperDeps) {}
+
+  /** What is wrong: with the last one that was looked at, or with looking. */
+  get errors(): readonly string[] {
+    return [...new Set([...(this.unseen === undefined ? [] : [this.unseen]), ...this.refused])];
+  }
 
   get revision(): string {
     return this.active?.revision ?? 'none';
@@ -104,7 +111,7 @@ export class Keeper {
     if (!asked) this.refuseUnconfirmed(good);
     if (!allowRollback) await this.refuseRollback(good);
     this.refuseDangers(good.policy, force);
-    this.errors = [];
+    this.refused = [];
     const former = this.trial?.former ?? this.active;
     clearTimeout(this.trial?.timer);
     this.trial = undefined;
@@ -159,9 +166,9 @@ export class Keeper {
     const { trial } = this;
     if (trial === undefined) return;
     this.trial = undefined;
-    this.errors = [`${trial.good.policy.revision} was not confirmed in time: the policy before it serves again`];
+    this.refused = [`${trial.good.policy.revision} was not confirmed in time: the policy before it serves again`];
     this.deps.log.warn({ refused: trial.good.policy.revision }, 'policy not confirmed, the one before it serves again');
-    this.deps.tell({ kind: 'refused', reasons: this.errors });
+    this.deps.tell({ kind: 'refused', reasons: this.refused });
     await this.onRecord(undefined, () => this.adopt(trial.former));
   }
 
@@ -171,7 +178,7 @@ export class Keeper {
    */
   follow(): Promise<void> {
     return this.inTurn(async () => {
-      const commit = await commitOf(this.deps.place);
+      const commit = await this.seen(() => commitOf(this.deps.place));
       if (commit === undefined || commit === this.tried) return;
       await this.onRecord(undefined, () =>
         this.take({ force: false, confirmMs: undefined, allowRollback: false }, false),
@@ -199,15 +206,27 @@ export class Keeper {
 
   /** Says everywhere why a policy is not taken; `message` is what who asked for it is answered. */
   private refuse(code: RefusalCode, reasons: readonly string[], message: string): never {
-    this.errors = reasons;
+    this.refused = reasons;
     for (const reason of reasons) this.deps.log.error({ policy: reason }, 'policy refused, the last good one stays');
     this.deps.tell({ kind: 'refused', reasons });
     throw new ControlError(code, message, reasons);
   }
 
+  /** Asks the repository something, which may not answer: that is said until it does. */
+  private async seen<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      const answer = await ask();
+      this.unseen = undefined;
+      return answer;
+    } catch (error) {
+      this.unseen = (error as Error).message;
+      throw error;
+    }
+  }
+
   private async load(): Promise<Loaded> {
     this.tried = undefined;
-    this.tried = await commitOf(this.deps.place);
+    this.tried = await this.seen(() => commitOf(this.deps.place));
     try {
       return await loadPolicy(this.deps.place, this.tried);
     } catch (error) {

@@ -113,7 +113,13 @@ test('a commit that git died over is tried again; one that is refused is not', a
   await assertRejects(one.follow());
   await one.follow();
   assert.is(taken, 1);
-  assert.ok(one.errors.length > 0);
+  const refused = one.errors;
+  assert.ok(refused.length > 0);
+  await withGit('case "$*" in *rev-parse*) kill -9 $$ ;; esac', () => assertRejects(one.follow()));
+  assert.match(one.errors[0] ?? '', /git rev-parse in .*SIGKILL/, 'what is wrong now comes first');
+  assert.equal(one.errors.slice(1), refused);
+  await one.follow();
+  assert.equal(one.errors, refused, 'which one there is can be told again');
 });
 
 test('what was on trial when the PC went off is not taken later either, unless somebody asks for it', async () => {
@@ -252,6 +258,7 @@ test('a repository that is never answered for, also against SIGKILL, costs the d
     await assertRejects(one.reload(true));
     assert.match(await refused(policies), /does not answer, and holds 2 processes by now/);
     assert.match(await refused(foreign), /does not answer, and holds 2 processes by now/);
+    assert.match(one.errors.join(), /^git rev-parse in .* does not answer, and holds 2 processes by now$/);
     assert.ok(performance.now() - again < 1000);
   } finally {
     for (const fuse of fuses) fuse.end();
@@ -260,6 +267,7 @@ test('a repository that is never answered for, also against SIGKILL, costs the d
   for (let tries = 0; /holds 2/.test(await refused(policies)) && tries < 100; tries++) await pause(20);
   await one.reload(true);
   assert.is(one.revision, revision);
+  assert.equal(one.errors, [], 'what was wrong is over');
 });
 
 /** As if memory had run out: git knows what it is asked for, and dies over the answer. */
