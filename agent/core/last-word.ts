@@ -8,6 +8,9 @@ import type { Verdict } from './verdict.js';
  */
 export const accessTags = ['uaccess', 'udev-acl', 'xaccess-render'] as const;
 
+/** udev's for what makes a seat one of logind's: every graphics card and each of its connectors (71-seat.rules). */
+export const masterTag = 'master-of-seat';
+
 /** Whatever else calls itself so. */
 const anyAccess = /^([a-z]?access|udev-acl)(-|$)|-acl$/;
 

@@ -3,7 +3,7 @@ import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
 import { glob } from '../core/glob.js';
 import { type Fact, kindTests, type Stream, streamLetters } from '../core/kind.js';
-import { accessTags } from '../core/last-word.js';
+import { accessTags, masterTag } from '../core/last-word.js';
 import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
@@ -11,6 +11,9 @@ import { canonicalPort, namesBus, pathWithBus, portPatterns } from '../core/port
 
 /** Set for one event by the agent's own rules: those that are installed for a boot do nothing then. */
 export const liveFlag = '.HOTSEAT_LIVE';
+
+/** The link by which the host has a desktop of its own (systemd.special(7)): each display manager's package makes it. */
+const displayManager = '/etc/systemd/system/display-manager.service';
 
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (what `loginctl attach` was told) and before
@@ -61,6 +64,8 @@ export function compileBody(policy: Policy): string {
     '# The host steps back: no seat of its own, no access for its users, no power key for logind.',
     'ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="power-switch"' +
       accessTags.map((tag) => `, TAG-="${tag}"`).join(''),
+    '# A display manager starts on every seat that logind has, and logind has each seat that has such a card.',
+    `SUBSYSTEM=="drm", ENV{HOTSEAT_SEAT}=="?*", TEST=="${displayManager}", TAG-="${masterTag}"`,
     'LABEL="hotseat_end"',
   );
   return `${lines.join('\n')}\n`;

@@ -1,5 +1,6 @@
 import type { Presentation } from '../core/desired.js';
 import { type Device, recordId } from '../core/device.js';
+import { masterTag } from '../core/last-word.js';
 import { allowedProperties, allowTags } from './allow.js';
 
 /** Properties that libudev takes from sysfs, so that the database has none of them (device_update_db). */
@@ -32,7 +33,7 @@ const presented = new WeakMap<Device, Presentation>();
 
 function present(device: Device): Presentation {
   const properties = allowedProperties(identified(device));
-  const tags = allowTags(device.tags);
+  const tags = allowTags(ownTags(device));
   const lines = [
     ...(properties['USEC_INITIALIZED'] === undefined ? [] : [`I:${properties['USEC_INITIALIZED']}`]),
     ...Object.entries(properties)
@@ -45,6 +46,12 @@ function present(device: Device): Presentation {
   ];
   return { record: { id: recordId(device), text: lines.map((line) => `${line}\n`).join(''), tags }, properties };
 }
+
+/** On a host with a desktop of its own Hotseat's rules take a tag from a seat's card: that is the host's affair alone. */
+const ownTags = ({ subsystem, sysname, tags }: Device): readonly string[] =>
+  subsystem === 'drm' && sysname.startsWith('card') && tags.includes('seat') && !tags.includes(masterTag)
+    ? [...tags, masterTag]
+    : tags;
 
 /** What identifies a device is taken from sysfs, not from what was said about it. */
 function identified(device: Device): Record<string, string> {

@@ -30,7 +30,14 @@ const commandLine = '/run/cmdline';
 const log = pino({ level: 'silent' });
 
 function policy(port: number, rest: Partial<Policy> = {}): Policy {
-  const text = `seat: left\ncontainer: { engine: lxc, name: left }\ndevices:\n  - label: hub\n    match: { port: "pci-0000:00:14.0-usb-0:${port}" }\n`;
+  const text = `seat: left
+container: { engine: lxc, name: left }
+devices:
+  - label: hub
+    match: { port: "pci-0000:00:14.0-usb-0:${port}" }
+  - label: screen
+    match: { subsystem: drm, ID_PATH: "pci-0000:00:03.0" }
+`;
   const parsed = parseSeat('left.yaml', text);
   if (!('seat' in parsed)) throw new Error('the policy of this test is wrong');
   return { revision: 'x', console: 'mute', seats: [parsed.seat], ...rest };
@@ -48,13 +55,15 @@ function device(
   const lines = Object.entries(uevent).map(([key, value]) => `${key}=${value}\n`);
   writeFileSync(join(at, 'uevent'), lines.join(''));
   for (const [name, value] of Object.entries(attributes)) writeFileSync(join(at, name), `${value}\n`);
-  const home = subsystem === 'input' ? `/sys/class/${subsystem}` : `/sys/bus/${subsystem}/devices`;
+  const home = /^(input|drm)$/.test(subsystem) ? `/sys/class/${subsystem}` : `/sys/bus/${subsystem}/devices`;
   mkdirSync(home, { recursive: true });
   symlinkSync(relative(at, home.replace(/\/devices$/, '')), join(at, 'subsystem'));
   symlinkSync(relative(home, at), join(home, basename(at)));
 }
 
 const xhci = '0000:00:14.0';
+const cards = ['0000:00:02.0', '0000:00:03.0'] as const;
+const card = (slot: string): string => `${slot}/drm/card${cards.findIndex((other) => other === slot)}`;
 const input = (port: number): string => `${xhci}/usb1/1-${port}/1-${port}:1.0/input/input${port}`;
 
 function keyboard(port: number): void {
@@ -65,20 +74,18 @@ function keyboard(port: number): void {
   device(`${input(port)}/event${port}`, 'input', { MAJOR: '13', MINOR: `${64 + port}`, DEVNAME: `input/event${port}` });
 }
 
-/** What udev says of the keyboard at a port, as it comes to be. */
-function said(port: number): Record<string, string> {
-  const { stdout, stderr, status } = spawnSync(
-    'udevadm',
-    ['test', '--action=add', `/sys/devices/pci0000:00/${input(port)}`],
-    {
-      encoding: 'utf8',
-      env: {
-        ...process.env,
-        SYSTEMD_DEVICE_VERIFY_SYSFS: '0',
-        SYSTEMD_PROC_CMDLINE: readFileSync(commandLine, 'utf8'),
-      },
+/** What udev says of the keyboard at a port, as it comes to be; of another device. */
+const said = (port: number): Record<string, string> => saidOf(input(port));
+
+function saidOf(path: string): Record<string, string> {
+  const { stdout, stderr, status } = spawnSync('udevadm', ['test', '--action=add', `/sys/devices/pci0000:00/${path}`], {
+    encoding: 'utf8',
+    env: {
+      ...process.env,
+      SYSTEMD_DEVICE_VERIFY_SYSFS: '0',
+      SYSTEMD_PROC_CMDLINE: readFileSync(commandLine, 'utf8'),
     },
-  );
+  });
   assert.is(status, 0, stderr);
   assert.not.match(stderr, /hotseat\S*\.rules:\d+ (?!Importing)/);
   const lines = stdout.split('\n').map((line) => /^(?:E: )?([A-Za-z_.]+)=(.*)$/.exec(line.trim()));
@@ -98,6 +105,10 @@ test.before(() => {
   device(xhci, 'pci', { PCI_SLOT_NAME: xhci });
   device(`${xhci}/usb1`, 'usb', { DEVTYPE: 'usb_device' }, { bDeviceClass: '09' });
   for (const port of [2, 3]) keyboard(port);
+  for (const slot of cards) {
+    device(slot, 'pci', { PCI_SLOT_NAME: slot });
+    device(card(slot), 'drm', { DEVTYPE: 'drm_minor', MAJOR: '226', MINOR: card(slot).slice(-1), DEVNAME: 'dri/x' });
+  }
 });
 /** As after `apt install` and a policy that gives port 2 to a seat. */
 test.before.each(() => {
@@ -126,6 +137,25 @@ test('a file of the agent’s that udevd has not read yet takes no device from i
   // As an older udevd sees it: the file is there, its rules are not.
   writeFileSync(rulesFile, '');
   assert.equal(seats(), ['seat-left', 'seat0']);
+});
+
+test('where the host has a desktop of its own, logind learns of no seat where a display manager would start', () => {
+  const looked = () => cards.map((slot) => saidOf(card(slot)));
+  const masters = () => looked().map(({ CURRENT_TAGS = '' }) => CURRENT_TAGS.includes(':master-of-seat:'));
+  assert.equal(
+    looked().map(({ ID_SEAT = 'seat0' }) => ID_SEAT),
+    ['seat0', 'seat-left'],
+  );
+  assert.equal(masters(), [true, true]);
+  const link = `${units}/display-manager.service`;
+  symlinkSync('/run/installed/hotseat.service', link);
+  assert.equal(masters(), [true, false]);
+  writeFileSync(rulesFile, compileRules(policy(2)));
+  assert.equal(masters(), [true, false]);
+  forgetAtBoot();
+  rmSync(rulesFile);
+  assert.equal(masters(), [true, true]);
+  rmSync(link);
 });
 
 test('what the installed rule has said does not become what the admin says', () => {

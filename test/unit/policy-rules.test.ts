@@ -23,7 +23,7 @@ function checkActs(rules: readonly Token[][]): void {
   for (const { key, attribute = '', operator, value } of acts(rules)) {
     assert.match(`${key}{${attribute}}${operator}`, allowed);
     if (key === 'IMPORT' && attribute === 'builtin') assert.match(value, /^(usb_id|path_id)$/);
-    if (key === 'TAG') assert.match(value, /^(uaccess|power-switch|udev-acl|xaccess-render)$/);
+    if (key === 'TAG') assert.match(value, /^(uaccess|power-switch|udev-acl|xaccess-render|master-of-seat)$/);
     if (key === 'ENV' && /[$%]/.test(value))
       assert.match(
         value,

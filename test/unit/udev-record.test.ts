@@ -50,6 +50,16 @@ test('a keyboard as a container sees it', () => {
   });
 });
 
+test('a card makes a seat graphical in its container, whatever the host takes from it', () => {
+  const card = { subsystem: 'drm', node: '/dev/dri/card1', number: { major: 226, minor: 1 }, properties: {} } as const;
+  const tagsOf = (sysname: string, ...tags: string[]) =>
+    presentation({ ...keyboard, ...card, sysname, tags }).record.tags;
+  assert.equal(tagsOf('card1', 'seat', 'seat-left'), ['master-of-seat', 'seat']);
+  assert.equal(tagsOf('card1', 'seat', 'seat-left', 'master-of-seat'), ['master-of-seat', 'seat']);
+  assert.equal(tagsOf('renderD129', 'seat', 'seat-left'), ['seat']);
+  assert.equal(tagsOf('card1'), [], 'an admin’s rule has taken it out of all seats');
+});
+
 test('a head has a record of its own name and no node', () => {
   const head: Device = {
     ...keyboard,
