@@ -62,8 +62,8 @@ function device(
 }
 
 const xhci = '0000:00:14.0';
-const cards = ['0000:00:02.0', '0000:00:03.0'] as const;
-const card = (slot: string): string => `${slot}/drm/card${cards.findIndex((other) => other === slot)}`;
+const cards: readonly string[] = ['0000:00:02.0', '0000:00:03.0'];
+const card = (slot: string): string => `${slot}/drm/card${cards.indexOf(slot)}`;
 const input = (port: number): string => `${xhci}/usb1/1-${port}/1-${port}:1.0/input/input${port}`;
 
 function keyboard(port: number): void {

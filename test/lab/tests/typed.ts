@@ -27,4 +27,9 @@ export const typedInSteps = {
 } as const;
 
 /** The first is a checkout's, the others are those of other tests. */
-export const triedElsewhere: readonly string[] = ['--dry-run', 'loginctl attach', 'hotseat run --signers FILE'];
+export const triedElsewhere: readonly string[] = [
+  '--dry-run',
+  'loginctl attach',
+  'loginctl list-seats',
+  'hotseat run --signers FILE',
+];
