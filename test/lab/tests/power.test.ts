@@ -1,4 +1,4 @@
-// What a PC has again after it was off: by its own system, and by the plug.
+// What a PC has again after it was off, by its own system and by the plug: the seats, and a desktop of the host beside them.
 
 import * as assert from 'uvu/assert';
 import { type Seat, seats } from '../driver/lab.js';
@@ -6,8 +6,12 @@ import { preparedLab } from '../driver/prepared.js';
 import { HOTSEAT_UNIT, inputs, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
 import { traces } from '../driver/traces.js';
+import { desktopHasItsOwn, installDesktop } from './desktop.js';
 
 const lab = await preparedLab();
+
+/** How often it boots, at least twice. */
+const boots = Number(process.env['HOTSEAT_LAB_BOOTS'] ?? 2);
 
 const things = seats.flatMap((seat) =>
   [1, 2, 3, 4, 5, 6, 7].map((port) => ({
@@ -60,6 +64,7 @@ test.before(async () => {
   // As on a PC that is not the lab's: the agent comes before lxc.service, and that before every container.
   await lab.sh(`systemctl is-enabled ${HOTSEAT_UNIT}; systemctl unmask lxc; systemctl enable lxc@left lxc@right`);
   for (const seat of seats) await lab.inContainer(seat, ['systemctl', 'enable', 'xorg', 'term']);
+  await installDesktop(lab);
 });
 
 /** Says how many nodes there are as soon as there are four, having written a file with and one without fsync. */
@@ -92,6 +97,7 @@ test('after a power cut in the middle of twenty bindings both seats have exactly
   console.log(`cut after ${before} of ${nodesPerSeat * seats.length} bindings`);
   assert.ok(before < nodesPerSeat * seats.length, 'all was over: this shows nothing');
   await exact(nodesPerSeat);
+  await desktopHasItsOwn(lab);
 });
 
 test('a file that was fsynced before that cut is on the disk, one that was not is not', async () => {
@@ -99,11 +105,23 @@ test('a file that was fsynced before that cut is on the disk, one that was not i
   assert.is(await lab.sh('cat /root/not-fsynced 2>/dev/null || true'), '');
 });
 
-test('after a reboot they have the same, and neither boot has left anything over', async () => {
+test('after a reboot they have the same, and nothing of the boot before is left over', async () => {
   const whole = await leftOver();
   await lab.reboot();
   await exact(nodesPerSeat);
+  await desktopHasItsOwn(lab);
   assert.equal(await leftOver(), whole);
+});
+
+for (let boot = 3; boot <= boots; boot += 1) {
+  test(`at boot ${boot} of ${boots} the seats and the host’s desktop have the same`, async () => {
+    await lab.powerCut();
+    await exact(nodesPerSeat);
+    await desktopHasItsOwn(lab);
+  });
+}
+
+test('when all is pulled out, nothing is left over', async () => {
   await lab.unplug(...things.map(({ id }) => id));
   await exact(0);
   assert.equal(await leftOver(), empty);
