@@ -15,7 +15,7 @@ interface Deps {
 
 /**
  * Where the raw nodes of HID devices go. Through one node all inputs of its device are read, so that it follows their
- * verdicts, and is placed anew whenever one of them is judged anew. One without any input is judged by itself.
+ * verdicts, and is placed again whenever one of them is judged again. One without any input is judged by itself.
  */
 export class Hidraws {
   private readonly placed = new Map<string, Placement>();
@@ -25,8 +25,8 @@ export class Hidraws {
   constructor(
     private readonly deps: Deps,
     private readonly verdictOf: (unit: string) => Verdict | undefined,
-    /** Judges one without any input, by the rules that ask for raw nodes. */
-    private readonly judge: (raw: Unit) => Verdict | undefined = () => undefined,
+    /** Judges one without any input, by the rules that ask for raw nodes; without a judge nobody gets such a one. */
+    private readonly judge?: (raw: Unit) => Verdict | undefined,
   ) {}
 
   /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
@@ -105,6 +105,7 @@ export class Hidraws {
   /** Unplugged, a device loses its inputs before its raw node: nothing is to be decided then. */
   private placeWithout(unit: Unit, before: Placement | undefined): Placement | undefined {
     if (this.hadInputs.has(unit.id) || this.deps.table.unheardAt(unit.id).length > 0) return before;
+    if (this.judge === undefined) return { kind: 'withheld', reason: 'it has no input that says whose it is' };
     const verdict = this.judge(unit);
     return verdict && placementAlone(verdict);
   }

@@ -1,7 +1,7 @@
 import { hostSeat, sharedSeat } from './decide.js';
 import type { Device, Unit } from './device.js';
 import { isLoan } from './loan.js';
-import { byPhysical } from './physical.js';
+import { areApart, byPhysical } from './physical.js';
 import { lineOf } from './policy.js';
 import type { Claim, Verdict } from './verdict.js';
 
@@ -41,13 +41,15 @@ export interface LeftBehind {
 export function leftBehind(units: readonly Unit[], verdictOf: (unit: Unit) => Verdict | undefined): LeftBehind[] {
   return [...byPhysical(units).values()].flatMap((parts) => {
     if (parts.length < 2) return [];
-    const claims = parts.flatMap((unit) => {
-      const verdict = verdictOf(unit);
-      return verdict?.kind === 'seat' ? verdict.claims : [];
+    return parts.flatMap((unit) => {
+      if (verdictOf(unit)?.kind !== 'host') return [];
+      const claims = parts.flatMap((part) => {
+        const verdict = verdictOf(part);
+        return verdict?.kind === 'seat' && !areApart(part, unit) ? verdict.claims : [];
+      });
+      const claim = claims.find(({ along }) => along === undefined) ?? claims[0];
+      return claim === undefined ? [] : [{ unit, claim }];
     });
-    const claim = claims.find(({ along }) => along === undefined) ?? claims[0];
-    if (claim === undefined) return [];
-    return parts.flatMap((unit) => (verdictOf(unit)?.kind === 'host' ? [{ unit, claim }] : []));
   });
 }
 

@@ -2,7 +2,7 @@ import type { Device, Unit } from './device.js';
 import { literalPart } from './glob.js';
 import { lent } from './loan.js';
 import { goesAlong, matches, mismatch, property } from './match.js';
-import { byPhysical } from './physical.js';
+import { areApart, byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, pathWithBus, portsAbove } from './port.js';
 import type { Claim, TraceLine, Verdict } from './verdict.js';
@@ -56,6 +56,7 @@ export function decider(policy: Policy): Decider {
 function along(policy: Policy, unit: Unit, parts: readonly Unit[], asking: (part: Unit) => Claim[]): Claim[] {
   const found = new Map<string, Claim>();
   for (const part of parts) {
+    if (areApart(part, unit)) continue;
     for (const { seat, rule } of asking(part)) {
       if (!goesAlong(rule, unit.head, unit.nodes)) continue;
       const known = found.get(seat);

@@ -1,6 +1,8 @@
 import type { Unit } from './device.js';
 import { grouped } from './grouped.js';
 import { hidDevicesAbove } from './hid.js';
+import { isKind } from './match.js';
+import { nameOf } from './name.js';
 
 /** A USB device in sysfs, as its interfaces and functions lie below it: bus and ports (drivers/usb/core/usb.c). */
 const usb = /^(.*\/\d+-\d+(?:\.\d+)*)(?=\/)/;
@@ -30,3 +32,12 @@ export function physicalOf(syspath: string): string {
 
 /** Units by the physical thing that they are parts of. */
 export const byPhysical = (units: readonly Unit[]): Map<string, Unit[]> => grouped(units, ({ id }) => physicalOf(id));
+
+/**
+ * Whether two parts of one physical device are for two people: pads of one name at one receiver or adapter
+ * (drivers/input/joystick/xpad.c makes one for each interface). Neither comes along with the other.
+ */
+export const areApart = (a: Unit, b: Unit): boolean =>
+  a.id !== b.id && isPad(a) && isPad(b) && nameOf(a) === nameOf(b) && physicalOf(a.id) === physicalOf(b.id);
+
+const isPad = ({ head, nodes }: Unit): boolean => isKind('joystick', head, nodes);

@@ -1,7 +1,7 @@
 import type { Unit } from '../core/device.js';
 import { isKind, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
-import { physicalOf } from '../core/physical.js';
+import { areApart, physicalOf } from '../core/physical.js';
 import { kinds } from '../core/policy.js';
 import { portCovers } from '../core/port.js';
 
@@ -30,8 +30,10 @@ const unwritable = /["|\\]/;
  */
 export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[] {
   const what = kinds.find((kind) => isKind(kind, unit.head, unit.nodes)) ?? unit.subsystem;
-  const others = units.filter(({ id }) => physicalOf(id) !== physicalOf(unit.id));
-  const port = portOf(property(unit.head, 'ID_PATH'));
+  const others = othersOf(unit, units);
+  const path = property(unit.head, 'ID_PATH');
+  // At a receiver for several people each has an interface of it.
+  const port = portOf(path, others.some((other) => areApart(unit, other)));
   const proposals: Proposal[] = [];
   if (port !== undefined) {
     const also = others.filter(({ head }) => portCovers(port, property(head, 'ID_PATH'))).map(textOf);
@@ -48,16 +50,20 @@ export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[]
 
 /** What else says the same of itself as this device, in words: why nothing is proposed by its serial number. */
 export function alike(unit: Unit, units: readonly Unit[]): string[] {
-  const others = units.filter(({ id }) => physicalOf(id) !== physicalOf(unit.id));
+  const others = othersOf(unit, units);
   const names = namesOf(unit);
   return others.filter((other) => names.some(({ attributes }) => says(other, attributes))).map(textOf);
 }
 
+/** What is not the same thing to people as this device. */
+const othersOf = (unit: Unit, units: readonly Unit[]): Unit[] =>
+  units.filter((other) => physicalOf(other.id) !== physicalOf(unit.id) || areApart(unit, other));
+
 const textOf = (unit: Unit): string => `${unit.nodes[0]?.node ?? unit.id} ${nameOf(unit)}`;
 
-/** The port without the interface of a USB device: `pci-0000:00:14.0-usb-0:2.1:1.0` is at `…-usb-0:2.1`. */
-function portOf(path: string): string | undefined {
-  const port = path.replace(/(-usb-\d+:[\d.]+):\d+\.\d+$/, '$1');
+/** The port, mostly without the interface of a USB device: `pci-0000:00:14.0-usb-0:2.1:1.0` is at `…-usb-0:2.1`. */
+function portOf(path: string, withInterface: boolean): string | undefined {
+  const port = withInterface ? path : path.replace(/(-usb-\d+:[\d.]+):\d+\.\d+$/, '$1');
   return /^[a-z]+-[A-Za-z0-9:._-]+$/.test(port) ? port : undefined;
 }
 
