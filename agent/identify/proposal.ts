@@ -33,7 +33,10 @@ export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[]
   const others = othersOf(unit, units);
   const path = property(unit.head, 'ID_PATH');
   // At a receiver for several people each has an interface of it.
-  const port = portOf(path, others.some((other) => areApart(unit, other)));
+  const port = portOf(
+    path,
+    others.some((other) => areApart(unit, other)),
+  );
   const proposals: Proposal[] = [];
   if (port !== undefined) {
     const also = others.filter(({ head }) => portCovers(port, property(head, 'ID_PATH'))).map(textOf);

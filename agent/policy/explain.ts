@@ -4,9 +4,9 @@ import type { z } from 'zod';
 import { attributeNames } from '../core/device.js';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { nearest } from './nearest.js';
-import { udevKey } from './never.js';
 import { matchKeys, negatableKeys, propertyName, unfitProperty } from './schema.js';
 import { keysAt } from './shape.js';
+import { asProperty, udevKey } from './udev-keys.js';
 
 /** A key can hold anything by YAML's own escapes, and messages name keys; none of that reaches a terminal as it is. */
 export const printable = ({ place, message, remedy }: Diagnostic): Diagnostic => {
@@ -132,7 +132,7 @@ export function unknownProperties(plain: unknown, place: Locate, root: Node | nu
       .filter((key) => !known.includes(key))
       .flatMap((key) => {
         const where = keyPlace(root, [...path, key], at) ?? place(path);
-        const never = udevKey(key, (match as Readonly<Record<string, unknown>>)[key]);
+        const never = udevKey(key, (match as Readonly<Record<string, unknown>>)[key], known === negatableKeys);
         if (never !== undefined) return [{ place: where, ...never }];
         if (!propertyName.test(key)) return [unknownKey(where, key, known)];
         const unfit = unfitProperty(key);
@@ -169,15 +169,6 @@ function meantFor(key: string, known: readonly string[]): string | undefined {
     ? `write ${upper}: udev properties are written in upper case`
     : undefined;
 }
-
-/** Properties that say of a USB device what these attributes say (systemd, udev-builtin-usb_id.c). */
-const asProperty: Readonly<Record<string, string>> = {
-  idVendor: 'ID_VENDOR_ID',
-  idProduct: 'ID_MODEL_ID',
-  serial: 'ID_SERIAL_SHORT',
-  manufacturer: 'ID_VENDOR',
-  product: 'ID_MODEL',
-};
 
 /** Where a key itself stands, not its value. */
 function keyPlace(root: Node | null, path: readonly PropertyKey[], at: At): Place | undefined {

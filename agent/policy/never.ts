@@ -1,8 +1,8 @@
 import type { Node } from 'yaml';
-import { subsystemsOf } from '../core/classes.js';
 import { glob, literalPart } from '../core/glob.js';
-import type { Condition, Diagnostic } from '../core/policy.js';
+import type { Diagnostic } from '../core/policy.js';
 import type { At, Locate } from './explain.js';
+import { neverPath, neverPort, neverSysname } from './never-port.js';
 
 /** What is wrong with a text that no device can have, and what to write instead. */
 export interface Never {
@@ -37,15 +37,24 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
     instead: (pattern) => (pattern.includes(' ') ? pattern.replaceAll(' ', '_') : undefined),
   },
   {
-    names: /^ID_PATH$/,
-    why: 'has another form',
-    instead: (pattern) => (isLiteral(pattern) ? portInstead(pattern) : undefined),
+    // systemd, path_id.
+    names: /^ID_PATH_TAG$/,
+    why: 'has letters, digits and _ only',
+    instead: (pattern) => (isLiteral(pattern) && /[^A-Za-z0-9_-]/.test(pattern) ? tagOf(pattern) : undefined),
+  },
+  {
+    names: /^ID_BUS$/,
+    why: 'is in small letters',
+    instead: (pattern) => (isLiteral(pattern) && /[A-Z]/.test(pattern) ? pattern.toLowerCase() : undefined),
   },
   {
     names: /^ID_(VENDOR|MODEL)_ID$/,
-    why: 'is in small letters',
-    instead: (pattern) =>
-      /^(0[xX])?[0-9a-fA-F]{1,4}$/.test(pattern) && /[A-FX]/.test(pattern) ? pattern.toLowerCase() : undefined,
+    why: 'has four small hexadecimal digits',
+    instead: (pattern) => {
+      const [, prefix = '', digits] = /^(0[xX])?([0-9a-fA-F]{1,4})$/.exec(pattern) ?? [];
+      const text = `${prefix}${digits?.padStart(4, '0')}`.toLowerCase();
+      return digits === undefined || text === pattern ? undefined : text;
+    },
   },
 ];
 
@@ -61,15 +70,20 @@ const hexadecimal: Readonly<Record<string, { readonly prefix: string; readonly d
 
 const isLiteral = (pattern: string): boolean => literalPart(pattern).exact;
 
-/** A property's pattern, if nothing can have it. */
-export function neverProperty(key: string, pattern: string): Never | undefined {
+const tagOf = (path: string): string => path.replace(/[^A-Za-z0-9-]+/g, '_');
+
+/** A property's pattern, if nothing can have it. `negated`: it is below `not`, where no attribute can be. */
+export function neverProperty(key: string, pattern: string, negated = false): Never | undefined {
+  if (key === 'ID_PATH') return isLiteral(pattern) && pattern !== '' ? neverPath(pattern) : undefined;
   for (const { names, why, instead } of ofProperties) {
     if (!names.test(key)) continue;
     const text = instead(pattern);
     if (text === undefined) continue;
-    const where = /^(NAME|PHYS|UNIQ)$/.test(key)
-      ? `attr: { ${key.toLowerCase()}: ${JSON.stringify(text)} }`
-      : `${key}: ${JSON.stringify(text)}`;
+    const isQuoted = /^(NAME|PHYS|UNIQ)$/.test(key);
+    const where =
+      isQuoted && !negated
+        ? `attr: { ${key.toLowerCase()}: ${JSON.stringify(text)} }`
+        : `${key}: ${JSON.stringify(isQuoted ? `?${text}?` : text)}`;
     return { message: `${key} ${why}, so that ${JSON.stringify(pattern)} never matches`, remedy: `write ${where}` };
   }
   return undefined;
@@ -78,109 +92,18 @@ export function neverProperty(key: string, pattern: string): Never | undefined {
 /** An attribute's pattern, if nothing can have it. */
 export function neverAttribute(key: string, pattern: string): Never | undefined {
   const form = hexadecimal[key];
+  if (form === undefined || !isLiteral(pattern)) return undefined;
   const [, prefix, digits] = /^(0[xX])?([0-9a-fA-F]+)$/.exec(pattern) ?? [];
-  if (form === undefined || digits === undefined || digits.length > form.digits) return undefined;
+  const message = `${key} has ${form.digits} small hexadecimal digits${form.prefix === '' ? '' : ` behind ${form.prefix}`}, so that ${JSON.stringify(pattern)} never matches`;
+  if (digits === undefined || digits.length > form.digits) {
+    return { message, remedy: `write the number, such as ${key}: "${form.prefix}${'12ab56'.slice(0, form.digits)}"` };
+  }
   const text = `${form.prefix}${digits.toLowerCase().padStart(form.digits, '0')}`;
   if (text === `${prefix ?? ''}${digits}`) return undefined;
-  return {
-    message: `${key} has ${form.digits} small hexadecimal digits${form.prefix === '' ? '' : ` behind ${form.prefix}`}, so that ${JSON.stringify(pattern)} never matches`,
-    remedy: `write ${key}: ${JSON.stringify(text)}`,
-  };
-}
-
-/** A port, if nothing can be at it. */
-export function neverPort(port: string): Never | undefined {
-  if (!/^[a-z]+-[A-Za-z0-9:._-]+$/.test(port)) return undefined;
-  const slot = /(?:^|-)pci-[0-9a-fA-F]+:[0-9a-fA-F]{2}:[0-9a-fA-F]{2}$/.test(port);
-  if (slot) {
-    const text = lowered(port);
-    return {
-      message: `${JSON.stringify(port)} is a slot without the function, so that nothing is at it`,
-      remedy: `write ${JSON.stringify(`${text}.0`)}, or a list with each function that it shall be: ["${text}.0", "${text}.1"]`,
-    };
-  }
-  if (/^usb(v\d+)?-/.test(port)) {
-    return {
-      message: `${JSON.stringify(port)} names no controller, so that nothing is at it`,
-      remedy: `write what hotseat devices shows, such as ${JSON.stringify(`pci-0000:00:14.0-${port}`)}`,
-    };
-  }
-  const text = portInstead(port);
-  if (text === undefined) return undefined;
-  return { message: `nothing is at ${JSON.stringify(port)}`, remedy: `write ${JSON.stringify(text)}` };
-}
-
-/** How udev writes the path of a port (systemd, udev-builtin-path_id.c), undefined where it is written so. */
-function portInstead(port: string): string | undefined {
-  const written = lowered(port)
-    // As `lspci` has it, without the domain.
-    .replace(/(^|-)pci-([0-9a-f]{2}:[0-9a-f]{2}\.\d)/, '$1pci-0000:$2')
-    // Every bus of a controller is 0.
-    .replace(/-usb(v\d+)?-(?!0(?::|$))(?:\d+:)?(\d+(?:\.\d+)*)/, '-usb$1-0:$2')
-    // The end of a link's name below /dev/input/by-path.
-    .replace(/-(?:event(?:-(?:kbd|mouse|joystick|ir))?|mouse|joystick)$/, '')
-    .replace(/[-.:]+$/, '');
-  return written === port ? undefined : written;
-}
-
-const lowered = (port: string): string => port.replace(/(^|-)pci-[0-9a-fA-F:]+/, (address) => address.toLowerCase());
-
-/** A pattern for the kernel's name of a head, if it can only be that of a node. */
-export function neverSysname(pattern: string): Never | undefined {
-  const found = /^(?:(event|mouse|js)|renderD|controlC|pcmC|hwC|midiC|umpC|comprC|hidraw)/.exec(pattern);
-  if (found === null) return undefined;
-  const [, input] = found;
-  return {
-    message: `sysname is that of a whole device, inputN or cardN, so that ${JSON.stringify(pattern)} never matches`,
-    remedy: `write its name, such as sysname: ${input === undefined ? 'card1' : 'input7'}; its nodes come with it`,
-  };
-}
-
-/** Match keys of udev's own rules (udev(7)) that are no properties, and what says the same here. */
-const udevKeys: Readonly<Record<string, string>> = {
-  KERNEL: 'sysname: NAME',
-  KERNELS: 'port: PORT',
-  SUBSYSTEMS: 'subsystem for input, sound or drm, or ID_BUS for a bus',
-  DRIVER: 'attr: { idVendor: ID, idProduct: ID }',
-  DRIVERS: 'attr: { idVendor: ID, idProduct: ID }',
-  ATTR: 'attr: { KEY: VALUE }',
-  ATTRS: 'attr: { KEY: VALUE }',
-  ENV: "the property's own name, such as ID_BUS: usb",
-  TAG: 'subsystem, kind or a property',
-  SYMLINK: 'port: PORT, or a property',
-  TEST: 'a property or attr',
-  PROGRAM: 'a property or attr',
-  RESULT: 'a property or attr',
-  CONST: 'a property or attr',
-  SYSCTL: 'a property or attr',
-  IMPORT: 'a property or attr',
-  OWNER: 'owner beside match',
-  GROUP: 'group beside match',
-  MODE: 'mode beside match',
-};
-
-/** A key of udev's rules where a property should be: what to write instead. */
-export function udevKey(key: string, value: unknown): Never | undefined {
-  const [, name = '', inner] = /^([A-Z]+)(?:\{([^{}]*)\})?$/.exec(key) ?? [];
-  const known = Object.hasOwn(udevKeys, name) ? udevKeys[name] : undefined;
-  if (known === undefined) return undefined;
-  const message = `${JSON.stringify(key)} is a key of udev's rules and no property`;
-  if (name === 'ENV' && inner !== undefined) return { message, remedy: `write ${inner}: ${shown(value)}` };
-  if (/^ATTRS?$/.test(name) && inner !== undefined) {
-    return { message, remedy: `write attr: { ${inner}: ${shown(value)} }` };
-  }
-  const [, ports] =
-    name === 'KERNELS' && typeof value === 'string' ? (/^\d+-([\d.]+)(?::[\d.]+)?$/.exec(value) ?? []) : [];
-  if (ports !== undefined) {
-    return { message, remedy: `write port: and what hotseat devices shows: it ends in -usb-0:${ports}` };
-  }
-  if (name === 'KERNEL') return { message, remedy: `write sysname: ${shown(value)}` };
-  return { message, remedy: `write ${known}` };
+  return { message, remedy: `write ${key}: ${JSON.stringify(text)}` };
 }
 
 const isWritable = (text: string): boolean => !/["|\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]|\s$/u.test(text) && text.length <= 200;
-
-const shown = (value: unknown): string => (typeof value === 'string' ? JSON.stringify(value) : '…');
 
 const patternsOf = (value: unknown): readonly (readonly [pattern: string, path: readonly PropertyKey[]])[] => {
   if (typeof value === 'string') return [[value, []]];
@@ -200,15 +123,15 @@ export function neverMatching(plain: unknown, place: Locate, _root: Node | null,
     const path = ['devices', index, 'match'];
     const { attr, not, ...match } = mapping(mapping(device)['match']);
     return [
-      ...inMatch(match, path),
-      ...inMatch(mapping(not), [...path, 'not']),
+      ...inMatch(match, path, false),
+      ...inMatch(mapping(not), [...path, 'not'], true),
       ...Object.entries(mapping(attr)).flatMap(([key, value]) =>
         each(value, [...path, 'attr', key], (text) => neverAttribute(key, text)),
       ),
     ];
   });
 
-  function inMatch(match: Mapping, path: readonly PropertyKey[]): Diagnostic[] {
+  function inMatch(match: Mapping, path: readonly PropertyKey[], negated: boolean): Diagnostic[] {
     return Object.entries(match).flatMap(([key, value]) => {
       switch (key) {
         case 'port':
@@ -216,7 +139,7 @@ export function neverMatching(plain: unknown, place: Locate, _root: Node | null,
         case 'sysname':
           return each(value, [...path, key], neverSysname);
         default:
-          return each(value, [...path, key], (text) => neverProperty(key, text));
+          return each(value, [...path, key], (text) => neverProperty(key, text, negated));
       }
     });
   }
@@ -228,13 +151,4 @@ export function neverMatching(plain: unknown, place: Locate, _root: Node | null,
       return never === undefined ? [] : [{ place: place([...path, ...more]), ...never }];
     });
   }
-}
-
-/** Conditions that no one device can meet all of, such as a kind of input and `subsystem: sound`. */
-export function neverTogether(conditions: readonly Condition[]): Never | undefined {
-  if (subsystemsOf({ conditions, byName: false }).length > 0) return undefined;
-  const keys = conditions.flatMap((one) =>
-    one.on === 'subsystem' || one.on === 'kind' ? [`${one.on}: ${one.patterns.join(', ')}`] : [],
-  );
-  return { message: `nothing is all of ${keys.join(' and ')}`, remedy: 'keep one of them, or write two rules' };
 }

@@ -10,7 +10,8 @@ import {
   type SeatPolicy,
 } from '../core/policy.js';
 import { known, type Locate, unknownProperties } from './explain.js';
-import { neverMatching, neverTogether } from './never.js';
+import { neverMatching } from './never.js';
+import { neverTogether } from './never-together.js';
 import { bytesOf, type HostFile, hostFile, list, type MatchFile, type SeatFile, seatFile } from './schema.js';
 import { readYaml } from './yaml.js';
 
