@@ -1,6 +1,9 @@
-// Game controllers whose motion sensors, touchpad and raw node belong to the pad: a DualSense, a PS3 pad, four pads at one receiver.
+// Game controllers whose motion sensors, touchpad and raw node belong to the pad: a DualSense, a PS3 pad, four pads at one receiver,
+// two at one adapter that says the same of both.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isThing, thingOf } from '../../agent/core/loan.js';
+import { alike, proposalsOf } from '../../agent/identify/proposal.js';
 import { motionSensors, pad, padTouchpad } from './driver/capabilities.js';
 import { field, plug, usbPort } from './driver/field.js';
 
@@ -32,6 +35,8 @@ const receiver = pc.usb('3', {
   serial: 'FEE5',
 });
 for (const number of [0, 2, 4, 6]) receiver.plain(number, { name: 'Xbox 360 Wireless Receiver', can: pad });
+const twin = { name: 'DragonRise Inc.   Generic   USB  Joystick', can: pad };
+pc.usb('6', { ids: '0079:0006', product: 'Generic USB Joystick' }).hid(0, [twin, twin]);
 
 test('a rule for pads brings all of a pad, its raw node and its sound card as well', () => {
   const seen = plug(pc, { left: '  - { label: pads, match: { kind: joystick, ID_VENDOR_ID: "054c" }, hidraw: true }' });
@@ -49,6 +54,28 @@ test('of a receiver for several, each pad is its own where rules name them', () 
   assert.equal(seen.owners('input5', 'input6', 'input7', 'input8'), {
     ...{ input5: 'left', input6: 'left', input7: 'right', input8: 'host' },
   });
+  assert.equal(seen.left(), [], 'another person’s pad is not left behind');
+});
+
+test('one of them, however a rule tells it, brings no other along', () => {
+  const seen = plug(pc, { left: `  - { label: one, match: { kind: joystick, ID_PATH: "${usbPort('3:1.2')}" } }` });
+  assert.equal(seen.owners('input5', 'input6', 'input7'), { input5: 'host', input6: 'left', input7: 'host' });
+});
+
+test('identify proposes the one that was touched, and of two that nothing tells apart says that both come', () => {
+  const seen = plug(pc, { left: '  - { label: none, match: { sysname: none } }' });
+  assert.equal(
+    proposalsOf(seen.unit('input6'), seen.units).map(({ match, also }) => [match, also]),
+    [[{ port: usbPort('3:1.2') }, []]],
+    'the serial number is that of the receiver',
+  );
+  assert.is(alike(seen.unit('input6'), seen.units).length, 3);
+  const [one, other] = [seen.unit('input9'), seen.unit('input10')];
+  assert.ok(isThing(thingOf(one), thingOf(other)), 'attach asks for --force, and names the other');
+  assert.equal(
+    proposalsOf(one, seen.units).map(({ also }) => also),
+    [['/dev/input/event10 DragonRise Inc.   Generic   USB  Joystick']],
+  );
 });
 
 test('stable names with a letter beyond ASCII are there in the seat', () => {

@@ -34,6 +34,7 @@ export class Pc {
   private hids = 0;
   private raws = 0;
   private sounds = 0;
+  private hasPs2 = false;
   private readonly usbs = new Map<string, string>();
 
   constructor() {
@@ -66,6 +67,15 @@ export class Pc {
 
   hub(port: string): void {
     this.usb(port, { ids: '05e3:0610', product: 'USB2.1 Hub', hub: true });
+  }
+
+  /** Something at a PS/2 port, by the name that the kernel gives the port. */
+  ps2(port: string, input: Input): void {
+    const at = '/devices/platform/i8042';
+    if (!this.hasPs2) this.add(at, { subsystem: 'platform', driver: 'i8042' });
+    this.hasPs2 = true;
+    this.add(`${at}/${port}`, { subsystem: 'serio', driver: 'atkbd' });
+    this.input(`${at}/${port}`, { bus: '0011', ids: '0001:0001' }, input);
   }
 
   /** A device that a program makes (uinput): it hangs on nothing. */
