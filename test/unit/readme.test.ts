@@ -91,7 +91,7 @@ test('whoever begins at README finds every page', () => {
 
 /** What each example of the docs begins with, in the order in which a reader types it. */
 const order: readonly (readonly [page: string, first: string])[] = [
-  ['README.md', 'apt install ./dist/hotseat_0.1.0-1_amd64.deb'],
+  ['README.md', `apt install ./dist/hotseat_${manifest.version}-1_amd64.deb`],
   ['README.md', 'left.yaml'],
   ['README.md', "sed 's/left/right/g; s/usb-0:1/usb-0:2/; s/:03.0/:04.0/' left.yaml > right.yaml"],
   ['README.md', 'git commit --quiet -m "Two seats"'],

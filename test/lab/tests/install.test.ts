@@ -16,13 +16,14 @@ import { type Answer, type Around, Reader } from './reader.js';
 import { alsoTyped, triedElsewhere, typedInSteps } from './typed.js';
 
 /** Builds the package as `npm run deb` does; its path in this checkout. */
-async function built(...version: string[]): Promise<string> {
-  const command = [join(checkout, 'dist/rules/package/deb.js'), ...version];
+async function built(...options: string[]): Promise<string> {
+  const command = [join(checkout, 'dist/rules/package/deb.js'), ...options];
   const { stdout } = await execa('node', command, { cwd: checkout, timeout: 300_000, stderr: 'inherit' });
   return join(checkout, stdout.trim().split('\n').at(-1) ?? '');
 }
 
-const [first, second] = [await built(), await built('--version', '0.1.0-2')];
+const { version } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as { version: string };
+const [first, second] = [await built(), await built('--version', `${version}-2`)];
 const lab = await startLab();
 
 const hotseat = (...words: string[]) => lab.guest(['hotseat', ...words], { allowFailure: true, timeoutMs: 90_000 });
@@ -78,7 +79,7 @@ async function pressKey(running: Process): Promise<void> {
 }
 
 const around: Readonly<Record<string, Around>> = {
-  'apt install ./dist/hotseat_0.1.0-1_amd64.deb': { after: isInstalled },
+  [`apt install ./dist/hotseat_${version}-1_amd64.deb`]: { after: isInstalled },
   'hotseat seats': {
     before: async () => {
       for (const seat of seats) await lab.containerUp(seat);
@@ -246,7 +247,7 @@ test('an upgrade takes nothing away and tells nobody anything again', async () =
   const before = { log: await xorgLog('left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
   const since = (await agentLog(lab)).length;
   console.log((await type(typedInSteps.upgrade(`/root/dist/${basename(second)}`))).trim().split('\n').at(-1));
-  assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), '0.1.0-2');
+  assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), `${version}-2`);
   await lab.until('the new agent', async () => (await status(lab).catch(() => undefined)) !== undefined);
   assert.is.not(await mainPid(), before.pid);
   await typesInto('left', 'left', 'after an upgrade');
