@@ -69,7 +69,7 @@ export class House {
   private readonly youngUntil = new Map<string, number>();
   /** Classes of which a seat has got devices under this policy, whatever its rules led to expect. */
   private readonly came = new Map<string, Set<NodeClass>>();
-  /** When something else than udev last changed what a seat shall have (CLOCK_MONOTONIC, ns). */
+  /** When something else than udev last changed what a seat must have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
   private containers: readonly Container[] = [];
   /** What comes along with inputs instead of being judged. */
@@ -83,7 +83,7 @@ export class House {
     );
   }
 
-  /** Judges units anew, after udev said something about them. */
+  /** Judges units again, after udev said something about them. */
   judge(changed: ReadonlySet<string>): Touched {
     const touched = new Multimap<string, string>();
     const units = this.deps.table.withParts(changed);
@@ -163,7 +163,7 @@ export class House {
     return whole(touched);
   }
 
-  /** Hands the seats what they shall have; settles when each has it, or has said why not. */
+  /** Hands the seats what they must have; settles when each has it, or has said why not. */
   async serve(touched: Touched): Promise<void> {
     await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
   }
@@ -214,7 +214,7 @@ export class House {
     return this.policy?.revision ?? 'none';
   }
 
-  /** What keeps seats, also those that the policy no longer names, from what they shall have. */
+  /** What keeps seats, also those that the policy no longer names, from what they must have. */
   problems(): string[] {
     return [...this.workers].flatMap(([seat, worker]) => {
       const { problem } = worker.report();
@@ -248,7 +248,7 @@ export class House {
 
   /**
    * While something is unplugged, what came along with a part that has gone already stays where it is until it goes as well,
-   * and so does it while the driver of that part is bound anew.
+   * and so does it while the driver of that part is bound again.
    */
   private remaining(before: Verdict | undefined, now: Verdict): Verdict {
     if (now.kind !== 'host' || before === undefined || !isAlong(before) || before.kind === 'host') return now;

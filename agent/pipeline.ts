@@ -25,7 +25,7 @@ const recheckEvery = 30_000;
  *     policy ──────────────► verdicts ─────┼──► seats ──► their workers ──► kernel ──► the containers' Xorgs
  *     engines ──► container table ─────────┘
  *
- * What has to be done is never in the event. A worker finds it by comparing what its seat shall have with what it has,
+ * What has to be done is never in the event. A worker finds it by comparing what its seat must have with what it has,
  * so that start, hot-plug, container restart, agent restart, policy reload and lost events are one code path.
  */
 export function pipeline(sources: Sources, table: DeviceTable, house: House): Observable<void> {

@@ -9,7 +9,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 /** Longer than an exchange of drivers takes, ms. */
 const patience = 60_000;
 
-/** `hotseat attach`: exits 1 when the device is not where it shall be yet. */
+/** `hotseat attach`: exits 1 when the device is not where it must be yet. */
 export const attach: Verb = {
   summary: 'give a device to a seat by hand, whatever the seat files say, until detach, the end of a time or a boot',
   usage: 'attach DEVICE SEAT [--for TIME] [--force] [--json]  (DEVICE: as in explain)',

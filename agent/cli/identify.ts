@@ -64,7 +64,7 @@ export const identify: Verb = {
       wanted: (one) => options['all'] === true || !theirs(one),
       timeoutMs: duration('timeout', timeout),
       stop: stop.signal,
-      begun: () => console.error(`press a key, move the mouse or touch what shall be at ${seat} (${timeout})`),
+      begun: () => console.error(`press a key, move the mouse or touch the device that you want at ${seat} (${timeout})`),
     });
     if (node === undefined) {
       console.error(`nothing was touched${options['all'] === true ? '' : '; what other seats have takes --all'}`);

@@ -122,8 +122,8 @@ function ending({ what, result, ms }: TrailRecord): Toned | string {
 const placeOf = ({ file, line, revision }: TrailRecord): string =>
   file === undefined ? '' : line === undefined ? file : `${file}:${line}@${revision.slice(0, 12)}`;
 
-const revocation = ({ revoked, left = [], anew }: TrailRecord): string[] => [
+const revocation = ({ revoked, left = [], rebound }: TrailRecord): string[] => [
   revoked === undefined ? '' : `descriptors taken back: ${revoked}`,
   left.length === 0 ? '' : `left: ${left.join(', ')}`,
-  anew === undefined ? '' : `bound anew: ${anew}`,
+  rebound === undefined ? '' : `bound again: ${rebound}`,
 ];

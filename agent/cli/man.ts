@@ -31,10 +31,10 @@ export const files: readonly (readonly [string, string])[] = [
     'With signed policies, private copies of the commits that are being checked; empty at other times.',
   ],
   ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],
-  ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as the host reads it; made anew by the daemon.'],
+  ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as udev reads it. The daemon writes it.'],
   [
     '/etc/udev/rules.d/72-zzz-hotseat-boot.rules',
-    'The policy that was confirmed last, for a boot until the daemon runs; made anew by the daemon.',
+    'The policy that was confirmed last, for a boot until the daemon runs. The daemon writes it.',
   ],
   [
     '/etc/systemd/system/getty@.service.d/hotseat.conf',
@@ -47,7 +47,7 @@ export function manPage(verbs: Verbs, date: Date): string {
   const section = (name: string, ...lines: string[]): string[] => [`.SH ${name}`, ...lines];
   return [
     `.TH HOTSEAT 8 ${date.toISOString().slice(0, 10)} Hotseat "System administration"`,
-    ...section('NAME', 'hotseat \\- gives each device to the seat whose container shall have it'),
+    ...section('NAME', 'hotseat \\- gives each device to the container of the right seat'),
     ...section('SYNOPSIS', '.B hotseat', '.I verb', '[\\fIoptions\\fR] [\\fIwords\\fR]'),
     ...section(
       'DESCRIPTION',

@@ -73,7 +73,7 @@ export class Counts {
   families(): Family[] {
     const { plan, announce } = this.histograms;
     return [
-      histogram('hotseat_plan_duration_seconds', 'Comparing what a seat has with what it shall have.', plan),
+      histogram('hotseat_plan_duration_seconds', 'Comparing what a seat has with what it must have.', plan),
       counter('hotseat_planned_units_total', 'Units that were looked at for that.', [one(this.units)]),
       histogram(
         'hotseat_announce_duration_seconds',
@@ -120,7 +120,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     ),
     gauge(
       'hotseat_seat_problem',
-      'Whether something keeps a seat from what it shall have.',
+      'Whether something keeps a seat from what it must have.',
       seats.map(({ seat, problem }) => one(problem === undefined ? 0 : 1, { seat })),
     ),
     ...shareFamilies(seats),
@@ -132,7 +132,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
       one(status.policyErrors.length),
     ]),
     counter('hotseat_udev_events_total', "udevd's messages.", [one(udev.events)]),
-    counter('hotseat_udev_overruns_total', 'Times that messages of udevd were lost, and everything read anew.', [
+    counter('hotseat_udev_overruns_total', 'Times that messages of udevd were lost, and everything read again.', [
       one(udev.overruns),
     ]),
     counter('hotseat_udev_restarts_total', 'Times that the udev process was started again.', [one(udev.restarts)]),

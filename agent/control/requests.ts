@@ -162,7 +162,7 @@ function attached({ house, table }: Rooms, loan: Loan): Attached {
   return { ...attachedOf(loan), owner: ownerText(owner), problem };
 }
 
-/** Settles when everything that the named container shall have is granted to it, or the time is over. */
+/** Settles when everything that the named container must have is granted to it, or the time is over. */
 async function wait(house: House, look: SharedLook, { container, engine, timeoutMs }: Wait): Promise<void> {
   const seats = house.seatsOfContainer(container, engine);
   if (seats.length === 0) return;

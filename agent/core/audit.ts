@@ -47,7 +47,7 @@ export interface Outcome {
   /** Of a revocation: processes that could not be made to let go. */
   readonly left?: readonly string[] | undefined;
   /** Of a revocation: the driver that was bound again because of them. */
-  readonly anew?: string | undefined;
+  readonly rebound?: string | undefined;
 }
 
 /**

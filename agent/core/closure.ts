@@ -14,7 +14,7 @@ export interface Indexed {
 
 /**
  * These units, and every unit that shares a record, the name of a node or a stable name with one of them, in what the seat
- * has or in what it shall have. Nothing that is done for them can concern any other unit.
+ * has or in what it must have. Nothing that is done for them can concern any other unit.
  */
 export function closure(units: Iterable<string>, seat: Indexed): Set<string> {
   const closed = new Set(units);
@@ -50,7 +50,7 @@ function relatives(unit: string, { wanted, entries, links }: Indexed): string[] 
   return found;
 }
 
-/** Record and node of every device of a unit, as it is and as it shall be. */
+/** Record and node of every device of a unit, as it is and as it must be. */
 const held = (
   unit: string,
   { wanted, entries }: Pick<Indexed, 'wanted' | 'entries'>,
@@ -60,7 +60,7 @@ const held = (
 ];
 
 /**
- * What a seat shall have and what it has, as far as it concerns units that are closed in the sense of `closure`. The plan that
+ * What a seat must have and what it has, as far as it concerns units that are closed in the sense of `closure`. The plan that
  * is made of it is the plan of the whole seat as far as it concerns them; the time for it does not grow with the seat.
  */
 export function restricted<Actual extends Omit<ActualSeat, 'blocked'>>(

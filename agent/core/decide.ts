@@ -202,7 +202,7 @@ function of<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 const put = (shelf: Shelf, key: string, entry: Entry): void => void of(shelf, key, (): Entry[] => []).push(entry);
 
-/** The seat that logind on the host shall see; undefined for what stays the host's own. */
+/** The seat that logind on the host must see; undefined for what stays the host's own. */
 export function hostSeat(verdict: Verdict): string | undefined {
   if (verdict.kind === 'host') return undefined;
   const [claim, ...others] = verdict.claims;

@@ -19,7 +19,7 @@ export interface Grantee {
 }
 
 /**
- * How a seat shall have one unit: every node of it and its head, owned as its container has accounts. `present` renders one
+ * How a seat must have one unit: every node of it and its head, owned as its container has accounts. `present` renders one
  * device for the container; it belongs to the udev room, because it knows the formats.
  */
 export function desiredUnit(

@@ -12,7 +12,7 @@ export interface Part {
 }
 
 /**
- * The difference between what a seat shall have and what it has, in the order of promise 2:
+ * The difference between what a seat must have and what it has, in the order of promise 2:
  * everything that leaves goes first (deny, node, record, announcement, revocation), unit by unit;
  * then what comes (grant, node, record, announcement). Pure: no I/O, no clock.
  */
@@ -36,7 +36,7 @@ function departures(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSe
     .map(([unit, entries]) => ({ what: 'leave', unit, steps: departure(unit, entries, actual) }));
 }
 
-/** Graphics cards that shall leave a seat while they are still plugged: they do only when nobody holds them (promise 1). */
+/** Graphics cards that must leave a seat while they are still plugged: they do only when nobody holds them (promise 1). */
 export function leavingCards(
   desired: DesiredSeat,
   journal: ReadonlyMap<string, JournalEntry>,
@@ -88,7 +88,7 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
   return [...steps, ...order.map((entry): Step => ({ step: 'forget', id: entry.id }))];
 }
 
-/** Whether its driver has to be bound anew in any case; a graphics card leaves only when nobody holds it. */
+/** Whether its driver has to be bound again in any case; a graphics card leaves only when nobody holds it. */
 const isHard = ({ hard, loose, node }: JournalEntry): boolean => hard || (loose === true && node?.class !== 'dri');
 
 /**

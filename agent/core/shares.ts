@@ -3,7 +3,7 @@ import { lineOf, type Resource, type Resources, resourceNames, type SeatPolicy }
 /** The weight that the kernel gives to a group of whom nobody says anything (cgroup-v2.rst, cpu.weight and io.weight). */
 export const evenWeight = 100;
 
-/** What a seat shall have of a resource. `asked`: by its seat file; otherwise it is the host's default. */
+/** What a seat must have of a resource. `asked`: by its seat file; otherwise it is the host's default. */
 export interface Share {
   /** A weight, bytes or a number of processes; undefined where nothing bounds it. */
   readonly amount: number | undefined;
@@ -23,7 +23,7 @@ export type Amounts = Readonly<Partial<Record<Resource, string>>>;
 export const defaultPids = (seats: number, most: number): number =>
   Math.floor(most * Math.min(0.15, 0.9 / Math.max(1, seats)));
 
-/** What a seat shall have: what its file asks for, even weights, and a bound on processes. `pids`: the default of that. */
+/** What a seat must have: what its file asks for, even weights, and a bound on processes. `pids`: the default of that. */
 export function sharesOf({ resources = {} }: Pick<SeatPolicy, 'resources'>, pids: number): Shares {
   const defaults = { cpu: evenWeight, memory: undefined, io: evenWeight, pids };
   const share = (name: Resource): Share => ({

@@ -2,7 +2,7 @@ import type { Unknown } from './access.js';
 import type { Incarnation } from './device.js';
 import type { JournalEntry, LinkSpec, NodeSpec, RecordSpec } from './step.js';
 
-/** One device that a seat shall have: the head of a unit (no node) or one of its nodes. */
+/** One device that a seat must have: the head of a unit (no node) or one of its nodes. */
 export interface DesiredDevice {
   readonly record: RecordSpec;
   /** Its stable names. */
@@ -11,7 +11,7 @@ export interface DesiredDevice {
   readonly entry: JournalEntry;
 }
 
-/** What a seat shall look like, in announcement order (head first, sound control last). */
+/** What a seat must look like, in announcement order (head first, sound control last). */
 export interface DesiredSeat {
   readonly devices: readonly DesiredDevice[];
   /** Names in the policy that the container does not have. */

@@ -1,6 +1,6 @@
 import type { DeviceNumber, NodeClass } from './device.js';
 
-/** A device node as it shall stand in the seat directory. Owner ids are host ids; mode in octal bits, e.g. 0o660. */
+/** A device node as it must stand in the seat directory. Owner ids are host ids; mode in octal bits, e.g. 0o660. */
 export interface NodeSpec {
   readonly class: NodeClass;
   /** Kernel name below the class directory: `event3`. */

@@ -3,7 +3,7 @@ import { Multimap } from './multimap.js';
 import { type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 
 /**
- * What a seat shall have, by unit, by record id and by name. Several devices can ask for one stable name: the first has it, in
+ * What a seat must have, by unit, by record id and by name. Several devices can ask for one stable name: the first has it, in
  * the order of units, so that every look at them gives the same.
  */
 export class Wanted {

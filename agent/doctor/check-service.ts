@@ -68,7 +68,7 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
   if (file === 'disabled') return service.warning('hotseat.service is not started at boot', 'systemctl enable hotseat');
   if (restarts > 0) {
     const remedy = 'journalctl -u hotseat -p warning says why';
-    return service.warning(`hotseat.service runs, and was started anew ${restarts} times`, remedy);
+    return service.warning(`hotseat.service runs, and was started again ${restarts} times`, remedy);
   }
   return service.ok('hotseat.service runs');
 }

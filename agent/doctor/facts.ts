@@ -36,7 +36,7 @@ export interface UnitFacts {
   readonly file: string;
   /** How it ended last: `success`, `exit-code`, `watchdog`… */
   readonly result: string;
-  /** How often systemd has started it anew by itself. */
+  /** How often systemd has started it again by itself. */
   readonly restarts: number;
 }
 

@@ -5,7 +5,7 @@ import { rulesFile } from '../host/udev-rules.js';
 import { controlSocket } from '../seat/layout.js';
 import type { Refusal, ServiceFacts, UnitFacts } from './facts.js';
 
-/** Longest that systemd, udevd and the agent may take to answer, ms: an emulated PC is slow, a hung one shall be told of. */
+/** Longest that systemd, udevd and the agent may take to answer, ms: an emulated PC is slow, and a program that hangs must be reported. */
 export const limit = 15_000;
 
 /** How udevd and the service are. As root udevd is asked as well. */

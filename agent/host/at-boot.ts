@@ -31,7 +31,7 @@ const promptText = `# Made by Hotseat, because the policy mutes the text console
 TTYReset=no
 `;
 
-/** The files that a policy has for a boot, by path; undefined: there shall be none. */
+/** The files that a policy has for a boot, by path; undefined: there must be none. */
 export function bootFiles(policy: Policy): ReadonlyMap<string, string | undefined> {
   const seats = policy.seats.length > 0;
   const muted = seats && policy.console === 'mute';
@@ -74,7 +74,7 @@ export function forgetAtBoot(): void {
   for (const file of [bootRulesFile, ...promptFiles]) put(file, undefined);
 }
 
-/** Makes a file what it shall be, so that a power cut leaves the former or this one; returns whether it was another. */
+/** Makes a file what it must be, so that a power cut leaves the former or this one; returns whether it was another. */
 function put(file: string, text: string | undefined): boolean {
   if (readOptional(file) === text) return false;
   const directory = dirname(file);

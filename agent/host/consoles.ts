@@ -32,7 +32,7 @@ const lookAgain = { first: 50, longest: lookEvery };
 /**
  * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
  * foreground console unless that one's keyboard mode is K_OFF (drivers/tty/vt/keyboard.c). A getty or a terminal reset
- * opens the console, sets the mode anew and closes it, which inotify tells. Each console is kept open here, so that
+ * opens the console, sets the mode again and closes it, which inotify tells. Each console is kept open here, so that
  * looking at it is no such closing. SysRq is answered in the kernel whatever the mode: it is switched off as well.
  */
 export class Consoles {

@@ -37,7 +37,7 @@ async function reload(): Promise<void> {
   reloadOwed = false;
 }
 
-/** An agent that starts again and finds its rules as they shall be starts no program, and is ready sooner. */
+/** An agent that starts again and finds its rules as they must be starts no program, and is ready sooner. */
 async function udevadm(command: readonly string[], timeout: number): Promise<void> {
   const { execa } = await import('execa');
   await execa('udevadm', command, { timeout });

@@ -32,7 +32,7 @@ export function watchdogMs({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): 
 
 /**
  * Tells systemd that the agent is alive for as long as it is: the timer says that the event loop turns, `look` how the
- * rest is. An agent that hangs falls silent, and systemd starts it anew. Returns what ends it.
+ * rest is. An agent that hangs falls silent, and systemd starts it again. Returns what ends it.
  */
 export function keepWatch(log: Logger, look: () => Pulse): () => void {
   const within = watchdogMs(process.env);
@@ -40,7 +40,7 @@ export function keepWatch(log: Logger, look: () => Pulse): () => void {
   const timer = setInterval(() => {
     const ill = ailment(look());
     if (ill !== undefined) {
-      log.error({ ill }, 'the agent hangs: systemd is not told that it is alive, and will start it anew');
+      log.error({ ill }, 'the agent hangs: systemd is not told that it is alive, and will start it again');
       return;
     }
     // systemd counts from the last message that it got: a single one that it did not take is no matter.

@@ -132,7 +132,7 @@ export class DeviceMap {
   /** Generation of a device number, to be read before anything about the device is checked, and handed to `grant`. */
   generation(number: DeviceNumber): bigint {
     const key = grantKey(0n, number);
-    // A counter that is made anew starts where none ever was in this boot: a generation that was read before a number
+    // A counter that is made again starts where none ever was in this boot: a generation that was read before a number
     // was forgotten can never come true again.
     roomy(this.fd, () => bpf.insert(this.fd, key, value(process.hrtime.bigint())));
     return bpf.lookup(this.fd, key, valueSize)?.readBigUInt64LE(0) ?? 0n;

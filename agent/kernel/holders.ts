@@ -199,7 +199,7 @@ function isRing(pid: number, fd: number): boolean {
   }
 }
 
-/** O_PATH (open(2)): nothing is read by such a descriptor, and whoever opens anew by it is asked for a grant. */
+/** O_PATH (open(2)): nothing is read by such a descriptor, and whoever opens again by it is asked for a grant. */
 const isNameOnly = (pid: number, fd: number): boolean =>
   (Number.parseInt(/^flags:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? '0', 8) &
     0o10000000) !==

@@ -33,7 +33,7 @@ export function withdrawalRefusal(): string | undefined {
 
 /**
  * Has the kernel void all grants of a device number the moment its device is deleted, whether the agent is alive or not.
- * The program hangs on a kernel function by a pinned link, so that it outlives the agent; it is made anew at each start,
+ * The program hangs on a kernel function by a pinned link, so that it outlives the agent; it is made again at each start,
  * the old one being let go only afterwards.
  */
 export function ensureWithdraw(map: Pick<DeviceMap, 'fd'>): Withdrawal {

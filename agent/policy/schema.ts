@@ -138,7 +138,7 @@ const rule = z.strictObject({
   revoke: z
     .enum(['auto', 'hard'])
     .optional()
-    .describe('`hard` has the driver bound anew whenever the device changes hands, whatever was found open (`auto`).'),
+    .describe('`hard` has the driver bound again whenever the device changes hands, whatever was found open (`auto`).'),
 });
 
 /** Names that may stand in a path and, behind `seat-`, as logind's seat (sd-login, seat_name_is_valid). */

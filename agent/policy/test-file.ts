@@ -42,7 +42,7 @@ const one = z.strictObject({
     )
     .max(200)
     .describe('A file that `hotseat record` made, relative to this one.'),
-  expect: expectation.describe('What the policy shall say of the device.'),
+  expect: expectation.describe('What the policy must say of the device.'),
 });
 
 /** `tests/*.yaml` beside the seat files. */
@@ -50,7 +50,7 @@ export const testFile = z
   .array(one)
   .min(1)
   .max(1000)
-  .describe('Tests of a policy, a file `tests/*.yaml` beside the seat files: for each device what shall come of it.');
+  .describe('Tests of a policy, a file `tests/*.yaml` beside the seat files: they say where each device must go.');
 
 /** What a test wants to come of a device. */
 export type Expectation =

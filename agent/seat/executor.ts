@@ -217,7 +217,7 @@ export class Executor {
           const usb = this.bindAnew(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
             log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
-            return { revoked, left, anew: usb };
+            return { revoked, left, rebound: usb };
           }
         }
         return this.searchOn(step, loser, { ...facts, suspected });

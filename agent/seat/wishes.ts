@@ -2,10 +2,10 @@ import type { Accounts, Unknown } from '../core/access.js';
 import type { DesiredSeat } from '../core/state.js';
 import { Wanted } from '../core/wanted.js';
 
-/** How a seat shall have one unit, given the accounts of its container. */
+/** How a seat must have one unit, given the accounts of its container. */
 export type Wish = (accounts: Accounts) => DesiredSeat;
 
-/** What a seat is to have, worked out anew only where something has changed since. */
+/** What a seat is to have, worked out again only where something has changed since. */
 export class Wishes {
   readonly wanted = new Wanted();
   private readonly all = new Map<string, Wish>();
@@ -14,7 +14,7 @@ export class Wishes {
   private readonly unknownOf = new Map<string, readonly Unknown[]>();
   private accounts: Accounts | undefined;
 
-  /** Undefined: the seat shall not have the unit. */
+  /** Undefined: the seat must not have the unit. */
   set(unit: string, wish: Wish | undefined): void {
     if (wish === undefined) this.all.delete(unit);
     else this.all.set(unit, wish);

@@ -29,7 +29,7 @@ export interface SeatDeps extends ExecutorDeps {
   readonly namespaces: Namespaces;
   /** Whether a device is plugged now. */
   readonly present: (device: Incarnation) => boolean;
-  /** Whether a unit still is this seat's to have, and in no other seat: asked anew right before it is given. */
+  /** Whether a unit still is this seat's to have, and in no other seat: asked again right before it is given. */
   readonly mayHave: (unit: string) => boolean;
   /** Called after something left this seat for good, units or its container, so that another seat may take it. */
   readonly released: (scope: Scope) => void;
@@ -44,7 +44,7 @@ const lookAgain = 1000;
 const retry = { first: 200, longest: 30_000 };
 
 /**
- * One seat: compares what the seat shall have with what it has, and runs the difference, one step after the
+ * One seat: compares what the seat must have with what it has, and runs the difference, one step after the
  * other. Level-triggered: `trigger` says only that something may have changed; runs never overlap.
  */
 export class SeatWorker {
@@ -82,7 +82,7 @@ export class SeatWorker {
     this.executor = new Executor(seat, deps, this.hold);
   }
 
-  /** How the seat shall have a unit, undefined: not at all. Takes effect with the next trigger of it. */
+  /** How the seat must have a unit, undefined: not at all. Takes effect with the next trigger of it. */
   want(unit: string, wish: Wish | undefined): void {
     this.wishes.set(unit, wish);
   }
@@ -282,7 +282,7 @@ export class SeatWorker {
     this.executor.logBindings(done, started);
   }
 
-  /** What the seat shall have and what it has; `units`: of which, undefined: of all. */
+  /** What the seat must have and what it has; `units`: of which, undefined: of all. */
   private view(scope: Scope): { desired: DesiredSeat; actual: Actual; units: ReadonlySet<string> | undefined } {
     const seat = { wanted: this.wishes.wanted, entries: this.deps.journal.index, links: this.hold.seen.links };
     const actual = this.actual();
@@ -291,13 +291,13 @@ export class SeatWorker {
     return { ...restricted(units, seat, actual), units };
   }
 
-  /** Whether what is given now is given to the container that shall have it: the policy may be another by now. */
+  /** Whether what is given now is given to the container that must have it: the policy may be another by now. */
   private isInPlace(): boolean {
     return this.hold.attachment?.container.key === this.container?.key;
   }
 
   /**
-   * Whether it still is this seat's to have, and still is what udevd spoke of: a device whose driver was bound anew has all
+   * Whether it still is this seat's to have, and still is what udevd spoke of: a device whose driver was bound again has all
    * its names again before its removal is heard.
    */
   private mayCome({ unit, steps }: Part): boolean {
@@ -314,7 +314,7 @@ export class SeatWorker {
   }
 
   /**
-   * Takes from a former container all that it was given, as from a seat that shall have nothing. Settles with whether it has
+   * Takes from a former container all that it was given, as from a seat that must have nothing. Settles with whether it has
    * nothing any more: before that, nobody else gets any of it.
    */
   private async leave(former: Container, keep: (error: unknown) => void): Promise<boolean> {

@@ -33,7 +33,7 @@ export interface ShareKeeperDeps {
   readonly record: RecordFile<Former>;
 }
 
-/** A place that a container of a seat has, and what it shall have there. */
+/** A place that a container of a seat has, and what it must have there. */
 interface Wanted {
   readonly place: SharePlace;
   readonly shares: Shares;
@@ -52,7 +52,7 @@ const gather = 100;
 
 /**
  * Gives each seat its share of what all seats use. Nothing here is on the way of a device: a run is due after every look at the
- * containers and after every policy. It compares what a group has with what it shall have, and writes what differs. Places do not
+ * containers and after every policy. It compares what a group has with what it must have, and writes what differs. Places do not
  * wait for each other, and everything that is waited for has a deadline.
  */
 export class ShareKeeper {
@@ -84,7 +84,7 @@ export class ShareKeeper {
     this.schedule();
   }
 
-  /** Has every place have what it shall have, and those that are nobody's any more what they had before. */
+  /** Has every place have what it must have, and those that are nobody's any more what they had before. */
   async run(): Promise<void> {
     if (this.seats === undefined) return;
     const wanted = this.wanted();

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { type Observable, Subject } from 'rxjs';
 import { type ChildMessage, overrunStatus, type RawEvent } from './messages.js';
 
-/** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read anew. */
+/** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read again. */
 export type UdevMessage =
   | { readonly kind: 'event'; readonly event: RawEvent }
   | { readonly kind: 'resync'; readonly reason: 'start' | 'overrun' | 'child-died' };
@@ -115,7 +115,7 @@ export class UdevSource {
       const why = code === overrunStatus ? 'overrun' : 'child-died';
       if (why === 'overrun') {
         this.stats.overruns += 1;
-        this.deps.log.warn('udev messages were lost; reading everything anew');
+        this.deps.log.warn('udev messages were lost; reading everything again');
       }
       this.deaths = why === 'overrun' || Date.now() - born > healthy ? 0 : this.deaths + 1;
       this.stats.restarts += 1;

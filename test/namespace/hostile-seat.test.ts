@@ -41,7 +41,7 @@ import { wishesOf } from './wishes-of.js';
 
 /*
  * What root in a privileged container can do to its own seat's directories, files and processes. It may spoil its own
- * seat by that, but neither keep a device that it shall lose, nor trouble the agent.
+ * seat by that, but neither keep a device that it must lose, nor trouble the agent.
  */
 unshared(import.meta.url);
 
@@ -206,7 +206,7 @@ test('a container that can be given nothing any more still loses what it has', a
   assert.equal(units(worker), []);
 });
 
-test('what leaves a container of a user is bound anew, and stays, with the reason, where that cannot be done', async () => {
+test('what leaves a container of a user is bound again, and stays, with the reason, where that cannot be done', async () => {
   const made = { ...(await begin()), user: 'anna' };
   const worker = agent();
   await serve(worker, seatOf(full), made);

@@ -273,7 +273,7 @@ test('a class that no rule leads to expect is grafted when a device of it comes'
   rmdirSync(container.cgroup);
 });
 
-test('what is one physical device comes and goes together, and stays together while a part of it is bound anew', async () => {
+test('what is one physical device comes and goes together, and stays together while a part of it is bound again', async () => {
   const device = '/sys/devices/test/usb1/1-9';
   const say = (action: string, number: number, place: string, more: Record<string, string>) => {
     const syspath = `${device}/1-9:1.${place}/0003:046D:C31C.000${place}/input/input${number}`;

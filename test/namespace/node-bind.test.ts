@@ -123,7 +123,7 @@ test('the file that is made belongs to the container’s root, and nobody can re
   assert.equal(again.placeholder, placeholder, 'the file of the first time is still ours');
 });
 
-test('a node that was made anew takes the place of the one before it', async () => {
+test('a node that was made again takes the place of the one before it', async () => {
   const made = await container(false);
   const shown = new ShownNodes(made, namespaces, seat);
   await shown.look();

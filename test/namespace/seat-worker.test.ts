@@ -62,7 +62,7 @@ test('a seat is busy while it is brought up to date, and not before or after', a
   assert.is(worker.busyMs, undefined);
 });
 
-test('a run that fails is over as well, and the time of the next one begins anew', async () => {
+test('a run that fails is over as well, and the time of the next one begins again', async () => {
   const unit = '/sys/devices/test/input/input1';
   const wish = () => {
     throw new Error('no such thing');

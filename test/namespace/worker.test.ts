@@ -160,7 +160,7 @@ const grafts = ({ pid }: Container) =>
   mountPoints(pid).filter(({ target }) => target === '/dev/input' || target === '/run/udev').length;
 const guarded = ({ cgroup }: Container) => map.read().some(({ cgroup: id }) => id === cgroupId(cgroup));
 
-test('what is given is given to the container that shall have it by then', async () => {
+test('what is given is given to the container that must have it by then', async () => {
   const [first, second] = [await container('first'), await container('second')];
   const worker = agent();
   deeds.length = 0;

@@ -43,7 +43,7 @@ function deviceOf({ unit, name, minor, links }: Thing): DesiredDevice {
   };
 }
 
-/** A seat that was given some things, shall have others, and in which something was spoilt. */
+/** A seat that was given some things, must have others, and in which something was spoilt. */
 interface World {
   readonly had: readonly Thing[];
   readonly wants: readonly Thing[];

@@ -80,7 +80,7 @@ test('a device of that number that comes in the place of another is told apart f
   );
 });
 
-test('a container that starts again is granted anew, which is a binding; another description or line of a rule is none', () => {
+test('a container that starts again is granted again, which is a binding; another description or line of a rule is none', () => {
   assert.equal(
     deeds(one, having(one, false)).map(({ what, nodes }) => [what, nodes]),
     [['bind', ['/dev/input/event65']]],

@@ -195,7 +195,7 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
   ],
   ['a unit that is off', unit({ active: 'inactive' }), 'problem', 'service', /is inactive$/],
   ['a unit not enabled', unit({ file: 'disabled' }), 'warning', 'service', /not started at boot/],
-  ['a unit that crashes', unit({ restarts: 3 }), 'warning', 'service', /anew 3 times/],
+  ['a unit that crashes', unit({ restarts: 3 }), 'warning', 'service', /again 3 times/],
   ['an agent that is silent', service({ agent: { silent: 'no answer' } }), 'problem', 'service', /^no answer$/],
   ['a refused policy', agent({ policyErrors: ['left.yaml:1:1: x'] }), 'problem', 'service', /refused: left.yaml:1:1/],
   ['a conflict', agent({ conflicts: [{ device: '/d', rules: ['a', 'b'] }] }), 'problem', 'service', /a and b/],

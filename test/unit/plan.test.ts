@@ -258,7 +258,7 @@ test('a raw node is shown between its node and its record, and hidden between it
   assert.equal(model.hidden, ['hidraw0'], 'with the file that was made for it');
 });
 
-test('a raw node that is no longer shown is shown again, one that is another device anew, and a stray one is hidden', () => {
+test('a raw node that is no longer shown is shown again, one whose device is another one is shown again, and a stray one is hidden', () => {
   const model = new Model();
   model.container = 'a';
   converge(model, seat(raw(0, 1)));

@@ -18,7 +18,7 @@ import { checkout } from './hotseat.js';
 
 /**
  * Files that are good, and files that are bad with all that is said of each beside it (`x.yaml`, `x.txt`; a directory is
- * a whole policy). After a change of the words, HOTSEAT_UPDATE=1 writes them anew; read what it wrote.
+ * a whole policy). After a change of the words, HOTSEAT_UPDATE=1 writes them again; read what it wrote.
  */
 const corpus = join(checkout, 'test/unit/corpus');
 const update = process.env['HOTSEAT_UPDATE'] === '1';

@@ -111,7 +111,7 @@ export class Agent {
     });
   }
 
-  /** Settles when every seat has what it shall have. */
+  /** Settles when every seat has what it must have. */
   async start(wishes: readonly Wish[], containers: readonly Container[]): Promise<void> {
     await this.namespaces.start();
     const sources = { udev: this.messages, policies: this.policies, containers: this.containers };

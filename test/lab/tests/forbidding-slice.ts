@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert';
 import { test } from '../driver/test.js';
 import type { Suite } from './engine-suite.js';
 
-// systemd attaches its own device programs anew then, and one of ours was in the place of the former one.
+// systemd attaches its own device programs again then, and one of ours was in the place of the former one.
 export function forbiddingSlice({ lab, engine, variant, first }: Suite): void {
   test(`${variant.title}: a slice above it that forbids devices, and systemctl daemon-reload, take nothing away for long`, async () => {
     await lab.sh('systemctl set-property --runtime machine.slice DeviceAllow=/dev/null && systemctl daemon-reload');

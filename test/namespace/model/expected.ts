@@ -7,12 +7,12 @@ import { idOf, type PcDevice } from './pc.js';
 import { ownersOf, type Seat, seats } from './wishes.js';
 import type { World } from './world.js';
 
-/** Where the world is not as it shall be once everything has been told and looked at, in words; empty when it is. */
+/** Where the world is not as it must be once everything has been told and looked at, in words; empty when it is. */
 export function differences(world: World): string[] {
   const differences: string[] = [];
-  const same = (what: string, is: Iterable<string>, shall: Iterable<string>): void => {
-    const [a, b] = [[...is].sort().join(' '), [...shall].sort().join(' ')];
-    if (a !== b) differences.push(`${what}: is [${a}], shall be [${b}]`);
+  const same = (what: string, is: Iterable<string>, due: Iterable<string>): void => {
+    const [a, b] = [[...is].sort().join(' '), [...due].sort().join(' ')];
+    if (a !== b) differences.push(`${what}: is [${a}], must be [${b}]`);
   };
   for (const seat of seats) {
     const devices = devicesOf(world, seat);
@@ -53,7 +53,7 @@ export function differences(world: World): string[] {
   return differences;
 }
 
-function compare(world: World, run: Run, same: (what: string, is: string[], shall: string[]) => void): void {
+function compare(world: World, run: Run, same: (what: string, is: string[], due: string[]) => void): void {
   const seat = seats.find((one) => shallServe(world, one) === run);
   const devices = seat === undefined ? [] : devicesOf(world, seat);
   const numbers = devices.flatMap(({ number }) => number ?? []);
@@ -101,7 +101,7 @@ const isAs = (devices: readonly PcDevice[], device: PcDevice | undefined): boole
 const inForce = (numbers: readonly DeviceNumber[]): string[] =>
   numbers.map((number) => `${numberText(number)} in force`);
 
-/** The container that a seat shall have. */
+/** The container that a seat must have. */
 const shallServe = ({ wishes, containers }: World, seat: Seat): Run | undefined =>
   wishes.seats.includes(seat) ? containers.named(wishes.containers[seat]) : undefined;
 

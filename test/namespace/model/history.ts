@@ -72,7 +72,7 @@ export class History {
     world.agent.adopt(world.wishes);
   }
 
-  /** Half a minute after all that, the world is as it shall be. */
+  /** Half a minute after all that, the world is as it must be. */
   private async settle(): Promise<void> {
     const { world } = this;
     if (world.agent === undefined) this.start();

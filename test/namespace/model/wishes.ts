@@ -53,7 +53,7 @@ const loanOf = ({ loans }: Wishes, { port, kind }: Plugged) =>
 export const isShareable = (wishes: Wishes, plugged: Plugged): boolean =>
   loanOf(wishes, plugged) === undefined && wishes.ports[plugged.port as Port].share;
 
-/** Whose a thing shall be: of several seats only when every one of them shares it. */
+/** Whose a thing must be: of several seats only when every one of them shares it. */
 export function ownersOf(wishes: Wishes, plugged: Plugged): readonly Seat[] {
   const { port } = plugged;
   const loan = loanOf(wishes, plugged);
