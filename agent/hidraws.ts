@@ -121,7 +121,7 @@ export class Hidraws {
       if (head.number !== undefined) this.deps.grants.cover(head.number.major);
       return true;
     } catch (error) {
-      this.deps.log.error({ device: id, err: error }, 'cannot be guarded, so that nobody gets it');
+      this.deps.log.error({ device: id, err: error }, 'the raw node cannot be guarded: nobody gets it');
       return false;
     }
   }

@@ -84,7 +84,7 @@ export class Keeper {
       if (!(error instanceof ControlError)) this.deps.log.error({ err: error }, 'the policy is not in force');
       const kept = lastGood(lastGoodFile, hostname());
       if (kept === undefined) return;
-      this.deps.log.warn({ kept: kept.policy.revision }, 'the policy that was good last serves');
+      this.deps.log.warn({ kept: kept.policy.revision }, 'the last good policy is in force');
       this.deps.atBoot.keep(kept.policy);
       await this.onRecord(undefined, () => this.adopt(kept.policy));
     }
@@ -97,7 +97,7 @@ export class Keeper {
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker, allowRollback = false): Promise<string> {
     if (allowRollback && by?.uid !== 0)
-      throw new ControlError('not-permitted', 'only root may take a policy that is a step back');
+      throw new ControlError('not-permitted', 'only root may take a policy that does not follow the confirmed one');
     await this.inTurn(() => this.onRecord(by, () => this.take({ force, confirmMs, allowRollback })));
     return this.revision;
   }
@@ -166,8 +166,11 @@ export class Keeper {
     const { trial } = this;
     if (trial === undefined) return;
     this.trial = undefined;
-    this.refused = [`${trial.good.policy.revision} was not confirmed in time: the policy before it serves again`];
-    this.deps.log.warn({ refused: trial.good.policy.revision }, 'policy not confirmed, the one before it serves again');
+    this.refused = [`${trial.good.policy.revision} was not confirmed in time: the policy before it is in force again`];
+    this.deps.log.warn(
+      { refused: trial.good.policy.revision },
+      'policy not confirmed: the policy before it is in force again',
+    );
     this.deps.tell({ kind: 'refused', reasons: this.refused });
     await this.onRecord(undefined, () => this.adopt(trial.former));
   }
@@ -193,7 +196,8 @@ export class Keeper {
       throw new ControlError('policy-errors', 'the policy has errors', loaded.diagnostics.map(formatDiagnostic));
     // A reload would refuse it; any other revision is only looked at.
     const back = revision === undefined ? await rollback(this.deps.place, loaded.policy.revision) : undefined;
-    if (back !== undefined) throw new ControlError('policy-back', 'the policy is a step back', [back]);
+    if (back !== undefined)
+      throw new ControlError('policy-back', 'the policy does not follow the one that was confirmed last', [back]);
     return this.whole(loaded.policy);
   }
 
@@ -252,7 +256,7 @@ export class Keeper {
   private async refuseRollback({ policy }: Good): Promise<void> {
     const reason = await rollback(this.deps.place, policy.revision);
     if (reason !== undefined)
-      this.refuse('policy-back', [reason], 'the policy is a step back; the one that was confirmed last stays');
+      this.refuse('policy-back', [reason], 'the policy does not follow the one that was confirmed last, which stays');
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {

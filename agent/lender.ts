@@ -120,7 +120,7 @@ export class Lender {
     const names = twins.map((other) => `${other.nodes[0]?.node ?? other.id} ${nameOf(other)}`);
     throw new ControlError(
       'twins',
-      'nothing that it says of itself tells it from others: hotseat attach --force gives this one alone, until it is unplugged',
+      'the device cannot be told apart from others: hotseat attach --force gives it alone, until it is unplugged',
       names.map((name) => `the same to everybody: ${name}`),
     );
   }
@@ -161,7 +161,7 @@ export class Lender {
     const ms = Math.max(leastMs, Math.min(next - Date.now(), lookEvery));
     this.timer = setTimeout(() => {
       this.expire().catch((error: unknown) => {
-        this.deps.log.error({ err: error }, 'what was attached by hand could not be taken back');
+        this.deps.log.error({ err: error }, 'a device attached by hand could not be taken back');
         this.wait(lookEvery);
       });
     }, ms).unref();

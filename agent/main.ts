@@ -67,7 +67,7 @@ export async function run(options: Options): Promise<void> {
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
   // What that takes is made now, and not while a container stands still.
   const unseen = ringsRefusal();
-  if (unseen !== undefined) log.warn({ reason: unseen }, 'who has an io_uring cannot be told');
+  if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
 
   const table = new DeviceTable();
   const namespaces = new Namespaces();
@@ -90,7 +90,7 @@ export async function run(options: Options): Promise<void> {
   const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
   const house = new House({ log, table, grants, namespaces, tell, audit, measure, along });
   const consoles = new Consoles({ log });
-  const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));
+  const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'devices attached by hand are forgotten'));
   const atBoot = new AtBoot(log);
   keeper = new Keeper({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
   const lender = new Lender({ log, book, table, house, keeper, audit });

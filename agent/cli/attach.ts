@@ -11,7 +11,7 @@ const patience = 60_000;
 
 /** `hotseat attach`: exits 1 when the device is not where it must be yet. */
 export const attach: Verb = {
-  summary: 'give a device to a seat by hand, whatever the seat files say, until detach, the end of a time or a boot',
+  summary: 'give a device to a seat by hand, until it is detached, its time is over, or the PC boots',
   usage: 'attach DEVICE SEAT [--for TIME] [--force] [--json]  (DEVICE: as in explain)',
   options: {
     for: { type: 'string', help: 'only this long: 30s, 10m, 1h' },
@@ -43,7 +43,7 @@ export const attach: Verb = {
 
 /** `hotseat detach`. */
 export const detach: Verb = {
-  summary: 'take back what attach gave: the seat files say again whose it is',
+  summary: 'take back a device that was attached by hand; the seat files decide again',
   usage: 'detach DEVICE [--json]  (DEVICE: as in explain; one that is not plugged, by its name or port)',
   options: json,
   examples: [{ line: 'detach /dev/input/event3', help: 'before its time is over' }],

@@ -25,7 +25,7 @@ export type CheckAnswer =
 
 /** `hotseat check`: needs no running agent. */
 export const check: Verb = {
-  summary: 'say everything that is wrong with the seat files in a directory',
+  summary: 'find all mistakes in the seat files of a directory',
   usage: 'check [DIRECTORY] [--json]',
   options: json,
   examples: [

@@ -81,12 +81,12 @@ export const completionOf = (shell: string, verbs: Verbs): string | undefined =>
 
 /** `hotseat completion`. */
 export const completion = (verbs: () => Verbs): Verb => ({
-  summary: 'what a shell reads to complete this command line',
+  summary: 'print the completion script for a shell',
   usage: 'completion bash|zsh|fish',
   options: {},
   choices: Object.keys(shells),
   examples: [
-    { line: 'completion bash', help: 'what the package puts into /usr/share/bash-completion/completions' },
+    { line: 'completion bash', help: 'the package installs this in /usr/share/bash-completion/completions' },
     { line: 'completion zsh', help: 'for a file named _hotseat in the $fpath' },
   ],
   run: async ({ words: [shell = ''] }): Promise<ExitCode> => {

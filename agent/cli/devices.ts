@@ -6,7 +6,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat devices`: needs the running agent, because whose a device is is what the agent says. */
 export const devices: Verb = {
-  summary: 'every device by hub and port, what it is and whose it is',
+  summary: 'list every device by hub and port, with its kind and its owner',
   usage: 'devices [--json]',
   options: json,
   examples: [{ line: 'devices', help: 'which device is whose, and at which port of which hub it is' }],

@@ -11,7 +11,7 @@ export const doctor: Verb = {
   options: json,
   examples: [
     { line: 'doctor', help: 'as root; exits with 1 when anything is a problem' },
-    { line: `doctor --json | jq -r '.[] | select(.level == "problem") | .remedy'`, help: 'only what is to be done' },
+    { line: `doctor --json | jq -r '.[] | select(.level == "problem") | .remedy'`, help: 'only the remedies' },
   ],
   run: async (call: Call): Promise<ExitCode> => {
     // Loaded here, so that no other verb pays for it.

@@ -9,18 +9,18 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat explain`: exits 1 when no seat has the device. */
 export const explain: Verb = {
-  summary: 'why a device is where it is: the rule that won, and what failed in each other',
+  summary: 'say why a device is where it is: the rule that won, and what failed in each other rule',
   usage: 'explain DEVICE | --seat SEAT [--json]  (DEVICE: /dev/input/event3, input7, a path in /sys or a name)',
   options: {
     ...json,
     seat: {
       type: 'string',
-      help: 'the shares of this seat instead: who says so, who sets them, whom they count against',
+      help: 'explain the shares of this seat: where they come from, how they are set, and what they count against',
     },
   },
   examples: [
     { line: 'explain /dev/input/event3', help: 'why this keyboard is where it is' },
-    { line: 'explain --seat left', help: 'why this seat has the shares of processors and memory that it has' },
+    { line: 'explain --seat left', help: 'why this seat has its shares of processors and memory' },
   ],
   run: async (call: Call): Promise<ExitCode> => {
     const { seat } = call.options;

@@ -25,7 +25,8 @@ export const fmt: Verb = {
   ],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const files = (words.length > 0 ? words : [defaultPolicies]).flatMap(filesOf);
-    if (files.length === 0) throw new Error('no file there ends in .yaml');
+    if (files.length === 0)
+      throw new Error('no file there ends in .yaml: name seat files, or the directory that they are in');
     const check = options['check'] === true;
     // Loaded here, so that no other verb pays for it.
     const { formatFile } = await import('../policy/format-file.js');

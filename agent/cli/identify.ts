@@ -25,18 +25,18 @@ export interface Touched {
 
 /** `hotseat identify`: exits 1 when nothing was touched in time. */
 export const identify: Verb = {
-  summary: 'press a key, move the mouse: the rule that gives that thing to a seat, written and committed on request',
+  summary: 'find the device that somebody touches, and propose the rule that gives it to a seat',
   usage: 'identify SEAT [--by port|serial] [--write] [--all] [--timeout TIME] [--policies DIRECTORY] [--json]',
   options: {
-    by: { type: 'string', help: 'port: whatever is plugged in there (default); serial: this one, wherever it is' },
+    by: { type: 'string', help: 'port: any device in this port (default); serial: this device in any port' },
     write: { type: 'boolean', help: "write the rule into the seat's file, commit it where that is in git, and reload" },
-    all: { type: 'boolean', help: 'listen to what other seats have as well: whoever types there is taken for you' },
+    all: { type: 'boolean', help: 'listen to the devices of other seats too; a key pressed there counts as yours' },
     timeout: { type: 'string', help: 'wait this long: 60s, 5m (60s)' },
     policies: { type: 'string', help: `directory with the seat files (${defaultPolicies})` },
-    json: { type: 'boolean', help: 'for machines' },
+    json: { type: 'boolean', help: 'print JSON, for scripts' },
   },
   examples: [
-    { line: 'identify left', help: 'says what was touched and which rule would give it to left' },
+    { line: 'identify left', help: 'names the device, and the rule that would give it to left' },
     { line: 'identify left --write', help: 'the port at which it is plugged becomes part of left' },
     { line: 'identify left --by serial --write', help: 'this very keyboard, wherever it is plugged' },
   ],
@@ -47,7 +47,7 @@ export const identify: Verb = {
     const by = byOf(options['by']);
     const timeout = String(options['timeout'] ?? '60s');
     const directory = String(options['policies'] ?? defaultPolicies);
-    if (process.getuid?.() !== 0) throw new Error('listening to devices needs root');
+    if (process.getuid?.() !== 0) throw new Error('listening to devices needs root: run it as root');
     const [{ seatFileOf, writeRule }, { firstTouched }, { alike, proposalsOf }, { ruleText }] = await Promise.all([
       import('../identify/seat-file.js'),
       import('../identify/listen.js'),
@@ -64,10 +64,11 @@ export const identify: Verb = {
       wanted: (one) => options['all'] === true || !theirs(one),
       timeoutMs: duration('timeout', timeout),
       stop: stop.signal,
-      begun: () => console.error(`press a key, move the mouse or touch the device that you want at ${seat} (${timeout})`),
+      begun: () =>
+        console.error(`press a key, move the mouse or touch the device that you want at ${seat} (${timeout})`),
     });
     if (node === undefined) {
-      console.error(`nothing was touched${options['all'] === true ? '' : '; what other seats have takes --all'}`);
+      console.error(`nothing was touched${options['all'] === true ? '' : '; devices of other seats need --all'}`);
       return 1;
     }
 
@@ -111,8 +112,8 @@ export const identify: Verb = {
 };
 
 const reasons: Readonly<Record<By, string>> = {
-  port: 'by port, whatever is plugged in there',
-  serial: 'by serial number, this one wherever it is plugged in',
+  port: 'by port, any device in it',
+  serial: 'by serial number, this device in any port',
 };
 
 function byOf(given: string | boolean | undefined): By | undefined {
@@ -132,7 +133,7 @@ async function deviceAt(node: string): Promise<{ unit: Unit; info: DeviceInfo }>
   if ('diagnostics' in read) throw new Error(read.diagnostics.map(formatDiagnostic).join('\n'));
   const infos = await ask(controlSocket, { verb: 'devices' }, 10_000);
   const info = infos.find(({ device }) => device === read.unit.id);
-  if (info === undefined) throw new Error(`${node} has gone meanwhile`);
+  if (info === undefined) throw new Error(`${node} was unplugged meanwhile: try again`);
   return { unit: read.unit, info };
 }
 

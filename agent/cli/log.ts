@@ -15,20 +15,20 @@ const lookEvery = 300;
 
 /** `hotseat log`: reads the files, so that it needs no agent. */
 export const log: Verb = {
-  summary: 'what was bound, taken, loaded and attached, when, why and by whom: the audit trail',
+  summary: 'show the audit trail: what was bound, taken back, loaded and attached, when, why and by whom',
   usage: 'log [--seat SEAT] [--device DEVICE] [--since TIME] [--failed] [--follow] [--json]',
   options: {
-    seat: { type: 'string', help: 'of this seat' },
-    device: { type: 'string', help: 'of this device: a node, a path in /sys, a kernel name or a name' },
-    since: { type: 'string', help: 'of the last: 30s, 10m, 1h' },
-    failed: { type: 'boolean', help: 'only what failed, or was interrupted' },
-    follow: { type: 'boolean', help: 'and what comes, until it is interrupted' },
-    json: { type: 'boolean', help: 'for machines, a record a line' },
+    seat: { type: 'string', help: 'only this seat' },
+    device: { type: 'string', help: 'only this device: a node, a path in /sys, a kernel name or a name' },
+    since: { type: 'string', help: 'only the last 30s, 10m, 1h' },
+    failed: { type: 'boolean', help: 'only actions that failed or were interrupted' },
+    follow: { type: 'boolean', help: 'wait for new lines, until you interrupt it' },
+    json: { type: 'boolean', help: 'print JSON, one record a line' },
   },
   examples: [
     { line: 'log --since 1h', help: 'the last hour, with or without an agent' },
-    { line: 'log --failed', help: 'what failed, and what a crash or a power cut interrupted' },
-    { line: 'log --device /dev/input/event3 --follow', help: 'what becomes of this keyboard' },
+    { line: 'log --failed', help: 'failures, and actions that a crash or a power cut interrupted' },
+    { line: 'log --device /dev/input/event3 --follow', help: 'everything about this keyboard, as it happens' },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
     // Before the first line: who has read that may end it.

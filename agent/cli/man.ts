@@ -18,19 +18,19 @@ const prose = (text: string): string =>
 export const files: readonly (readonly [string, string])[] = [
   ['/etc/hotseat/policies', 'The seat files: a git repository, or a directory.'],
   ['/etc/default/hotseat', 'Options of the daemon.'],
-  ['/run/hotseat/control.sock', 'Where the daemon is asked; who may ask for what is said above.'],
-  ['/run/hotseat/root/control.sock', 'Where root asks it; nobody else can connect there.'],
-  ['/run/hotseat/loans.json', 'What was given to seats by hand; forgotten at a boot.'],
-  ['/var/lib/hotseat/last-good.json', 'The policy that was good last.'],
+  ['/run/hotseat/control.sock', 'The socket of the daemon. PERMISSIONS says who may ask for what.'],
+  ['/run/hotseat/root/control.sock', 'The socket for root. Nobody else can connect there.'],
+  ['/run/hotseat/loans.json', 'Devices that were given to seats by hand. A boot forgets them.'],
+  ['/var/lib/hotseat/last-good.json', 'The last good policy.'],
   [
     '/var/lib/hotseat/floor',
-    'With signed policies, the commit that was confirmed last: what does not descend from it is refused.',
+    'With signed policies: the commit that was confirmed last. A commit that does not descend from it is refused.',
   ],
   [
     '/var/lib/hotseat/copies',
-    'With signed policies, private copies of the commits that are being checked; empty at other times.',
+    'With signed policies: private copies of the commits that are being checked. Empty at other times.',
   ],
-  ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail; neither file grows beyond 8 MiB.'],
+  ['/var/lib/hotseat/audit.jsonl, audit.1.jsonl', 'The audit trail. Neither file grows beyond 8 MiB.'],
   ['/run/udev/rules.d/72-zz-hotseat.rules', 'The policy as udev reads it. The daemon writes it.'],
   [
     '/etc/udev/rules.d/72-zzz-hotseat-boot.rules',
@@ -38,7 +38,7 @@ export const files: readonly (readonly [string, string])[] = [
   ],
   [
     '/etc/systemd/system/getty@.service.d/hotseat.conf',
-    'Login prompts leave a muted console muted. Made where the policy mutes the consoles, beside one for autovt@.',
+    'Makes login prompts leave a muted console muted. It is there while the policy mutes the consoles, beside one for autovt@.',
   ],
 ];
 
@@ -56,15 +56,15 @@ export function manPage(verbs: Verbs, date: Date): string {
           'container. Hotseat is the agent on the host that gives a device to the right seat the moment it is plugged ' +
           'in, and to nobody else.',
       ),
-      'What belongs to whom is said by seat files.',
+      'Seat files say which device belongs to which seat.',
     ),
     ...section('VERBS', ...Object.entries(verbs).flatMap(([name, verb]) => verbLines(name, verb))),
     ...section(
       'PERMISSIONS',
       prose(
-        'What changes something (reload, confirm, attach, detach), plan and log are for root and for the members of the ' +
-          'group hotseat-admin. Everything else that asks the daemon is for every user of the host; where there is a ' +
-          'group hotseat, for its members.',
+        'The verbs that change something (reload, confirm, attach, detach), plan and log are for root and for the ' +
+          'members of the group hotseat-admin. Every user of the host may use the others. Where there is a group ' +
+          'hotseat, only its members may.',
       ),
     ),
     ...section('EXIT STATUS', ...tagged([['0', 'Fine.']]), ...tagged([['1', 'The answer is no.']])),
@@ -113,7 +113,7 @@ const tagged = (items: readonly (readonly [string, string])[]): string[] =>
 
 /** `hotseat man`; its date is that of the build. */
 export const man = (verbs: () => Verbs): Verb => ({
-  summary: 'the manual page, as man reads it',
+  summary: 'print the manual page, as man reads it',
   usage: 'man',
   options: {},
   examples: [{ line: 'man | man -l -', help: 'reads it' }],

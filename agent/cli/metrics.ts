@@ -7,11 +7,11 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat metrics`: asked for, never served: no server that the network reaches runs as root. */
 export const metrics: Verb = {
-  summary: "numbers for monitoring, in Prometheus' text format",
+  summary: "print numbers for monitoring, in Prometheus' text format",
   usage: 'metrics [--output FILE] [--json]',
   options: {
     output: { type: 'string', help: "into a file, whole or not at all: for node_exporter's textfile collector" },
-    json: { type: 'boolean', help: 'the same as JSON' },
+    json: { type: 'boolean', help: 'print JSON instead' },
   },
   examples: [
     { line: 'metrics', help: 'on the terminal' },

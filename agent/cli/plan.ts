@@ -7,7 +7,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat plan`: exits 1 when `reload` would refuse. */
 export const plan: Verb = {
-  summary: 'what a reload, or another revision, would change now; nothing is done',
+  summary: 'say what a reload, or another revision, would change; change nothing',
   usage: 'plan [REVISION] [--json]',
   options: json,
   examples: [

@@ -6,12 +6,12 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat record`: what the agent knows of a device, in the form that tests of policies take. */
 export const record: Verb = {
-  summary: 'a device as a file, for tests of policies and reports of bugs; private strings are masked',
+  summary: 'write a device as a file, for tests of policies and reports of bugs; mask private strings',
   usage: 'record DEVICE [--out FILE] [--unmask] [--json]',
   options: {
     out: { type: 'string', help: 'write it to this file, which must not exist yet' },
     unmask: { type: 'boolean', help: 'leave serial numbers and addresses in it' },
-    json: { type: 'boolean', help: 'as JSON, which hotseat test reads as well' },
+    json: { type: 'boolean', help: 'print JSON, which hotseat test reads as well' },
   },
   examples: [
     { line: 'record /dev/input/event3', help: 'on the terminal' },

@@ -12,7 +12,7 @@ export const reload: Verb = {
     confirm: { type: 'string', help: 'go back to the policy before it unless hotseat confirm comes in time: 30s, 10m' },
     'allow-rollback': {
       type: 'boolean',
-      help: 'where commits must be signed: also one that does not descend from the last that was confirmed (root)',
+      help: 'with signed policies: take a commit even if it does not descend from the one confirmed last (root)',
     },
   },
   examples: [

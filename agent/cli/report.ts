@@ -6,7 +6,7 @@ import { version } from './version.js';
 /** `hotseat report`: needs no running agent; what only an agent knows is missing then, and the report says so. */
 export const report: Verb = {
   summary:
-    'one archive for a report of a bug: doctor, status, devices, versions, the last hour; private strings are masked',
+    'write one archive for a report of a bug: doctor, status, devices, versions, the last hour; private strings are masked',
   usage: 'report [--out FILE]',
   options: { out: { type: 'string', help: 'write it to this file, which must not exist yet' } },
   examples: [

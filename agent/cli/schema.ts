@@ -3,7 +3,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat schema`: made of what the validator goes by, so that it cannot say anything else. */
 export const schema: Verb = {
-  summary: 'the JSON Schema of seat files for editors, or a reference of all keys',
+  summary: 'print the JSON Schema of seat files for editors, or a reference of all keys',
   usage: 'schema [seat|host|tests|device] [--markdown]',
   options: { markdown: { type: 'boolean', help: 'all keys of all files, for people' } },
   examples: [

@@ -6,7 +6,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat seats`: one line a seat. */
 export const seats: Verb = {
-  summary: 'the seats, their containers and how many devices each has',
+  summary: 'list the seats, their containers and how many devices each has',
   usage: 'seats [--json]',
   options: json,
   examples: [{ line: 'seats --json', help: 'for a script' }],

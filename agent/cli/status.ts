@@ -10,7 +10,7 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat status`: exits 1 when anything needs the admin. */
 export const status: Verb = {
-  summary: 'what is bound where, and what is wrong',
+  summary: 'say which seat has which devices, and what is wrong',
   usage: 'status [--json]',
   options: json,
   examples: [{ line: 'status', help: 'exits with 1 when anything needs the admin' }],
@@ -70,7 +70,7 @@ function describeSeat(seat: SeatStatus): Line[] {
   for (const { label, place } of seat.unmatched) {
     lines.push(`  ${place} "${label}" has matched nothing since it was loaded`);
   }
-  if (seat.udev === 'own') lines.push('  udev: its own, which is told of devices as by the kernel');
+  if (seat.udev === 'own') lines.push('  udev: its own; the agent tells it of devices as the kernel would');
   if (seat.udev === 'coming') lines.push(['  ', soon('udev: waiting for its own to start')]);
   if (seat.shares !== undefined) lines.push(...describeShares(seat.shares));
   if (seat.problem !== undefined) lines.push(['  ', bad('problem'), `: ${seat.problem}`]);

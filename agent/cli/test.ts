@@ -54,12 +54,12 @@ export interface TestAnswerRule {
 
 /** `hotseat test`: the tests beside a policy. Needs no running agent. */
 export const test: Verb = {
-  summary: 'run the tests beside the seat files, and name every rule that none of them hits',
+  summary: 'run the tests beside the seat files, and name each rule that no test hits',
   usage: 'test [DIRECTORY] [--pc NAME] [--require-coverage] [--json]',
   options: {
     ...json,
     'require-coverage': { type: 'boolean', help: 'exit 1 if a rule is hit by no test' },
-    pc: { type: 'string', help: 'the host name of tests that name none (this PC)' },
+    pc: { type: 'string', help: 'the host name for tests that name no PC (this PC)' },
   },
   examples: [
     { line: 'test', help: 'the policy of this PC' },

@@ -8,10 +8,10 @@ import type { Call, ExitCode, Verb } from './verb.js';
  * without its keyboard for a moment is better than no seat.
  */
 export const wait: Verb = {
-  summary: 'for a container start hook: wait until its devices are granted',
+  summary: 'wait until the devices of a container are granted, for its start hook',
   usage: 'wait [CONTAINER] [--engine ENGINE] [--timeout MS]  (CONTAINER: $LXC_NAME)',
   options: {
-    engine: { type: 'string', help: 'of this engine: lxc where LXC names it, else any' },
+    engine: { type: 'string', help: 'the engine of the container: lxc in a hook of LXC, else any engine' },
     timeout: { type: 'string', help: 'longest wait, ms (10000)' },
   },
   examples: [{ line: 'wait left --timeout 5000', help: 'before the container left is started by hand' }],

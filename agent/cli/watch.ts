@@ -13,7 +13,7 @@ export const watch: Verb = {
   options: json,
   examples: [
     { line: 'watch', help: 'until it is interrupted' },
-    { line: `watch --json | jq -r 'select(.kind == "bound") | .device'`, help: 'every node that is given to a seat' },
+    { line: `watch --json | jq -r 'select(.kind == "bound") | .device'`, help: 'each node that a seat gets' },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
     const stop = endsBySignal();

@@ -135,7 +135,7 @@ function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
   const one = placed.find((other) => other.seat === seat);
   const now = shares.of(seat);
   if (one === undefined || now === undefined) {
-    throw new ControlError('not-running', `the container of ${seat} does not run: its shares are set when it does`);
+    throw new ControlError('not-running', `the container of ${seat} does not run: its shares are set when it starts`);
   }
   const others = placed.filter((other) => other !== one);
   return explainShares(one, others, (name) => originOf(name, policy), { means: now.means, problem: now.problem });

@@ -7,7 +7,7 @@ const boot = about('boot');
 export function checkBoot({ seats, muted, wrong, covers, unit, resets }: BootFacts): Finding[] {
   const findings = [
     ...wrong.map((file) =>
-      boot.problem(`${file} is not what the policy wants that was confirmed last`, 'systemctl restart hotseat'),
+      boot.problem(`${file} differs from the policy that was confirmed last`, 'systemctl restart hotseat'),
     ),
     ...(covers === undefined
       ? []
@@ -26,7 +26,7 @@ function checkMute(unit: BootFacts['unit'], resets: readonly string[]): Finding[
   const findings = resets.map((prompt) =>
     boot.warning(
       `${prompt} has TTYReset=yes: without the agent a login prompt gives its console the keyboard back`,
-      `systemctl daemon-reload; if that does not help, systemctl cat ${prompt} shows who says so`,
+      `systemctl daemon-reload; if that does not help, systemctl cat ${prompt} shows which file says so`,
     ),
   );
   if (unit?.load === 'not-found') {

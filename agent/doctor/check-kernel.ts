@@ -48,10 +48,10 @@ const withdrawalFinding = (refusal: Refusal): Finding =>
 
 const ringsFinding = (refusal: Refusal): Finding =>
   refusal === undefined
-    ? ok('it tells who has an io_uring')
+    ? ok('it tells which processes have an io_uring')
     : warning(
-        `it does not tell who has an io_uring: ${refusal}`,
-        'whatever leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
+        `it does not tell which processes have an io_uring: ${refusal}`,
+        'the driver of each device that leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
       );
 
 function cgroupFinding(root: string | undefined): Finding {

@@ -41,7 +41,7 @@ function reach(seat: string, { ungrafted, configured, sharesNetwork }: Container
     ...(configured === false
       ? [
           warning(
-            'its container is grafted live, a moment after it starts: what listens to udev before that is deaf',
+            'its container is grafted live, a moment after it starts: a program that listens to udev before that is deaf',
             'include hotseat/lxc-seat.conf in its configuration (lxc.include)',
           ),
         ]
@@ -56,7 +56,7 @@ function listeners(seat: string, { ownUdevd, deaf }: ContainerFacts): Finding[] 
     ...(ownUdevd
       ? [
           warning(
-            'a udevd of its own runs in its container, beside the one whose words the agent brings',
+            "a udevd of its own runs in its container, beside the agent, which brings the host's messages",
             'in the container: systemctl mask systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket',
           ),
         ]

@@ -22,7 +22,7 @@ export interface KernelFacts {
         readonly refusals: Readonly<Record<Need, Refusal>>;
         /** Whether the kernel can withdraw a grant by itself the moment its device goes. */
         readonly withdrawal: Refusal;
-        /** Whether it tells who has an io_uring. */
+        /** Whether it tells which processes have an io_uring. */
         readonly rings: Refusal;
       }
     | undefined;

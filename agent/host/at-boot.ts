@@ -50,10 +50,13 @@ export class AtBoot {
     try {
       const changed = [...bootFiles(policy)].filter(([file, text]) => put(file, text)).map(([file]) => file);
       if (changed.length === 0) return;
-      this.log.info({ files: changed }, 'what the next boot goes by is the policy');
+      this.log.info({ files: changed }, 'files for the next boot are written');
       if (changed.some((file) => promptFiles.includes(file))) void this.tellSystemd();
     } catch (error) {
-      this.log.error({ err: error }, 'the next boot goes by a former policy, or by none, until the agent runs');
+      this.log.error(
+        { err: error },
+        'files for the next boot could not be written: until the agent runs, that boot goes by a former policy or none',
+      );
     }
   }
 
@@ -64,7 +67,7 @@ export class AtBoot {
       const { execa } = await import('execa');
       await execa('systemctl', ['daemon-reload'], { timeout: 60_000 });
     } catch (error) {
-      this.log.warn({ err: error }, 'systemd was not told of its new files: systemctl daemon-reload does');
+      this.log.warn({ err: error }, 'systemd was not told of its new files: systemctl daemon-reload tells it');
     }
   }
 }

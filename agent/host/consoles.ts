@@ -106,7 +106,7 @@ export class Consoles {
       const muted = numbers.filter((number) => this.tryMute(number));
       if (muted.length > 0) this.deps.log.info({ consoles: muted.map((number) => `tty${number}`) }, 'consoles muted');
     } catch (error) {
-      this.deps.log.error({ err: error }, 'consoles could not be looked at');
+      this.deps.log.error({ err: error }, 'the consoles could not be read');
     }
     if (this.blind !== undefined && this.blind !== before) {
       this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');

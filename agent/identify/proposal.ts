@@ -40,7 +40,7 @@ export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[]
   const proposals: Proposal[] = [];
   if (port !== undefined) {
     const also = others.filter(({ head }) => portCovers(port, property(head, 'ID_PATH'))).map(textOf);
-    proposals.push({ by: 'port', label: `whatever is plugged in at ${port}`, match: { port }, also });
+    proposals.push({ by: 'port', label: `any device at ${port}`, match: { port }, also });
   }
   const own = namesOf(unit).find(({ attributes }) => !others.some((other) => says(other, attributes)));
   if (own !== undefined) {

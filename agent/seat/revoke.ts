@@ -98,7 +98,7 @@ export function doubts(
         .map((one) => `${named(one)} has a file open that the kernel does not show us`),
       ...(ringsUnseen === undefined || (cgroup === undefined && users.length === 0)
         ? []
-        : [`who has an io_uring cannot be told: ${ringsUnseen}`]),
+        : [`it cannot be told which processes have an io_uring: ${ringsUnseen}`]),
       ...tooMany
         .filter((one) => !isSuspected(one))
         .slice(0, 1)

@@ -28,7 +28,7 @@ export async function goOn(mark: string): Promise<void> {
   const cgroup = readUnlessGone(mark);
   if (cgroup === undefined) return;
   if (!isGone(cgroup) && !(await thaw(cgroup, limit)) && !isGone(cgroup)) {
-    throw new Error(`${cgroup} does not go on within ${limit.timeoutMs} ms`);
+    throw new Error(`${cgroup} was not thawed within ${limit.timeoutMs} ms`);
   }
   rmSync(mark, { force: true });
 }

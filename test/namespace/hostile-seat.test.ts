@@ -440,9 +440,9 @@ test('a card that an io_uring without a descriptor keeps open does not move befo
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
-test('where the kernel does not tell who has an io_uring, whoever loses a device is suspected, and nobody else', () => {
+test('where the kernel does not tell which processes have an io_uring, whoever loses a device is suspected, and nobody else', () => {
   const search = { holders: [], inFlight: [], unseen: [], ringsUnseen: 'no BTF' };
-  const why = ['who has an io_uring cannot be told: no BTF'];
+  const why = ['it cannot be told which processes have an io_uring: no BTF'];
   assert.equal(doubts(search, { cgroup: '/sys/fs/cgroup/left', users: [] }).left, why);
   assert.equal(doubts(search, { cgroup: undefined, users: [{ first: 4242, last: 4242 }] }).left, why);
   assert.equal(doubts(search, { cgroup: undefined, users: [] }).left, []);

@@ -175,7 +175,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /^no openat2 .*ENOSYS$/,
   ],
   ['no withdrawal', tried({ withdrawal: 'no kprobes' }), 'warning', 'kernel', /withdraw a grant by itself: no kprobes/],
-  ['no rings', tried({ rings: 'no BTF' }), 'warning', 'kernel', /does not tell who has an io_uring: no BTF/],
+  [
+    'no rings',
+    tried({ rings: 'no BTF' }),
+    'warning',
+    'kernel',
+    /does not tell which processes have an io_uring: no BTF/,
+  ],
   [
     'no cgroup2',
     kernel({ cgroups: undefined }),
@@ -211,7 +217,7 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     boot({ wrong: ['/etc/x.rules'] }),
     'problem',
     'boot',
-    /^\/etc\/x\.rules is not what/,
+    /^\/etc\/x\.rules differs/,
   ],
   [
     'the agent’s rules covered',
@@ -235,7 +241,7 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     boot({ seats: false, muted: false, wrong: ['/etc/x'] }),
     'problem',
     'boot',
-    /^\/etc\/x is not/,
+    /^\/etc\/x differs/,
   ],
   ['a leak', agent({ leaks: ['consoles are open'] }), 'warning', 'service', /consoles are open/],
   ['a seat in trouble', agent({ seats: [{ ...seatStatus, problem: 'oh' }] }), 'problem', 'seat left', /^oh$/],

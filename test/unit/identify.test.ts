@@ -172,7 +172,7 @@ test('it is committed alone, and only when nothing else in the file would go wit
   git('add', 'notes');
   assert.is(await writeRule(seatFileOf(directory, 'left'), unit, proposal), true);
   assert.is(git('show', '--name-only', '--format=', 'HEAD').trim(), 'left.yaml');
-  assert.match(git('log', '-1', '--format=%s'), /^left gets whatever is plugged in at .*usb-0:1\.1, found by port$/);
+  assert.match(git('log', '-1', '--format=%s'), /^left gets any device at .*usb-0:1\.1, found by port$/);
 
   writeFileSync(join(directory, 'left.yaml'), `${seatText}# in the middle of something\n`);
   const before = readFileSync(join(directory, 'left.yaml'), 'utf8');

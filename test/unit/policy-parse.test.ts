@@ -25,7 +25,7 @@ test('the example of the design is read as it stands', () => {
     `seat: left
 container: { engine: lxc, name: left }
 devices:
-  - label: whatever hangs on the left hub
+  - label: everything on the left hub
     match: { port: "pci-0000:00:14.0-usb-0:2" }
   - label: the shared speakers
     match: { subsystem: sound, ID_VENDOR_ID: "0d8c", not: { sysname: [card1, card2] } }

@@ -34,7 +34,7 @@ test('what is typed at another seat is not taken for the thing that is looked fo
   await lab.type('right', 'hello');
   const { code, stderr } = await running.done;
   assert.is(code, 1);
-  assert.match(stderr, /nothing was touched; what other seats have takes --all/);
+  assert.match(stderr, /nothing was touched; devices of other seats need --all/);
 });
 
 test('a key press: it says what that was and which rules would give it, and writes nothing', async () => {
