@@ -4,8 +4,9 @@ const allowed: readonly RegExp[] = [
   /^ID_(INPUT|BUS|VENDOR|MODEL|SERIAL|PATH|USB|TYPE|REVISION|INTEGRATION|ID|INSTANCE)(_[A-Za-z0-9_]*)?$/,
   /^ID_INPUT\.tags$/,
   /^(PRODUCT|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/,
-  // What the hardware database says of the device itself: a layout that is built in, how a sensor is mounted, which screen it is on.
-  /^(XKB_FIXED_(LAYOUT|VARIANT|MODEL)|ACCEL_(MOUNT_MATRIX|LOCATION)|PROXIMITY_NEAR_LEVEL|WL_OUTPUT)$/,
+  // What the hardware database says of the device itself: a layout that is built in, how a sensor is mounted, which screen and seat
+  // of a compositor it is for (libinput).
+  /^(XKB_FIXED_(LAYOUT|VARIANT|MODEL)|ACCEL_(MOUNT_MATRIX|LOCATION)|PROXIMITY_NEAR_LEVEL|WL_(OUTPUT|SEAT))$/,
   /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_[A-Za-z0-9_]*$/,
   /^(SOUND|ACP|PULSE|ALSA)_[A-Za-z0-9_.]*$/,
 ];

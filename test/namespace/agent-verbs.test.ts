@@ -4,6 +4,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmdirSync,
   rmSync,
   statSync,
@@ -191,6 +192,29 @@ test('a refusal has a code that scripts can rely on', async () => {
     const { answer } = await asOther(request);
     assert.is(answer.ok ? undefined : answer.code, 'bad-request', JSON.stringify(request));
   }
+});
+
+test('status says that udevd is away, that the trail cannot be written, and which rule has matched nothing', async () => {
+  const before = await json<Status>('status');
+  assert.is(before.audit, undefined);
+  assert.equal(
+    before.seats.map(({ seat, unmatched }) => [seat, ...unmatched.map(({ label }) => label)]),
+    [['left'], ['right', 'keys of right']],
+  );
+  await stop('SIGTERM');
+  renameSync(trailFile, `${trailFile}.aside`);
+  mkdirSync(trailFile);
+  await start();
+  const { stdout, exitCode } = await hotseat('status');
+  assert.is(exitCode, 1);
+  // In the network namespace of this file nobody takes the kernel's own messages.
+  assert.match(stdout, /^udev: udevd is away: systemctl start systemd-udevd$/m);
+  assert.match(stdout, /^audit: the trail cannot be written: EISDIR/m);
+  assert.match(stdout, /^ {2}right\.yaml:4 "keys of right" has matched nothing since it was loaded$/m);
+  rmdirSync(trailFile);
+  renameSync(`${trailFile}.aside`, trailFile);
+  await hotseat('reload');
+  assert.is((await json<Status>('status')).audit, undefined, 'there is room again');
 });
 
 test('a supplementary group counts, also the last of a hundred; membership that is over does not', async () => {

@@ -123,7 +123,7 @@ test('nothing of the host and nothing hostile passes', () => {
 
 test('what the hardware database says of the device passes, and what is no UTF-8 to systemd does not', () => {
   const said = {
-    ...{ XKB_FIXED_LAYOUT: 'us', ACCEL_MOUNT_MATRIX: '0, 1, 0; 1, 0, 0; 0, 0, 1', WL_OUTPUT: 'HDMI-A-1' },
+    ...{ XKB_FIXED_LAYOUT: 'us', ACCEL_MOUNT_MATRIX: '0, 1, 0; 1, 0, 0; 0, 0, 1', WL_OUTPUT: 'HDMI-A-1', WL_SEAT: 'b' },
     ...{ ID_VENDOR: '©Microsoft', XKBLAYOUT: 'de' },
   };
   const { XKBLAYOUT: _, ...passing } = said;

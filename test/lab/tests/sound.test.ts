@@ -232,5 +232,27 @@ test('two seats at one card: as many play at once as it has substreams', async (
   }
 });
 
+test('one sound server for two containers: both are heard from a card that has one substream', async () => {
+  await lab.stopContainers();
+  await lab.sh('install -d -m 1777 /srv/sound');
+  for (const seat of seats) {
+    const file = `/var/lib/lxc/${seat}/config`;
+    const entry = 'lxc.mount.entry = /srv/sound srv/sound none bind,create=dir 0 0';
+    await lab.putFile(file, `${await lab.sh(`cat ${file}`)}\n${entry}\n`);
+  }
+  await lab.startContainers();
+  for (const seat of seats) await inside(seat, 'install -d -o anna -m 700 /run/anna');
+  await lab.plug({ seat: 'host', driver: 'usb-audio', id: 'shared', serial: 'SHARED' });
+  await until('the card at left alone', 'left', 'ls /dev/snd', /controlC\d/);
+  const socket = 'module-native-protocol-unix socket=/srv/sound/native auth-anonymous=1';
+  await service('left', 'server', ...pulse, '-L', socket, '-L', 'module-udev-detect');
+  const server = '--server=unix:/srv/sound/native';
+  await until('the card in the server, seen from right', 'right', `${anna} pactl ${server} list short sinks`, /usb/);
+  assert.is(await cardNodes('right'), '', 'right has no card of its own');
+  for (const seat of seats) await service(seat, 'shared-tone', 'paplay', server, '/srv/tone.wav');
+  await until('both play', 'left', `${anna} pactl ${server} list short sink-inputs | wc -l`, /^2$/);
+  await hears('the card of both');
+});
+
 test.after(() => lab.stop());
 test.run();
