@@ -246,11 +246,11 @@ test('one sound server for two containers: both are heard from a card that has o
   await until('the card at left alone', 'left', 'ls /dev/snd', /controlC\d/);
   const socket = 'module-native-protocol-unix socket=/srv/sound/native auth-anonymous=1';
   await service('left', 'server', ...pulse, '-L', socket, '-L', 'module-udev-detect');
-  const server = '--server=unix:/srv/sound/native';
-  await until('the card in the server, seen from right', 'right', `${anna} pactl ${server} list short sinks`, /usb/);
+  const server = 'PULSE_SERVER=unix:/srv/sound/native';
+  await until('the card in the server, seen from right', 'right', `${anna} ${server} pactl list short sinks`, /usb/);
   assert.is(await cardNodes('right'), '', 'right has no card of its own');
-  for (const seat of seats) await service(seat, 'shared-tone', 'paplay', server, '/srv/tone.wav');
-  await until('both play', 'left', `${anna} pactl ${server} list short sink-inputs | wc -l`, /^2$/);
+  for (const seat of seats) await service(seat, 'shared-tone', `--setenv=${server}`, 'paplay', '/srv/tone.wav');
+  await until('both play', 'left', `${anna} ${server} pactl list short sink-inputs | wc -l`, /^2$/);
   await hears('the card of both');
 });
 
