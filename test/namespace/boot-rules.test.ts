@@ -9,7 +9,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -27,6 +27,7 @@ const units = '/etc/systemd/system';
 const unit = `${units}/hotseat.service`;
 const elsewhere = '/run/installed/hotseat.service';
 const commandLine = '/run/cmdline';
+const packaging = resolve(import.meta.dirname, '../../../rules/package');
 const log = pino({ level: 'silent' });
 
 function policy(port: number, rest: Partial<Policy> = {}): Policy {
@@ -189,6 +190,21 @@ for (const [name, act] of Object.entries(given)) {
     assert.is(said(2)['hotseat.disable'], undefined);
   });
 }
+
+test('apt remove, and the release does not work: the package takes the files of a boot with it', () => {
+  const run = (script: string) =>
+    spawnSync('sh', [join(packaging, script), 'remove'], { encoding: 'utf8', env: { PATH: '/usr/bin:/bin' } });
+  const before = run('prerm');
+  assert.is(before.status, 0, 'no reason to keep the package');
+  assert.match(before.stderr, /^hotseat: not everything could be given back/m);
+  assert.ok(existsSync(bootRulesFile));
+  assert.is(run('postrm').status, 0);
+  assert.equal(
+    [bootRulesFile, ...promptFiles].filter((file) => existsSync(file)),
+    [],
+  );
+  assert.equal(seats(), ['seat0', 'seat0']);
+});
 
 test('a unit that the admin has changed, or a checkout has installed, is no masked one', () => {
   writeFileSync(unit, '[Service]\n', { mode: 0o644 });
