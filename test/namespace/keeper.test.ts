@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
+import type { Policy } from '../../agent/core/policy.js';
 import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
 import { resolveCommit } from '../../agent/policy/git.js';
 import { trialFile } from '../../agent/policy/trial.js';
@@ -25,6 +26,9 @@ test.before(() => {
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** Of each policy that a boot has been made to go by: how many seats it has. */
+const forBoot: number[] = [];
+
 /** A host without devices, whose udev is told of a policy by `install`. */
 function keeper(install: () => Promise<void>, ref?: string, signers?: string): Keeper {
   const deps = {
@@ -34,7 +38,7 @@ function keeper(install: () => Promise<void>, ref?: string, signers?: string): K
     house: { judged: new Map() },
     rules: { install },
     consoles: { mute: () => undefined, open: () => undefined },
-    atBoot: { keep: () => undefined },
+    atBoot: { keep: ({ seats }: Policy) => forBoot.push(seats.length) },
     tell: () => undefined,
     audit: unrecorded,
     book: { loans: [] },
@@ -89,9 +93,21 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
   assert.equal(unhandled, []);
 });
 
-test('a commit that git died over is tried again; one that is refused is not', async () => {
+test('a boot goes by the policy that was confirmed last, not by one on trial', async () => {
   // What the test above left on trial is no matter of this one.
   rmSync(trialFile);
+  forBoot.length = 0;
+  const one = keeper(async () => undefined);
+  await one.begin();
+  write('third');
+  await one.reload(false, 600_000);
+  assert.equal(forBoot, [2]);
+  one.confirm();
+  assert.equal(forBoot, [2, 3]);
+  rmSync(`${policies}/third.yaml`);
+});
+
+test('a commit that git died over is tried again; one that is refused is not', async () => {
   write('left', 'right');
   git('init', '-q', '-b', 'main');
   git('add', '.');
