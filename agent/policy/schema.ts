@@ -38,7 +38,7 @@ const plain = {
   port: oneOrMore(port)
     .optional()
     .describe(
-      'Where it is plugged: the `ID_PATH` of a port, which covers what is plugged there and all below a hub there. Port 2 is not port 21. Of two sockets that have one `ID_PATH`, `usbv2-0` or `usbv3-0` in it names the one of that bus, where udev says it (`ID_PATH_WITH_USB_REVISION`).',
+      'Where it is plugged: the `ID_PATH` of a port, which covers the device that is plugged there and all below a hub there. Port 2 is not port 21. Of two sockets that have one `ID_PATH`, `usbv2-0` or `usbv3-0` in it names the one of that bus, where udev says it (`ID_PATH_WITH_USB_REVISION`).',
     ),
   sysname: oneOrMore(pattern).optional().describe("The kernel's name, such as `card1`, by glob."),
 };
