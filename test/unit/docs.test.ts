@@ -37,6 +37,27 @@ test('fields of a type are read as the compiler reads them', () => {
   assert.throws(() => fieldsIn('something else', 'file.ts'), /no field/);
 });
 
+test('the containers of the page that prepares a PC are those of the lab', () => {
+  const lab = ['config', 'xorg.conf', 'xorg.service', 'term.service'].map((name) =>
+    text(`test/lab/guest/${name === 'config' ? 'containers/left' : 'seat'}/${name}`),
+  );
+  const blocks = text('docs/howto/prepare-a-pc.md')
+    .split('\n```')
+    .filter((block) => block.startsWith('ini\n'))
+    .map((block) => block.split('\n').slice(1));
+  assert.is(blocks.length, lab.length);
+  for (const [at, lines] of blocks.entries()) {
+    const file = (lab[at] ?? '').replace('@CARD@', 'card1').split('\n');
+    // The root of the lab's container has a layer below it, and its terminal has a colour and keeps what is typed.
+    const isOwn = (line: string): boolean =>
+      line.startsWith('lxc.rootfs.path') || file.some((one) => one.startsWith(`${line} `));
+    assert.equal(
+      lines.filter((line) => !file.includes(line) && !isOwn(line)),
+      [],
+    );
+  }
+});
+
 test('what the page of kiosks shows is what the lab runs', () => {
   const lab = text('test/lab/tests/sessions.test.ts');
   // What a template holds in its place is put together there.
