@@ -6,6 +6,7 @@ import type { Unit } from './core/device.js';
 import { findUnit } from './core/find-unit.js';
 import { isOf, isThing, thingOf, thisVery } from './core/loan.js';
 import { nameOf } from './core/name.js';
+import { areApart } from './core/physical.js';
 import type { Loan, Thing } from './core/policy.js';
 import { ControlError } from './core/refusal.js';
 import { whole } from './core/scope.js';
@@ -68,10 +69,11 @@ export class Lender {
         `there is no seat ${JSON.stringify(seat)}: the policy has ${seats.join(', ') || 'none'}`,
       );
     }
-    const thing = this.tellApart(unit, force);
+    const own = [unit, ...table.partsOf(unit.id).filter((part) => !areApart(part, unit))];
+    const [thing = thingOf(unit), ...parts] = this.tellApart(own, force);
     const until = forMs === undefined ? undefined : Date.now() + forMs;
-    const loan: Loan = { seat, thing, name: nameOf(unit), until, by: by.uid };
-    const loans = [loan, ...book.loans.filter((other) => !isOf(other, unit))];
+    const loan: Loan = { seat, thing, parts, name: nameOf(unit), until, by: by.uid };
+    const loans = [loan, ...book.loans.filter((other) => !own.some((one) => isOf(other, one)))];
     if (loans.length > most) throw new ControlError('too-many', `${most} devices are attached by hand: detach some`);
     const { dangers } = changesOf(table.units(), house.judged, decider(keeper.with(loans)));
     if (dangers.length > 0 && !force)
@@ -106,17 +108,17 @@ export class Lender {
   }
 
   /**
-   * What this device is known by. @throws when another one that is plugged would go along, before anything moves; with `force`
-   * it is known by the kernel's name, until it is unplugged.
+   * What a device is known by, part by part. @throws when another one that is plugged would go along, before anything moves; with
+   * `force` it is known by the kernel's names, until it is unplugged.
    */
-  private tellApart(unit: Unit, force: boolean): Thing {
-    const thing = thingOf(unit);
+  private tellApart(own: readonly Unit[], force: boolean): readonly Thing[] {
+    const things = own.map(thingOf);
     const twins = this.deps.table
       .units()
-      .filter(({ id }) => id !== unit.id)
-      .filter((other) => isThing(thing, thingOf(other), other.head.sysname));
-    if (twins.length === 0) return thing;
-    if (force) return thisVery(unit);
+      .filter(({ id }) => !own.some((part) => part.id === id))
+      .filter((other) => things.some((thing) => isThing(thing, thingOf(other), other.head.sysname)));
+    if (twins.length === 0) return things;
+    if (force) return own.map(thisVery);
     const names = twins.map((other) => `${other.nodes[0]?.node ?? other.id} ${nameOf(other)}`);
     throw new ControlError(
       'twins',

@@ -56,7 +56,7 @@ export function leftBehind(units: readonly Unit[], verdictOf: (unit: Unit) => Ve
 /** Why something is left behind, in words. */
 export function whyLeft({ claim: { seat, rule } }: LeftBehind): string {
   const remedy = isLoan(rule)
-    ? 'what is attached by hand goes alone'
+    ? 'hotseat attach gives it away as well'
     : rule.whole
       ? 'the port, the subsystem or the not of that rule keeps it out'
       : 'whole: true in that rule would bring it along';

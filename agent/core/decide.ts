@@ -1,6 +1,6 @@
 import type { Device, Unit } from './device.js';
 import { literalPart } from './glob.js';
-import { lent } from './loan.js';
+import { lentByDevice } from './loan.js';
 import { goesAlong, matches, mismatch, property } from './match.js';
 import { areApart, byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
@@ -21,7 +21,8 @@ export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
  */
 export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
-  const loans = lent(policy);
+  const byDevice = lentByDevice(policy);
+  const loans = byDevice.flat();
   const asking = ({ head, nodes }: Unit): Claim[] => {
     const claims: Claim[] = [];
     let claimed = -1;
@@ -41,7 +42,7 @@ export function decider(policy: Policy): Decider {
     let trace: readonly TraceLine[] | undefined;
     const lazy = {
       get trace() {
-        trace ??= explain(policy, loans, head, nodes);
+        trace ??= explain(policy, byDevice, head, nodes);
         return trace;
       },
     };
@@ -95,8 +96,17 @@ const asRuled = (loan: Claim, claims: readonly Claim[]): Claim => ({
 });
 
 /** Every loan, then every rule, seat by seat, with what failed. */
-const explain = (policy: Policy, loans: readonly Claim[], head: Device, nodes: Unit['nodes']): TraceLine[] =>
-  [...loans, ...policy.seats.flatMap(({ seat, rules }) => rules.map((rule) => ({ seat, rule })))].map((claim) => ({
+const explain = (
+  policy: Policy,
+  loans: readonly (readonly Claim[])[],
+  head: Device,
+  nodes: Unit['nodes'],
+): TraceLine[] =>
+  [
+    // Of a device with several parts, the part that this is.
+    ...loans.flatMap((parts) => parts.find(({ rule }) => matches(rule, head, nodes)) ?? parts[0] ?? []),
+    ...policy.seats.flatMap(({ seat, rules }) => rules.map((rule) => ({ seat, rule }))),
+  ].map((claim) => ({
     ...claim,
     failed: mismatch(claim.rule, head, nodes),
   }));

@@ -39,27 +39,32 @@ export const isThing = (known: Thing, other: Thing, sysname?: string): boolean =
     (key) => known[key] === undefined || known[key] === (key === 'sysname' ? (sysname ?? other[key]) : other[key]),
   );
 
-/** Whether a loan is of this unit. */
-export const isOf = ({ thing }: Loan, unit: Unit): boolean => isThing(thing, thingOf(unit), unit.head.sysname);
+const thingsOf = ({ thing, parts = [] }: Loan): readonly Thing[] => [thing, ...parts];
+
+/** Whether a loan is of this unit, or of something that is the same physical device. */
+export const isOf = (loan: Loan, unit: Unit): boolean =>
+  thingsOf(loan).some((thing) => isThing(thing, thingOf(unit), unit.head.sysname));
 
 /** When a loan ends, and by whom it was made, in words. */
 export const termsOf = ({ until, by }: Loan): string =>
   `until ${until === undefined ? 'hotseat detach' : new Date(until).toISOString()}, by uid ${by}`;
 
-/** The loans of a policy as claims, for the seats that it has; the one that comes first wins. */
-export function lent({ loans = [], seats }: Policy): Claim[] {
+/** The loans of a policy as claims, for the seats that it has, one for each part of a device; the one that comes first wins. */
+export const lent = (policy: Policy): Claim[] => lentByDevice(policy).flat();
+
+/** The same, by device. */
+export function lentByDevice({ loans = [], seats }: Policy): Claim[][] {
   return loans
     .filter(({ seat }) => seats.some((policy) => policy.seat === seat))
-    .map((loan) => ({ seat: loan.seat, rule: ruleOf(loan) }));
+    .map((loan) => thingsOf(loan).map((thing) => ({ seat: loan.seat, rule: ruleOf(loan, thing) })));
 }
 
 /** Classes of devices that are lent to a seat, whatever its rules are about. */
 export const lentTo = ({ loans = [] }: Policy, { seat }: SeatPolicy): SeatSubsystem[] =>
-  loans.filter((loan) => loan.seat === seat).map(({ thing }) => thing.subsystem);
+  loans.filter((loan) => loan.seat === seat).flatMap((loan) => thingsOf(loan).map(({ subsystem }) => subsystem));
 
 /** A loan is a rule like any other, so that udev and the agent read it alike. */
-function ruleOf(loan: Loan): Rule {
-  const { thing } = loan;
+function ruleOf(loan: Loan, thing: Thing): Rule {
   const own = (key: Told): Condition[] =>
     thing[key] === undefined ? [] : [{ on: 'attribute', key, patterns: [literal(thing[key])] }];
   return {

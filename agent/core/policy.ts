@@ -136,6 +136,8 @@ export interface Thing {
 export interface Loan {
   readonly seat: string;
   readonly thing: Thing;
+  /** What else is the same physical device, and goes with it. */
+  readonly parts?: readonly Thing[] | undefined;
   /** What people call the device, for when it is not plugged. */
   readonly name: string;
   /** When it ends by itself: ms since 1970, by the clock on the wall. */

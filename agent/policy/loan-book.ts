@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { z } from 'zod';
-import type { Loan } from '../core/policy.js';
+import type { Loan, Thing } from '../core/policy.js';
 import { replaceFile } from '../kernel/replace-file.js';
 
 /** Outlives an agent and no boot: what was lent for a moment is not to be forgotten at a seat. */
@@ -9,13 +9,15 @@ export const loanFile = '/run/hotseat/loans.json';
 
 const text = z.string().max(4096);
 const optional = text.optional();
+const thing = z.object({
+  subsystem: z.enum(['input', 'sound', 'drm']),
+  ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional, phys: optional },
+});
 const stored = z.array(
   z.object({
     seat: text,
-    thing: z.object({
-      subsystem: z.enum(['input', 'sound', 'drm']),
-      ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional, phys: optional },
-    }),
+    thing,
+    parts: z.array(thing).optional(),
     name: text,
     until: z.number().optional(),
     by: z.number(),
@@ -52,7 +54,13 @@ export class LoanBook {
 }
 
 /** JSON leaves out what is undefined. */
-const whole = ({ seat, thing, name, until, by }: z.infer<typeof stored>[number]): Loan => ({
+const whole = ({ seat, thing, parts, name, until, by }: z.infer<typeof stored>[number]): Loan => ({
   ...{ seat, name, until, by },
-  thing: { ...thing, sysname: thing.sysname, name: thing.name, uniq: thing.uniq, phys: thing.phys },
+  thing: wholeThing(thing),
+  ...(parts === undefined ? {} : { parts: parts.map(wholeThing) }),
+});
+
+const wholeThing = ({ sysname, name, uniq, phys, ...known }: z.infer<typeof thing>): Thing => ({
+  ...known,
+  ...{ sysname, name, uniq, phys },
 });

@@ -3,6 +3,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isThing, thingOf } from '../../agent/core/loan.js';
+import type { Loan } from '../../agent/core/policy.js';
 import { alike, proposalsOf } from '../../agent/identify/proposal.js';
 import { motionSensors, pad, padTouchpad } from './driver/capabilities.js';
 import { field, plug, usbPort } from './driver/field.js';
@@ -43,6 +44,21 @@ test('a rule for pads brings all of a pad, its raw node and its sound card as we
   for (const name of ['input0', 'input1', 'input2', 'card0', 'input3', 'input4'])
     assert.is(seen.owner(name), 'left', name);
   assert.equal(seen.raws('left'), ['hidraw0', 'hidraw1']);
+});
+
+test('a pad that is attached by hand goes with all of it, its raw node as well', () => {
+  const seats = {
+    left: '  - { label: pads, match: { kind: joystick, ID_VENDOR_ID: "054c" }, hidraw: true }',
+    right: '  - { label: none, match: { sysname: none } }',
+  };
+  const [first, ...rest] = ['input0', 'input1', 'input2', 'card0'].map((name) => thingOf(plug(pc, seats).unit(name)));
+  assert.ok(first);
+  const loan: Loan = { seat: 'right', thing: first, parts: rest, name: 'pad', until: undefined, by: 0 };
+  const seen = plug(pc, seats, { loans: [loan] });
+  assert.equal(seen.owners('input0', 'input2', 'card0', 'input3'), {
+    ...{ input0: 'right', input2: 'right', card0: 'right', input3: 'left' },
+  });
+  assert.equal([seen.raws('left'), seen.raws('right')], [['hidraw1'], ['hidraw0']]);
 });
 
 test('of a receiver for several, each pad is its own where rules name them', () => {

@@ -42,7 +42,7 @@ unshared(import.meta.url, '--net', '--cgroup');
 const main = join(import.meta.dirname, '../../hotseat/main.js');
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-agent-verbs-'));
 const admins = 4711;
-const head = '/sys/devices/hotseat/input/input1000';
+const head = '/sys/devices/hotseat/1000/input/input1000';
 const path = 'pci-0000:00:05.0-usb-0:1.1:1.0';
 
 function write(file: string, text: string, mode = 0o644): void {
@@ -50,9 +50,9 @@ function write(file: string, text: string, mode = 0o644): void {
   writeFileSync(file, text, { mode });
 }
 
-/** An input as the kernel and udevd leave it. */
-function plugged(number: number, name: string, kind: string, port: string): void {
-  const input = `/sys/devices/hotseat/input/input${number}`;
+/** An input as the kernel and udevd leave it; `device`: what it is a part of. */
+function plugged(number: number, name: string, kind: string, port: string, device = number): void {
+  const input = `/sys/devices/hotseat/${device}/input/input${number}`;
   const said = `I:1\nE:ID_INPUT=1\nE:ID_INPUT_${kind}=1\nE:ID_PATH=${port}\nE:ID_SERIAL=Maker_Keys_1\nV:1\n`;
   write(`${input}/uevent`, `NAME="${name}"\n`);
   write(`${input}/name`, `${name}\n`);
@@ -80,6 +80,7 @@ test.before(async () => {
   mkdirSync('/sys/class/input', { recursive: true });
   plugged(1000, 'Test Keys', 'KEYBOARD', path);
   plugged(1001, 'Test Mouse', 'MOUSE', 'pci-0000:00:05.0-usb-0:9:1.0');
+  plugged(1002, 'Test Mouse Consumer Control', 'KEY', 'pci-0000:00:05.0-usb-0:9:1.1', 1001);
   const seat = (name: string, match: string) =>
     `seat: ${name}\ncontainer: { engine: lxc, name: ${name} }\ndevices:\n  - label: keys of ${name}\n    match: { ${match} }\n`;
   write(join(scratch, 'policies/left.yaml'), seat('left', `port: "${path}"`));
@@ -336,6 +337,21 @@ test('it ends with its time, and with a time that was over while no agent ran', 
   await new Promise((resolve) => setTimeout(resolve, 2100));
   await start();
   await until('what policy says', async () => holder() === 'left');
+});
+
+test('all that is the same physical device goes and comes back with what was named', async () => {
+  const nodes = ['event1001', 'event1002'];
+  assert.is((await hotseat('attach', 'event1001', 'right')).exitCode, 0);
+  assert.equal(nodes.map(holder), ['right', 'right']);
+  assert.match(
+    (await hotseat('explain', 'event1002')).stdout,
+    /\n {2}right hotseat attach "until [^\n]*: matches\n(?!.*attach)/,
+  );
+  await stop('SIGTERM');
+  await start();
+  assert.equal(nodes.map(holder), ['right', 'right']);
+  assert.is((await hotseat('detach', 'event1002')).exitCode, 0);
+  assert.equal(nodes.map(holder), [undefined, undefined]);
 });
 
 test('two that end in one moment end once each', async () => {

@@ -10,7 +10,7 @@ import { decideAll, decider, hostSeat } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import type { Unit } from '../../../agent/core/device.js';
 import { rawPolicy } from '../../../agent/core/hid.js';
-import type { Policy } from '../../../agent/core/policy.js';
+import type { Loan, Policy } from '../../../agent/core/policy.js';
 import type { DesiredSeat } from '../../../agent/core/state.js';
 import type { Verdict } from '../../../agent/core/verdict.js';
 import { Hidraws } from '../../../agent/hidraws.js';
@@ -62,11 +62,12 @@ export function faults(seats: Seats): readonly string[] {
 
 /**
  * Puts a policy in force and plugs everything in. `more`: udev rules of the admin's own, by file name. Fails when udev
- * and the agent do not agree about a head or a node, but for those that `unlike` names.
+ * and the agent do not agree about a head or a node, but for those that `unlike` names. `loans`: what was attached by hand.
  */
-export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [] }: Options = {}): Seen {
-  const policy = load(seats);
-  if (!('seats' in policy)) throw new Error(policy.join('\n'));
+export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [], loans = [] }: Options = {}): Seen {
+  const loaded = load(seats);
+  if (!('seats' in loaded)) throw new Error(loaded.join('\n'));
+  const policy = { ...loaded, loans };
   const rules = { ...more, '72-zz-hotseat.rules': compileRules(policy) };
   rmSync('/run/udev/rules.d', { recursive: true, force: true });
   mkdirSync('/run/udev/rules.d');
@@ -89,6 +90,7 @@ export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [] }: Options =
 interface Options {
   readonly more?: Readonly<Record<string, string>>;
   readonly unlike?: readonly string[];
+  readonly loans?: readonly Loan[];
 }
 
 /** Who has what. Devices go by the kernel's name of their unit's head: `input3`, `card1`. */
