@@ -1,7 +1,9 @@
+import type { Unit } from '../core/device.js';
 import { type LastWord, lastWords } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
+import type { Verdict } from '../core/verdict.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
@@ -68,7 +70,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     conflicts,
     withheld: house.hidraws.withheld(),
     left: leftOf(table.units(), house.judged),
-    host: lastWords(table.units(), house.judged).map(({ device, ...word }) => ({ device, reason: wordText(word) })),
+    host: hostWords(table.units(), house.judged),
     leaks: facts.leaks,
     udev: facts.udev,
     audit: facts.audit,
@@ -77,6 +79,10 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     pid: process.pid,
   };
 }
+
+/** Where udevd's final answer on a seat's device is not the verdict, with the rule that says so. */
+export const hostWords = (units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Status['host'] =>
+  lastWords(units, judged).map(({ device, ...word }) => ({ device, reason: wordText(word) }));
 
 /** What udevd says instead, and by which rule. */
 function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {

@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { hostWords } from '../../agent/control/status.js';
 import { accessTags, lastWords } from '../../agent/core/last-word.js';
 import { mismatch } from '../../agent/core/match.js';
 import { rulesThat } from '../../agent/host/later-rules.js';
@@ -28,6 +29,11 @@ test('a rule that comes later and has the last word is named', () => {
   const [word, ...more] = lastWords(seen.units, seen.verdicts).filter(({ device }) => device.endsWith('input1'));
   assert.equal([word?.what, word?.got, word?.wanted, more], ['seat', 'seat9', 'seat-left', []]);
   assert.equal(rulesThat('seat', 'seat9'), ['/run/udev/rules.d/85-wolf.rules:2']);
+  const told = hostWords(seen.units, seen.verdicts).find(({ device }) => device.endsWith('input1'));
+  assert.match(
+    told?.reason ?? '',
+    /^udev has it at seat9 instead of seat-left \(\/run\/udev\/rules\.d\/85-wolf\.rules:2\): /,
+  );
 });
 
 test('a rule that cannot see what comes later says so', () => {
