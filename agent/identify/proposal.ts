@@ -87,6 +87,9 @@ function namesOf({ head }: Unit): OwnName[] {
     names.push({ name: serial, attributes: { idVendor, idProduct, serial }, isOfInput: false });
   }
   if (fits(uniq)) names.push({ name: uniq, attributes: { uniq }, isOfInput: true });
+  // What a program makes is at no port, and mostly says nothing but its name.
+  const name = head.attributes['name'];
+  if (property(head, 'ID_PATH') === '' && fits(name)) names.push({ name, attributes: { name }, isOfInput: true });
   return names;
 }
 

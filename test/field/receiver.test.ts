@@ -4,8 +4,8 @@ import * as assert from 'uvu/assert';
 import { decider } from '../../agent/core/decide.js';
 import { isThing, thingOf, thisVery } from '../../agent/core/loan.js';
 import type { Thing } from '../../agent/core/policy.js';
-import { proposalsOf } from '../../agent/identify/proposal.js';
-import { keyboard, mouse, pad } from './driver/capabilities.js';
+import { alike, proposalsOf } from '../../agent/identify/proposal.js';
+import { headsetButtons, keyboard, mouse, pad } from './driver/capabilities.js';
 import { field, plug, type Seen } from './driver/field.js';
 
 const pc = field(import.meta.url);
@@ -21,6 +21,7 @@ for (const [link, address] of [
 ] as const)
   pc.bluetooth('17ef:6048', address, [{ name: 'ThinkPad Keyboard', can: keyboard }], { link, usb: adapter });
 for (const _ of [1, 2]) pc.virtual({ name: 'Wolf X-Box One (virtual) pad', phys: '00:11:22:33:44', can: pad });
+pc.virtual({ name: 'Headset (AVRCP)', phys: 'aa:bb:cc:00:00:01', can: headsetButtons });
 
 const seats = {
   left: '  - { label: all keys, match: { kind: keyboard } }',
@@ -47,6 +48,18 @@ test('where nothing tells two apart, that is known before anything moves', () =>
   const [one, other] = [seen.unit('input5'), seen.unit('input6')];
   assert.ok(isThing(thingOf(one), thingOf(other)));
   assert.equal(moved(seen, thisVery(one)), ['input5']);
+});
+
+test('what a program makes is proposed by its name, if nothing else is called so', () => {
+  const seen = plug(pc, seats);
+  const [twin, only] = [seen.unit('input5'), seen.unit('input7')];
+  assert.equal(proposalsOf(twin, seen.units), []);
+  assert.is(alike(twin, seen.units).length, 1);
+  const match = { subsystem: 'input', attr: { name: 'Headset (AVRCP)' } };
+  assert.equal(
+    proposalsOf(only, seen.units).map((proposal) => proposal.match),
+    [match],
+  );
 });
 
 test('a proposal by serial number is for that thing alone, and one by port says what else is there', () => {
