@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { Grantee } from './core/desired.js';
 import type { Unit } from './core/device.js';
 import { type HidInput, type Placement, placementAlone, placementOf } from './core/hid.js';
-import type { Verdict } from './core/verdict.js';
+import { isLoan } from './core/loan.js';
+import type { Claim, Verdict } from './core/verdict.js';
 import type { Grants } from './seat/grants.js';
 import type { DeviceTable } from './udev/table.js';
 
@@ -107,7 +108,16 @@ export class Hidraws {
     if (this.hadInputs.has(unit.id) || this.deps.table.unheardAt(unit.id).length > 0) return before;
     if (this.judge === undefined) return { kind: 'withheld', reason: 'it has no input that says whose it is' };
     const verdict = this.judge(unit);
-    return verdict && placementAlone(verdict);
+    const placement = verdict && placementAlone(verdict);
+    const claim = placement && this.lent(unit);
+    return claim === undefined ? placement : { kind: 'seat', claim };
+  }
+
+  /** By hand it goes with the rest of its physical device. */
+  private lent({ id }: Unit): Claim | undefined {
+    const verdicts = this.deps.table.partsOf(id).map((part) => this.verdictOf(part.id));
+    const claims = verdicts.flatMap((verdict) => (verdict?.kind === 'seat' ? verdict.claims : []));
+    return claims.find(({ rule }) => isLoan(rule));
   }
 
   private complain(raw: string, reason: string, before: Placement | undefined): void {

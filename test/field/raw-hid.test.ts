@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inventoryOf } from '../../agent/control/inspect.js';
+import { thingOf } from '../../agent/core/loan.js';
 import { keyboard } from './driver/capabilities.js';
 import { field, plug, type Seen, usbPort } from './driver/field.js';
 
@@ -37,6 +38,13 @@ test('they are had by what they are as well, and with the rest of their device',
   });
   assert.equal(seen.raws('left'), ['hidraw2']);
   assert.equal(seen.raws('right').sort(), ['hidraw0', 'hidraw1']);
+});
+
+test('attached by hand, a key goes with its raw nodes', () => {
+  const seats = { ...hub(', hidraw: true'), right: '  - { label: none, match: { sysname: none } }' };
+  const thing = thingOf(plug(pc, seats).unit('input0'));
+  const seen = plug(pc, seats, { loans: [{ seat: 'right', thing, name: 'key', until: undefined, by: 0 }] });
+  assert.equal([seen.raws('left'), seen.raws('right').sort()], [['hidraw2'], ['hidraw0', 'hidraw1']]);
 });
 
 test('what two seats ask for goes to neither, and what nobody asks for is said', () => {
