@@ -217,13 +217,18 @@ test('an agent that crashes at its start, until systemd gives it up: nothing is 
   assert.not.match(await keyboardMode(), /unicode/i);
 });
 
-test('a rescue shell has a keyboard then, too', async () => {
-  // In place of the shell, which would ask for root's password.
-  const shell = '[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n';
-  await lab.putFile('/run/systemd/system/rescue.service.d/lab.conf', shell);
-  await lab.sh('systemctl daemon-reload; systemctl start --no-block rescue.service', { timeoutMs: 90_000 });
-  await lab.until('the console to have its keyboard', async () => /unicode/i.test(await keyboardMode()));
-});
+for (const unit of ['rescue.service', 'emergency.service']) {
+  test(`${unit} has a keyboard then, too`, async () => {
+    await lab.sh('systemctl start hotseat-mute');
+    assert.not.match(await keyboardMode(), /unicode/i);
+    // In place of the shell, which would ask for root's password.
+    const shell = '[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n';
+    await lab.putFile(`/run/systemd/system/${unit}.d/lab.conf`, shell);
+    await lab.sh(`systemctl daemon-reload; systemctl start --no-block ${unit}`, { timeoutMs: 90_000 });
+    await lab.until('the console to have its keyboard', async () => /unicode/i.test(await keyboardMode()));
+    await lab.sh(`systemctl stop ${unit}`);
+  });
+}
 
 test('with hotseat.disable everything is the host’s', async () => {
   await boot({ arguments: ['hotseat.disable'] });
