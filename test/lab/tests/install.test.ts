@@ -23,8 +23,8 @@ async function built(...options: string[]): Promise<string> {
 }
 
 const { version } = JSON.parse(await readFile(join(checkout, 'package.json'), 'utf8')) as { version: string };
-const [first, second] = [await built(), await built('--version', `${version}-2`)];
-const lab = await startLab();
+const both = async () => [await built(), await built('--version', `${version}-2`)] as const;
+const [lab, [first, second]] = await Promise.all([startLab(), both()]);
 
 const hotseat = (...words: string[]) => lab.guest(['hotseat', ...words], { allowFailure: true, timeoutMs: 90_000 });
 const exists = async (path: string) => (await lab.guest(['test', '-e', path], { allowFailure: true })).code === 0;
