@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { execa } from 'execa';
+import { sharedSeat } from '../core/decide.js';
 import { bootFiles, promptUnits } from '../host/at-boot.js';
 import { rulesFile } from '../host/udev-rules.js';
-import { readOptional } from '../kernel/read.js';
+import { namesIn, readOptional } from '../kernel/read.js';
 import { lastGood, lastGoodFile } from '../policy/last-good.js';
+import { displayManager } from '../policy/udev-rules.js';
 import type { BootFacts } from './facts.js';
 import { askSystemd, limit } from './service-facts.js';
 
@@ -14,6 +16,7 @@ export async function bootFacts(): Promise<BootFacts | undefined> {
   const policy = lastGood(lastGoodFile, hostname())?.policy;
   if (policy === undefined) return undefined;
   const seats = policy.seats.length > 0;
+  const ours = new Set([sharedSeat, ...policy.seats.map(({ seat }) => `seat-${seat}`)]);
   const covers = join('/etc/udev/rules.d', basename(rulesFile));
   const [unit, resets] = await Promise.all([askSystemd('hotseat-mute.service'), resetting()]);
   return {
@@ -23,6 +26,7 @@ export async function bootFacts(): Promise<BootFacts | undefined> {
     covers: existsSync(covers) ? covers : undefined,
     unit,
     resets,
+    greeted: existsSync(displayManager) ? namesIn('/run/systemd/seats').filter((name) => ours.has(name)) : [],
   };
 }
 

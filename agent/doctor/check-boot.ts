@@ -4,7 +4,7 @@ import { about, type Finding } from './finding.js';
 const boot = about('boot');
 
 /** Whether a boot leaves nothing of a seat to the host before the agent runs, and when it does not run. */
-export function checkBoot({ seats, muted, wrong, covers, unit, resets }: BootFacts): Finding[] {
+export function checkBoot({ seats, muted, wrong, covers, unit, resets, greeted }: BootFacts): Finding[] {
   const findings = [
     ...wrong.map((file) =>
       boot.problem(`${file} differs from the policy that was confirmed last`, 'systemctl restart hotseat'),
@@ -13,6 +13,12 @@ export function checkBoot({ seats, muted, wrong, covers, unit, resets }: BootFac
       ? []
       : [boot.problem(`${covers} takes the place of the rules that the agent makes`, `rm ${covers}`)]),
     ...(muted ? checkMute(unit, resets) : []),
+    ...greeted.map((seat) =>
+      boot.warning(
+        `logind knows ${seat}: the display manager of the host starts there, and takes its card`,
+        'udevadm trigger --subsystem-match=drm; a boot does the same',
+      ),
+    ),
   ];
   if (findings.length > 0 || !seats) return findings;
   const consoles = muted

@@ -63,6 +63,8 @@ export interface BootFacts {
   readonly unit: UnitFacts | undefined;
   /** Units of login prompts at which systemd would give a console its keyboard back. */
   readonly resets: readonly string[];
+  /** Where the host's display manager would start: seats of ours that logind knows. Empty where none is installed. */
+  readonly greeted: readonly string[];
 }
 
 export interface PolicyFacts {

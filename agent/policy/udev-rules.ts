@@ -13,7 +13,7 @@ import { canonicalPort, namesBus, pathWithBus, portPatterns } from '../core/port
 export const liveFlag = '.HOTSEAT_LIVE';
 
 /** The link by which the host has a desktop of its own (systemd.special(7)): each display manager's package makes it. */
-const displayManager = '/etc/systemd/system/display-manager.service';
+export const displayManager = '/etc/systemd/system/display-manager.service';
 
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (what `loginctl attach` was told) and before

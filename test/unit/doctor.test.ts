@@ -85,6 +85,7 @@ const sound: Facts = {
     covers: undefined,
     unit: { load: 'loaded', active: 'active', file: 'static', result: 'success', restarts: 0 },
     resets: [],
+    greeted: [],
   },
   policy: { place: '/etc/hotseat/policies', errors: [], seats: [{ seat: 'left', container: left }] },
   engines: [{ engine: 'lxc', version: '6.0.4' }],
@@ -236,6 +237,13 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /because of timeout/,
   ],
   ['a login prompt that resets', boot({ resets: ['getty@tty1.service'] }), 'warning', 'boot', /^getty@tty1\.service/],
+  [
+    'a display manager that was installed later',
+    boot({ greeted: ['seat-left'] }),
+    'warning',
+    'boot',
+    /^logind knows seat-left: the display manager/,
+  ],
   [
     'a rule without seats',
     boot({ seats: false, muted: false, wrong: ['/etc/x'] }),
