@@ -369,21 +369,21 @@ for line in sys.stdin:
   assert.is(await ask('try'), 'refused');
 });
 
-test('a container with more descriptors than anybody looks at stops no one else, and is said to have them', async () => {
-  const made = await begin();
-  const worker = agent();
-  await serve(worker, seatOf(full), made);
-  const { child } = await script(
-    made,
-    `import os, resource, signal, socket
+/** A program that has far more open than is looked at of one owner while a container stands still. */
+const manyDescriptors = (forks: number): string => `import ctypes, os, resource, signal, socket
 most = min(19_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most + 100, most + 100))
 one = socket.socket()
 for _ in range(most): os.dup(one.fileno())
-for _ in range(5): os.fork() == 0 and signal.pause()
+for _ in range(${forks}):
+    if os.fork() == 0:
+        ctypes.CDLL(None).prctl(1, 9) # PR_SET_PDEATHSIG
+        signal.pause()
 print('ready', flush=True)
-signal.pause()`,
-  );
+signal.pause()`;
+
+/** Does something, and answers with how long everything else waited at most meanwhile, ms. */
+async function longestWait(act: () => Promise<void>): Promise<number> {
   let longest = 0;
   let last = performance.now();
   const beat = setInterval(() => {
@@ -391,11 +391,19 @@ signal.pause()`,
     last = performance.now();
   }, 1);
   const began = performance.now();
-  await serve(worker, seatOf(), made);
+  await act();
   clearInterval(beat);
-  console.log(
-    `the search took ${Math.round(performance.now() - began)} ms, nobody else waited over ${Math.round(longest)} ms`,
-  );
+  const took = Math.round(performance.now() - began);
+  console.log(`the search took ${took} ms, nobody else waited over ${Math.round(longest)} ms`);
+  return longest;
+}
+
+test('a container with more descriptors than anybody looks at stops no one else, and is said to have them', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const { child } = await script(made, manyDescriptors(5));
+  const longest = await longestWait(() => serve(worker, seatOf(), made));
   assert.ok(longest < 500, `${longest} ms`);
   assert.match(worker.report().problem ?? '', /python3 \(pid \d+\) is of somebody with too many descriptors/);
   assert.not.match(readFileSync(join(made.cgroup, 'cgroup.events'), 'utf8'), /^frozen 1$/m);
@@ -406,6 +414,24 @@ signal.pause()`,
   await new Promise((done) => child.once('close', done));
   await worker.recheck();
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+});
+
+test('an ordinary user who has as many keeps no device in a seat, and stops no one either', async () => {
+  const made = await begin();
+  const worker = agent();
+  await serve(worker, seatOf(full), made);
+  const { child } = await script({ ...made, cgroup: root }, `import os\nos.setuid(4242)\n${manyDescriptors(1)}`);
+  const mark = { cgroup: made.cgroup, users: [], keepers: [], mark: standstillOf(worker.seat) };
+  const node = full.entry.node as NodeSpec;
+  assert.match(
+    (await revoke([node], mark)).suspected.join(),
+    /^python3 /,
+    'not all was looked at: else this shows nothing',
+  );
+  const longest = await longestWait(() => serve(worker, seatOf(), made));
+  assert.ok(longest < 500, `${longest} ms`);
+  assert.equal([worker.report().problem, units(worker), granted()], [undefined, [], []]);
+  await ended(child);
 });
 
 test('a card that lies in a message which nobody has read does not move before it is let go', async () => {
