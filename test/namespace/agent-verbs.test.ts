@@ -500,4 +500,20 @@ test('without an agent a report has the rest, and says what is missing', async (
   assert.match(text('log.txt'), /attach .*Test Keys/);
 });
 
+test('a seat’s directory that its container has spoilt keeps release from nothing', async () => {
+  const [spoilt, view] = [join(seatRoot('left'), 'udev'), join(scratch, 'view')];
+  mkdirSync(view);
+  execaSync('mount', ['--bind', spoilt, view]);
+  rmSync(join(view, 'data'), { recursive: true });
+  assert.throws(() => {
+    for (let made = 0; ; made++) writeFileSync(join(view, `x${made}`), '');
+  }, /ENOSPC/);
+  const env = { PATH: `${scratch}/bin:${process.env['PATH']}` };
+  const { stderr, exitCode } = await execa(process.execPath, [main, 'release'], { reject: false, env });
+  assert.equal([exitCode, stderr.split('\n').filter((line) => line.startsWith('hotseat release:'))], [0, []], stderr);
+  assert.not.ok(existsSync('/run/hotseat'));
+  assert.not.ok(existsSync(rulesFile));
+  execaSync('umount', [view]);
+});
+
 test.run();
