@@ -1,7 +1,6 @@
-import { type ProcessRef, processRef } from '../kernel/process-key.js';
+import { type ProcessRef, parentOf, processRef } from '../kernel/process-key.js';
 import { readUnlessGone } from '../kernel/read.js';
 import { realUid } from '../kernel/real-uid.js';
-import { parentOf } from './process.js';
 import { uidOf } from './users.js';
 
 /** Reads the command line of a process in good time, or throws; undefined when it has gone. */
@@ -44,7 +43,7 @@ export class Monitors {
    * read. Undefined until there is an answer; throws when there is none.
    */
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
-    const parent = processRef(Number(parentOf(init)));
+    const parent = processRef(parentOf(init) ?? 0);
     if (parent === undefined || realUid(parent.pid, readUnlessGone) !== Number(user === undefined ? 0 : uidOf(user)))
       return [];
     if (user === undefined) return words(readUnlessGone(`/proc/${parent.pid}/cmdline`));

@@ -1,7 +1,10 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
-import { processKey, runningKey, startOf } from '../kernel/process-key.js';
+import { namespacePids } from '../kernel/pidfd.js';
+import { parentOf, processKey, runningKey, startOf } from '../kernel/process-key.js';
 import { directoriesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
+import { realUid } from '../kernel/real-uid.js';
 import { lookAt } from '../kernel/statx.js';
 import type { Container } from './engine.js';
 
@@ -40,16 +43,17 @@ const isClosed = (error: unknown): boolean =>
 
 /**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
- * (`NSpid:` in /proc/PID/status lists its pid in every namespace, ours first; proc_pid_status(5)). It is among the first
- * `most` processes from the top, or is not found. Throws when that cannot be told.
+ * (`namespacePids`). It is among the first `most` processes from the top, or is not found. Throws when that cannot be told.
  */
 export function findInit(cgroup: string, most = mostProcesses): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   const pids = pidsBelow(cgroup, most);
   for (const pid of pids) {
-    const nspid = /^NSpid:\s*(.*)$/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1]?.split(/\s+/);
-    if (nspid === undefined || nspid.length < 2 || nspid.at(-1) !== '1' || runningKey(pid) === undefined) continue;
-    if (best === undefined || nspid.length < best.depth) best = { pid, depth: nspid.length };
+    const inside = namespacePids(pid);
+    if (inside === undefined || inside.length < 2 || inside.at(-1) !== 1 || runningKey(pid) === undefined) continue;
+    if (best === undefined || inside.length < best.depth) best = { pid, depth: inside.length };
+    // Nobody is further out.
+    if (best.depth === 2) break;
   }
   // Whoever is inside can make processes and namespaces below its own, but none directly below ours.
   if (pids.length === most && best?.depth !== 2) {
@@ -82,15 +86,11 @@ function lingers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boole
   const pids = pidsBelow(cgroup, mostProcesses);
   if (pids.length === mostProcesses) return true;
   return pids.some((pid) => {
-    const status = readUnlessGone(`/proc/${pid}/status`);
-    if (status === undefined || isRootsOutside(status)) return false;
+    const inside = namespacePids(pid);
+    if (inside === undefined || isRootsOutside(pid, inside)) return false;
     return cgroup !== next.cgroup || startOf(processKey(pid) ?? next.key) < startOf(next.key);
   });
 }
-
-/** Pid of a process's parent (proc_pid_status(5)): of a container's init, the engine's own process that waits for it. */
-export const parentOf = (pid: number): string | undefined =>
-  /^PPid:\s*(\d+)$/m.exec(readUnlessGone(`/proc/${pid}/status`) ?? '')?.[1];
 
 /**
  * Whether a daemon of root's of this name runs outside all containers: the kernel keeps 15 bytes of a name
@@ -103,11 +103,13 @@ export const runs = (program: string): boolean =>
     (pid) =>
       /^\d+$/.test(pid) &&
       readOptional(`/proc/${pid}/comm`)?.trim() === program.slice(0, 15) &&
-      isRootsOutside(readOptional(`/proc/${pid}/status`) ?? '') &&
+      isRootsOutside(Number(pid)) &&
       !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(readOptional(`/proc/${pid}/cmdline`) ?? ''),
   );
 
-const isRootsOutside = (status: string): boolean => /^Uid:\s*0\s/m.test(status) && /^NSpid:\s*\d+$/m.test(status);
+/** By its effective uid first (proc_pid(5)): what else there is to be told of somebody's process may take long. */
+const isRootsOutside = (pid: number, inside = namespacePids(pid)): boolean =>
+  inside?.length === 1 && statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === 0 && realUid(pid) === 0;
 
 /**
  * Whether the engine is done with a container's init: it has a root of its own, and runs another program than the

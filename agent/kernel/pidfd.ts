@@ -1,4 +1,4 @@
-import { closeSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { isSysError, SysError } from './errors.js';
@@ -12,6 +12,31 @@ export function pidfdOpen(pid: number): number {
   } catch (error) {
     if (!isSysError(error, 'EINVAL', 'ENOENT')) throw error;
     return syscall('pidfd_open', `thread ${pid}`, pid, 0o200 /* PIDFD_THREAD */);
+  }
+}
+
+/**
+ * The pid of a process in each pid namespace that it is in, ours first; undefined when it has gone. Throws when that cannot be
+ * told. `/proc/PID/status` says the same, but all of its groups as well, and somebody can have 65,536 of those: it takes the
+ * kernel milliseconds to write that down, for each process.
+ */
+export function namespacePids(pid: number): number[] | undefined {
+  let pidfd: number;
+  try {
+    pidfd = syscall('pidfd_open', `pid ${pid}`, pid, 0);
+  } catch (error) {
+    if (isSysError(error, 'ESRCH')) return undefined;
+    throw error;
+  }
+  try {
+    // 5.5 and newer (proc_pid_fdinfo(5)); -1 when it has gone by now.
+    const pids = /^NSpid:\s*(.*)$/m
+      .exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8'))?.[1]
+      ?.split(/\s+/)
+      .map(Number);
+    return pids === undefined || pids.some((one) => !(one > 0)) ? undefined : pids;
+  } finally {
+    closeSync(pidfd);
   }
 }
 

@@ -45,16 +45,30 @@ const hasRunningThread = (pid: number): boolean =>
     return start !== undefined && (flags & exiting) === 0;
   });
 
+/** Pid of a process's parent; undefined when it has gone. Throws when it cannot be read. */
+export const parentOf = (pid: number): number | undefined => look(`/proc/${pid}`).parent;
+
 /** PF_EXITING (linux/sched.h). */
 const exiting = 0x4;
 
 /**
- * What a process's `stat` says (proc_pid_stat(5), fields 9 and 22): its flags, and its start time in clock ticks since boot,
- * undefined when it is gone. Throws when it cannot be read.
+ * What a process's `stat` says (proc_pid_stat(5), fields 4, 9 and 22): its parent, its flags, and its start time in clock ticks
+ * since boot, undefined when it is gone. Throws when it cannot be read.
  */
-function look(directory: string): { readonly start: string | undefined; readonly flags: number } {
+function look(directory: string): Stat {
   const stat = readUnlessGone(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
-  return { start: fields[22 - 3], flags: Number(fields[9 - 3]) };
+  const parent = fields[4 - 3];
+  return {
+    start: fields[22 - 3],
+    flags: Number(fields[9 - 3]),
+    parent: parent === undefined ? undefined : Number(parent),
+  };
+}
+
+interface Stat {
+  readonly start: string | undefined;
+  readonly flags: number;
+  readonly parent: number | undefined;
 }

@@ -1,4 +1,5 @@
 import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { namespacePids } from '../kernel/pidfd.js';
 import { readOptional, readUpTo } from '../kernel/read.js';
 import { isUdevd } from './own-udev.js';
 
@@ -17,10 +18,11 @@ export function deafMonitors(init: number, cgroup: string): string[] {
   }
   if (ports.size === 0) return [];
   return pidsBelow(cgroup, mostProcesses).flatMap((pid) => {
-    const inside = /^NSpid:.*\s(\d+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
+    const inside = namespacePids(pid)?.at(-1);
+    if (inside === undefined || !ports.has(String(inside))) return [];
     const command = (readOptional(`/proc/${pid}/comm`) ?? '').trim();
     // What a udevd sends with listens to nothing either.
-    return inside !== undefined && ports.has(inside) && !isUdevd(command) ? [`${command} (pid ${inside})`] : [];
+    return isUdevd(command) ? [] : [`${command} (pid ${inside})`];
   });
 }
 

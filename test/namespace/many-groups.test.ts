@@ -1,0 +1,94 @@
+// Whoever has a range of subordinate ids can have 65,536 groups in each process, which /proc/PID/status writes out each time.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { findInit, isLingering, runs } from '../../agent/engines/process.js';
+import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { findHolders } from '../../agent/kernel/holders.js';
+import { ringOwners } from '../../agent/kernel/rings.js';
+import { deafMonitors } from '../../agent/seat/deaf.js';
+import { removeGroups } from './remove-groups.js';
+import { unshared } from './unshared.js';
+
+unshared(import.meta.url);
+
+const cgroup = join(cgroupRoot(), `hotseat-many-groups-${process.pid}`);
+const many = 300;
+let child: ChildProcess;
+
+/**
+ * Pid 1 of a pid namespace and a network of its own, with many processes that have many groups, one of them with a socket that
+ * hears nothing of udev, and all with one that has a descriptor in a message which nobody has read.
+ */
+const crowd = `
+import array, os, socket, sys, time
+os.setgroups(range(100000, 165536))
+open('/proc/self/comm', 'w').write('crowd')
+reader, writer = socket.socketpair()
+writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))])
+for count in range(${many}):
+    if os.fork() == 0:
+        if count == 0:
+            deaf = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
+            deaf.bind((0, 0))
+        time.sleep(600)
+        os._exit(0)
+time.sleep(1)
+print('up', flush=True)
+time.sleep(600)
+`;
+
+test.before(async () => {
+  mkdirSync(cgroup);
+  const begin = `echo $$ > ${cgroup}/cgroup.procs && exec unshare --net --pid --fork python3 -c "$1"`;
+  child = spawn('sh', ['-c', begin, 'sh', crowd], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve) => child.stdout?.once('data', resolve));
+});
+
+test.after(async () => {
+  writeFileSync(join(cgroup, 'cgroup.kill'), '1');
+  await removeGroups([cgroup]);
+});
+
+/** To write all of it out takes the kernel some milliseconds for each process. */
+const soon = 700;
+
+async function timed<T>(look: () => T | Promise<T>): Promise<{ found: Awaited<T>; ms: number }> {
+  const began = performance.now();
+  const found = await look();
+  return { found, ms: performance.now() - began };
+}
+
+test('a container whose processes have very many groups is looked at as quickly as any', async () => {
+  const init = await timed(() => findInit(cgroup));
+  assert.ok(init.found !== undefined);
+  assert.ok(init.ms < soon, `its init: ${init.ms} ms`);
+  const deaf = await timed(() => deafMonitors(init.found ?? 0, cgroup));
+  assert.is(deaf.found.length, 1);
+  assert.match(deaf.found[0] ?? '', /^(crowd|python3) \(pid \d+\)$/);
+  assert.ok(deaf.ms < soon, `deaf processes: ${deaf.ms} ms`);
+  const lingering = await timed(() => isLingering(cgroup, { key: '1:1', cgroup: '/none' }));
+  assert.is(lingering.found, true);
+  assert.ok(lingering.ms < soon, `who lingers: ${lingering.ms} ms`);
+});
+
+test('who looks for a daemon asks no more of processes that have its name', async () => {
+  const { found, ms } = await timed(() => runs('crowd'));
+  assert.is(found, false);
+  assert.ok(ms < soon, `${ms} ms`);
+});
+
+test('a search for descriptors names who may have some hidden, and is not held up by their groups', async () => {
+  // What it takes to ask for io_urings is made once.
+  ringOwners();
+  const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { ofOne: 100, ofAll: 200_000 }));
+  assert.ok(found.inFlight.some((one) => one.cgroup === cgroup));
+  const unseen = found.unseen.filter((one) => one.cgroup === cgroup);
+  assert.ok(unseen.length > 0 && unseen.every(({ uid, why }) => uid === 0 && why === 'too many'));
+  assert.ok(ms < soon, `${ms} ms`);
+});
+
+test.run();
