@@ -5,8 +5,12 @@ import { glob } from '../core/glob.js';
 import type { Diagnostic, Place, Policy, SeatPolicy } from '../core/policy.js';
 import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
 import { parseHost, parseSeat } from './parse.js';
+import { linesOf } from './udev-rules.js';
 
 const hostName = 'host.yaml';
+
+/** All rules of a policy may take so many lines of udev's, which udevd holds against each device. */
+const mostLines = 20_000;
 
 /** All seat files of a directory as one policy, or everything that is wrong with any of them. Links are not followed. */
 export function loadDirectory(directory: string, host = hostname()): Loaded {
@@ -38,6 +42,14 @@ export function compose(texts: readonly Text[], revision: string, host: string):
   }
   diagnostics.push(...twice(found, 'seat', ({ seat }) => seat.seat));
   diagnostics.push(...twice(found, 'container', ({ seat }) => `${seat.container.engine} ${seat.container.name}`));
+  let lines = 0;
+  for (const { seat, place } of found) {
+    lines += seat.rules.reduce((sum, rule) => sum + linesOf(rule), 0);
+    if (lines <= mostLines) continue;
+    const message = `with this file the policy has over ${mostLines} alternatives, each of which is a rule for udev`;
+    diagnostics.push({ place, message, remedy: 'write fewer devices, or broader ones' });
+    break;
+  }
   if (diagnostics.length > 0) return { ok: false, diagnostics };
   return { ok: true, policy: { revision, seats: found.map(({ seat }) => seat), console }, texts };
 }

@@ -13,10 +13,14 @@ import { known, type Locate, unknownProperties } from './explain.js';
 import { neverMatching } from './never.js';
 import { neverTogether } from './never-together.js';
 import { bytesOf, type HostFile, hostFile, list, type MatchFile, type SeatFile, seatFile } from './schema.js';
+import { linesOf } from './udev-rules.js';
 import { readYaml } from './yaml.js';
 
 /** udevd drops lines of 16 KiB (UTIL_LINE_SIZE), and a port takes three times its length in one. */
 const longestMatch = 4000;
+
+/** A rule may take so many lines of udev's rules. */
+const mostLines = 500;
 
 /** A seat file's text as a policy, or everything that is wrong with it at once. `file` is its name for people. */
 export function parseSeat(
@@ -58,6 +62,15 @@ export function parseSeat(
     return never === undefined ? [] : [{ place: place(['devices', index, 'match']), ...never }];
   });
   if (contradictions.length > 0) return { diagnostics: contradictions };
+  const wide = value.devices.flatMap(({ match }, index): Diagnostic[] => {
+    const lines = linesOf({ conditions: conditionsOf(match) });
+    if (lines <= mostLines) return [];
+    const message = `"match" has ${lines} alternatives, each of which is a rule for udev`;
+    return [
+      { place: place(['devices', index, 'match']), message, remedy: `write several devices: at most ${mostLines}` },
+    ];
+  });
+  if (wide.length > 0) return { diagnostics: wide };
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
 }
 

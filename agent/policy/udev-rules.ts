@@ -192,6 +192,10 @@ function compileLoans(policy: Policy): string[] {
 const compileRule = (seat: string, rule: Rule): string[] =>
   alternativesOf(rule).map((tokens) => [...tokens, env(mark(seat), '=', '1')].join(', '));
 
+/** How many lines of udev's rules a rule takes: conditions that are alternatives multiply. */
+export const linesOf = ({ conditions }: Pick<Rule, 'conditions'>): number =>
+  conditions.reduce((lines, condition) => lines * compileCondition(condition).length, 1);
+
 function alternativesOf(rule: Rule): string[][] {
   const alternatives = rule.conditions.reduce<string[][]>(
     (lines, condition) => lines.flatMap((line) => compileCondition(condition).map((tokens) => [...line, ...tokens])),
@@ -215,7 +219,8 @@ function compileCondition(condition: Condition): string[][] {
     case 'port':
       return compilePort(condition.patterns, condition.negate);
     case 'kind': {
-      const kinds = condition.patterns.map((kind) => kindTests[kind]);
+      // Each once: what is not one of them has a line for every way to be none.
+      const kinds = [...new Set(condition.patterns)].map((kind) => kindTests[kind]);
       // "a or b" is a line for each; "not a or b" is neither, and not a thing is whatever fails one of its tests.
       if (!condition.negate) return kinds.map((facts) => facts.map((fact) => factToken(fact, '==')));
       return kinds.reduce<string[][]>(

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Condition, Policy } from '../../agent/core/policy.js';
+import { compose } from '../../agent/policy/load.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
 import { anyHead, anyPolicy, head, policyOf, unit } from './policy-arbitraries.js';
@@ -219,6 +220,27 @@ test('no line asks the same twice, which udevadm verify refuses', () => {
     }),
     { numRuns: 2000 },
   );
+});
+
+test('alternatives that multiply are bounded, and none is written twice', () => {
+  const seat = (match: string, count = 1) =>
+    `seat: left\ncontainer: { engine: lxc, name: left }\ndevices:\n${`- { label: x, match: ${match} }\n`.repeat(count)}`;
+  const messages = (text: string): string[] => {
+    const loaded = compose([{ name: 'left.yaml', text }], 'none', 'pc');
+    return loaded.ok ? [] : loaded.diagnostics.map(({ place, message }) => `${place.line} ${message}`);
+  };
+  // Seven ways to be no `keys`; what is named twelve times would have 7 to the power of 12.
+  const parsed = parseSeat('left.yaml', seat(`{ not: { kind: [${Array(12).fill('keys').join(', ')}] } }`));
+  assert.ok('seat' in parsed);
+  const rules = compileRules({ revision: 'none', console: 'mute', seats: [parsed.seat] });
+  assert.is(rules.split('\n').filter((line) => line.includes('ENV{.HOTSEAT_WANTED_left}="1"')).length, 7);
+  const wide = '{ sysname: "card*", kind: [sound, microphone, speaker, display, jack], not: { kind: keys } }';
+  assert.equal(messages(seat(wide)), ['4 "match" has 595 alternatives, each of which is a rule for udev']);
+  const narrow = '{ sysname: "card*" }';
+  assert.equal(messages(seat(narrow, 1000)), []);
+  assert.equal(messages(seat(narrow, 1200)), [
+    '1 with this file the policy has over 20000 alternatives, each of which is a rule for udev',
+  ]);
 });
 
 test.run();
