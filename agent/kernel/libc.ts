@@ -32,6 +32,7 @@ const numbers = {
   sendmsg: [46, 211],
   recvfrom: [45, 207],
   getsockopt: [55, 209],
+  getsockname: [51, 204],
   pidfd_open: [434, 434],
   pidfd_getfd: [438, 438],
   kcmp: [312, 272],

@@ -1,11 +1,12 @@
-import { existsSync, type FSWatcher, readdirSync, readFileSync, readlinkSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import udev from 'udev';
+import { dropsOf, udevMonitor } from '../kernel/udev-monitor.js';
 import { type ChildMessage, isOurs, overrunStatus, type RawEvent } from './messages.js';
 
 /*
  * A process of its own around node-udev, because that addon ends the process when a listener throws or a monitor is
  * closed, and goes deaf for good, without a word, when the socket's buffer overruns once. So: listeners cannot throw,
- * close() is never called, and `Drops` of our socket is looked at whenever udevd stirs; an overrun ends this process.
+ * close() is never called, and what our socket has lost is looked at whenever udevd stirs; an overrun ends this process.
  */
 
 const settleMs = 100;
@@ -40,35 +41,9 @@ function tell(message: ChildMessage): void {
   });
 }
 
-/** Inodes of the sockets that this process has, as /proc/self/fd names them. */
-function ownSockets(): Set<string> {
-  const own = new Set<string>();
-  for (const fd of readdirSync('/proc/self/fd')) {
-    try {
-      const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
-      if (inode !== undefined) own.add(inode);
-    } catch {
-      // The descriptor of the listing itself.
-    }
-  }
-  return own;
-}
-
-/** Lines of /proc/net/netlink about sockets that listen to udevd: inode, and messages that the kernel could not put in. */
-function listeners(): { readonly inode: string; readonly drops: number }[] {
-  const lines = readFileSync('/proc/self/net/netlink', 'utf8').split('\n');
-  return lines.flatMap((line) => {
-    const [, protocol, , groups, , , , , drops, inode] = line.trim().split(/\s+/);
-    return protocol === '15' && groups === '00000002' && inode !== undefined ? [{ inode, drops: Number(drops) }] : [];
-  });
-}
-
-/** How many messages our socket has lost. */
-const lost = (): number => listeners().find(({ inode }) => inode === monitored)?.drops ?? 0;
-
 function check(): void {
   pending = false;
-  if (lost() > 0) process.exit(overrunStatus);
+  if (dropsOf(monitored) > 0) process.exit(overrunStatus);
   // While udevd has work nothing need stir, and a deaf socket brings no batch either: look again.
   if (existsSync('/run/udev/queue')) stirred();
 }
@@ -99,14 +74,14 @@ process.on('message', () => tell({ kind: 'here' }));
 process.on('SIGCONT', stirred);
 const monitor = udev.monitor();
 for (const action of ['add', 'change', 'remove'] as const) monitor.on(action, take);
-const own = ownSockets();
-/** Our socket's inode: looked up once, because descriptors are many and it stays the same. */
-const monitored = listeners().find(({ inode }) => own.has(inode))?.inode;
-if (monitored === undefined) {
+const found = udevMonitor();
+if (found === undefined) {
   // libudev joins no group, without an error, where it finds no udevd at its start.
   console.error('libudev hears no udevd (no /run/udev/control, and /dev is not devtmpfs)');
   process.exit(1);
 }
+/** Our socket: looked up once, because descriptors are many and it stays the same. */
+const monitored: number = found;
 watchQueue();
 setInterval(() => {
   watchQueue();

@@ -10,6 +10,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { encode } from '../../agent/udev/datagram.js';
+import { isUdevdThere } from '../../agent/udev/presence.js';
 import { UdevSource } from '../../agent/udev/source.js';
 import { unshared } from './unshared.js';
 
@@ -325,6 +326,43 @@ test('where libudev would listen to nobody it says so and comes to when udevd do
     source.stop();
     execFileSync('umount', ['-l', '/dev']);
     writeFileSync('/run/udev/control', '');
+  }
+});
+
+test('however many sockets others have, nobody reads the table of them because something was plugged', async () => {
+  const crowd = `
+import resource, socket, sys
+most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+sockets = [socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 4) for _ in range(min(10000, most - 50))]
+for one in sockets: one.bind((0, 0))
+print('up', flush=True)
+sys.stdin.read()`;
+  const child = spawn('python3', ['-c', crowd], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await new Promise((resolve) => child.stdout.once('data', resolve));
+  assert.ok(readFileSync('/proc/self/net/netlink').length > 500_000);
+  const source = new UdevSource({ log });
+  try {
+    await source.start();
+    const read = (): number => Number(/^rchar: (\d+)$/m.exec(readFileSync(`/proc/${source.pid}/io`, 'utf8'))?.[1]);
+    const before = read();
+    const heard = firstValueFrom(
+      source.messages.pipe(
+        filter(({ kind }) => kind === 'event'),
+        timeout(10_000),
+      ),
+    );
+    spawnSync('python3', ['-c', sender, 'once', messages(1)]);
+    await heard;
+    // It looks whether anything was lost a moment later.
+    await sleep(500);
+    assert.ok(read() - before < 100_000, `${read() - before} bytes`);
+    const began = performance.now();
+    assert.is(isUdevdThere(), true);
+    assert.ok(performance.now() - began < 500);
+  } finally {
+    source.stop();
+    child.kill('SIGKILL');
   }
 });
 
