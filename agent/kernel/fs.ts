@@ -7,7 +7,6 @@ import {
   fchownSync,
   fstatSync,
   opendirSync,
-  readdirSync,
   readlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -232,22 +231,38 @@ export function retireNode(directory: number, name: string): void {
   }
 }
 
+/** So deep, and so much in all, is removed of what somebody else has put into a directory of ours. */
+const deepest = 8;
+const mostRemoved = 10_000;
+
 /**
- * Removes an entry of a directory of ours, whatever it is; a directory with all that is in it. Never in a container, which
- * could put there what is not its own to remove.
+ * Removes an entry of a directory of ours, whatever it is; a directory with all that is in it, unless that is more than anybody
+ * needs: then it stays, and this throws. Never in a container, which could put there what is not its own to remove.
  */
 export function removeAt(directory: number, name: string): void {
+  removeTree(directory, name, deepest, { entries: mostRemoved });
+}
+
+function removeTree(directory: number, name: string, depth: number, left: { entries: number }): void {
+  left.entries -= 1;
   try {
     unlinkAt(directory, name);
   } catch (error) {
     if (!isSysError(error, 'EISDIR')) throw error;
-    const inner = openAt(directory, name);
-    try {
-      for (const entry of listDirectory(inner)) removeAt(inner, entry);
-    } finally {
-      closeSync(inner);
-    }
+    if (depth > 0 && left.entries > 0) empty(directory, name, depth, left);
     syscall('unlinkat', name, directory, name, removeDirectory);
+  }
+}
+
+function empty(directory: number, name: string, depth: number, left: { entries: number }): void {
+  const inner = openAt(directory, name);
+  try {
+    for (const entry of listDirectory(inner)) {
+      if (left.entries <= 0) return;
+      removeTree(inner, entry, depth - 1, left);
+    }
+  } finally {
+    closeSync(inner);
   }
 }
 
@@ -325,8 +340,22 @@ export function removeEmpty(directory: number, name: string): void {
   }
 }
 
-/** Names in a directory. Through /proc/self/fd, because readdir has no descriptor form in Node. */
-export const listDirectory = (directory: number): string[] => readdirSync(`/proc/self/fd/${directory}/`);
+/** There are no more in a directory of a seat, unless somebody in its container has lifted the limit of its file system. */
+const mostNames = 4096;
+
+/** Names in a directory, not very many of them. Through /proc/self/fd, because readdir has no descriptor form in Node. */
+export function listDirectory(directory: number): string[] {
+  const names: string[] = [];
+  const entries = opendirSync(`/proc/self/fd/${directory}/`, { bufferSize: 512 });
+  try {
+    for (let entry = entries.readSync(); entry !== null && names.length < mostNames; entry = entries.readSync()) {
+      names.push(entry.name);
+    }
+    return names;
+  } finally {
+    entries.closeSync();
+  }
+}
 
 /** What an entry is, not following a link; undefined when it is not there. */
 export function statAt(directory: number, name: string): EntryStat | undefined {

@@ -1,5 +1,4 @@
-import { closeSync, constants, existsSync, mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, mkdirSync } from 'node:fs';
 import type { NodeClass } from '../core/device.js';
 import { Links } from '../core/links.js';
 import { nodeKey } from '../core/state.js';
@@ -238,7 +237,8 @@ function openTrees(path: string): OpenTree {
     const classes = new Map(nodeClasses.map((name) => [name, directory(dev, name)]));
     const [data, tags] = [directory(udev, 'data'), directory(udev, 'tags')];
     // libudev asks once, when a client starts, whether this exists (consumer: device_monitor_new_full).
-    if (!existsSync(join(path, 'udev/control'))) writeFileAt(udev, 'control', '', 0o600);
+    // A link in its place would lead on in the host's own tree.
+    if (statAt(udev, 'control')?.type !== 'file') writeFileAt(udev, 'control', '', 0o600);
     for (const fd of [root, dev, udev]) closeSync(fd);
     return { classes, data, tags };
   } catch (error) {

@@ -1,7 +1,7 @@
 // Root in a privileged container remounts its view of the seat's directory, takes out of it what is ours and fills it.
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -79,6 +79,45 @@ test('an agent that starts serves every seat, whether it still is one or was', (
     assert.equal([...house.adopt(loaded.policy).keys()].sort(), ['evil', 'good']);
   }
   assert.is(warnings.filter(({ msg, seat }) => /beyond use/.test(msg) && seat === 'evil').length, 1);
+});
+
+/** Whoever may remount the file system can lift its limits (tmpfs(5)), and have directories in directories without end. */
+const endless = `
+import os, sys
+os.chdir(sys.argv[1])
+for count in range(6000):
+    open('x%d' % count, 'w').close()
+os.mkdir('deep')
+os.chdir('deep')
+for _ in range(20000):
+    os.mkdir('d')
+    os.chdir('d')
+`;
+
+test('directories without end keep a seat from nothing, and what is too much in them stays', () => {
+  spoilt('deep', () => {
+    execFileSync('mount', ['-o', 'remount,nr_inodes=0,size=0', view]);
+    execFileSync('python3', ['-c', endless, `${view}/data`]);
+    execFileSync('python3', ['-c', endless, `${view}/tags`]);
+  });
+  const directory = new SeatDirectory('deep');
+  directory.writeRecord({ id: 'c13:64', text: 'V:1\n', tags: ['seat'] });
+  for (let look = 0; look < 3; look++) assert.ok(directory.read().records.size <= 4096);
+  directory.removeRecord('c13:64');
+  assert.not(existsSync(`${view}/data/c13:64`));
+  assert.ok(existsSync(`${view}/data/deep/d/d/d/d/d/d/d/d/d/d`), 'nobody goes after it');
+  directory.close();
+  execFileSync('umount', [view]);
+});
+
+test('a link in the place of what the container’s programs look for is not followed', () => {
+  spoilt('link', () => {
+    rmSync(`${view}/control`);
+    symlinkSync('/etc/passwd', `${view}/control`);
+  });
+  new SeatDirectory('link').close();
+  assert.ok(lstatSync(`${view}/control`).isFile());
+  execFileSync('umount', [view]);
 });
 
 test.run();
