@@ -20,6 +20,8 @@ import { rootSocketOf } from './places.js';
  * would wait longer than this for his turn is turned away, ms; and so many are told why who have to go, the others just go.
  */
 export const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
+/** What a piece of a line costs its sender, ms. */
+const pieceMs = 0.05;
 /** At the end, who has not read his answers by then does not get them, ms. */
 const farewellMs = 1000;
 
@@ -102,7 +104,15 @@ export class ControlServer {
   private async converse(socket: Socket, peer: Peer): Promise<void> {
     let buffered = '';
     for await (const chunk of socket) {
-      const lines = `${buffered}${String(chunk)}`.split('\n');
+      // Whoever sends a line in very many pieces pays for each, and none is gone through again with the next.
+      this.allowance.spend(peer.uid, 0, pieceMs);
+      const piece = String(chunk);
+      if (!piece.includes('\n') && buffered.length + piece.length <= limits.line) {
+        buffered += piece;
+        await this.turn(socket, peer.uid);
+        continue;
+      }
+      const lines = `${buffered}${piece}`.split('\n');
       if (lines.some(({ length }) => length > limits.line)) {
         reply(socket, { ok: false, code: 'bad-request', error: `a request is at most ${limits.line} bytes` });
         return;
