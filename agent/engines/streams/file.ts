@@ -1,7 +1,8 @@
 import { closeSync, fstatSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import { Observable } from 'rxjs';
-import { openAt, openWithin } from '../../kernel/fs.js';
+import { openWithin } from '../../kernel/fs.js';
+import { openLocal } from '../../kernel/local.js';
 import type { EventStream, Word } from './stream.js';
 
 /**
@@ -35,7 +36,8 @@ export const fileStream = (base: string, path: string, name: string, lookEvery =
 });
 
 function open(base: string, path: string): number {
-  const root = openAt(undefined, base);
+  // Its owner may have mounted a file system there that does not answer, over the one that the system did.
+  const root = openLocal(base);
   try {
     return openWithin(root, path);
   } finally {
