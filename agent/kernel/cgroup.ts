@@ -106,11 +106,14 @@ export function cgroupsBelow(top: string, bottom: string): string[] {
   return below;
 }
 
+/** Groups in which engines have all their containers where systemd has none of them: root's, as each container's own is. */
+const shared: ReadonlySet<string> = new Set(['docker', 'libpod_parent']);
+
 /**
  * Whose the processes in a cgroup are: a container's, a service's or a user's. Groups this high in the hierarchy are root's
  * to make; who is in one makes more below it, and gets nothing by that.
  */
 export function ownerOf(cgroup: string): string {
   const [top = '', below = ''] = cgroup.slice(cgroupRoot().length + 1).split('/');
-  return top.endsWith('.slice') ? `${top}/${below}` : top;
+  return top.endsWith('.slice') || shared.has(top) ? `${top}/${below}` : top;
 }

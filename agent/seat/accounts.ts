@@ -24,15 +24,26 @@ export async function accountsOf(namespaces: Namespaces, init: ProcessRef): Prom
   return { user: reader(passwd, maps.uid), group: reader(group, maps.gid) };
 }
 
-/** `name:password:id:...` a line; the first of a name counts, as for getpwnam(3). A number needs no line. */
+/**
+ * `name:password:id:...` a line; the first of a name counts, as for getpwnam(3). A number needs no line. Only the lines of
+ * names that are asked for are looked at: a container can have a file of 200,000.
+ */
 export function reader(text: string | undefined, map: IdMap): (name: string) => number | undefined {
-  const ids = new Map<string, number>();
-  for (const line of (text ?? '').split('\n')) {
-    const [name, , id] = line.split(':');
-    if (name !== undefined && id !== undefined && /^\d{1,10}$/.test(id) && !ids.has(name)) ids.set(name, Number(id));
-  }
+  const lines = `\n${text ?? ''}`;
+  const known = new Map<string, number | undefined>();
   return (name) => {
-    const id = /^\d+$/.test(name) ? Number(name) : ids.get(name);
+    if (!/^\d+$/.test(name) && !known.has(name)) known.set(name, idOf(lines, name));
+    const id = known.has(name) ? known.get(name) : Number(name);
     return id === undefined ? undefined : map(id);
   };
+}
+
+function idOf(lines: string, name: string): number | undefined {
+  const line = `\n${name}:`;
+  for (let at = lines.indexOf(line); at >= 0; at = lines.indexOf(line, at + line.length)) {
+    const end = lines.indexOf('\n', at + 1);
+    const [, , id] = lines.slice(at + 1, end < 0 ? undefined : end).split(':', 3);
+    if (id !== undefined && /^\d{1,10}$/.test(id)) return Number(id);
+  }
+  return undefined;
 }
