@@ -290,4 +290,21 @@ test('a user’s monitor whose command line cannot be read is nobody’s, and ho
   assert.ok(performance.now() - began < limit);
 });
 
+test('a file system in the place of a user’s runtime directory is not listened at, and nobody waits for it', async () => {
+  const base = mkdtempSync(join(tmpdir(), 'hotseat-runtime-'));
+  const silent = await silentFuse(base);
+  await silent.hush();
+  // Whoever waits for it waits in the kernel: a process of its own does.
+  const stream = new URL('../../agent/engines/streams/file.js', import.meta.url).href;
+  const program = `import { fileStream } from '${stream}';
+fileStream(process.argv[1], 'libpod', 'events.log').words.subscribe({ error: ({ message }) => console.log(message) });`;
+  const { stdout } = spawnSync(process.execPath, ['--input-type=module', '-e', program, base], {
+    timeout: 8000,
+    killSignal: 'SIGKILL',
+    encoding: 'utf8',
+  });
+  silent.end();
+  assert.match(stdout, /is in a file system \(fuse\) that need not answer/);
+});
+
 test.run();
