@@ -3,13 +3,14 @@ import { type Device, isJoint, majors, type Subsystem, type Unit } from './devic
 // Not always below a directory `input`: a sound card's jacks are `sound/card0/input7` (drivers/base/core.c, get_device_parent).
 const input = /^(.*\/input\d+)(?:\/(?:event|mouse|js)\d+)?$/;
 const joint = /^\/sys\/devices\/virtual\/sound\/(?:seq|timer)$/;
-const sound = /^(.*\/sound\/card\d+)(?:\/(?:controlC|pcmC|hwC|midiC|umpC|comprC)[0-9DCpc]+)?$/;
+// Whatever the kernel calls a node of a card, `umpC3D0` since 6.5: a kind that a later one brings belongs to its card as well.
+const sound = /^(.*\/sound\/card\d+)(?:\/[a-z]+C\d+(?:D\d+)?[a-z]?)?$/;
 const drm = /^(.*\/drm)\/(?:card|renderD)\d+$/;
 
 /** Names that may become nodes in a seat; never `mice`, which hears every seat's. */
 const nodes: Readonly<Record<Subsystem, RegExp>> = {
   input: /^(event|mouse|js)\d+$/,
-  sound: /^(?:(controlC|pcmC|hwC|midiC|umpC|comprC)[0-9DCpc]+|seq|timer)$/,
+  sound: /^(?:[a-z]+C\d+(?:D\d+)?[a-z]?|seq|timer)$/,
   drm: /^(card|renderD)\d+$/,
 };
 

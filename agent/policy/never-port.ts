@@ -60,7 +60,7 @@ const lowered = (port: string): string => port.replace(/(^|-)pci-[0-9a-fA-F:]+/,
 /** A pattern for the kernel's name of a head, if it can only be that of a node. */
 export function neverSysname(pattern: string): Never | undefined {
   const found =
-    /^(?:\/dev\/\w+\/)?(?:(event|mouse|js|mice)|renderD|controlC|pcmC|hwC|midiC|umpC|comprC|hidraw)/.exec(pattern) ??
+    /^(?:\/dev\/\w+\/)?(?:(event|mouse|js|mice)|renderD|[a-z]+C[\d*?[]|hidraw)/.exec(pattern) ??
     /^\/|^\d+-\d|:/.exec(pattern);
   if (found === null) return undefined;
   const [, input = pattern.includes('input') || undefined] = found;

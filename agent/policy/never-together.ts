@@ -4,8 +4,8 @@ import { glob } from '../core/glob.js';
 import type { Condition } from '../core/policy.js';
 import type { Never } from './never.js';
 
-/** Conditions that no one device can meet all of, such as a kind of input and `subsystem: sound`. */
-export function neverTogether(conditions: readonly Condition[]): Never | undefined {
+/** Conditions that no one device can meet all of, such as a kind of input and `subsystem: sound`. `key`: where one of them is at fault. */
+export function neverTogether(conditions: readonly Condition[]): (Never & { readonly key?: string }) | undefined {
   const subsystems = subsystemsOf({ conditions, byName: false });
   if (subsystems.length > 0) return unsaid(conditions, subsystems) ?? opposed(conditions);
   const keys = conditions.flatMap((one) =>
@@ -24,7 +24,7 @@ const saidOf: readonly { readonly names: RegExp; readonly by: readonly Subsystem
 const notOfBluetooth = /^ID_(VENDOR|MODEL|SERIAL|REVISION|TYPE|USB)(_|$)/;
 
 /** A property that nothing in these subsystems has. */
-function unsaid(conditions: readonly Condition[], subsystems: readonly Subsystem[]): Never | undefined {
+function unsaid(conditions: readonly Condition[], subsystems: readonly Subsystem[]): ReturnType<typeof neverTogether> {
   const isOfBluetooth = conditions.some(
     (one) =>
       one.on === 'property' &&
@@ -45,7 +45,7 @@ function unsaid(conditions: readonly Condition[], subsystems: readonly Subsystem
     if (what === undefined) continue;
     const attribute = instead[key]?.(patterns[0] ?? '');
     const remedy = attribute === undefined ? 'write a port, or attr: { … }' : `write attr: { ${attribute} }`;
-    return { message: `udev sets no ${key} for ${what} devices`, remedy };
+    return { key, message: `udev sets no ${key} for ${what} devices`, remedy };
   }
   return undefined;
 }

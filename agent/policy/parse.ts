@@ -59,7 +59,9 @@ export function parseSeat(
   };
   const contradictions = value.devices.flatMap(({ match }, index): Diagnostic[] => {
     const never = neverTogether(conditionsOf(match));
-    return never === undefined ? [] : [{ place: place(['devices', index, 'match']), ...never }];
+    if (never === undefined) return [];
+    const { key, ...said } = never;
+    return [{ place: place(['devices', index, 'match', ...(key === undefined ? [] : [key])]), ...said }];
   });
   if (contradictions.length > 0) return { diagnostics: contradictions };
   const wide = value.devices.flatMap(({ match }, index): Diagnostic[] => {

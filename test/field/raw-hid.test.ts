@@ -13,7 +13,11 @@ pc.usb('1.2', { ids: '1050:0407', maker: 'Yubico', product: 'YubiKey OTP+FIDO+CC
 pc.usb('1.3', { ids: '0fd9:0060', maker: 'Elgato', product: 'Stream Deck', serial: 'AL00A00001' }).hid(0, [], {
   raw: true,
 });
-pc.usb('5', { ids: '0582:02e7', maker: 'Roland', product: 'A-88MK2' }).card(0, 'A88MKII', ['midiC#D0', 'umpC#D0']);
+pc.usb('5', { ids: '0582:02e7', maker: 'Roland', product: 'A-88MK2' }).card(0, 'A88MKII', [
+  'midiC#D0',
+  'umpC#D0',
+  'nextC#D0',
+]);
 
 const hub = (more: string) => ({ left: `  - { label: hub, match: { port: "${usbPort('1')}" }${more} }` });
 const reasons = (seen: Seen) =>
@@ -57,9 +61,12 @@ test('what two seats ask for goes to neither, and what nobody asks for is said',
   assert.equal(plug(pc, hub('')).raws('left'), []);
 });
 
-test('the piano’s own MIDI 2.0 node comes with its card', () => {
+test('the piano’s own MIDI 2.0 node comes with its card, and so does a kind of node that nobody knows yet', () => {
   const seen = plug(pc, { left: `  - { label: piano, match: { port: "${usbPort('5')}" } }` });
-  assert.ok(seen.unit('card0').nodes.some(({ sysname }) => sysname === 'umpC0D0'));
+  assert.equal(
+    seen.unit('card0').nodes.map(({ sysname }) => sysname),
+    ['midiC0D0', 'nextC0D0', 'umpC0D0', 'controlC0'],
+  );
 });
 
 test('what is at a seat’s port and not given is listed with the reason', () => {
