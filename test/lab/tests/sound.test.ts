@@ -3,60 +3,17 @@ import { type Seat, seats } from '../driver/lab.js';
 import { preparedLab } from '../driver/prepared.js';
 import { policyDirectory, reload, seatStatus } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { pulse, settle, sounding } from './sounding.js';
 
 const lab = await preparedLab();
 
-/** Somebody at the seat who is not root, and a tone of ten seconds to play. */
-const settle = `
-useradd --create-home --groups audio,video,input,render anna
-install -d -o anna -m 700 /run/anna
-python3 - <<'END'
-import math, struct, wave
-with wave.open('/srv/tone.wav', 'wb') as tone:
-    tone.setparams((2, 2, 48000, 0, 'NONE', ''))
-    for t in range(480000):
-        tone.writeframesraw(struct.pack('<hh', *[int(3000 * math.sin(t * 440 * 6.2832 / 48000))] * 2))
-END`;
-
-const inside = async (seat: Seat, script: string, timeoutMs = 60_000): Promise<string> =>
-  (await lab.inContainer(seat, ['bash', '-o', 'pipefail', '-ec', script], { timeoutMs })).stdout.trim();
-
-/** Runs something as anna until the container stops. */
-const service = (seat: Seat, unit: string, ...argv: string[]) =>
-  lab.inContainer(seat, [
-    ...['systemd-run', `--unit=${unit}`, '--uid=anna', '--gid=anna', '--setenv=HOME=/home/anna'],
-    ...['--setenv=XDG_RUNTIME_DIR=/run/anna', '-p', 'SupplementaryGroups=audio video input render', ...argv],
-  ]);
-
-const anna = 'runuser -u anna -- env XDG_RUNTIME_DIR=/run/anna HOME=/home/anna';
-const asAnna = (seat: Seat, command: string, timeoutMs?: number) => inside(seat, `${anna} ${command}`, timeoutMs);
-
-/** Nodes of sound in a seat, without those that are no card's. */
-const cardNodes = (seat: Seat) => inside(seat, 'cd /dev/snd; ls -d [cp]*C* 2>/dev/null || true');
-
-const noCard = (seat: Seat) => lab.until(`no card at ${seat}`, async () => (await cardNodes(seat)) === '');
-
-const until = (what: string, seat: Seat, script: string, wanted: RegExp, timeoutMs = 60_000) =>
-  lab.until(what, async () => wanted.test(await inside(seat, script).catch(() => '')), timeoutMs);
-
-/** Frames that a playing card has taken so far; 0 when nothing plays. */
-const frames = async (): Promise<number> =>
-  Number((await lab.sh("cat /proc/asound/card*/pcm0p/sub0/status 2>/dev/null | awk '/^hw_ptr/ {print $3}'")) || 0);
-
-async function hears(what: string): Promise<void> {
-  await lab.until(`${what}: a card takes frames`, async () => {
-    const before = await frames();
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    return (await frames()) > before;
-  });
-}
+const { inside, service, anna, asAnna, cardNodes, noCard, until, hears } = sounding(lab);
 
 async function addRule(seat: Seat, rule: string): Promise<void> {
   const file = `${policyDirectory}/${seat}.yaml`;
   await lab.putFile(file, `${await lab.sh(`cat ${file}`)}\n  - ${rule}\n`);
 }
 
-const pulse = ['pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no'];
 const pulseModules = ['-L', 'module-native-protocol-unix', '-L', 'module-udev-detect', '-L', 'module-null-sink'];
 
 test.before(async () => {
@@ -230,28 +187,6 @@ test('two seats at one card: as many play at once as it has substreams', async (
     await lab.sh('modprobe -r snd-dummy');
     for (const seat of seats) await noCard(seat);
   }
-});
-
-test('one sound server for two containers: both are heard from a card that has one substream', async () => {
-  await lab.stopContainers();
-  await lab.sh('install -d -m 1777 /srv/sound');
-  for (const seat of seats) {
-    const file = `/var/lib/lxc/${seat}/config`;
-    const entry = 'lxc.mount.entry = /srv/sound srv/sound none bind,create=dir 0 0';
-    await lab.putFile(file, `${await lab.sh(`cat ${file}`)}\n${entry}\n`);
-  }
-  await lab.startContainers();
-  for (const seat of seats) await inside(seat, 'install -d -o anna -m 700 /run/anna');
-  await lab.plug({ seat: 'host', driver: 'usb-audio', id: 'shared', serial: 'SHARED' });
-  await until('the card at left alone', 'left', 'ls /dev/snd', /controlC\d/);
-  const socket = 'module-native-protocol-unix socket=/srv/sound/native auth-anonymous=1';
-  await service('left', 'server', ...pulse, '-L', socket, '-L', 'module-udev-detect');
-  const server = 'PULSE_SERVER=unix:/srv/sound/native';
-  await until('the card in the server, seen from right', 'right', `${anna} ${server} pactl list short sinks`, /usb/);
-  assert.is(await cardNodes('right'), '', 'right has no card of its own');
-  for (const seat of seats) await service(seat, 'shared-tone', `--setenv=${server}`, 'paplay', '/srv/tone.wav');
-  await until('both play', 'left', `${anna} ${server} pactl list short sink-inputs | wc -l`, /^2$/);
-  await hears('the card of both');
 });
 
 test.after(() => lab.stop());
