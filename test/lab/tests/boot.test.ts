@@ -120,7 +120,7 @@ const file = (seat: Seat): string => `${policyDirectory}/${seat}.yaml`;
 /** In the initramfs: waits for the keyboards of the seats and of the host, and keeps what udev says of them there. */
 const look = `#!/bin/sh
 [ "$1" = prereqs ] && exit 0
-while read -r driver; do insmod "$driver"; done </look/drivers
+while read -r driver options; do insmod "$driver" $options; done </look/drivers
 for second in 1 2 3 4 5 6 7 8 9 10; do
   set -- /sys/class/input/event*
   [ $# -ge 3 ] && break
@@ -143,10 +143,10 @@ const addition = `
   /usr/share/initramfs-tools/hooks/udev
   cd $DESTDIR
   echo '/scripts/init-premount/look "$@"' >scripts/init-premount/ORDER
-  modprobe --show-depends -a xhci_pci usbhid hid_generic evdev | while read -r _ driver; do
+  modprobe --show-depends -a xhci_pci usbhid hid_generic evdev | awk '!seen[$0]++' | while read -r _ driver options; do
     mkdir -p .$(dirname $driver)
     xz -dc $driver >.\${driver%.xz}
-    echo \${driver%.xz} >>look/drivers
+    echo \${driver%.xz} $options >>look/drivers
   done
   mv lib/modules usr/lib
   find look scripts usr/lib/udev/rules.d usr/lib/modules | cpio --quiet -o -H newc | gzip -1 | base64 -w 0`;
@@ -217,18 +217,15 @@ test('an agent that crashes at its start, until systemd gives it up: nothing is 
   assert.not.match(await keyboardMode(), /unicode/i);
 });
 
-for (const unit of ['rescue.service', 'emergency.service']) {
-  test(`${unit} has a keyboard then, too`, async () => {
-    await lab.sh('systemctl start hotseat-mute');
-    assert.not.match(await keyboardMode(), /unicode/i);
-    // In place of the shell, which would ask for root's password.
-    const shell = '[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n';
-    await lab.putFile(`/run/systemd/system/${unit}.d/lab.conf`, shell);
-    await lab.sh(`systemctl daemon-reload; systemctl start --no-block ${unit}`, { timeoutMs: 90_000 });
-    await lab.until('the console to have its keyboard', async () => /unicode/i.test(await keyboardMode()));
-    await lab.sh(`systemctl stop ${unit}`);
-  });
-}
+test('a rescue shell has a keyboard then, too', async () => {
+  // In place of the shell, which would ask for root's password.
+  const shell = '[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/sleep infinity\n';
+  await lab.putFile('/run/systemd/system/rescue.service.d/lab.conf', shell);
+  await lab.sh('systemctl daemon-reload; systemctl start --no-block rescue.service', { timeoutMs: 90_000 });
+  await lab.until('the console to have its keyboard', async () => /unicode/i.test(await keyboardMode()));
+  // By the same word as an emergency shell, which leaves nothing here that would answer.
+  assert.match(await lab.sh('systemctl show -P Conflicts hotseat-mute'), /emergency\.service/);
+});
 
 test('with hotseat.disable everything is the host’s', async () => {
   await boot({ arguments: ['hotseat.disable'] });
@@ -277,9 +274,9 @@ test('after hotseat release everything is the host’s', async () => {
 
 test('the login prompt waits for the muting alone, and that is short', () => {
   const shown = (times: readonly number[]) => times.map((time) => time.toFixed(1)).join(', ');
-  const least = (times: readonly number[]) => Math.min(...times);
-  console.log(`login prompt after ${shown(prompts.with)} s with Hotseat's units, ${shown(prompts.without)} s without them;
-at best ${(least(prompts.with) - least(prompts.without)).toFixed(1)} s later, of which muting took ${least(muting).toFixed(1)} s`);
+  const middle = (times: readonly number[]) => times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+  console.log(`login prompt after ${shown(prompts.with)} s with Hotseat's units, ${shown(prompts.without)} s without them:
+${(middle(prompts.with) - middle(prompts.without)).toFixed(1)} s later by their medians; muting took ${shown(muting)} s`);
   assert.equal([prompts.with.length, prompts.without.length], [3, 5]);
   // Its limit, after which the prompts come without it.
   for (const time of muting) assert.ok(time > 0 && time < 10, `${time} s`);
