@@ -67,7 +67,7 @@ export class House {
   private readonly grafts = new Map<string, readonly Graft[]>();
   /** Monotonic, ms: the clock on the wall may be set while a PC starts, which is when containers do. */
   private readonly youngUntil = new Map<string, number>();
-  /** Classes of which a seat has got devices under this policy, whatever its rules led to expect. */
+  /** Classes of which a seat has got devices under this policy, also classes that its rules do not name. */
   private readonly came = new Map<string, Set<NodeClass>>();
   /** When something else than udev last changed what a seat must have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
@@ -102,7 +102,7 @@ export class House {
     return touched.all;
   }
 
-  /** Hands on the news of the moment in a message, such as a monitor that came, to whoever has the device. */
+  /** Hands on the news of the moment in a message, such as a monitor that came, to the seats that have the device. */
   tell(message: UdevMessage): void {
     if (message.kind !== 'event' || message.event.action !== 'change') return;
     const news = newsOf(message.event.properties);
@@ -344,7 +344,7 @@ export class House {
     return touched.all;
   }
 
-  /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
+  /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in a seat that it is not for. */
   private mayHave(seat: string, id: string): boolean {
     const seats = this.entitled(id);
     return seats.includes(seat) && (this.keeps(seat, id) || !this.isHeld(id, seats));
@@ -378,7 +378,7 @@ export class House {
 
   /**
    * For what the seat's rules lead to expect, for what was given to it by hand, and for every class of which it gets a device.
-   * One that has come once stays, so that a device that is plugged again finds it. Worked out once until that changes.
+   * A class that has come once stays, so that a device that is plugged again finds it. Worked out once until that changes.
    */
   private graftsOf(seat: string): readonly Graft[] {
     const known = this.grafts.get(seat);
@@ -397,7 +397,7 @@ export class House {
     return wanted && this.containers.find((container) => isSameContainer(container, wanted));
   }
 
-  /** The label of the rule by which a seat gets a unit; what leaves it may have none any more. */
+  /** The label of the rule by which a seat gets a unit. A unit that leaves may have none any more. */
   private labelOf(seat: string, { what, device }: Deed): string | undefined {
     const verdict = what === 'bind' && device !== undefined ? this.verdicts.get(device) : undefined;
     return verdict?.kind === 'seat' ? verdict.claims.find((claim) => claim.seat === seat)?.rule.label : undefined;

@@ -44,16 +44,16 @@ export class Keeper {
   private readonly subject = new Subject<Policy>();
   /** Every policy that is adopted, for the pipeline. */
   readonly policies = this.subject.asObservable();
-  /** What was wrong with the last one that was looked at. */
+  /** What was wrong with the policy that was looked at last. */
   private refused: readonly string[] = [];
   /** Why it cannot be told now which one there is. */
   private unseen: string | undefined;
   private active: Policy | undefined;
   private tried: string | undefined;
   private diedOver: { readonly commit: string | undefined; readonly times: number } | undefined;
-  /** Policies are taken one after the other: settles when the one that is being taken now is. */
+  /** Policies are taken one after the other. Settles when the current one is taken. */
   private turn: Promise<void> = Promise.resolve();
-  /** What serves again, and with what it was kept, unless the active one is confirmed in time. */
+  /** The policy to roll back to, and the files to keep on confirmation, while the active policy is on trial. */
   private trial:
     | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
     | undefined;
@@ -69,7 +69,7 @@ export class Keeper {
     return this.active?.revision ?? 'none';
   }
 
-  /** At start, what was good last serves until what is there now is good. */
+  /** At the start, the last good policy is in force until the newest one is good. */
   async begin(): Promise<void> {
     try {
       await this.onRecord(undefined, async () => {
@@ -102,7 +102,7 @@ export class Keeper {
     return this.revision;
   }
 
-  /** `asked`: by somebody, who may take what was on trial and what nobody confirmed. */
+  /** `asked`: by a person, who may take a policy that was on trial and that nobody confirmed. */
   private async take(
     { force, confirmMs, allowRollback }: { force: boolean; confirmMs: number | undefined; allowRollback: boolean },
     asked = true,
@@ -189,7 +189,7 @@ export class Keeper {
     });
   }
 
-  /** Another revision of the policy, or the one that is there now; nothing is done with it. */
+  /** Another revision of the policy, or the newest one. Nothing is done with it. */
   async peek(revision: string | undefined): Promise<Policy> {
     const loaded = await loadPolicy(this.deps.place, await commitOf(this.deps.place, revision));
     if (!loaded.ok)

@@ -41,7 +41,7 @@ const most = 64;
 /** The clock on the wall is looked at this often while a loan has an end: timers stand still while the PC sleeps, ms. */
 const lookEvery = 60_000;
 
-/** Gives devices to seats by hand and takes them back; what is lent is part of the policy, and moves as policy moves it. */
+/** Gives devices to seats by hand and takes them back. Loans are part of the policy, and move as policy moves them. */
 export class Lender {
   private timer: NodeJS.Timeout | undefined;
 
@@ -130,7 +130,7 @@ export class Lender {
   private async expire(): Promise<void> {
     const { book } = this.deps;
     for (const loan of book.loans) {
-      // One that ended while another one's end was waited for has ended.
+      // A loan that ended during that wait has ended.
       if (loan.until !== undefined && loan.until <= Date.now() && book.loans.includes(loan)) await this.end(loan, {});
     }
     this.wait(0);
@@ -149,7 +149,7 @@ export class Lender {
     log.info({ loans: loans.map(({ name, seat }) => `${name}: ${seat}`) }, 'attached by hand');
     this.wait(0);
     await keeper.refresh();
-    // Twice: what leaves one seat is there for another only then.
+    // Twice: a device that leaves one seat is free for another only then.
     const seats = whole(house.seats.map(({ policy }) => policy.seat));
     await house.serve(seats);
     await house.serve(seats);

@@ -51,7 +51,7 @@ export async function release(): Promise<string[]> {
     }
   };
   const seats = directoriesIn(join(runtime, 'seats'));
-  // First: whatever stops this before its end, the next boot is the host's.
+  // First: even if this is stopped before its end, the next boot is the host's.
   await attempt('boot', forgetAtBoot);
   await attempt('consoles', () => restoreConsoles(log));
   const placeholders = new Map(seats.map((seat) => [seat, placeholdersOf(seat)]));

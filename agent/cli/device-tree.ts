@@ -78,7 +78,7 @@ const outputText = ({ connector, status, monitor }: OutputInfo): string => {
   }
 };
 
-/** One device: what it is, and whose. */
+/** One device, with its kind and its owner. */
 export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
   const whose = owner === 'conflict' ? bad(owner) : owner === 'host' ? owner : good(owner);

@@ -31,7 +31,7 @@ export const log: Verb = {
     { line: 'log --device /dev/input/event3 --follow', help: 'everything about this keyboard, as it happens' },
   ],
   run: async ({ options }: Call): Promise<ExitCode> => {
-    // Before the first line: who has read that may end it.
+    // Before the first line: a reader of it may end the verb.
     const stop = options['follow'] === true ? endsBySignal().signal : undefined;
     const wanted = filter(options);
     const show = (records: readonly TrailRecord[]): void => {
@@ -54,7 +54,7 @@ export const log: Verb = {
   },
 };
 
-/** Whether the agent that began a record is the one that runs; where /proc hides others' processes, it may be. */
+/** Whether the agent that began a record still runs. Where /proc hides others' processes, it may. */
 function runs(process: string): boolean {
   try {
     return processKey(Number(process.split(':')[0])) === process;

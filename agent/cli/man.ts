@@ -4,10 +4,10 @@ import { refusals } from '../core/refusal.js';
 import { flag } from './help.js';
 import type { ExitCode, Verb, Verbs } from './verb.js';
 
-/** Text as man(7) shows it: no backslash is an escape, and a hyphen stays one that can be searched and copied. */
+/** Text as man(7) shows it: no backslash is an escape, and a hyphen stays a hyphen for searching and copying. */
 const plain = (text: string): string => text.replaceAll('\\', '\\e').replaceAll('-', '\\-');
 
-/** Text in lines of a page's source; one that begins with a full stop or a quote would be a request. */
+/** Text in lines of a page's source. A line that begins with a full stop or a quote would be a request. */
 const prose = (text: string): string =>
   plain(text)
     .replace(/(?=\S)(.{1,76})(?:\s+|$)/g, '$1\n')

@@ -105,7 +105,7 @@ async function versions(version: string): Promise<string> {
   ].join('\n');
 }
 
-/** What is in a report, a line a file: for its reader, and for whoever gives it away. */
+/** The contents of a report, a line for each file: for its reader, and for the admin who gives it away. */
 export const contents = (parts: readonly Part[]): string =>
   [
     'Serial numbers and addresses of devices are masked. Names of seats, containers, users and devices are not.',

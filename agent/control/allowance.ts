@@ -22,7 +22,7 @@ interface Account {
  * read: he delays himself, and neither the seats nor other users. `now`: a monotonic clock, ms.
  */
 export class Allowance {
-  /** By user, whoever was charged last at the end. */
+  /** By user; the user who was charged last is at the end. */
   private readonly accounts = new Map<number, Account>();
   private readonly all: Account;
 
@@ -80,7 +80,7 @@ export class Allowance {
     return account.balance >= 0 ? 0 : -account.balance / ofTime;
   }
 
-  /** Whoever has his whole burst again is as one who never asked. */
+  /** A user who has the whole burst again counts like a user who never asked. */
   private forget(): void {
     for (const [uid, account] of this.accounts) {
       this.debt(account, each);

@@ -2,13 +2,13 @@ import { closeSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { duplicate, listenAt } from '../kernel/unix-listener.js';
 
-/** So many are let in before whatever else has happened gets its turn. */
+/** So many are let in before other events get their turn. */
 const atOnce = 16;
 /** When there was no descriptor left to open it with, it is tried again after this, ms. */
 const againMs = 1000;
 
 /**
- * A unix socket that lets in only so many at a time. Node accepts as long as anybody waits, so whoever connects without end
+ * A unix socket that lets in only so many at a time. Node accepts as long as anybody waits, so a client that connects without end
  * would keep the event loop for himself. The socket outlives Node's server on it: while that one is away, the kernel lets
  * those who come wait, and refuses them with `EAGAIN` when too many do (unix(7)).
  */

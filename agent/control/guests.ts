@@ -4,7 +4,7 @@
  */
 const most = { each: 32, together: 256, watching: { each: 8, together: 64 } };
 
-/** Who is connected and not root. When there is no room, whoever was silent longest makes it for the newcomer. */
+/** The clients that are not root. When there is no room, the client that was silent longest has to go. */
 export class Guests<T> {
   private readonly uids = new Map<T, number>();
   /** Those for whom nothing is being done, the longest silent one first. */
@@ -30,7 +30,7 @@ export class Guests<T> {
     return undefined;
   }
 
-  /** Something is done for a guest, who has to make room for nobody meanwhile. */
+  /** A request of this guest is being answered: it need not make room meanwhile. */
   begin(guest: T): void {
     this.silent.delete(guest);
   }

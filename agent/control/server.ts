@@ -37,7 +37,7 @@ export class ControlServer {
   private readonly sockets = new Set<Socket>();
   private readonly allowance = new Allowance();
   private readonly guests = new Guests<Socket>((socket, reason) => this.dismiss(socket, reason));
-  /** Who has been told to go. */
+  /** Clients that have been told to go. */
   private readonly leaving = new Set<Socket>();
   private readonly rootPath: string;
 
@@ -62,7 +62,7 @@ export class ControlServer {
     for (const door of this.doors) door.listen();
   }
 
-  /** Tells all who watch. One that does not read is dropped, with the reason if it ever reads it, and delays nobody. */
+  /** Tells all who watch. A client that does not read is dropped, with the reason if it ever reads it, and delays nobody. */
   readonly tell = (happening: Happening): void => {
     if (this.watchers.size === 0) return;
     const happened: Happened = { time: new Date().toISOString(), ...happening };
@@ -166,7 +166,7 @@ export class ControlServer {
     this.dismiss(socket, reason);
   }
 
-  /** Tells a client why it has to go. One that sent something before it reads that would miss it, were we to go first. */
+  /** Tells a client why it has to go. If we closed first, a client that had sent something would never read the reason. */
   private dismiss(socket: Socket, reason: string): void {
     reply(socket, { ok: false, code: 'busy', error: reason });
     if (this.leaving.size >= limits.leaving) {
@@ -182,7 +182,7 @@ export class ControlServer {
     });
   }
 
-  /** Settles when this user's next request may be read. Whatever else has happened meanwhile comes first. */
+  /** Settles when this user's next request may be read. Everything else that has happened meanwhile comes first. */
   private async turn(socket: Socket, uid: number): Promise<void> {
     await otherEvents();
     // Asked again, because his other connections wait for the same.

@@ -19,7 +19,7 @@ export class TrailFile {
     this.started = true;
     let text = before + this.rest();
     if (this.replaced()) {
-      // Once more: what was written to it before it was put aside.
+      // Once more: the lines that were written to it before it was put aside.
       text += this.rest();
       this.close();
       text += this.rest();
@@ -33,7 +33,7 @@ export class TrailFile {
   }
 
   private former(): string {
-    // Opened before: what is put aside meanwhile is read there, and not twice.
+    // Opened before: a file that is put aside meanwhile is read there, and not twice.
     this.fd = optional(() => openSync(this.file, 'r'));
     const former = optional(() => openSync(formerTrail(this.file), 'r'));
     if (former === undefined) return '';

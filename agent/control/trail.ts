@@ -19,7 +19,7 @@ import type { Audit, Deed, Outcome } from '../core/audit.js';
 /** Survives a boot. */
 export const trailFile = '/var/lib/hotseat/audit.jsonl';
 
-/** Where a full file goes; the one that was there before goes for good. */
+/** Where a full file goes. The file that was there before is lost. */
 export const formerTrail = (file: string): string => file.replace(/\.jsonl$/, '.1.jsonl');
 
 /** First line of a record, and its last. */
@@ -50,7 +50,7 @@ const syncAfter = 1000;
 
 /**
  * The audit trail: a line before each deed, another behind it, only ever appended. One without the other is what a crash
- * or a power cut interrupted. What cannot be written holds up nothing: it is counted, and said once.
+ * or a power cut interrupted. A record that cannot be written holds up nothing: it is counted, and reported once.
  */
 export class Trail {
   /** Records that could not be written. */
@@ -111,7 +111,7 @@ export class Trail {
     }
   }
 
-  /** A single write(2) in append mode: whoever reads meanwhile finds whole lines, but for a full disk or a power cut. */
+  /** A single write(2) in append mode: a reader finds whole lines, but for a full disk or a power cut. */
   private append(fd: number, line: Buffer): void {
     const whole = this.torn ? Buffer.concat([newline, line]) : line;
     const written = writeSync(fd, whole);

@@ -27,7 +27,7 @@ export interface Unknown {
 function usualGroup(subsystem: SeatSubsystem, sysname: string): string {
   switch (subsystem) {
     case 'input':
-    // udev gives hidraw nodes to nobody but root; who may read the inputs of a device may read it whole.
+    // udev gives hidraw nodes to nobody but root; a user who may read the inputs of a device may read it whole.
     case 'hidraw':
       return 'input';
     case 'sound':

@@ -6,7 +6,7 @@ export interface Asker {
   readonly pid: number;
 }
 
-/** Something that is done to the bindings, or decides about them. What does not apply is left out. */
+/** Something that is done to the bindings, or decides about them. Fields that do not apply are left out. */
 export interface Deed {
   /** What is done. */
   readonly what: 'run' | 'policy' | 'confirm' | 'attach' | 'detach' | 'bind' | 'unbind' | 'revoke';

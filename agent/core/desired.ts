@@ -79,7 +79,7 @@ function unitDevices(
 
 /**
  * The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). Beyond
- * ASCII udev lets through whatever is UTF-8 (systemd, udev_replace_chars); what nobody could see or type stays out.
+ * ASCII udev lets all UTF-8 through (systemd, udev_replace_chars); invisible characters stay out.
  */
 const stable = /^(by-id|by-path)\/(?!\.{1,2}$)(?:[A-Za-z0-9#+.:=@_-]|[^\p{ASCII}\p{C}\p{Z}\p{NChar}\ufffd]){1,200}$/u;
 /** The longest name of a file, bytes (NAME_MAX). */

@@ -13,7 +13,7 @@ export interface DeviceNumber {
   readonly minor: number;
 }
 
-/** Nodes that belong to no card: whoever opens them meets the programs of other seats there (promise 12). */
+/** Nodes that belong to no card: a program that opens them meets the programs of other seats there (promise 12). */
 export const jointNodes = ['snd/seq', 'snd/timer'] as const;
 
 /** Whether a device is one of them; they are their own heads. */

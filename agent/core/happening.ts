@@ -1,4 +1,4 @@
-/** What happened, for people and machines who watch; one that comes later has not missed a state, only the news. */
+/** An event, for people and machines that watch. A client that comes later has missed no state, only the news. */
 export type Happening =
   /** A seat got a node, or lost it. */
   | {

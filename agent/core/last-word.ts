@@ -11,7 +11,7 @@ export const accessTags = ['uaccess', 'udev-acl', 'xaccess-render'] as const;
 /** udev's for what makes a seat one of logind's: every graphics card and each of its connectors (71-seat.rules). */
 export const masterTag = 'master-of-seat';
 
-/** Whatever else calls itself so. */
+/** Everything else that calls itself so. */
 const anyAccess = /^([a-z]?access|udev-acl)(-|$)|-acl$/;
 
 /** What udevd says of a seat's device in the end, when that is not what Hotseat's own rules said before. */

@@ -59,7 +59,7 @@ export function lentByDevice({ loans = [], seats }: Policy): Claim[][] {
     .map((loan) => thingsOf(loan).map((thing) => ({ seat: loan.seat, rule: ruleOf(loan, thing) })));
 }
 
-/** Classes of devices that are lent to a seat, whatever its rules are about. */
+/** Classes of devices that are lent to a seat, beside the classes of its rules. */
 export const lentTo = ({ loans = [] }: Policy, { seat }: SeatPolicy): SeatSubsystem[] =>
   loans.filter((loan) => loan.seat === seat).flatMap((loan) => thingsOf(loan).map(({ subsystem }) => subsystem));
 

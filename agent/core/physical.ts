@@ -7,7 +7,7 @@ import { nameOf } from './name.js';
 /** A USB device in sysfs, as its interfaces and functions lie below it: bus and ports (drivers/usb/core/usb.c). */
 const usb = /^(.*\/\d+-\d+(?:\.\d+)*)(?=\/)/;
 
-/** Where a class begins: what stands before it is the device that drives all of them. */
+/** Where a class begins: the path before it is that of the device that drives all of them. */
 const classes = /\/(?:input|sound|drm|hidraw|leds)(?:\/.*)?$/;
 
 /** BUS_USB of a HID device (include/uapi/linux/input.h). */

@@ -127,7 +127,7 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
   }
   const links = new Set([...wanted.values()].flatMap((device) => device.links.map(nodeKey)));
   for (const [key, link] of actual.links) {
-    // One that leads to a node on its way out goes with it.
+    // A link to a node on its way out goes with it.
     if (!links.has(key) && !leaving(link)) steps.push({ step: 'unlink', class: link.class, name: link.name });
   }
   for (const id of actual.records.keys()) {

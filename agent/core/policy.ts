@@ -60,7 +60,7 @@ export interface Rule {
   readonly share: boolean;
   /** What is the same physical device as something that matches comes along, unless a rule asks for it by itself. */
   readonly whole: boolean;
-  /** Who may open its nodes inside, in the container's own names; what is missing is as usual there. */
+  /** Who may open its nodes inside, in the container's own names. A missing part is as usual there. */
   readonly access: {
     readonly owner?: string | undefined;
     readonly group?: string | undefined;
@@ -71,7 +71,7 @@ export interface Rule {
   readonly hidraw: boolean;
   /** Made from a seat's `extra`: the only kind of rule that gets what joins seats (`snd/seq`, `snd/timer`). */
   readonly byName: boolean;
-  /** `hard`: on a move the driver is always unbound and bound again, whatever was found open. */
+  /** `hard`: on a move the driver is always unbound and bound again, also when nothing was found open. */
   readonly revoke: 'auto' | 'hard';
 }
 
@@ -132,7 +132,7 @@ export interface Thing {
   readonly phys: string | undefined;
 }
 
-/** A device that was given to a seat by hand, whatever the policy says of it, until it is taken back. */
+/** A device that was given to a seat by hand, against the policy, until it is taken back. */
 export interface Loan {
   readonly seat: string;
   readonly thing: Thing;

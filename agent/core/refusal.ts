@@ -48,5 +48,5 @@ export class ControlError extends Error {
   }
 }
 
-/** The code of whatever was thrown. */
+/** The code of an error. */
 export const codeOf = (error: unknown): RefusalCode => (error instanceof ControlError ? error.code : 'failed');

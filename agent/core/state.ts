@@ -24,7 +24,7 @@ export interface ActualSeat {
   readonly container: string | undefined;
   /** The same key once its udev directory is grafted: only then can anybody inside be told anything. */
   readonly audience: string | undefined;
-  /** Granted numbers, as `13:69`, and whether the grant is in force; one that is void still has to be denied. */
+  /** Granted numbers, as `13:69`, and whether the grant is in force; a void grant still has to be denied. */
   readonly grants: ReadonlyMap<string, boolean>;
   /** Nodes by `class/name`. */
   readonly nodes: ReadonlyMap<string, NodeSpec>;

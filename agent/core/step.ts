@@ -95,5 +95,5 @@ export type Step =
   | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeSpec[]; readonly hard: boolean }
   | { readonly step: 'forget'; readonly id: string };
 
-/** Whether a step of a removal only tidies up: what is denied and taken back can lie there and be of no use. */
+/** Whether a step of a removal only tidies up: a denied and revoked node can lie there and be of no use. */
 export const isTidying = ({ step }: Step): boolean => step === 'hide' || step === 'unlink' || step === 'unrecord';

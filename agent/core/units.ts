@@ -54,5 +54,5 @@ export function unitFrom(id: string, devices: readonly Device[]): Unit | undefin
 const isUnfinished = (head: Device): boolean =>
   head.subsystem === 'sound' && !isJoint(head) && head.properties['SOUND_INITIALIZED'] !== '1';
 
-/** The control node of a sound card and the card node of a GPU come last: whoever sees them opens the others. */
+/** The control node of a sound card and the card node of a GPU come last: a program that sees them opens the others. */
 const rank = ({ sysname }: Device): number => (/^(controlC|card)\d/.test(sysname) ? 1 : 0);

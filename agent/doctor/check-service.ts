@@ -20,7 +20,7 @@ export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabl
   if (disabled) return findings;
   if (unit !== undefined) findings.push(unitFinding(unit));
   if ('silent' in agent) {
-    // An ordinary user may not ask one that runs; of one that does not, the unit has told.
+    // An ordinary user may not ask an agent that runs. The unit has said already that it does not run.
     if (udevd === undefined && unit?.active === 'active')
       findings.push(service.warning(agent.silent, 'run it as root'));
     else if (unit === undefined || unit.active === 'active') {

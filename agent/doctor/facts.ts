@@ -16,7 +16,7 @@ export interface KernelFacts {
   readonly disabled: boolean;
   /** Mount point of the cgroup2 hierarchy; undefined when there is none. */
   readonly cgroups: string | undefined;
-  /** What came of trying; undefined for an ordinary user, who may not. */
+  /** The results of trying. Undefined for an ordinary user, who may not try. */
   readonly tried:
     | {
         readonly refusals: Readonly<Record<Need, Refusal>>;

@@ -50,7 +50,7 @@ export const openedCards = (
     return { card, outputs, openedBy: [...new Set(its.map(({ command, pid }) => `${command} (pid ${pid})`))] };
   });
 
-/** Everybody who has one of these cards open. */
+/** All processes that have one of these cards open. */
 export const holdersOf = async (cards: readonly Card[]): Promise<readonly Holder[]> =>
   cards.length === 0
     ? []

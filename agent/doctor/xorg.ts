@@ -16,7 +16,7 @@ const words = (line: string): string[] =>
     all.startsWith('#') ? [] : [quoted ?? bare ?? ''],
   );
 
-/** The sections of a configuration file. What cannot be read as one is left out: Xorg itself complains of that. */
+/** The sections of a configuration file. Other text is left out: Xorg itself complains of it. */
 export function sectionsOf(text: string): Section[] {
   const sections: Section[] = [];
   let open: { name: string; line: number; entries: string[][] } | undefined;

@@ -54,7 +54,7 @@ function usersRefusal(): string | undefined {
 
 const isRefused = ({ user }: Pick<ContainerRef, 'user'>): boolean => user !== undefined && usersRefusal() !== undefined;
 
-/** All engines as one. What goes wrong with one of them is kept, said where it is asked for, and troubles no other. */
+/** All engines as one. The failure of one engine is kept, reported where it is asked for, and troubles no other. */
 export class Engines {
   readonly changes: Observable<void>;
   private readonly engines: readonly Follower[];

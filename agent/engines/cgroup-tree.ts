@@ -8,7 +8,7 @@ const slice = /\/user-(\d+)\.slice\//;
 const mostOfOne = 500;
 
 /**
- * Cgroups whose paths match one of some patterns, level by level, and word of whatever may change the answer: the kernel
+ * Cgroups whose paths match one of some patterns, level by level, and word of everything that may change the answer: the kernel
  * tells inotify of mkdir and rmdir in cgroupfs, and of every change of `cgroup.events` (populated, frozen; cgroup-v2.rst).
  */
 export class CgroupTree {
@@ -66,9 +66,9 @@ export class CgroupTree {
       .flatMap((name) => this.below(join(directory, name), deeper, former));
   }
 
-  /** Names of the groups in a group; of one that is a user's, as many as are left of what is looked at of his. */
+  /** Names of the groups in a group. Of a user's group, no more names than are left of that user's budget. */
   private namesIn(directory: string): string[] {
-    // Whatever is below a user's slice is there because of him, also what is root's.
+    // All groups below a user's slice are there because of that user, also root's.
     const uid = Number(slice.exec(directory)?.[1] ?? statSync(directory, { throwIfNoEntry: false })?.uid ?? 0);
     if (uid === 0) return directoriesUnlessGone(directory);
     const left = this.left.get(uid) ?? mostOfOne;

@@ -26,6 +26,6 @@ export interface Container {
   readonly state: ContainerState;
   /** Whether its init has a root of its own by now, so that what is read there is the container's. */
   readonly rooted: boolean;
-  /** Whether the engine is done with its device programs: one that replaces its own must not find ours in its place. */
+  /** Whether the engine is done with its device programs: an engine that replaces its own must not find ours there. */
   readonly openable: boolean;
 }

@@ -23,13 +23,13 @@ export interface FollowerDeps {
   readonly log?: Logger | undefined;
   /** What an agent that has gone knew, by `pid:starttime`. */
   readonly known?: ReadonlyMap<string, Known>;
-  /** What is known of the containers of other engines, which are not this one's whatever they look like by now. */
+  /** What is known of the containers of other engines, which are not this one's, even if they look so by now. */
   readonly others?: (key: string) => boolean;
 }
 
 /**
  * An engine's containers, found by their cgroups and followed by inotify and by what the engine says of itself. It is never
- * asked about anything, so that one that is slow, hung or gone delays nobody: what runs, runs.
+ * asked about anything, so that a slow, hung or missing engine delays nobody.
  */
 export class Follower {
   /** Emits whenever `list` may answer differently. */
@@ -123,7 +123,7 @@ export class Follower {
   }
 
   /**
-   * Containers that have an init now. What cannot be read now has not gone: it counts as at the last look, and `problem` says
+   * Containers that have an init now. A container that cannot be read now has not gone: it counts as at the last look, and `problem` says
    * so. Throws when there was none.
    */
   list(): readonly Container[] {
@@ -213,7 +213,7 @@ export class Follower {
     known.set(key, { name, user, ids: isReady ? ids : former?.ids });
     // Its engine has not mapped its ids yet.
     if (ids === undefined && !isReady) return undefined;
-    // One that was ready, and of which nothing is shown any more: its init goes on without its first thread.
+    // It was ready, and the kernel shows nothing of it any more: its init goes on without its first thread.
     const hidden = former?.ids === undefined ? 'setup' : 'unclear';
     const state = isReady ? stateOf(cgroup, ids) : hidden;
     const openable = state !== 'setup' || this.dialect.attachesOnce;
@@ -233,7 +233,7 @@ export class Follower {
 
   /** An engine that says nonsense about one container must not hide its others. */
   private identify(init: number, key: string, cgroup: string): Identity | undefined {
-    // Whoever made the groups above it may call it what he likes.
+    // The user who made the groups above it may choose its name.
     if (!isVouchedFor(this.cgroupRoot, cgroup)) return undefined;
     try {
       const title = this.monitors.titleOf(init, key, userOf(cgroup));

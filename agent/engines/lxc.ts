@@ -27,7 +27,7 @@ export const lxc: Dialect = {
     const said = parsed(title);
     if (said !== undefined) return incusPath.test(said.path) ? undefined : { name: said.name, user };
     const name = basename(cgroup).replace(payload, '');
-    // One in the foreground has no such title. Neither has one whose monitor has died, and it may be another engine's.
+    // A container in the foreground has no such title. Nor has a container whose monitor has died, or one of another engine.
     if (user === undefined && isIncus(name)) return undefined;
     return { name, user };
   },

@@ -20,7 +20,7 @@ const journal = (users: readonly (string | undefined)[]): EventStream =>
     ...users.map((user) => `_UID=${user === undefined ? 0 : uidOf(user)}`),
   );
 
-/** And the log in the runtime directory of a user who may not. */
+/** And the log in the runtime directory of a user who may not read the journal. */
 const logOf = (user: string): EventStream => fileStream(`/run/user/${uidOf(user)}`, 'libpod/tmp/events', 'events.log');
 
 /**

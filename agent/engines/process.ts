@@ -8,10 +8,10 @@ import { realUid } from '../kernel/real-uid.js';
 import { lookAt } from '../kernel/statx.js';
 import type { Container } from './engine.js';
 
-/** More groups below a container's than this are not looked into: whoever is inside can make any number. */
+/** More groups below a container's than this are not looked into: the container can make any number. */
 const mostGroups = 1000;
 
-/** So many processes of a container are looked at one by one: whoever is inside can make any number. */
+/** So many processes of a container are looked at one by one: the container can make any number. */
 export const mostProcesses = 2000;
 
 /**
@@ -35,7 +35,7 @@ export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): numb
 }
 
 /**
- * What whoever is inside can make: a threaded group, whose processes are listed in the group above (cgroups(7)), and so many
+ * What a container can make: a threaded group, whose processes are listed in the group above (cgroups(7)), and so many
  * groups in groups that there is no path to the lowest.
  */
 const isClosed = (error: unknown): boolean =>
@@ -55,7 +55,7 @@ export function findInit(cgroup: string, most = mostProcesses): number | undefin
     // Nobody is further out.
     if (best.depth === 2) break;
   }
-  // Whoever is inside can make processes and namespaces below its own, but none directly below ours.
+  // A container can make processes and namespaces below its own, but none directly below ours.
   if (pids.length === most && best?.depth !== 2) {
     throw new Error(`over ${most} processes: which of them is its init cannot be told`);
   }
@@ -126,7 +126,7 @@ export function hasOwnRoot(pid: number): boolean {
   return root !== undefined && root !== identity('/');
 }
 
-/** Whether a process is in our own network namespace: what is said to its udev listeners, everybody here hears. */
+/** Whether a process is in our own network namespace: then a message to its udev listeners reaches everybody here. */
 export const sharesNetwork = (pid: number): boolean =>
   identity(`/proc/${pid}/ns/net`) === identity('/proc/self/ns/net');
 

@@ -1,7 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { join } from 'node:path';
 
-/** Where engines' programs are, whatever PATH the agent was started with. */
+/** Where engines' programs are. It does not depend on the PATH of the agent. */
 const programDirectories = [
   '/usr/bin',
   '/usr/sbin',

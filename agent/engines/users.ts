@@ -18,7 +18,7 @@ export const pathsFor = (
     const below = path.slice(3);
     return [...users].map((user) => {
       const uid = user === undefined ? '0' : uidOf(user);
-      // Who has no account yet may get one: then a slice comes.
+      // A user without an account may get one: then a slice comes.
       if (!isUid(uid)) return [/^user\.slice$/, slice, /(?!)/];
       return [/^user\.slice$/, exactly(`user-${uid}.slice`), exactly(`user@${uid}.service`), ...below];
     });

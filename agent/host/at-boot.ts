@@ -45,7 +45,7 @@ export function bootFiles(policy: Policy): ReadonlyMap<string, string | undefine
 export class AtBoot {
   constructor(private readonly log: Logger) {}
 
-  /** Writes what is missing or another's, and removes what is too much. What does not work is logged, and `doctor` tells. */
+  /** Writes files that are missing or differ, and removes others. Failures are logged, and `doctor` reports them. */
   keep(policy: Policy): void {
     try {
       const changed = [...bootFiles(policy)].filter(([file, text]) => put(file, text)).map(([file]) => file);
@@ -88,7 +88,7 @@ function put(file: string, text: string | undefined): boolean {
     return true;
   }
   const made = mkdirSync(directory, { recursive: true });
-  // Whatever the agent's umask: everybody may read what systemd and udevd go by.
+  // It does not depend on the agent's umask: everybody may read these files of systemd and udevd.
   if (made !== undefined) chmodSync(directory, 0o755);
   replaceFile(file, text, { flush: true, mode: 0o644 });
   return true;

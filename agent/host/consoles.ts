@@ -33,7 +33,7 @@ const lookAgain = { first: 50, longest: lookEvery };
  * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
  * foreground console unless that one's keyboard mode is K_OFF (drivers/tty/vt/keyboard.c). A getty or a terminal reset
  * opens the console, sets the mode again and closes it, which inotify tells. Each console is kept open here, so that
- * looking at it is no such closing. SysRq is answered in the kernel whatever the mode: it is switched off as well.
+ * looking at it is no such closing. The kernel answers SysRq in every mode: it is switched off as well.
  */
 export class Consoles {
   /** By what is watched. */
@@ -170,7 +170,7 @@ export class Consoles {
     closeSync(fd);
   }
 
-  /** Looks whenever something is changed there, or closed if it is a terminal. What is muted is muted, watched or not. */
+  /** Looks whenever something is changed there, or closed if it is a terminal. A muted console stays muted, watched or not. */
   private watch(path: string, concerns: (name: string | null) => boolean = () => true): void {
     if (this.watchers.has(path)) return;
     try {

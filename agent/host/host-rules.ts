@@ -58,7 +58,7 @@ export class HostRules {
     for (const unit of stale) this.trigger(unit, house.judged.get(unit.id));
     if (stale.length > 0) this.log.info({ units: stale.map((unit) => unit.id) }, 'host seats changed');
   }
-  /** The head first: what is below it takes over what is said of it. */
+  /** The head first: devices below it take over its seat. */
   private trigger(unit: Unit, verdict: Verdict | undefined): void {
     const argument = verdict && alongArgument(unit.head, verdict);
     for (const device of new Set([unit.head, ...unit.nodes])) triggerChange(device.syspath, argument);

@@ -45,7 +45,7 @@ async function udevadm(command: readonly string[], timeout: number): Promise<voi
 
 /**
  * Has udevd look at a device again, as `udevadm trigger --action=change` does; `argument` is what its rules find as
- * SYNTH_ARG_HOTSEAT then (lib/kobject_uevent.c). One that has gone meanwhile is fine.
+ * SYNTH_ARG_HOTSEAT then (lib/kobject_uevent.c). A device that has gone meanwhile is fine.
  */
 export function triggerChange(syspath: string, argument?: string): void {
   try {

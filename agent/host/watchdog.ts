@@ -43,7 +43,7 @@ export function keepWatch(log: Logger, look: () => Pulse): () => void {
       log.error({ ill }, 'the agent hangs: systemd is not told that it is alive, and will start it again');
       return;
     }
-    // systemd counts from the last message that it got: a single one that it did not take is no matter.
+    // systemd counts from the last message that it got: a single lost message does not matter.
     void notify('WATCHDOG=1').catch((error: unknown) => log.warn({ err: error }, 'systemd was not told'));
   }, within / 3);
   timer.unref();

@@ -12,7 +12,7 @@ export interface Listening {
   readonly wanted: (node: string) => boolean;
   readonly timeoutMs: number;
   readonly stop: AbortSignal;
-  /** Called once all that is there is listened to: what is touched from then on is heard. */
+  /** Called once all devices are listened to: each touch from then on is heard. */
   readonly begun: () => void;
   /** Where the nodes are; elsewhere in tests. */
   readonly directory?: string;
@@ -55,7 +55,7 @@ export async function firstTouched({
   }
 }
 
-/** Opens what is there now and was not before; what was typed before that is not in it. */
+/** Opens the new devices. Keys that were pressed before that are not heard. */
 function open(directory: string, ears: Map<string, Ear>, wanted: (node: string) => boolean): void {
   for (const name of readdirSync(directory)) {
     const node = join(directory, name);

@@ -5,7 +5,7 @@ import { areApart, physicalOf } from '../core/physical.js';
 import { kinds } from '../core/policy.js';
 import { portCovers } from '../core/port.js';
 
-/** By its place, which is for whatever is plugged there; or by what it is, wherever it is plugged. */
+/** By its port, which holds for every device there; or by its serial number, which holds in every port. */
 export type By = 'port' | 'serial';
 
 /** A rule that would give a device to a seat, in the words of a seat file. */
@@ -77,7 +77,7 @@ interface OwnName {
   readonly isOfInput: boolean;
 }
 
-/** From the most particular on: what is paired with a receiver is below it, and has a name of its own. */
+/** From the most particular on: a device that is paired with a receiver is below it, and has a name of its own. */
 function namesOf({ head }: Unit): OwnName[] {
   const usb = head.ancestors.find(({ attributes }) => attributes['idVendor'] !== undefined)?.attributes;
   const { idVendor, idProduct, serial } = usb ?? {};

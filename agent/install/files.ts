@@ -36,7 +36,7 @@ export interface InstalledFile {
   readonly path: string;
   readonly text: string;
   readonly mode: number;
-  /** The admin may change it: an installation leaves one that is there alone. */
+  /** The admin may change it: an installation leaves an existing file alone. */
   readonly admins: boolean;
 }
 
@@ -56,7 +56,7 @@ export function installedFiles(source: string, places: Places, generated: Genera
   const file = (path: string, text: string, mode = 0o644, admins = false): InstalledFile => ({
     ...{ path, text, mode, admins },
   });
-  // Debian's Node, whatever another one the admin has in PATH.
+  // Debian's Node, and not another one in the admin's PATH.
   const start = `#!/bin/sh\nexec /usr/bin/node ${program}/dist/hotseat/main.js "$@"\n`;
   return [
     file(join(bin, 'hotseat'), start, 0o755),

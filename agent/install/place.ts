@@ -8,7 +8,7 @@ export interface Change {
   readonly what: 'write' | 'keep' | 'remove' | 'absent';
 }
 
-/** What an installation does to each file: one that is as it must be, or the admin's, is kept. */
+/** What an installation does to each file. A file that is right already, or the admin's, is kept. */
 export const changesForInstall = (files: readonly InstalledFile[], root = '/'): Change[] =>
   files.map(({ path, text, admins }): Change => {
     const at = join(root, path);

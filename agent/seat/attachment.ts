@@ -27,7 +27,7 @@ const patience = 60_000;
 
 /** What becomes of what its listeners have been told: they have read some by themselves, or there are others now. */
 export interface Audience {
-  /** What whoever starts now finds in the seat's directories. */
+  /** What a program that starts now finds in the seat's directories. */
   finds(): readonly JournalEntry[];
   /** They have read of these, and may have read of all others. */
   knows(found: readonly JournalEntry[]): void;
@@ -56,7 +56,7 @@ export class Attachment {
   private targets = '';
   private complained = '';
   /**
-   * What was there when it was last seen before its init ran: it can have been read and opened by whatever runs now. Undefined
+   * What was there when it was last seen before its init ran: a program that runs now can have read and opened it. Undefined
    * when it was not seen so early.
    */
   private found: readonly JournalEntry[] | undefined;
@@ -147,7 +147,7 @@ export class Attachment {
     else if (as === 'udevd' && foundGrafted) audience.knows(this.found ?? []);
   }
 
-  /** A udevd that runs is the container's own; one that will run is waited for, unless our database is there already. */
+  /** A udevd that runs is the container's own. A udevd that will run is waited for, unless our database is there already. */
   private async findUdev(now: Container, grafts: readonly Graft[]): Promise<UdevWay> {
     const { namespaces, log } = this.deps;
     const ours = grafts.filter((graft) => !isDevices(graft));

@@ -29,7 +29,7 @@ export function deafMonitors(init: number, cgroup: string): string[] {
 /** Longest table that is looked at, bytes: 100 a socket. */
 const longest = 256 * 1024;
 
-/** Whoever has more sockets than that is told of no deaf process. */
+/** Of a container with more sockets than that, no deaf process is reported. */
 function tableOf(init: number): string {
   try {
     return readUpTo(`/proc/${init}/net/netlink`, longest) ?? '';

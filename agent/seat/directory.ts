@@ -55,7 +55,7 @@ export class SeatDirectory {
       this.open = openTrees(this.path);
     } catch (error) {
       if (!former) throw error;
-      // Whoever is in the container has spoilt it beyond use: no room is left, say. What is grafted of it stays its own.
+      // The container has spoilt it beyond use: it left no room, for example. Its grafts stay with it.
       this.setAside = (error as Error).message;
       unmount(this.path);
       mountFresh(this.path);
@@ -222,7 +222,7 @@ interface OpenTree {
 
 const mountFresh = (path: string): void => mountTmpfs(path, { size: '4m', inodes: 4096, mode: 0o755 });
 
-/** Opens a seat's directories; what is missing is made. Throws, with nothing left open, when that cannot be done. */
+/** Opens a seat's directories, and makes missing ones. Throws, with nothing left open, when that cannot be done. */
 function openTrees(path: string): OpenTree {
   const opened: number[] = [];
   const directory = (parent: number, name: string): number => {
@@ -247,7 +247,7 @@ function openTrees(path: string): OpenTree {
   }
 }
 
-/** Opens a directory of ours; a missing one is made, in the place of whatever else may have its name. */
+/** Opens a directory of ours; a missing one is made, and replaces anything else of its name. */
 function openDirectory(parent: number, name: string): number {
   mkdirAt(parent, name, 0o755);
   try {
@@ -260,7 +260,7 @@ function openDirectory(parent: number, name: string): number {
   }
 }
 
-/** Names that can be ours: one that is no UTF-8 cannot even be said. */
+/** Names that can be ours. A name that is no UTF-8 cannot even be printed. */
 const namesIn = (directory: number): string[] => listDirectory(directory).filter((name) => !name.includes('\ufffd'));
 
 /** Removes what is not ours, if the container lets us: it can make its directories immutable, or fill them meanwhile. */

@@ -4,7 +4,7 @@ import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
 
 /**
- * What a seat has the kernel do beside its files, its grants and its container's namespaces: it looks who has a device open,
+ * What a seat has the kernel do beside its files, its grants and its container's namespaces: it looks which processes have a device open,
  * takes that back, and speaks to listeners.
  */
 export interface Effects {

@@ -65,7 +65,7 @@ export class Executor {
   }
 
   /**
-   * Every step of a removal is tried, whatever became of the others: a container can keep its own directories from being
+   * Every step of a removal is tried, even after one has failed: a container can keep its own directories from being
    * tidied up, but by that no descriptor from being taken back. What lies about is a stray to the next run; what was not
    * denied, told of and taken back is not forgotten.
    */
@@ -211,10 +211,12 @@ export class Executor {
           return { revoked };
         }
         if (left.length > 0 && !isAlone && !step.hard) {
-          throw new Error(`${left.join(', ')}: it leaves when they let it go, because other seats keep the device`);
+          throw new Error(
+            `the device cannot leave yet (${left.join(', ')}), and other seats keep it: it leaves when they let it go`,
+          );
         }
         if (isAlone || step.hard) {
-          const usb = this.bindAnew(step, left, !step.hard && left.length === 0);
+          const usb = this.bindAgain(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
             log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
             return { revoked, left, rebound: usb };
@@ -226,7 +228,7 @@ export class Executor {
     );
   }
 
-  /** From whom something is taken: the container that has the seat, or what is left of one that has ended. */
+  /** From whom something is taken: the container that has the seat, or the rest of a container that has ended. */
   loser(): Pick<Loser, 'cgroup' | 'users'> {
     const { cgroup, user } = this.hold.attachment?.container ?? this.deps.journal.tenant ?? {};
     return { cgroup, users: user === undefined ? [] : uidsOf(user) };
@@ -242,13 +244,14 @@ export class Executor {
     facts: { readonly suspected: readonly string[]; readonly revoked: number },
   ): Promise<{ revoked: number; left: readonly string[] }> {
     const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, { ...loser, patient: true });
-    if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go`);
+    if (left.length > 0)
+      throw new Error(`the device cannot leave yet (${left.join(', ')}): it leaves when they let it go`);
     this.deps.log.warn({ ...facts, suspected }, 'descriptors taken back, but for what could not be looked at');
     return { revoked: facts.revoked + revoked, left: suspected };
   }
 
   /** Returns what was bound again; undefined when that cannot be done and `isOptional`. */
-  private bindAnew(
+  private bindAgain(
     { unit, nodes }: Extract<Step, { step: 'revoke' }>,
     left: readonly string[],
     isOptional: boolean,
@@ -258,8 +261,10 @@ export class Executor {
     } catch (error) {
       if (isOptional) return undefined;
       const why = (error as Error).message;
-      if (left.length > 0) throw new Error(`${left.join(', ')}: it moves when they let it go (${why})`);
-      throw new Error(`it cannot leave for certain until it is unplugged: ${why}`);
+      const who = left.join(', ');
+      if (left.length > 0)
+        throw new Error(`the device cannot leave yet (${who}; ${why}): it leaves when they let it go`);
+      throw new Error(`the device may still be open somewhere (${why}): unplug it`);
     }
   }
 

@@ -9,7 +9,7 @@ export interface SeatFiles {
   readonly journal: Journal;
 }
 
-/** Opens the files of a seat; what is missing is made, and what is beyond use is set aside and said. */
+/** Opens the files of a seat. Missing files are made. Files beyond use are set aside, and the log says so. */
 export function seatFiles(seat: string, log: Logger): SeatFiles {
   const directory = new SeatDirectory(seat);
   if (directory.setAside !== undefined) {

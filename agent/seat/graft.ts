@@ -28,7 +28,7 @@ export async function missingGrafts(
   });
 }
 
-/** Where any of these seat directories is on top in a container: its grafts, whoever made them. The last one first. */
+/** Where any of these seat directories is on top in a container: its grafts, by any maker. The last one first. */
 export async function graftsIn(
   namespaces: Pick<Namespaces, 'mounts'>,
   process: ProcessRef,

@@ -36,7 +36,7 @@ export class Grants {
   }
 
   /**
-   * From now on the container can open only what it is granted, whatever its engine allows. Idempotent. It is the group that
+   * From now on the container can open only what it is granted, even where its engine allows more. Idempotent. It is the group that
    * has this path now: grants of a former one of the same path stay on record until they are dropped.
    */
   guard(cgroup: string): void {
@@ -54,7 +54,7 @@ export class Grants {
    */
   open(cgroup: string, init: ProcessRef): void {
     const lowest = cgroupOf(init.pid);
-    // After its group was read: whoever is still there had its pid then.
+    // After its group was read: a process that is still there had its pid then.
     if (processKey(init.pid) !== init.key) throw new Error(`process ${init.pid} has ended`);
     if (lowest === undefined) throw new Error(`process ${init.pid} is in no cgroup2 group`);
     for (const at of cgroupsBelow(this.map.root, lowest)) ensureOpener(this.map, at);
@@ -98,7 +98,7 @@ export class Grants {
     }
     this.map.grant(id, number, generation);
     this.held.set(id, (this.held.get(id) ?? new Map<string, boolean>()).set(numberText(number), true));
-    // On record first: what is open in the rules of v1 can always be told from the engine's own.
+    // On record first: rules of ours in v1 can then always be told from the engine's own.
     this.v1?.allow(cgroup, number);
   }
 
@@ -109,8 +109,8 @@ export class Grants {
   }
 
   /**
-   * Takes all its grants from a container that has gone, or from one that was emptied. The guard stays while any process is
-   * left in the group: whoever has lost its init may still open what the init could. One that was emptied is as it was
+   * Takes all its grants from a container that has gone or was emptied. The guard stays while any process is
+   * left in the group: a process without its init may still open what the init could. An emptied container is as it was
    * before it was a seat's.
    */
   drop(cgroup: string, { emptied = false } = {}): void {

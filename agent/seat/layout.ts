@@ -5,7 +5,7 @@ import type { NodeClass } from '../core/device.js';
 /** Everything of ours at run time lives below this; `/run` is `nodev` on most hosts, so each seat mounts its own tmpfs. */
 export const runtime = '/run/hotseat';
 
-/** The one that everybody may connect to; root's is beside it (agent/control/places.ts). */
+/** The socket that everybody may connect to. Root's is beside it (agent/control/places.ts). */
 export const controlSocket = join(runtime, 'control.sock');
 
 /** What is known of containers, and which groups are guarded: for an agent that starts again. */

@@ -4,7 +4,7 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { processKey } from '../kernel/process-key.js';
 
 /**
- * Which processes of a group have one of the devices mapped, in words; it names as well whoever does not let that be seen. No
+ * Which processes of a group have one of the devices mapped, in words. It also names processes that do not let that be seen. No
  * descriptor tells of a mapping: a graphics card of which one is left has its master still.
  */
 export async function mappedIn(

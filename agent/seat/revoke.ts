@@ -34,7 +34,7 @@ export interface Loser {
  * Takes back every open descriptor of the given nodes, in the container and on the host alike.
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
  * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
- * revoke ioctl; whoever holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
+ * revoke ioctl; a process that holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
  * io_uring, is named in `left`, and so is a container that cannot be frozen.
  */
 export async function revoke(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
@@ -61,7 +61,7 @@ async function takeAllBack(nodes: readonly NodeSpec[], loser: Loser): Promise<Re
     if (by !== undefined) revoked += takeBack(holder, by, left);
     else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
   }
-  // Nobody else has the card, so that whoever has a stream of it open has kept it by a mapping.
+  // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
   if (left.length === 0 && keepers.length === 0) {
     for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
   }

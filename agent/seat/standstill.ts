@@ -7,9 +7,9 @@ import { readUnlessGone } from '../kernel/read.js';
 const limit = { timeoutMs: 2000 };
 
 /**
- * Does something while no process of a container can act; one that its admin has frozen stays so. `still` is false when
- * not all could be stopped: one that waits inside the kernel cannot be, and a container can have one do that for good.
- * `mark`: a file that names the container meanwhile, for whoever comes after an agent that was killed in between.
+ * Does something while no process of a container can act. A container that its admin has frozen stays so. `still` is false when
+ * not all could be stopped: a process that waits inside the kernel cannot be, and a container can have one wait for ever.
+ * `mark`: a file that names the container meanwhile, for the agent that comes after one that was killed in between.
  */
 export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => Promise<T>): Promise<T> {
   if (isGone(cgroup) || isFrozen(cgroup)) return act(true);

@@ -69,7 +69,7 @@ export class SeatWorker {
   private backoff = 0;
   private retryTimer: NodeJS.Timeout | undefined;
   private problem: string | undefined;
-  /** By unit, what cannot leave and who holds it, in words. */
+  /** By unit: why it cannot leave, and who holds it, in words. */
   private readonly blocked = new Map<string, string>();
   private saidBlocked = '';
   private blockedTimer: NodeJS.Timeout | undefined;
@@ -134,7 +134,7 @@ export class SeatWorker {
     return this.look();
   }
 
-  /** Reads the seat directory and the grafts again before the next run: what others did is noticed here. */
+  /** Reads the seat directory and the grafts again before the next run, and so notices what others did. */
   look(): Promise<void> {
     this.stale = true;
     this.hold.attachment?.invalidate();
@@ -160,7 +160,7 @@ export class SeatWorker {
     return this.began === undefined ? undefined : performance.now() - this.began;
   }
 
-  /** For status: what is bound, what is wrong. */
+  /** For status: the bound devices, and everything that is wrong. */
   report(): {
     container: Container | undefined;
     problem: string | undefined;
@@ -203,7 +203,7 @@ export class SeatWorker {
         this.conclude(await this.run(scope).catch((error: Error) => [error]));
       }
     } finally {
-      // In the very instant of the last look at `pending`: whoever triggers after it starts a run of its own.
+      // In the very instant of the last look at `pending`: a trigger after it starts a run of its own.
       this.running = undefined;
       this.began = undefined;
     }
@@ -343,7 +343,7 @@ export class SeatWorker {
       });
     log.info(facts, 'container is no longer the seat’s');
     tell({ kind: 'container', ...facts, state: 'went' });
-    // One that has kept a way to see what the seat gets from now on stays guarded.
+    // A container that can still see what the seat gets from now on stays guarded.
     this.detach({ emptied: isEmptied });
     this.deps.journal.setTenant(undefined);
     return true;

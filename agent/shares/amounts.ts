@@ -19,7 +19,7 @@ export function amountsOf(texts: ReadonlyMap<string, string>): Amounts {
 const bfqWeight = (weight: number): number =>
   weight <= 100 ? weight : 100 + Math.floor(((weight - 100) * (1000 - 100)) / (10_000 - 100));
 
-/** What is written to which file. What was not there before is put back to what the kernel begins with. */
+/** The text for each file. A value that was not there before goes back to the kernel's default. */
 export function writesOf({ cpu, memory, io, pids }: Amounts): (readonly [string, string])[] {
   const weight = (text: string): string => (text === '' ? '100' : text);
   const bound = (text: string): string => (text === '' ? 'max' : text);
@@ -31,7 +31,7 @@ export function writesOf({ cpu, memory, io, pids }: Amounts): (readonly [string,
           ['io.weight', `default ${weight(io)}`] as const,
           ['io.bfq.weight', String(bfqWeight(Number(weight(io))))] as const,
         ]),
-    // First, who has been told to have fewer processes makes no more of them while memory is taken back.
+    // First: a seat that may have fewer processes makes no more of them while memory is taken back.
     ...(pids === undefined ? [] : [['pids.max', bound(pids)] as const]),
     ...(memory === undefined ? [] : [['memory.high', bound(memory)] as const]),
   ];

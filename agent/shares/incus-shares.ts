@@ -53,7 +53,7 @@ export class IncusShares {
       const name = nameOf(found);
       const isSeat = seats.some(({ container }) => container.engine === 'incus' && container.name === name);
       const here = running.find((one) => one.name === name);
-      // One that does not run will start by its keys.
+      // An instance that does not run will start by its keys.
       if (isSeat && (here === undefined || sharePlace(here, this.deps.root).kind === 'incus')) continue;
       await this.patch(found, keyChange(found.config, found.expanded, undefined).change, running);
       this.deps.log.info({ instance: name }, 'shares put back');

@@ -64,7 +64,7 @@ const texts = (value: unknown): Record<string, string> =>
     ),
   );
 
-/** Asks Incus by its socket, and only while it runs: systemd would start it for whoever connects. */
+/** Asks Incus by its socket, and only while it runs: systemd would start it for a client that connects. */
 async function call(method: string, path: string, body?: string): Promise<{ status: number; body: unknown }> {
   if (!runs('incusd')) throw new Error('Incus does not run: systemctl start incus');
   const { request } = await import('node:http');

@@ -13,7 +13,7 @@ export const sliceOf = (seat: string): string => `hotseat-${seat.replaceAll('-',
  * Where the shares of a container are set, and by whom. `group` is the group that has them, a path below the root of the
  * hierarchy without a slash before it.
  *
- * `unit`: by systemd, which would undo whatever else is written there (daemon-reload). `own`: our own slice, which need not be active
+ * `unit`: by systemd, which would undo anything else that is written there (daemon-reload). `own`: our own slice, which need not be active
  * yet. `group`: by its files; nobody else writes them. `incus`: by the keys of the instance.
  */
 export type SharePlace =
@@ -76,7 +76,7 @@ function instanceOf(name: string): { project: string; instance: string } {
   return at < 0 ? { project: 'default', instance: name } : { project: name.slice(0, at), instance: name.slice(at + 1) };
 }
 
-/** The groups above the one that has the shares, topmost first; the root is empty. Their controllers have to be on. */
+/** The groups above the group with the shares, topmost first; the root is empty. Their controllers have to be on. */
 export const above = (group: string): string[] => {
   const names = group.split('/');
   return names.map((_, depth) => names.slice(0, depth).join('/'));

@@ -91,7 +91,7 @@ export class ShareKeeper {
     for (const key of this.states.keys()) if (!wanted.has(key)) this.states.delete(key);
     const left = [...this.former].filter(([key]) => !wanted.has(key));
     const work: Promise<void>[] = [];
-    // Between two places whatever else has happened comes first: a device does not wait for all of them.
+    // Between two places other events come first: a device does not wait for all of them.
     for (const [key, former] of left) {
       work.push(this.inTurn(key, () => this.restore(key, former)));
       await otherEvents();
@@ -220,14 +220,14 @@ export class ShareKeeper {
     const refused = this.states.get(key)?.refused ?? new Set<Resource>();
     const writable = new Set([...divided].filter((name) => !refused.has(name)));
     const now = amountsOf(before.texts);
-    // systemd turns the controllers off that no unit in a slice names, whoever else has turned them on: it is told all weights.
+    // systemd turns the controllers off that no unit in a slice names, even if somebody else has turned them on: it is told all weights.
     const said = known === undefined && place.kind === 'unit' && place.own ? without(now, 'cpu', 'io') : now;
     const { write, former } = correction(shares, said, had, writable);
     const unsaid = without(write, ...resourceNames.filter((name) => had[name] !== undefined));
     const theirs = place.kind === 'unit' ? presentDropIns(place.unit, unsaid) : [];
     const kept = [...(known?.kept ?? []), ...theirs];
     if (Object.keys(write).length > 0) {
-      // Before anything is written: whoever ends in between leaves word of what there was.
+      // Before anything is written: an agent that ends in between leaves word of the former values.
       this.remember(key, { place, id, kept, amounts: { ...had, ...former } });
       if (place.kind === 'unit') {
         await setProperties(place.unit, write, { start: place.own });

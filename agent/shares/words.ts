@@ -27,7 +27,7 @@ export interface SeatShares {
   readonly processes: number | undefined;
 }
 
-/** `cpu 100, memory no limit, io 100, processes 3585`: what is divided, for people. */
+/** `cpu 100, memory no limit, io 100, processes 3585`: the amounts, for people. */
 export const sharesText = ({ resources }: Pick<SeatShares, 'resources'>): string =>
   resources
     .flatMap(({ name, amount }) =>

@@ -19,7 +19,7 @@ export function protocolPage(): string {
     const [tag, ...others] = fields;
     const verb = (tag?.type ?? '').slice(1, -1) as Request['verb'];
     const answer = answers.get(verb);
-    const result = answer === undefined ? '`Happened`, again and again' : kindOf(answer);
+    const result = answer === undefined ? 'a [Happened](json.md#happened) for each event' : kindOf(answer);
     const may = isForAdmins(verb) ? `root and the group \`${permitted.all}\`` : 'everybody';
     return [
       ...['', `### ${verb}`, ''],

@@ -84,6 +84,10 @@ test('what the page of trouble says that doctor says, its code says', () => {
     [...(row.split('|')[2] ?? '').matchAll(/"([^"]+)"/g)].map(([, quote = '']) => quote),
   );
   assert.ok(quotes.length > 20);
+  const [, ...symptoms] = text('docs/trouble.md').split('\n## ');
+  assert.ok(symptoms.length >= 9);
+  for (const symptom of symptoms)
+    assert.match(symptom, /^.*\n[\s\S]*\| "/, 'doctor has something to say of each symptom');
   for (const quote of quotes) {
     const words = quote.split('*NAME*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
     const pattern = new RegExp(words.join('(?:\\$\\{[^{}]*\\}|\\w+)'));

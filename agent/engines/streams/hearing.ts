@@ -12,7 +12,7 @@ export interface Heard {
 
 /** Waits before a stream is opened again, ms: first, and the longest; each is twice the one before. */
 const again = { first: 1000, longest: 30_000 };
-/** Whoever talks without end has us look this often, ms: a word is a hint and no more. */
+/** How often we look while events come without end, ms: an event is a hint and no more. */
 const atMostEvery = 200;
 /** It has recovered when it was listened to for this long, ms. */
 const healthy = 30_000;

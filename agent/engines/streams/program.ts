@@ -6,7 +6,7 @@ import type { EventStream, Word } from './stream.js';
 /** What is kept of what a program says is wrong, characters. */
 const lastWords = 300;
 
-/** A program that says nothing and has lived this long listens, ms: one that cannot ends at once. */
+/** A program that says nothing and has lived this long listens, ms. A program that cannot listen ends at once. */
 const settled = 1000;
 
 /** The events that a program prints until it is told to stop. It dies with the agent, however that dies (setpriv(1)). */
@@ -23,7 +23,7 @@ export const programStream = (program: string, ...words: readonly string[]): Eve
       env: { PATH: process.env['PATH'], LC_ALL: 'C' },
     });
     child.on('error', (error) => subscriber.error(error));
-    // One that could not be started has no pid, and no pipes.
+    // A program that could not be started has no pid, and no pipes.
     if (child.pid === undefined) return;
     let listening: NodeJS.Timeout | undefined = setTimeout(() => isUp(), settled).unref();
     const isUp = (): void => {

@@ -7,9 +7,9 @@ import type { Observable } from 'rxjs';
 export interface EventStream {
   /** Where it is listened to, for people, and what tells it from others: a socket, a directory, a command. */
   readonly place: string;
-  /** Opened by whoever subscribes, closed by whoever unsubscribes; its end is always an error, with the reason in words. */
+  /** A subscription opens it, and its end closes it. It always ends with an error, with the reason in words. */
   readonly words: Observable<Word>;
 }
 
-/** `listening`, once, when it is open; then `word` for whatever is said. */
+/** `listening`, once, when it is open; then `word` for each event. */
 export type Word = 'listening' | 'word';
