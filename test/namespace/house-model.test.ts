@@ -9,7 +9,9 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tenants } from '../../agent/core/tenants.js';
+import { Executor } from '../../agent/seat/executor.js';
 import { Grants } from '../../agent/seat/grants.js';
+import { SeatWorker } from '../../agent/seat/worker.js';
 import { type Parts, sound } from './model/agent.js';
 import { History } from './model/history.js';
 import { heard, histories, type Step, wordsOf } from './model/steps.js';
@@ -63,7 +65,7 @@ test('it is found out when what leaves is not denied', async () => {
   class Lenient extends Grants {
     override deny(): void {}
   }
-  assert.ok(await findsFault({ Grants: Lenient }, { seed: 1, endOnFailure: true }));
+  assert.ok(await findsFault({ ...sound, Grants: Lenient }, { seed: 1, endOnFailure: true }));
 });
 
 test('it is found out when nobody asks who still has a device', async () => {
@@ -74,6 +76,49 @@ test('it is found out when nobody asks who still has a device', async () => {
   } finally {
     Tenants.prototype.of = of;
   }
+});
+
+/** As long as something is done, one method of a class is another. */
+async function replaced(owner: object, name: string, value: () => unknown, act: () => Promise<void>): Promise<void> {
+  const former = Object.getOwnPropertyDescriptor(owner, name);
+  if (former === undefined) throw new Error(`there is no ${name}`);
+  Object.defineProperty(owner, name, { ...former, value });
+  try {
+    await act();
+  } finally {
+    Object.defineProperty(owner, name, former);
+  }
+}
+
+test('it is found out when nobody asks what lies in messages', async () => {
+  assert.ok(await findsFault({ ...sound, seesInFlight: false }, { seed: 1, endOnFailure: true }));
+});
+
+test('it is found out when nothing is taken from what is left of a container', () =>
+  replaced(
+    SeatWorker.prototype,
+    'takeFromLingering',
+    async () => true,
+    async () => {
+      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }));
+    },
+  ));
+
+test('it is found out when what leaves a user’s container is not bound again', () =>
+  replaced(
+    Executor.prototype,
+    'noteLoose',
+    () => undefined,
+    async () => {
+      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }));
+    },
+  ));
+
+test('it is found out when a user may open what a seat has outside of its container', async () => {
+  class Open extends Grants {
+    override restrict(): void {}
+  }
+  assert.ok(await findsFault({ ...sound, Grants: Open }, { seed: 1, endOnFailure: true }));
 });
 
 test.run();

@@ -5,12 +5,14 @@ import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { Touched } from '../../../agent/core/scope.js';
 import { House } from '../../../agent/house.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
+import type { Search } from '../../../agent/kernel/holders.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
 import type { Effects } from '../../../agent/seat/effects.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import type { Journal } from '../../../agent/seat/journal.js';
 import { guardRecord } from '../../../agent/seat/layout.js';
+import { doubts } from '../../../agent/seat/revoke.js';
 import { decode } from '../../../agent/udev/datagram.js';
 import type { UdevMessage } from '../../../agent/udev/source.js';
 import { DeviceTable } from '../../../agent/udev/table.js';
@@ -26,9 +28,11 @@ const log = pino({ level: 'silent' });
 /** What a run of the agent is made of; with another class in its place, a fault is put in. */
 export interface Parts {
   readonly Grants: typeof Grants;
+  /** Whether it asks the kernel who may have something in a message that nobody has read. */
+  readonly seesInFlight: boolean;
 }
 
-export const sound: Parts = { Grants };
+export const sound: Parts = { Grants, seesInFlight: true };
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -45,7 +49,7 @@ export class Agent {
 
   constructor(
     private readonly world: World,
-    parts: Parts,
+    private readonly parts: Parts,
     meanwhile: Meanwhile,
   ) {
     this.life = new Life(meanwhile);
@@ -156,15 +160,22 @@ export class Agent {
     this.world.giving(seat, run, number, this.wishes);
   }
 
+  private search(numbers: readonly DeviceNumber[]): Search {
+    const { world, parts } = this;
+    const inFlight = parts.seesInFlight ? world.inFlight() : [];
+    return { holders: world.holders(numbers), inFlight, unseen: [], ringsUnseen: undefined };
+  }
+
   private effects(inside: Inside): Effects {
     const { world, life, orders } = this;
     return {
-      findHolders: (numbers) =>
-        life.later(() => ({ holders: world.holders(numbers), inFlight: [], unseen: [], ringsUnseen: undefined })),
-      revoke: (nodes, { mark, keepers }) =>
+      findHolders: (numbers) => life.later(() => this.search(numbers)),
+      revoke: (nodes, { mark, keepers, cgroup, users }) =>
         life.later(() => {
           orders.get(basename(mark))?.revoking(nodes);
-          return world.revoke(basename(mark), nodes, keepers);
+          const taken = world.revoke(basename(mark), nodes, keepers);
+          const { left } = doubts(this.search([]), { cgroup, users });
+          return { ...taken, left: [...taken.left, ...left] };
         }),
       rebind: (unit) => life.act(() => world.rebind(unit)),
       sendUevent: (socket, datagram) =>

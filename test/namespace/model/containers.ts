@@ -1,3 +1,4 @@
+import { type ChildProcess, spawn } from 'node:child_process';
 import { fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
@@ -16,11 +17,15 @@ import type { Seat } from './wishes.js';
 /** One run of one container: what is mounted in it, what its programs have open, and what its udev listeners know. */
 export class Run {
   ended = false;
+  /** Processes of it are left in its group, although its init has ended. */
+  lingers = false;
   /** The agent has looked since it ended, or could have. */
   isPast = false;
   mounts: MountPoint[] = [];
   /** Devices as they were plugged: plugged again, they are others. */
   open: PcDevice[] = [];
+  /** What it has open in messages that nobody has read: no descriptor leads there. */
+  inFlight: PcDevice[] = [];
   /** `setup`: its engine prepares it, and none of its programs runs. */
   state: 'setup' | 'running' = 'running';
   /** What was mounted before its init ran, and of which seat. */
@@ -41,7 +46,20 @@ export class Run {
     readonly cgroup: string,
     /** Its programs open whatever they are told of, as Xorg does. */
     public isEager: boolean,
+    /** Whose engine runs it; undefined: root's. */
+    readonly user: string | undefined,
   ) {}
+
+  /** Whether a process of it has a device open, wherever. */
+  holds(device: PcDevice): boolean {
+    return this.open.includes(device) || this.inFlight.includes(device);
+  }
+
+  /** Keeps of what it has open only some. */
+  keepOpen(isKept: (device: PcDevice) => boolean): void {
+    this.open = this.open.filter(isKept);
+    this.inFlight = this.inFlight.filter(isKept);
+  }
 
   get key(): string {
     return `${this.pid}:1`;
@@ -61,9 +79,9 @@ export class Run {
 
   /** As its engine is seen by the agent. */
   get facts(): Container {
-    const { name, pid, key, cgroup, state } = this;
+    const { name, user, pid, key, cgroup, state } = this;
     return {
-      ...{ engine: 'lxc', name, user: undefined, pid, key, cgroup, uid: 0, gid: 0 },
+      ...{ engine: 'lxc', name, user, pid, key, cgroup, uid: 0, gid: 0 },
       // Its engine's own programs are for other tests: what is granted can be opened.
       ...{ state, rooted: state === 'running', openable: false },
     };
@@ -76,6 +94,21 @@ const deviceText = (dev: bigint): string => numberText(numberOf(dev));
 /** No process of this machine has such a number. */
 const firstPid = 10_000_000;
 
+/** A login name of this machine: who runs the container `hers`. */
+export const user = 'daemon';
+
+let parked: ChildProcess | undefined;
+
+/** A process that is not root's: stands for all that linger. */
+function lingering(): number {
+  if (parked === undefined) {
+    parked = spawn('sleep', ['infinity'], { uid: 65534, stdio: 'ignore' });
+    parked.unref();
+    process.once('exit', () => parked?.kill());
+  }
+  return parked.pid ?? 0;
+}
+
 /** The containers of the PC. */
 export class Containers {
   /** All that ever ran, the last one last. */
@@ -85,6 +118,11 @@ export class Containers {
     return this.runs.filter(({ ended }) => !ended);
   }
 
+  /** Those of which any process is left. */
+  get populated(): Run[] {
+    return this.runs.filter(({ ended, lingers }) => !ended || lingers);
+  }
+
   named(name: string): Run | undefined {
     return this.running.find((run) => run.name === name);
   }
@@ -92,12 +130,15 @@ export class Containers {
   /** One whose name is taken does not start. Its group has the path of a former one that has gone, once that was seen. */
   start(name: string, isEager: boolean): Run | undefined {
     if (this.named(name) !== undefined) return undefined;
-    const taken = this.runs.filter(({ isPast }) => !isPast).map(({ cgroup }) => cgroup);
+    const taken = this.runs.filter(({ isPast, lingers }) => !isPast || lingers).map(({ cgroup }) => cgroup);
     let cgroup = `/sys/fs/cgroup/lxc.payload.${name}`;
     while (taken.includes(cgroup)) cgroup += '-1';
     mkdirSync(cgroup);
     writeFileSync(join(cgroup, 'cgroup.events'), 'populated 1\nfrozen 0\n');
-    const run = new Run(cgroupId(cgroup), name, firstPid + this.runs.length, cgroup, isEager);
+    const run = new Run(
+      ...([cgroupId(cgroup), name, firstPid + this.runs.length, cgroup, isEager] as const),
+      name === 'hers' ? user : undefined,
+    );
     this.runs.push(run);
     return run;
   }
@@ -106,7 +147,27 @@ export class Containers {
     const run = this.named(name);
     if (run === undefined) return;
     run.ended = true;
+    this.end(run);
+  }
+
+  /** Its init ends, and other processes of it stay in its group. */
+  loseInit(name: string): void {
+    const run = this.named(name);
+    if (run === undefined) return;
+    run.ended = true;
+    run.lingers = true;
+    writeFileSync(join(run.cgroup, 'cgroup.procs'), `${lingering()}\n`);
+  }
+
+  /** What lingers of containers of a name ends. */
+  endLingering(name: string): void {
+    for (const run of this.runs) if (run.lingers && run.name === name) this.end(run);
+  }
+
+  private end(run: Run): void {
+    run.lingers = false;
     run.open = [];
+    run.inFlight = [];
     run.mounts = [];
     rmSync(run.cgroup, { recursive: true });
   }
@@ -119,6 +180,8 @@ export class Containers {
 
   /** Two names change places, or one that is free is taken. */
   rename(from: string, to: string): void {
+    // A user's container is nobody else's under any name.
+    if (from === 'hers' || to === 'hers') return;
     const [one, other] = [this.named(from), this.named(to)];
     if (one !== undefined) one.name = to;
     if (other !== undefined) other.name = from;

@@ -33,7 +33,16 @@ export function differences(world: World): string[] {
     same(`${seat}: container`, [world.runOf(seat)?.key ?? ''], [run?.key ?? '']);
   }
   for (const run of world.containers.running) compare(world, run, same);
-  const ids = new Set(world.containers.running.map(({ id }) => id));
+  for (const run of world.containers.populated.filter(({ lingers }) => lingers)) compareLingering(world, run, same);
+  const smuggled = world.smuggled.filter(
+    (device) => !seats.some((seat) => world.isHers([seat]) && devicesOf(world, seat).includes(device)),
+  );
+  same(
+    'smuggled out',
+    smuggled.map(({ syspath }) => syspath),
+    [],
+  );
+  const ids = new Set(world.containers.populated.map(({ id }) => id));
   const strange = world.map.read().filter(({ cgroup }) => cgroup !== 0n && !ids.has(cgroup));
   same(
     'of containers that have gone',
@@ -68,7 +77,7 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
   );
   same(
     `${name}: open`,
-    run.open.filter((device) => !devices.includes(device)).map(({ syspath }) => syspath),
+    [...run.open, ...run.inFlight].filter((device) => !devices.includes(device)).map(({ syspath }) => syspath),
     [],
   );
   // What its programs read by themselves and nobody ever spoke to them of, they find dead.
@@ -90,6 +99,20 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
   same(
     `${name}: mounts`,
     mounts.flatMap(({ target }) => (targets.delete(target) ? [] : [target])),
+    [],
+  );
+}
+
+/** What is left of a container has nothing but what its seat still keeps, and opens nothing any more. */
+function compareLingering(world: World, run: Run, same: (what: string, is: string[], shall: string[]) => void): void {
+  const seat = seats.find((one) => world.journalOf(one)?.tenant?.key === run.key);
+  const kept = seat === undefined ? [] : devicesOf(world, seat);
+  const name = `left of container ${run.name}`;
+  same(`${name}: granted`, [...(world.map.grants().get(run.id)?.keys() ?? [])], []);
+  const open = [...run.open, ...run.inFlight].filter((device) => !kept.includes(device));
+  same(
+    `${name}: open`,
+    open.map(({ syspath }) => syspath),
     [],
   );
 }

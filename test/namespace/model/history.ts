@@ -82,8 +82,10 @@ export class History {
     // go in the end, and not opened again.
     for (const run of world.containers.running) {
       run.isEager = false;
-      run.open = run.open.filter((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
     }
+    for (const run of world.containers.populated)
+      run.keepOpen((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
+    world.smuggled = world.smuggled.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
     await this.hearAll();
     // What went wrong and was said is tried again, in a while.
@@ -164,6 +166,26 @@ export class History {
         containers.rename(what.from, what.to);
         if (what.told && listening) agent?.see();
         return;
+      case 'lose-init':
+        containers.loseInit(what.name);
+        if (what.told && listening) agent?.see();
+        return;
+      case 'end-lingering':
+        containers.endLingering(what.name);
+        return;
+      case 'send': {
+        const run = containers.named(what.name);
+        if (run === undefined) return;
+        run.inFlight.push(...run.open);
+        run.open = [];
+        return;
+      }
+      case 'smuggle':
+        world.smuggle();
+        return;
+      case 'trespass':
+        world.trespass();
+        return;
       case 'open': {
         const run = containers.named(what.name);
         if (run !== undefined) world.open(run);
@@ -171,7 +193,7 @@ export class History {
       }
       case 'close': {
         const run = containers.named(what.name);
-        if (run !== undefined) run.open = [];
+        if (run !== undefined) run.keepOpen(() => false);
         return;
       }
       case 'lose':
@@ -183,6 +205,10 @@ export class History {
         return;
       case 'hear':
         agent?.hear(what.count);
+        return;
+      case 'overrun':
+        pc.messages = [];
+        agent?.resync();
         return;
       case 'see':
         agent?.see();

@@ -1,5 +1,6 @@
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
+import type { Uids } from '../../../agent/kernel/grant-program.js';
 
 type Entry = ReturnType<DeviceMap['read']>[number];
 
@@ -20,6 +21,9 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   granting: (cgroup: bigint, number: DeviceNumber) => void = () => undefined;
   private readonly entries = new Map<string, Entry>();
   private clock = 0n;
+  /** Whom the guard forbids what any seat ever had. */
+  private owners: readonly Uids[] = [];
+  private readonly remembered = new Set<string>();
 
   /** What the kernel does when the device of a number is deleted. */
   withdraw(number: DeviceNumber): void {
@@ -61,6 +65,7 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   grant(cgroup: bigint, number: DeviceNumber, generation: bigint): void {
     this.act(() => {
       this.granting(cgroup, number);
+      if (this.owners.length > 0) this.remembered.add(numberText(number));
       this.put(cgroup, number, generation);
     });
   }
@@ -98,7 +103,23 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   }
 
   cover(): void {}
-  restrict(): void {}
+
+  restrict(owners: readonly Uids[]): void {
+    if (JSON.stringify(owners) === JSON.stringify(this.owners)) return;
+    this.act(() => {
+      this.remembered.clear();
+      this.owners = owners;
+      if (owners.length === 0) return;
+      for (const { cgroup, number } of this.read()) if (cgroup === 0n) this.remembered.add(numberText(number));
+    });
+  }
+
+  /** Whether a process of a user, outside of all containers, can open a number. */
+  opensOutside(uid: number, number: DeviceNumber): boolean {
+    const isOwner = this.owners.some(({ first, last }) => uid >= first && uid <= last);
+    return !(isOwner && this.remembered.has(numberText(number)));
+  }
+
   close(): void {}
   remove(): void {}
 

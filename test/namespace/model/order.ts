@@ -87,7 +87,7 @@ export class Order implements Looks {
     const here = this.world.pc.device(syspath);
     const run = this.run();
     if (here === undefined || run === undefined || !isSame(here.number, node.number)) return;
-    this.must(!run.open.includes(here), `${id} is forgotten and ${run.name} has it open`);
+    this.must(!run.holds(here), `${id} is forgotten and ${run.name} has it open`);
   }
 
   private mustBeDenied(number: DeviceNumber, when: string): void {

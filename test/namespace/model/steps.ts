@@ -2,8 +2,8 @@ import fc from 'fast-check';
 import { type Kind, kinds } from './pc.js';
 import { type Port, ports, type Seat, seats, type Wish } from './wishes.js';
 
-/** Names that containers have; the first two are the seats' to begin with. */
-export const names = ['left', 'right', 'spare'] as const;
+/** Names that containers have; the first two are the seats' to begin with, the last one is run by a user. */
+export const names = ['left', 'right', 'spare', 'hers'] as const;
 export type Name = (typeof names)[number];
 
 /** What happens to the world whether an agent lives or not. */
@@ -20,7 +20,12 @@ type Outsides =
   | { readonly do: 'ready'; readonly name: Name; readonly told: boolean }
   | { readonly do: 'stop'; readonly name: Name; readonly told: boolean }
   | { readonly do: 'rename'; readonly from: Name; readonly to: Name; readonly told: boolean }
+  | { readonly do: 'lose-init'; readonly name: Name; readonly told: boolean }
+  | { readonly do: 'end-lingering'; readonly name: Name }
   | { readonly do: 'open'; readonly name: Name }
+  | { readonly do: 'send'; readonly name: Name }
+  | { readonly do: 'smuggle' }
+  | { readonly do: 'trespass' }
   | { readonly do: 'close'; readonly name: Name }
   | { readonly do: 'lose'; readonly count: number }
   | { readonly do: 'crash'; readonly downFor: number };
@@ -28,6 +33,7 @@ type Outsides =
 /** What an agent is told, or does by itself. */
 type Insides =
   | { readonly do: 'hear'; readonly count: number }
+  | { readonly do: 'overrun' }
   | { readonly do: 'see' }
   | { readonly do: 'look' }
   | { readonly do: 'want'; readonly port: Port; readonly wish: Wish }
@@ -46,7 +52,16 @@ export interface Step {
   readonly amid: number;
 }
 
-const insides: ReadonlySet<What['do']> = new Set(['hear', 'see', 'look', 'want', 'attach', 'detach', 'assign']);
+const insides: ReadonlySet<What['do']> = new Set([
+  'hear',
+  'overrun',
+  'see',
+  'look',
+  'want',
+  'attach',
+  'detach',
+  'assign',
+]);
 
 /** Whether the agent has to be listening for it, so that it cannot be between two of its effects. */
 export const isInside = ({ what }: Step): boolean => insides.has(what.do);
@@ -70,11 +85,17 @@ const what: fc.Arbitrary<What> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: is('ready'), name, told }) },
   { weight: 3, arbitrary: fc.record({ do: is('stop'), name, told }) },
   { weight: 2, arbitrary: fc.record({ do: is('rename'), from: name, to: name, told }) },
+  { weight: 2, arbitrary: fc.record({ do: is('lose-init'), name, told }) },
+  { weight: 1, arbitrary: fc.record({ do: is('end-lingering'), name }) },
   { weight: 5, arbitrary: fc.record({ do: is('open'), name }) },
+  { weight: 2, arbitrary: fc.record({ do: is('send'), name }) },
+  { weight: 2, arbitrary: fc.record({ do: is('smuggle') }) },
+  { weight: 2, arbitrary: fc.record({ do: is('trespass') }) },
   { weight: 2, arbitrary: fc.record({ do: is('close'), name }) },
   { weight: 1, arbitrary: fc.record({ do: is('lose'), count: few }) },
   { weight: 3, arbitrary: fc.record({ do: is('crash'), downFor: fc.integer({ min: 0, max: 3 }) }) },
   { weight: 4, arbitrary: fc.record({ do: is('hear'), count: few }) },
+  { weight: 1, arbitrary: fc.record({ do: is('overrun') }) },
   { weight: 2, arbitrary: fc.record({ do: is('see') }) },
   { weight: 2, arbitrary: fc.record({ do: is('look') }) },
   { weight: 10, arbitrary: fc.record({ do: is('want'), port, wish }) },

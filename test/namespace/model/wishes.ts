@@ -1,6 +1,7 @@
 import type { Subsystem } from '../../../agent/core/device.js';
 import type { Policy } from '../../../agent/core/policy.js';
 import { compose } from '../../../agent/policy/load.js';
+import { user } from './containers.js';
 import { type Kind, type Plugged, pathOf } from './pc.js';
 
 export const seats = ['left', 'right'] as const;
@@ -74,7 +75,8 @@ export function policyOf(wishes: Wishes): Policy {
       match: { ID_PATH: pathOf(port) },
       ...(wishes.ports[port].share ? { share: true } : {}),
     }));
-    const container = { engine: 'lxc', name: wishes.containers[seat] };
+    const name = wishes.containers[seat];
+    const container = { engine: 'lxc', name, ...(name === 'hers' ? { user } : {}) };
     return { name: `${seat}.yaml`, text: JSON.stringify({ seat, container, devices }) };
   });
   const key = JSON.stringify(texts);

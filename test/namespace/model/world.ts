@@ -1,14 +1,24 @@
-import { basename } from 'node:path';
-import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
+import { lstatSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type DeviceNumber, numberOf, numberText } from '../../../agent/core/device.js';
 import type { NodeSpec } from '../../../agent/core/step.js';
-import type { Holder } from '../../../agent/kernel/holders.js';
+import { uidsOf } from '../../../agent/engines/users.js';
+import type { Holder, InFlight } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
+import { seatRoot } from '../../../agent/seat/layout.js';
 import type { Revocation } from '../../../agent/seat/revoke.js';
 import type { Agent } from './agent.js';
-import { Containers, isRecorded, type Run } from './containers.js';
+import { Containers, isRecorded, type Run, user } from './containers.js';
 import { KernelMap } from './kernel-map.js';
 import { isSame, Pc, type PcDevice } from './pc.js';
 import { first, isShareable, ownersOf, type Seat, type Wishes } from './wishes.js';
+
+const [{ first: uid } = { first: 0 }] = uidsOf(user);
+
+const isNode = (path: string, number: DeviceNumber): boolean => {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.isCharacterDevice() === true && isSame(numberOf(stat.rdev), number);
+};
 
 /** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
 export class World {
@@ -16,10 +26,14 @@ export class World {
   readonly containers = new Containers();
   readonly pc = new Pc((number) => {
     this.map.withdraw(number);
-    for (const run of this.containers.runs) run.open = run.open.filter((device) => !isSame(device.number, number));
+    const isKept = (device: PcDevice): boolean => !isSame(device.number, number);
+    for (const run of this.containers.runs) run.keepOpen(isKept);
+    this.smuggled = this.smuggled.filter(isKept);
   });
   wishes: Wishes = first;
   agent: Agent | undefined;
+  /** What a process has open that the user runs outside of her container. It shows that to nobody, but for cards. */
+  smuggled: PcDevice[] = [];
   /** Which promises were broken, in words. */
   readonly broken: string[] = [];
 
@@ -39,6 +53,26 @@ export class World {
       for (const device of devices) {
         if (device.number === undefined || !this.map.opens(run.id, device.number)) continue;
         if (!run.open.includes(device)) run.open.push(device);
+      }
+    }
+  }
+
+  /** The user hands on what her container has open to another process of hers. */
+  smuggle(): void {
+    for (const device of this.containers.named('hers')?.open ?? [])
+      if (!this.smuggled.includes(device)) this.smuggled.push(device);
+  }
+
+  /** A process of hers tries the nodes in the directories of her seats: whoever has them is in the container. */
+  trespass(): void {
+    for (const seat of this.wishes.seats.filter((one) => this.runOf(one)?.user === user)) {
+      for (const { devices } of this.pc.plugged.values()) {
+        for (const { node, number } of devices) {
+          if (node === undefined || number === undefined || !isNode(join(seatRoot(seat), 'dev', node), number))
+            continue;
+          if (this.map.opensOutside(uid, number))
+            this.broken.push(`${user} opens ${node} of ${seat} outside of all containers`);
+        }
       }
     }
   }
@@ -69,7 +103,10 @@ export class World {
     const owners: readonly string[] = ownersOf(wishes, found.plugged);
     const what = `${found.device.syspath} (${numberText(number)})`;
     if (!owners.includes(seat)) this.broken.push(`${seat} is given ${what}, which is not its own`);
-    for (const other of this.containers.running) {
+    const isSmuggled = found.plugged.devices.some((device) => this.smuggled.includes(device));
+    if (isSmuggled && !this.isHers(owners) && !isShareable(wishes, found.plugged) && run.user !== user)
+      this.broken.push(`${seat} is given ${what} while a process of ${user} has it`);
+    for (const other of this.containers.populated) {
       if (other === run || !found.plugged.devices.some((device) => this.reaches(other, device))) continue;
       const sharer = owners.find((owner) => owner !== seat && this.runOf(owner) === other);
       if (sharer === undefined && !isShareable(wishes, found.plugged))
@@ -77,8 +114,13 @@ export class World {
     }
   }
 
+  /** Whether one of these seats is one whose container the user runs. */
+  isHers(seats: readonly string[]): boolean {
+    return seats.some((seat) => this.runOf(seat)?.user === user || this.journalOf(seat)?.tenant?.user === user);
+  }
+
   holders(numbers: readonly DeviceNumber[]): Holder[] {
-    return this.containers.running.flatMap(({ pid, name, cgroup, open }) =>
+    return this.containers.populated.flatMap(({ pid, name, cgroup, open }) =>
       open.flatMap(({ number }, fd) =>
         number !== undefined && numbers.some((one) => isSame(one, number))
           ? [{ pid, fd, command: name, cgroup, number }]
@@ -87,12 +129,25 @@ export class World {
     );
   }
 
+  /** Who has anything in a message that nobody has read; the user keeps cards like that outside of her container. */
+  inFlight(): InFlight[] {
+    const runs = this.containers.populated.filter(({ inFlight }) => inFlight.length > 0);
+    const inside = runs.map(({ pid, name, cgroup, user }) => ({
+      pid,
+      command: name,
+      cgroup,
+      uid: user === undefined ? 0 : uid,
+    }));
+    const hasCard = this.smuggled.some(({ subsystem }) => subsystem === 'drm');
+    return hasCard ? [...inside, { pid: 1, command: 'session', cgroup: '/sys/fs/cgroup/user.slice', uid }] : inside;
+  }
+
   /** What the kernel can take back: of event nodes alone. */
   revoke(seat: string, nodes: readonly NodeSpec[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
     for (const { name, number } of nodes) {
-      for (const run of this.containers.running) {
+      for (const run of this.containers.populated) {
         const rest = run.open.filter((device) => !isSame(device.number, number));
         if (rest.length === run.open.length || spared.includes(run.cgroup)) continue;
         this.losing(seat, run, number);
@@ -117,7 +172,10 @@ export class World {
   /** Whether nothing but an end of its use takes a device from a container: another seat shares and keeps it. */
   staysUntilLetGo(run: Run, { syspath, number }: PcDevice): boolean {
     const plugged = number === undefined ? undefined : this.pc.at(number)?.plugged;
-    if (plugged === undefined || basename(syspath).startsWith('event')) return false;
+    if (plugged === undefined) return false;
+    // Of what lies in a message nothing is taken back.
+    const isRevocable = basename(syspath).startsWith('event') && run.inFlight.length === 0;
+    if (isRevocable) return false;
     const isElsewhere = (seat: Seat) =>
       this.runOf(seat) !== run && this.agent?.house.holders(plugged.unit).includes(seat);
     return ownersOf(this.wishes, plugged).some(isElsewhere);
@@ -134,6 +192,6 @@ export class World {
 
   /** Whether a container's programs can open a device, or have it open. */
   reaches(run: Run, device: PcDevice): boolean {
-    return run.open.includes(device) || (device.number !== undefined && this.map.opens(run.id, device.number));
+    return run.holds(device) || (device.number !== undefined && this.map.opens(run.id, device.number));
   }
 }
