@@ -14,7 +14,7 @@ import { Grants } from '../../agent/seat/grants.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
 import { type Parts, sound } from './model/agent.js';
 import { History } from './model/history.js';
-import { heard, histories, type Step, wordsOf } from './model/steps.js';
+import { heard, histories, type Step, type What, wordsOf } from './model/steps.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -94,13 +94,26 @@ test('it is found out when nobody asks what lies in messages', async () => {
   assert.ok(await findsFault({ ...sound, seesInFlight: false }, { seed: 1, endOnFailure: true }));
 });
 
+/** Histories that begin in this way. */
+const after = (...begin: readonly What[]): fc.Arbitrary<Step[]> =>
+  histories(longest).map((steps) => [...begin.map((what) => ({ what, amid: 0 })), ...steps]);
+
+/** The user's container has a keyboard. */
+const hers: readonly What[] = [
+  { do: 'assign', left: 'hers', right: 'right' },
+  { do: 'start', name: 'hers', eager: true, configured: false, told: true },
+  { do: 'plug', port: 1, kind: 'keyboard', told: true },
+];
+
 test('it is found out when nothing is taken from what is left of a container', () =>
   replaced(
     SeatWorker.prototype,
     'takeFromLingering',
     async () => true,
     async () => {
-      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }));
+      const plugged: What = { do: 'plug', port: 2, kind: 'sound', told: true };
+      const all = after(plugged, { do: 'lose-init', name: 'right', told: true });
+      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }, all));
     },
   ));
 
@@ -110,7 +123,8 @@ test('it is found out when what leaves a user’s container is not bound again',
     'noteLoose',
     () => undefined,
     async () => {
-      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }));
+      const all = after(...hers, { do: 'smuggle' });
+      assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }, all));
     },
   ));
 
@@ -118,7 +132,8 @@ test('it is found out when a user may open what a seat has outside of its contai
   class Open extends Grants {
     override restrict(): void {}
   }
-  assert.ok(await findsFault({ ...sound, Grants: Open }, { seed: 1, endOnFailure: true }));
+  const all = after(...hers);
+  assert.ok(await findsFault({ ...sound, Grants: Open }, { seed: 1, endOnFailure: true }, all));
 });
 
 test.run();
