@@ -189,5 +189,40 @@ test('two seats at one card: as many play at once as it has substreams', async (
   }
 });
 
+/** Has the status page of a stream mapped, and no descriptor of it (snd_pcm_mmap in sound/core/pcm_native.c). */
+const mapped = `
+import ctypes, glob, os, time
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+stream = os.open(glob.glob('/dev/snd/pcmC*D0p')[0], os.O_RDWR | os.O_NONBLOCK)
+page = libc.mmap(None, ctypes.c_size_t(4096), 1, 1, stream, ctypes.c_long(0x80000000))
+assert page != 2**64 - 1
+os.close(stream)
+time.sleep(600)`;
+
+test('a card that somebody has mapped, and that is on nothing that can be bound again, stays and is named', async () => {
+  const problem = async () => (await seatStatus(lab, 'left'))?.problem;
+  await lab.sh(`sed -i '/one for both/d' ${policyDirectory}/*.yaml`);
+  await addRule('left', '{ label: a card without a bus, match: { subsystem: sound, attr: { id: Dummy } } }');
+  await reload(lab);
+  await lab.sh('modprobe snd-dummy pcm_devs=1 pcm_substreams=1');
+  await until('the card at left', 'left', 'ls /dev/snd', /controlC\d/);
+  await service('left', 'mapped', 'python3', '-c', mapped);
+  await lab.until('its stream to be open', async () =>
+    /^subdevices_avail: 0$/m.test(await lab.sh('cat /proc/asound/Dummy/pcm0p/info')),
+  );
+  await lab.until('its descriptor to be closed', async () =>
+    /^0$/.test(await lab.sh("find /proc/[0-9]*/fd -lname '/dev/snd/pcm*' 2>/dev/null | wc -l")),
+  );
+  await lab.sh(`sed -i '/a card without a bus/d' ${policyDirectory}/*.yaml`);
+  await reload(lab);
+  await lab.until('the reason', async () =>
+    /somebody has pcmC\d+D0p mapped: it moves when they let it go .*on no USB device/.test((await problem()) ?? ''),
+  );
+  await inside('left', 'systemctl stop mapped');
+  await lab.until('it to have left', async () => (await problem()) === undefined);
+  await lab.sh('modprobe -r snd-dummy');
+});
+
 test.after(() => lab.stop());
 test.run();
