@@ -107,7 +107,7 @@ interface Running {
 /** Starts it in a group; `title`: what its command line begins with. */
 async function run(
   cgroup: string,
-  { title = 'monitor', uid = 0, flags = newPid, words = [] as string[], map = '' } = {},
+  { title = 'monitor', uid = 0, flags = newPid, words = [] as readonly string[], map = '' } = {},
 ): Promise<Running> {
   const node = join(scratch, 'null');
   const child = spawn('/usr/bin/python3', ['-c', monitor, flags.toString(16), node, ...words], {
@@ -340,27 +340,40 @@ test('a container that was emptied is as it was before', async () => {
   assert.not.ok(map.read().some((entry) => entry.cgroup === cgroupId(cgroup)));
 });
 
-test('an agent that starts when the engine’s monitor has died knows the container from the record', async () => {
-  const cgroup = group('lxc.payload.inc');
-  const { child } = await run(cgroup, { title: '[lxc monitor] /var/lib/incus/containers inc' });
-  const record = () => new RecordFile(join(scratch, 'containers.json'), isOnRecord);
-  const seen = (...attended: ContainerRef[]): string[] => {
-    const engines = new Engines(root, { commandLine, record: record() });
-    try {
-      if (attended.length > 0) engines.attend(attended);
-      return engines.list().flatMap((one) => (one.cgroup === cgroup ? [`${one.engine} ${one.name}`] : []));
-    } finally {
-      engines.close();
-    }
-  };
-  assert.equal(seen(), [], 'nobody’s containers are looked for yet');
-  assert.equal(seen({ engine: 'incus', name: 'inc' }), ['incus inc']);
-  const ended = new Promise((resolve) => child.once('exit', resolve));
-  child.kill('SIGKILL');
-  await ended;
-  assert.equal(seen(), ['incus inc']);
-  writeFileSync(join(scratch, 'containers.json'), '{"1:2": 7, "spoilt');
-  assert.equal(seen(), [], 'a record that was spoilt is none');
-});
+for (const [engine, name, path, monitor] of [
+  ['incus', 'inc', 'lxc.payload.inc', { title: '[lxc monitor] /var/lib/incus/containers inc' }],
+  [
+    'podman',
+    'left',
+    `machine.slice/libpod-${'c'.repeat(64)}.scope`,
+    { title: '/usr/bin/conmon', words: ['-n', 'left'] },
+  ],
+] as const) {
+  test(`an agent that starts when the engine’s monitor has died knows the container from the record: ${engine}`, async () => {
+    const cgroup = group(path);
+    const { child } = await run(cgroup, { words: [], ...monitor });
+    // A monitor is not in the group of its container.
+    writeFileSync(join(group(`${engine}.monitor`), 'cgroup.procs'), String(child.pid));
+    const file = join(scratch, `${engine}.json`);
+    const record = () => new RecordFile(file, isOnRecord);
+    const seen = (...attended: ContainerRef[]): string[] => {
+      const engines = new Engines(root, { commandLine, record: record() });
+      try {
+        if (attended.length > 0) engines.attend(attended);
+        return engines.list().flatMap((one) => (one.cgroup === cgroup ? [`${one.engine} ${one.name}`] : []));
+      } finally {
+        engines.close();
+      }
+    };
+    assert.equal(seen(), [], 'nobody’s containers are looked for yet');
+    assert.equal(seen({ engine, name }), [`${engine} ${name}`]);
+    const ended = new Promise((resolve) => child.once('exit', resolve));
+    child.kill('SIGKILL');
+    await ended;
+    assert.equal(seen(), [`${engine} ${name}`]);
+    writeFileSync(file, '{"1:2": 7, "spoilt');
+    assert.equal(seen(), [], 'a record that was spoilt is none');
+  });
+}
 
 test.run();
