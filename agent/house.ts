@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlong } from './core/along.js';
 import type { Audit, Deed } from './core/audit.js';
+import { nameOfChange } from './core/changes.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
 import { desiredUnit, type Grantee } from './core/desired.js';
@@ -15,7 +16,7 @@ import { Multimap } from './core/multimap.js';
 import { type EngineName, isSameContainer, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
-import { isSameVerdict, type Verdict } from './core/verdict.js';
+import { contestsOf, isSameVerdict, type Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
@@ -239,10 +240,22 @@ export class House {
     this.verdicts.set(unit.id, verdict);
     this.note(verdict);
     this.deps.along?.(unit, verdict);
+    this.sayContests(unit, before, verdict);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
       this.deps.log.warn({ device: unit.id, rules }, 'two seats want one device: bound to neither');
       this.deps.tell({ kind: 'conflict', device: unit.id, rules });
+    }
+  }
+
+  private sayContests(unit: Unit, before: Verdict | undefined, verdict: Verdict): void {
+    const known = new Set(contestsOf(before).map(({ connector }) => connector));
+    for (const { connector, claims } of contestsOf(verdict)) {
+      if (known.has(connector)) continue;
+      const device = nameOfChange({ unit, output: connector });
+      const rules = claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
+      this.deps.log.warn({ device, rules }, 'two seats want one output: bound to neither');
+      this.deps.tell({ kind: 'conflict', device, rules });
     }
   }
 
@@ -262,7 +275,12 @@ export class House {
   }
 
   private note(verdict: Verdict): void {
-    if (verdict.kind !== 'host') for (const { rule } of verdict.claims) this.matched.add(rule);
+    if (verdict.kind === 'host') return;
+    for (const { rule, outputs } of verdict.claims) {
+      if (outputs === undefined) this.matched.add(rule);
+      else for (const output of outputs) this.matched.add(output.rule);
+    }
+    for (const { claims } of contestsOf(verdict)) for (const { rule } of claims) this.matched.add(rule);
   }
 
   private judgeRaw(raw: Unit): Verdict | undefined {

@@ -1,5 +1,5 @@
 import { leftBehind, whyLeft } from '../core/along.js';
-import { changesOf, ownerOf, ownerText } from '../core/changes.js';
+import { changesOf, nameOfChange, ownerOf, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { findUnit } from '../core/find-unit.js';
@@ -113,7 +113,9 @@ export function explanationOf(
     if (along !== undefined) {
       return { seat, label: rule.label, place: placeOf(rule, revision), failed: undefined, along };
     }
-    const first = taken.get(seat);
+    const earlier = taken.get(seat);
+    // A seat may have outputs of a card by several rules.
+    const first = rule.connectors !== undefined && earlier?.connectors !== undefined ? undefined : earlier;
     const before =
       loan !== undefined
         ? `matches, but the device was attached to ${loan} by hand`
@@ -137,8 +139,8 @@ export function planOf(
   const { changes, dangers } = changesOf(units, judged, decide);
   return {
     revision: policy.revision,
-    changes: changes.map(({ unit, from, to }) => ({
-      device: unit.id,
+    changes: changes.map(({ unit, output, from, to }) => ({
+      device: nameOfChange({ unit, output }),
       name: nameOf(unit),
       from: ownerText(from),
       to: ownerText(to),

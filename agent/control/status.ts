@@ -2,6 +2,7 @@ import { type LastWord, lastWords } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
+import { type Claim, contestsOf } from '../core/verdict.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
@@ -57,8 +58,11 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   });
   const conflicts = [...house.judged].flatMap(([device, verdict]) =>
     verdict.kind === 'conflict'
-      ? [{ device, rules: verdict.claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`) }]
-      : [],
+      ? [{ device, rules: wantedBy(verdict.claims) }]
+      : contestsOf(verdict).map(({ connector, claims }) => ({
+          device: `${device} ${connector}`,
+          rules: wantedBy(claims),
+        })),
   );
   return {
     revision: house.revision,
@@ -77,6 +81,9 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     pid: process.pid,
   };
 }
+
+const wantedBy = (claims: readonly Claim[]): string[] =>
+  claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`);
 
 /** What udevd says instead, and by which rule. */
 function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {

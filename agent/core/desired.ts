@@ -48,11 +48,13 @@ export function desiredSeat(
 
 function unitDevices(
   unit: Unit,
-  { rule }: Claim,
+  { rule, outputs }: Claim,
   accounts: Accounts,
   present: (device: Device) => Presentation,
   unknown: Unknown[],
 ): DesiredDevice[] {
+  // Who has outputs gets word of the card and no node of it: the descriptor comes from the holder.
+  if (outputs !== undefined) return [desiredOutputs(unit, rule, present)];
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
   const order = unit.subsystem === 'sound' ? [...unit.nodes, ...heads] : [...heads, ...unit.nodes];
@@ -75,6 +77,19 @@ function unitDevices(
       },
     };
   });
+}
+
+function desiredOutputs(unit: Unit, rule: Rule, present: (device: Device) => Presentation): DesiredDevice {
+  const { record, properties } = present(unit.head);
+  const { syspath, incarnation } = unit.head;
+  return {
+    record,
+    links: [],
+    entry: {
+      ...{ id: record.id, syspath, incarnation, unit: unit.id, node: undefined, tags: record.tags, properties },
+      ...{ rule: lineOf(rule.place), hard: false, knownTo: undefined },
+    },
+  };
 }
 
 /**

@@ -137,11 +137,9 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
 }
 
 function arrivals(desired: DesiredSeat, actual: ActualSeat): Part[] {
-  return [...grouped(desired.devices, ({ entry }) => entry.unit)].map(([unit, devices]) => ({
-    what: 'come',
-    unit,
-    steps: arrival(devices, actual),
-  }));
+  return [...grouped(desired.devices, ({ entry }) => entry.unit)]
+    .filter(([unit]) => !actual.blocked.has(unit))
+    .map(([unit, devices]) => ({ what: 'come', unit, steps: arrival(devices, actual) }));
 }
 
 function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
@@ -153,7 +151,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
   const announcements: Step[] = [];
   for (const { record, entry, links } of unit) {
     const past = actual.journal.get(entry.id);
-    const before = past !== undefined && isSame(past, entry) ? past : undefined;
+    const before = past !== undefined && isSame(past, entry) && hasNode(past) === hasNode(entry) ? past : undefined;
     const isUntold = actual.audience !== undefined && before?.knownTo !== actual.audience;
     const toldTo = isUntold ? actual.audience : before?.toldTo;
     const incarnation = entry.incarnation ?? before?.incarnation;
@@ -193,8 +191,11 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
 
 const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntry): boolean => {
   const device = wanted.get(entry.id);
-  return device !== undefined && isSame(device.entry, entry);
+  return device !== undefined && isSame(device.entry, entry) && (hasNode(device.entry) || !hasNode(entry));
 };
+
+/** A card without one is known of to a seat that has outputs of it. */
+const hasNode = ({ node }: JournalEntry): boolean => node !== undefined;
 
 /** PulseAudio ignores `add` and loads a card on `change` (module-udev-detect.c); PipeWire takes both alike. */
 const announcedAs = (entry: JournalEntry): 'add' | 'change' =>

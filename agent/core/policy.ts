@@ -57,6 +57,8 @@ export interface Rule {
   readonly share: boolean;
   /** What is the same physical device as something that matches comes along, unless a rule asks for it by itself. */
   readonly whole: boolean;
+  /** Globs of connector names: of a graphics card that matches the seat gets these outputs, and not the card. */
+  readonly connectors?: readonly string[] | undefined;
   /** Who may open its nodes inside, in the container's own names; what is missing is as usual there. */
   readonly access: {
     readonly owner?: string | undefined;

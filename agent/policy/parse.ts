@@ -56,8 +56,20 @@ export function parseSeat(
     const never = neverTogether(conditionsOf(match));
     return never === undefined ? [] : [{ place: place(['devices', index, 'match']), ...never }];
   });
-  if (contradictions.length > 0) return { diagnostics: contradictions };
+  const unfit = value.devices.flatMap((rule, index) => unfitForOutputs(rule, (key) => place(['devices', index, key])));
+  if (contradictions.length + unfit.length > 0) return { diagnostics: [...contradictions, ...unfit] };
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
+}
+
+/** What a rule for outputs cannot say as well. */
+function unfitForOutputs(rule: SeatFile['devices'][number], place: (key: string) => Place): Diagnostic[] {
+  if (rule.match.connector === undefined) return [];
+  const never = { share: 'an output has one seat', whole: 'an output comes without its card' };
+  return (['share', 'whole'] as const).flatMap((key) =>
+    rule[key] === 'true'
+      ? [{ place: place(key), message: `"${key}" beside "connector": ${never[key]}`, remedy: `remove "${key}"` }]
+      : [],
+  );
 }
 
 /** `host.yaml`: what the host does with its own consoles. */
@@ -67,12 +79,15 @@ export function parseHost(file: string, text: string): HostFile | { readonly dia
 }
 
 function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
+  const { connector } = rule.match;
+  const isOutput = connector !== undefined;
   return {
     label: rule.label,
     place,
     conditions: conditionsOf(rule.match),
     share: rule.share === 'true',
-    whole: rule.whole === undefined ? rule.match.kind !== undefined : rule.whole === 'true',
+    whole: rule.whole === undefined ? rule.match.kind !== undefined && !isOutput : rule.whole === 'true',
+    ...(connector === undefined ? {} : { connectors: list(connector) }),
     access: {
       owner: rule.owner,
       group: rule.group,
@@ -101,9 +116,13 @@ function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
   return { ...what, share: true, whole: false, access: {}, hidraw: false, byName: true, revoke: 'auto' };
 }
 
-function conditionsOf({ not, attr, ...rest }: MatchFile): Condition[] {
+function conditionsOf({ not, attr, connector, ...rest }: MatchFile): Condition[] {
   return [
     ...conditions(rest, false),
+    // Nothing else has connectors; said, so that udev's own reading is the same.
+    ...(connector === undefined || rest.subsystem === 'drm'
+      ? []
+      : [{ on: 'subsystem' as const, patterns: ['drm'], negate: false }]),
     ...Object.entries(attr ?? {}).map(([key, value]): Condition => ({ on: 'attribute', key, patterns: list(value) })),
     ...(not === undefined ? [] : conditions(not, true)),
   ];

@@ -84,6 +84,11 @@ const negated = z.object(plain).catchall(properties);
 const match = z
   .object({
     ...plain,
+    connector: oneOrMore(pattern)
+      .optional()
+      .describe(
+        'Of a graphics card that all else matches only these outputs, by the names of their connectors in sysfs, such as `DP-1` or `HDMI-A-*`, by glob: other seats may have the others. The seat gets no node of the card; `hotseat-xorg` starts its display server.',
+      ),
     attr: z
       .record(z.string(), oneOrMore(pattern))
       .superRefine((given, context) => {
@@ -99,7 +104,9 @@ const match = z
       .meta({ propertyNames: { enum: [...attributeNames] } })
       .optional()
       .describe('Attributes in sysfs, by glob, all of them of one device: of this one or of one that it hangs on.'),
-    not: negated.optional().describe('Conditions of which none must hold: all of these keys but `attr` and `not`.'),
+    not: negated
+      .optional()
+      .describe('Conditions of which none must hold: all of these keys but `connector`, `attr` and `not`.'),
   })
   .catchall(properties);
 
@@ -249,4 +256,4 @@ export type HostFile = z.infer<typeof hostFile>;
 
 /** Keys of a match that are not udev properties, and those of them that `not` takes. */
 export const negatableKeys: readonly string[] = Object.keys(plain);
-export const matchKeys: readonly string[] = [...negatableKeys, 'attr', 'not'];
+export const matchKeys: readonly string[] = [...negatableKeys, 'connector', 'attr', 'not'];

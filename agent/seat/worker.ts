@@ -144,8 +144,9 @@ export class SeatWorker {
   /** Passes on what is no change of a device itself, if the seat has it: a monitor came or went. */
   tell(syspath: string, news: Properties): void {
     for (const entry of this.deps.journal.entries.values()) {
-      if (entry.syspath !== syspath || entry.node === undefined || !this.hold.seen.nodes.has(nodeKey(entry.node)))
-        continue;
+      const isThere =
+        entry.node === undefined ? this.hold.seen.records.has(entry.id) : this.hold.seen.nodes.has(nodeKey(entry.node));
+      if (entry.syspath !== syspath || !isThere) continue;
       if (entry.knownTo === undefined || entry.knownTo !== this.hold.attachment?.container.key) continue;
       try {
         this.hold.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });

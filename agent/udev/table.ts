@@ -6,6 +6,7 @@ import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { Multimap } from '../core/multimap.js';
 import { physicalOf } from '../core/physical.js';
 import { unitFrom, unitOf } from '../core/units.js';
+import { connectorNames } from './connectors.js';
 import {
   enumerate,
   host,
@@ -78,7 +79,9 @@ export class DeviceTable {
   /** A unit with all its devices, undefined when it does not exist or is not whole yet. */
   unit(id: string): Unit | undefined {
     const devices = this.units_.get(id);
-    return devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
+    const unit = devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
+    if (unit?.subsystem !== 'drm') return unit;
+    return { ...unit, connectors: connectorNames(unit.head.syspath, this.roots) };
   }
 
   /** Whether a device is plugged now; asks sysfs, because udevd's word may be late. */
