@@ -1,0 +1,65 @@
+import type { SeatOutputs } from '../core/leases.js';
+
+/** Where the holder listens to the agent; root's alone. */
+export const holderSocket = '/run/hotseat-holder.sock';
+
+/** A card of which the holder shall be master. */
+export interface WantedCard {
+  /** `/dev/dri/card1`. */
+  readonly node: string;
+  /** `226:1`. */
+  readonly number: string;
+  /** Which plugging of the card: the same node may be another card's by now. */
+  readonly incarnation: string;
+  readonly seats: readonly SeatOutputs[];
+}
+
+/** Where a seat's display server asks for its lease. */
+export interface WantedSocket {
+  readonly seat: string;
+  /** Where it is made; the agent takes it from there to where the seat sees it. */
+  readonly path: string;
+  /** Inode of the one that the seat sees; another one is made where the holder does not listen at that. */
+  readonly shown: string | undefined;
+}
+
+/** All that the holder shall hold and serve, a line of JSON. Whatever is not in it goes. */
+export interface Wanted {
+  readonly cards: readonly WantedCard[];
+  readonly sockets: readonly WantedSocket[];
+}
+
+/** How a seat stands with its outputs of a card. */
+export interface SeatLease {
+  readonly seat: string;
+  /** What it shall have. */
+  readonly connectors: readonly string[];
+  /** What its display server has now; none when there is no lease. */
+  readonly leased: readonly string[];
+  /** When the lease was made, ISO 8601. */
+  readonly since?: string | undefined;
+  /** A display server runs on whose lease was taken back: it needs a new start. */
+  readonly revoked: boolean;
+  /** Why it had less than it shall have when it asked last. */
+  readonly problem?: string | undefined;
+}
+
+export interface CardState {
+  readonly node: string;
+  readonly number: string;
+  /** Why the holder is not the card's master; absent while it is. */
+  readonly problem?: string | undefined;
+  readonly seats: readonly SeatLease[];
+}
+
+/** What the holder says of itself, a line of JSON: to whoever connects, and whenever it changes. */
+export interface HolderState {
+  readonly pid: number;
+  readonly cards: readonly CardState[];
+  /** Sockets that it listens at, by their inodes. */
+  readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
+}
+
+/** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
+export const wantedOf = (line: string): Wanted => JSON.parse(line) as Wanted;
+export const stateOf = (line: string): HolderState => JSON.parse(line) as HolderState;
