@@ -13,10 +13,11 @@ import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { Multimap } from './core/multimap.js';
+import { isSplit } from './core/outputs.js';
 import { type EngineName, isSameContainer, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
-import { contestsOf, isSameVerdict, type Verdict } from './core/verdict.js';
+import { type Claim, contestsOf, isSameVerdict, type Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
@@ -25,6 +26,7 @@ import { type Effects, effects as kernels } from './seat/effects.js';
 import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
 import { type Graft, graftsOf, runtime } from './seat/layout.js';
+import type { Outlet } from './seat/outlet.js';
 import type { Wish } from './seat/wishes.js';
 import { SeatWorker } from './seat/worker.js';
 import { newsOf } from './udev/allow.js';
@@ -42,10 +44,22 @@ export interface HouseDeps {
   readonly measure: Measure;
   /** Told of each unit that was judged, and how. */
   readonly along?: (unit: Unit, verdict: Verdict) => void;
+  /** Whether a card is held for seats that have outputs of it: nobody gets its node meanwhile. */
+  readonly isLeased?: (unit: string) => boolean;
+  /** Called after seats were brought up to date. */
+  readonly served?: () => void;
   /** This machine's kernel unless given. */
   readonly effects?: Effects;
   /** Opens the files of a seat; those in their usual place unless given. */
   readonly filesOf?: (seat: string, log: Logger) => SeatFiles;
+}
+
+/** A card of which seats have outputs. */
+export interface SplitCard {
+  readonly unit: Unit;
+  readonly claims: readonly Claim[];
+  /** No seat has, or may still have, a node of it. */
+  readonly isFree: boolean;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
@@ -167,6 +181,32 @@ export class House {
   /** Hands the seats what they shall have; settles when each has it, or has said why not. */
   async serve(touched: Touched): Promise<void> {
     await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
+    this.deps.served?.();
+  }
+
+  /** Cards of which seats have outputs, and the worker of each of these seats. */
+  splitCards(): SplitCard[] {
+    return [...this.verdicts].flatMap(([id, verdict]) => {
+      const unit = isSplit(verdict) ? this.deps.table.unit(id) : undefined;
+      if (unit === undefined || verdict.kind !== 'seat') return [];
+      const isFree = ![...this.workers.values()].some((worker) => worker.hasNode(id));
+      return [{ unit, claims: verdict.claims, isFree }];
+    });
+  }
+
+  /** What a seat's display server gets its lease by; all seats that there are or were. */
+  outlets(): Map<string, Outlet> {
+    return new Map([...this.workers].map(([seat, worker]) => [seat, worker.outlet]));
+  }
+
+  /** A card that was held for outputs may not be any more: who shall have all of it can get it now. */
+  freedCards(): Touched {
+    const touched = new Multimap<string, string>();
+    for (const [id, verdict] of this.verdicts) {
+      if (isSplit(verdict) || this.deps.table.unit(id)?.subsystem !== 'drm') continue;
+      for (const seat of seatsIn(verdict)) touched.add(seat, id);
+    }
+    return touched.all;
   }
 
   /**
@@ -365,7 +405,9 @@ export class House {
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in one that it is not for. */
   private mayHave(seat: string, id: string): boolean {
     const seats = this.entitled(id);
-    return seats.includes(seat) && (this.keeps(seat, id) || !this.isHeld(id, seats));
+    if (!seats.includes(seat)) return false;
+    if (this.deps.isLeased?.(id) === true && !isSplit(this.verdicts.get(id))) return false;
+    return this.keeps(seat, id) || !this.isHeld(id, seats);
   }
 
   /** Whether a seat has what it may share: it keeps that while another seat is losing it. */

@@ -26,12 +26,13 @@ import { RecordFile } from './kernel/record-file.js';
 import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
+import { OutputKeeper } from './outputs/output-keeper.js';
 import { pipeline } from './pipeline.js';
 import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
-import { containerRecord, controlSocket, guardRecord, makeRuntime, shareRecord } from './seat/layout.js';
+import { containerRecord, controlSocket, guardRecord, holderMarker, makeRuntime, shareRecord } from './seat/layout.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
@@ -84,7 +85,12 @@ export async function run(options: Options): Promise<void> {
   const audit = trail.open;
   const rules = new HostRules(log);
   const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
-  const house = new House({ log, table, grants, namespaces, tell, audit, measure, along });
+  const house: House = new House({
+    ...{ log, table, grants, namespaces, tell, audit, measure, along },
+    isLeased: (id) => outputs.has(table.unit(id)?.head ?? { number: undefined }),
+    served: () => outputs.schedule(),
+  });
+  const outputs = new OutputKeeper({ log, house, tell, marker: holderMarker });
   const consoles = new Consoles({ log });
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'what was attached by hand is forgotten'));
   const atBoot = new AtBoot(log);
@@ -112,7 +118,7 @@ export async function run(options: Options): Promise<void> {
     },
   });
 
-  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts, shares };
+  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts, shares, outputs };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
   // A helper is started beside the udev process when containers run already; otherwise when the first one is looked at.
@@ -144,6 +150,7 @@ export async function run(options: Options): Promise<void> {
   engines.close();
   consoles.close();
   shares.close();
+  outputs.close();
   await house.close();
   namespaces.close();
   ended({ end: 'done' });

@@ -1,6 +1,7 @@
 import { ask } from '../control/client.js';
 import type { SeatStatus, Status } from '../control/messages.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
+import type { CardOutputs } from '../outputs/words.js';
 import { controlSocket } from '../seat/layout.js';
 import { pressureText, type SeatShares, sharesText } from '../shares/words.js';
 import { json, print } from './answer.js';
@@ -34,7 +35,11 @@ const healthy = (answer: Status): boolean =>
   answer.udev.away === undefined &&
   answer.audit === undefined &&
   answer.seats.every(
-    ({ problem, deaf, shares }) => problem === undefined && deaf.length === 0 && shares?.problem === undefined,
+    ({ problem, deaf, shares, outputs = [] }) =>
+      problem === undefined &&
+      deaf.length === 0 &&
+      shares?.problem === undefined &&
+      outputs.every((card) => card.problem === undefined),
   );
 
 function describe(answer: Status): Line[] {
@@ -66,7 +71,9 @@ function describeSeat(seat: SeatStatus): Line[] {
     const known = announced ? [] : [', ', soon('not announced yet')];
     lines.push([`  ${(node ?? '').padEnd(22)} ${name}  (${rule})`, ...known]);
   }
-  if (seat.devices.length === 0) lines.push('  no devices');
+  const outputs = seat.outputs ?? [];
+  for (const card of outputs) lines.push(...describeOutputs(card));
+  if (seat.devices.length + outputs.length === 0) lines.push('  no devices');
   for (const { label, place } of seat.unmatched) {
     lines.push(`  ${place} "${label}" has matched nothing since it was loaded`);
   }
@@ -75,6 +82,19 @@ function describeSeat(seat: SeatStatus): Line[] {
   if (seat.shares !== undefined) lines.push(...describeShares(seat.shares));
   if (seat.problem !== undefined) lines.push(['  ', bad('problem'), `: ${seat.problem}`]);
   for (const process of seat.deaf) lines.push(['  ', bad('deaf, restart it'), `: ${process}`]);
+  return lines;
+}
+
+/** What a seat has of a card that it shares, and what that means. */
+function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: CardOutputs): Line[] {
+  const lines = outputs.map(({ connector, rule }): Line => {
+    const now = leased.includes(connector) ? good('shown') : soon('dark');
+    return [`  ${`${card} ${connector}`.padEnd(22)} output, `, now, `  (${rule})`];
+  });
+  if (outputs.length === 0) lines.push(`  ${card.padEnd(22)} none of its outputs`);
+  if (problem !== undefined) lines.push(['  ', bad(state === 'restart' ? 'restart' : 'output'), `: ${problem}`]);
+  else if (state === 'waiting') lines.push('  no display server has asked for its outputs: hotseat-xorg starts one');
+  if (sharedWith.length > 0) lines.push(`  programs of ${sharedWith.join(' and ')} can see and change what it shows`);
   return lines;
 }
 

@@ -1,5 +1,5 @@
 import { leftBehind, whyLeft } from '../core/along.js';
-import { changesOf, nameOfChange, ownerOf, ownerText } from '../core/changes.js';
+import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { findUnit } from '../core/find-unit.js';
@@ -7,14 +7,16 @@ import type { Placement } from '../core/hid.js';
 import { isLoan } from '../core/loan.js';
 import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
+import { isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
 import { shareChanges } from '../core/shares.js';
-import type { Verdict } from '../core/verdict.js';
+import { contestsOf, type Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
 import { machineKey, maskFixture } from '../policy/mask.js';
-import type { DeviceInfo, Explanation, Left, Plan, RuleResult } from './messages.js';
+import type { Connector } from '../udev/connectors.js';
+import type { DeviceInfo, Explanation, Left, OutputInfo, Plan, RuleResult } from './messages.js';
 
 /** `left.yaml:5@1a2b3c4d5e6f`: a rule's place at the revision that is active. */
 const placeOf = (rule: Rule, revision: string): string =>
@@ -33,6 +35,22 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     rules:
       verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
   };
+}
+
+/** An output as `hotseat devices` shows it: whose it is where the card is not given as a whole. */
+export function outputInfo(
+  { name, status, monitor }: Connector,
+  verdict: Verdict | undefined,
+  revision: string,
+): OutputInfo {
+  const seen = { connector: name, status, monitor };
+  if (verdict?.kind !== 'seat' || !isSplit(verdict)) return seen;
+  const claims = [
+    ...verdict.claims.flatMap(({ outputs = [] }) => outputs),
+    ...contestsOf(verdict).flatMap(({ connector, claims }) => claims.map(({ rule }) => ({ connector, rule }))),
+  ];
+  const rules = claims.flatMap(({ connector, rule }) => (connector === name ? [placeOf(rule, revision)] : []));
+  return { ...seen, owner: ownerText(ownerOfOutput(verdict, name)), rules };
 }
 
 /**

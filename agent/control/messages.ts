@@ -2,6 +2,7 @@ import type { Happening } from '../core/happening.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 import type { RefusalCode } from '../core/refusal.js';
 import type { ContainerState } from '../engines/engine.js';
+import type { CardOutputs } from '../outputs/words.js';
 import type { Fixture } from '../policy/fixture.js';
 import type { ShareExplanation } from '../shares/compare.js';
 import type { SeatShares } from '../shares/words.js';
@@ -104,6 +105,8 @@ export interface SeatStatus {
    */
   readonly udev: 'ours' | 'own' | 'coming' | undefined;
   readonly devices: readonly DeviceStatus[];
+  /** What it has of graphics cards of which it has outputs; absent while there are none. */
+  readonly outputs?: readonly CardOutputs[] | undefined;
   /** What it has of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
   /** Rules that have matched nothing since they were loaded. */
@@ -186,6 +189,10 @@ export interface OutputInfo {
   readonly status: 'connected' | 'disconnected' | 'unknown';
   /** What the monitor calls itself; absent where it says nothing. */
   readonly monitor?: string | undefined;
+  /** Whose it is, of a card whose outputs have seats of their own: `left`, `conflict` or `nobody`. */
+  readonly owner?: string | undefined;
+  /** The rules that won, or that are in conflict. */
+  readonly rules?: readonly string[] | undefined;
 }
 
 /** A device and whose it is. */

@@ -6,6 +6,7 @@ import { type Claim, contestsOf } from '../core/verdict.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
+import type { OutputKeeper } from '../outputs/output-keeper.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
 import { leftOf } from './inspect.js';
@@ -21,6 +22,7 @@ interface Facts {
   readonly leaks: readonly string[];
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
   readonly shares: Pick<ShareKeeper, 'of'>;
+  readonly outputs: Pick<OutputKeeper, 'of'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -33,6 +35,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   };
   const seats = house.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
+    const outputs = facts.outputs.of(policy.seat);
     return {
       seat: policy.seat,
       container: policy.container.name,
@@ -54,6 +57,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
           announced: report.container !== undefined && entry.knownTo === report.container.key,
         })),
       shares: facts.shares.of(policy.seat),
+      ...(outputs.length === 0 ? {} : { outputs }),
     };
   });
   const conflicts = [...house.judged].flatMap(([device, verdict]) =>

@@ -10,6 +10,15 @@ export type Happening =
       readonly rule: string;
     }
   | { readonly kind: 'container'; readonly seat: string; readonly container: string; readonly state: 'came' | 'went' }
+  /** A display server of a seat got outputs by a lease, lost them because policy or the holder took them back, or ended. */
+  | {
+      readonly kind: 'outputs';
+      readonly seat: string;
+      /** `/dev/dri/card1`. */
+      readonly device: string;
+      readonly outputs: readonly string[];
+      readonly state: 'leased' | 'taken back' | 'ended';
+    }
   | { readonly kind: 'conflict'; readonly device: string; readonly rules: readonly string[] }
   | { readonly kind: 'policy'; readonly revision: string; readonly seats: readonly string[] }
   /** A policy was not taken, and why. */

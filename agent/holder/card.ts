@@ -31,8 +31,6 @@ export class HeldCard {
   private problem: string | undefined;
   private seats: readonly SeatOutputs[] = [];
   private readonly leases = new Map<string, Lease>();
-  /** Seats whose lease was taken back while their display server ran. */
-  private readonly revoked = new Set<string>();
   private readonly shortfalls = new Map<string, string>();
 
   constructor(
@@ -82,10 +80,14 @@ export class HeldCard {
     for (const [seat, { outputs }] of this.leases) {
       if (mayStay(seat, outputs, seats)) continue;
       this.end(seat);
-      this.revoked.add(seat);
       this.say(`${this.node}: taken back from ${seat}`);
     }
     for (const seat of this.shortfalls.keys()) if (!this.has(seat)) this.shortfalls.delete(seat);
+  }
+
+  /** Whether a seat's display server has a lease of this card. */
+  isLeasedTo(seat: string): boolean {
+    return this.leases.has(seat);
   }
 
   /** Whether a seat has outputs of this card. */
@@ -100,7 +102,6 @@ export class HeldCard {
   lease(seat: string): HandedLease {
     if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
     this.end(seat);
-    this.revoked.delete(seat);
     const others = [...this.leases.values()].flatMap(({ outputs }) => outputs);
     const { outputs, connectors, missing } = leaseFor(seat, this.seats, connectorsOfCard(this.fd), others);
     if (missing.length > 0) this.shortfalls.set(seat, missing.join('; '));
@@ -134,7 +135,6 @@ export class HeldCard {
   ended(seat: string): void {
     if (this.leases.has(seat)) this.say(`${this.node}: the display server of ${seat} has ended`);
     this.end(seat);
-    this.revoked.delete(seat);
   }
 
   /** Lets go of the card, and of all that was leased of it. */
@@ -147,19 +147,16 @@ export class HeldCard {
   }
 
   get state(): CardState {
-    const seats = new Map(this.seats.map(({ seat, connectors }) => [seat, connectors]));
-    for (const seat of this.revoked) if (!seats.has(seat)) seats.set(seat, []);
     return {
       node: this.node,
       number: this.wanted.number,
       problem: this.problem,
-      seats: [...seats].map(([seat, connectors]): SeatLease => {
+      seats: this.seats.map(({ seat, connectors }): SeatLease => {
         const lease = this.leases.get(seat);
         return {
           ...{ seat, connectors },
           leased: lease?.outputs.map(({ connector }) => connector) ?? [],
           since: lease?.since.toISOString(),
-          revoked: this.revoked.has(seat),
           problem: this.shortfalls.get(seat),
         };
       }),

@@ -43,6 +43,7 @@ export class Holdings implements Lessor {
     return {
       pid: process.pid,
       cards: this.cards.map(({ state }) => state),
+      revoked: [...this.servers].flatMap(([seat, { card }]) => (card.isLeasedTo(seat) ? [] : [seat])),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
     };
   }

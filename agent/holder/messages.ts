@@ -38,8 +38,6 @@ export interface SeatLease {
   readonly leased: readonly string[];
   /** When the lease was made, ISO 8601. */
   readonly since?: string | undefined;
-  /** A display server runs on whose lease was taken back: it needs a new start. */
-  readonly revoked: boolean;
   /** Why it had less than it shall have when it asked last. */
   readonly problem?: string | undefined;
 }
@@ -56,6 +54,8 @@ export interface CardState {
 export interface HolderState {
   readonly pid: number;
   readonly cards: readonly CardState[];
+  /** Seats whose display server runs on although its lease was taken back: it needs a new start. */
+  readonly revoked: readonly string[];
   /** Sockets that it listens at, by their inodes. */
   readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
 }

@@ -10,11 +10,15 @@ import {
   makeLink,
   makeNode,
   mkdirAt,
+  moveTo,
   openAt,
+  permitSocket,
   readLinkAt,
   removeAt,
   removeEmpty,
   retireNode,
+  type SocketStat,
+  socketAt,
   statAt,
   writeFileAt,
 } from '../kernel/fs.js';
@@ -31,6 +35,9 @@ export interface Contents {
 
 /** Directories of stable names, beside the nodes that they lead to. */
 const linkDirectories: readonly string[] = ['by-id', 'by-path'];
+
+/** In the container `/dev/dri/hotseat`. */
+const leaseSocket = 'hotseat';
 
 /** A record is a few hundred bytes; anything larger in there is not ours. */
 const largestRecord = 64 * 1024;
@@ -89,6 +96,29 @@ export class SeatDirectory {
     this.within(name, path, (directory, link) => makeLink(directory, link, `../${node}`));
   }
 
+  /** Where the holder makes the socket for leases; no container sees this place. */
+  get leaseDraft(): string {
+    return join(this.path, leaseSocket);
+  }
+
+  /** The socket for leases that the container sees. */
+  get leaseSocket(): SocketStat | undefined {
+    return socketAt(this.classFd('dri'), leaseSocket);
+  }
+
+  /** Has the container see the socket that the holder has made. */
+  showLeaseSocket(): void {
+    moveTo(this.leaseDraft, this.classFd('dri'), leaseSocket);
+  }
+
+  permitLeaseSocket(owner: Omit<SocketStat, 'inode'>): void {
+    permitSocket(this.classFd('dri'), leaseSocket, owner);
+  }
+
+  hideLeaseSocket(): void {
+    removeAt(this.classFd('dri'), leaseSocket);
+  }
+
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
     this.within(name, path, (at, entry) => {
@@ -133,6 +163,8 @@ export class SeatDirectory {
     const links = new Links();
     for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
+        // Where the seat's display server gets its lease: whoever serves there looks after it.
+        if (name === 'dri' && entry === leaseSocket && socketAt(fd, entry) !== undefined) continue;
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
         if (stat.type === 'directory' && linkDirectories.includes(entry)) {

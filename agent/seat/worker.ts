@@ -19,6 +19,7 @@ import { DeviceGone } from './grants.js';
 import type { Tenant } from './journal.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { mappedIn } from './mapped.js';
+import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
 import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
@@ -159,6 +160,16 @@ export class SeatWorker {
   /** For how long the run that is under way has taken until now, ms; undefined while none is. */
   get busyMs(): number | undefined {
     return this.began === undefined ? undefined : performance.now() - this.began;
+  }
+
+  /** Whether the seat has, or may still have, a node of a unit. */
+  hasNode(unit: string): boolean {
+    return [...this.deps.journal.entries.values()].some((entry) => entry.unit === unit && entry.node !== undefined);
+  }
+
+  /** Where the seat's display server gets its lease of outputs. */
+  get outlet(): Outlet {
+    return new Outlet(this.deps.directory, () => this.hold.attachment?.accounts ?? noAccounts);
   }
 
   /** For status: what is bound, what is wrong. */

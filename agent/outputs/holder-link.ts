@@ -1,0 +1,85 @@
+import { createConnection, type Socket } from 'node:net';
+import { type HolderState, holderSocket, stateOf, type Wanted } from '../holder/messages.js';
+
+/** The holder is looked for again after this, ms. */
+const againMs = 1000;
+
+/** More than the state of a PC's cards is no state. */
+const longestLine = 1024 * 1024;
+
+export interface LinkEvents {
+  /** What the holder has; undefined when it went, and all leases with it. */
+  readonly state: (state: HolderState | undefined) => void;
+}
+
+/**
+ * The agent's line to the holder. It says all that is wanted, on each new connection as well; the holder says all that it has.
+ * systemd starts the holder when somebody connects.
+ */
+export class HolderLink {
+  private socket: Socket | undefined;
+  private wanted: string | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  /** Why there is no line; undefined while there is, or none is needed. */
+  problem: string | undefined;
+
+  constructor(
+    private readonly events: LinkEvents,
+    private readonly path = holderSocket,
+  ) {}
+
+  /** Whether anything is asked of the holder. */
+  get isOpen(): boolean {
+    return this.wanted !== undefined;
+  }
+
+  want(wanted: Wanted): void {
+    const line = `${JSON.stringify(wanted)}\n`;
+    if (line === this.wanted) return;
+    this.wanted = line;
+    if (this.socket === undefined) this.connect();
+    else if (!this.socket.connecting) this.socket.write(line);
+  }
+
+  /** Asks nothing any more; the holder keeps what it has. */
+  close(): void {
+    this.wanted = undefined;
+    this.problem = undefined;
+    clearTimeout(this.timer);
+    const { socket } = this;
+    this.socket = undefined;
+    socket?.destroy();
+  }
+
+  private connect(): void {
+    clearTimeout(this.timer);
+    const socket = createConnection(this.path);
+    this.socket = socket;
+    let text = '';
+    socket.setEncoding('utf8');
+    socket.on('connect', () => {
+      this.problem = undefined;
+      if (this.wanted !== undefined) socket.write(this.wanted);
+    });
+    socket.on('data', (data: string) => {
+      const lines = (text + data).split('\n');
+      text = lines.pop() ?? '';
+      const last = lines.at(-1);
+      if (text.length > longestLine) socket.destroy();
+      if (last !== undefined && this.socket === socket) this.events.state(stateOf(last));
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.problem =
+        error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
+          ? 'the holder does not run: systemctl start hotseat-holder.socket'
+          : `the holder cannot be reached: ${error.message}`;
+    });
+    socket.on('close', () => {
+      if (this.socket !== socket) return;
+      this.socket = undefined;
+      this.problem ??= 'the holder has ended, and is started again';
+      this.events.state(undefined);
+      this.timer = setTimeout(() => this.connect(), againMs).unref();
+    });
+  }
+}
