@@ -25,10 +25,11 @@ import { processKey } from './kernel/process-key.js';
 import { directoriesIn } from './kernel/read.js';
 import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
+import { letGo } from './outputs/let-go.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
 import { Journal } from './seat/journal.js';
-import { controlSocket, journalRoot, runtime, seatRoot, shareRecord } from './seat/layout.js';
+import { controlSocket, holderMarker, journalRoot, runtime, seatRoot, shareRecord } from './seat/layout.js';
 import { ShownNodes } from './seat/shown.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
@@ -61,6 +62,7 @@ export async function release(): Promise<string[]> {
   const containers = await runningContainers();
   await attempt('grants', () => denyAll(map, grants, containers));
   await attempt('seats', () => empty(grants, seats, containers, log));
+  await attempt('outputs', () => letGo(holderMarker));
   await attempt('grafts', () => unmountGrafts(containers, placeholders));
   await attempt('shares', () => putSharesBack(map.root, containers, log));
   await attempt("the engines' programs", () => {

@@ -43,7 +43,9 @@ export class Holdings implements Lessor {
     return {
       pid: process.pid,
       cards: this.cards.map(({ state }) => state),
-      revoked: [...this.servers].flatMap(([seat, { card }]) => (card.isLeasedTo(seat) ? [] : [seat])),
+      revoked: [...this.servers].flatMap(([seat, { card }]) =>
+        card.isLeasedTo(seat) ? [] : [{ seat, node: card.node }],
+      ),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
     };
   }

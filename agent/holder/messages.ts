@@ -55,7 +55,7 @@ export interface HolderState {
   readonly pid: number;
   readonly cards: readonly CardState[];
   /** Seats whose display server runs on although its lease was taken back: it needs a new start. */
-  readonly revoked: readonly string[];
+  readonly revoked: readonly { readonly seat: string; readonly node: string }[];
   /** Sockets that it listens at, by their inodes. */
   readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
 }

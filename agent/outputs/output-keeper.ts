@@ -131,7 +131,7 @@ export class OutputKeeper {
     }
     for (const [key, lease] of was) {
       if (is.has(key)) continue;
-      const isTaken = now === undefined || now.revoked.includes(lease.seat);
+      const isTaken = now === undefined || now.revoked.some(({ seat }) => seat === lease.seat);
       this.deps.tell({ kind: 'outputs', ...lease, state: isTaken ? 'taken back' : 'ended' });
     }
   }

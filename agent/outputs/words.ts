@@ -25,7 +25,8 @@ export function outputsOf(
   holder: HolderState | undefined,
   unreachable: string | undefined,
 ): CardOutputs[] {
-  return cards.flatMap(({ unit, claims, isFree }): CardOutputs[] => {
+  const lost = holder?.revoked.filter((one) => one.seat === seat).map(({ node }) => node) ?? [];
+  const known = cards.flatMap(({ unit, claims, isFree }): CardOutputs[] => {
     const claim = claims.find((one) => one.seat === seat);
     if (claim?.outputs === undefined) return [];
     const node = unit.head.node ?? unit.id;
@@ -39,20 +40,27 @@ export function outputsOf(
       since: lease?.since,
       sharedWith: claims.flatMap((one) => (one.seat === seat ? [] : [one.seat])),
     };
-    const restart = holder?.revoked.includes(seat) === true;
     const missing = claim.outputs.map(({ connector }) => connector).filter((name) => !leased.includes(name));
     const blocked = !isFree
       ? `${node} is still in a seat as a whole`
       : (unreachable ?? card?.problem ?? (card === undefined ? 'the holder has not answered yet' : undefined));
     if (blocked !== undefined) return [{ ...base, state: 'blocked', problem: blocked }];
-    if (restart) {
-      const problem = 'its display server lost its outputs and runs on without them: start it again';
-      return [{ ...base, state: 'restart', problem }];
-    }
+    if (lost.includes(node)) return [{ ...base, state: 'restart', problem: restart }];
     if (leased.length === 0) return [{ ...base, state: 'waiting', problem: lease?.problem }];
     if (missing.length > 0 && lease?.problem === undefined) {
       return [{ ...base, state: 'leased', problem: `start its display server again to get ${missing.join(' and ')}` }];
     }
     return [{ ...base, state: 'leased', problem: lease?.problem }];
   });
+  const gone = lost.filter((node) => !known.some(({ card }) => card === node));
+  return [
+    ...known,
+    ...gone.map(
+      (card): CardOutputs => ({
+        ...{ card, outputs: [], state: 'restart', leased: [], sharedWith: [], problem: restart },
+      }),
+    ),
+  ];
 }
+
+const restart = 'its display server lost its outputs and runs on without them: start it again, or end it';

@@ -292,6 +292,37 @@ test('what is blocked stays whole where it is, and holds up nothing else', () =>
   assert.is(model.nodes.size, 0);
 });
 
+/** A graphics card as a seat has it: whole, or outputs of it, for which it gets no node. */
+function graphics(how: 'whole' | 'outputs'): DesiredDevice[] {
+  const node: NodeSpec = { class: 'dri', name: 'card1', number: { major: 226, minor: 1 }, uid: 0, gid: 0, mode: 0o660 };
+  const entry: JournalEntry = {
+    ...{ id: 'c226:1', syspath: '/sys/devices/drm/card1', unit: '/sys/devices/drm', tags: [], properties: {} },
+    ...{ node: how === 'whole' ? node : undefined, rule: 'left.yaml:3', hard: false, knownTo: undefined },
+  };
+  return [{ record: { id: entry.id, text: 'E:CARD=1\n', tags: [] }, links: [], entry }];
+}
+
+test('a card of which a seat keeps outputs leaves it as a whole, and comes again without a node', () => {
+  const model = new Model();
+  model.container = 'a';
+  model.present.add('/sys/devices/drm/card1');
+  converge(model, seat(graphics('whole')));
+  model.heard = [];
+  model.blocked.add('/sys/devices/drm');
+  assert.equal(converge(model, seat(graphics('outputs'))), [], 'somebody holds it: nothing of it changes');
+  assert.equal([...model.grants.keys()], ['226:1']);
+  model.blocked.clear();
+  converge(model, seat(graphics('outputs')));
+  assert.equal([...model.grants.keys(), ...model.nodes.keys()], []);
+  assert.equal(model.revoked, ['/sys/devices/drm']);
+  assert.equal([...model.records.keys()], ['c226:1']);
+  assert.equal(model.heard, ['remove /sys/devices/drm/card1', 'add /sys/devices/drm/card1']);
+  assert.equal(converge(model, seat(graphics('outputs'))), []);
+  converge(model, seat(graphics('whole')));
+  assert.equal([...model.grants.keys(), ...model.nodes.keys()], ['226:1', 'dri/card1']);
+  assert.is(model.heard.length, 3, 'and is told of again');
+});
+
 test('a reused minor: the old device leaves whole before the new one comes', () => {
   const model = new Model();
   model.container = 'a';
