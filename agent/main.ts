@@ -99,6 +99,7 @@ export async function run(options: Options): Promise<void> {
 
   const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
   keeper.policies.subscribe((policy) => shares.adopt(policy));
+  keeper.policies.subscribe(() => outputs.begin());
   keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>

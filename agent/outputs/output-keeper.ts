@@ -14,6 +14,8 @@ export interface OutputKeeperDeps {
   readonly tell: Tell;
   /** A file that is there while the holder may have anything: for an agent that starts again. */
   readonly marker: string;
+  /** Where the holder listens; in its usual place unless given. */
+  readonly holder?: string;
 }
 
 /** Seats are brought up to date one after the other: one look for all of them, ms. */
@@ -31,13 +33,21 @@ export class OutputKeeper {
   private state: HolderState | undefined;
   /** Whether the holder has been heard, or was not there, since this agent started. */
   private isKnown = false;
+  /** Before a policy is in force nothing is said: to an agent that starts, no card is split, and the holder would let go. */
+  private isRuled = false;
   private cards: readonly SplitCard[] = [];
   private timer: NodeJS.Timeout | undefined;
   private readonly look: NodeJS.Timeout;
 
   constructor(private readonly deps: OutputKeeperDeps) {
-    this.link = new HolderLink({ state: (state) => this.take(state) });
+    this.link = new HolderLink({ state: (state) => this.take(state) }, deps.holder);
     this.look = setInterval(() => this.schedule(), lookEvery).unref();
+  }
+
+  /** A policy is in force: from now on what the seats shall have is known. */
+  begin(): void {
+    this.isRuled = true;
+    this.schedule();
   }
 
   /** Something may have changed: seats, cards, the policy. */
@@ -67,6 +77,7 @@ export class OutputKeeper {
   }
 
   private run(): void {
+    if (!this.isRuled) return;
     this.cards = this.deps.house.splitCards();
     const outlets = this.deps.house.outlets();
     const rules = new Map(this.cards.flatMap(({ claims }) => claims.map((claim) => [claim.seat, claim.rule] as const)));

@@ -1,6 +1,11 @@
 // One graphics card, an output for each seat: what the policy says of it, and what is leased then.
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
+import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { changesOf } from '../../agent/core/changes.js';
@@ -12,7 +17,9 @@ import { matchCrtcs } from '../../agent/core/matching.js';
 import { isSplit, outputOwner } from '../../agent/core/outputs.js';
 import type { Policy } from '../../agent/core/policy.js';
 import type { Verdict } from '../../agent/core/verdict.js';
-import type { HolderState } from '../../agent/holder/messages.js';
+import { type HolderState, type Wanted, wantedOf } from '../../agent/holder/messages.js';
+import type { SplitCard } from '../../agent/house.js';
+import { OutputKeeper } from '../../agent/outputs/output-keeper.js';
 import { outputsOf } from '../../agent/outputs/words.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
@@ -249,6 +256,55 @@ test('status says how a seat stands with its outputs, and what to do', () => {
   assert.equal(outputsOf('nobody', cards(true), holder([]), undefined), []);
   const lost = holder([], [{ seat: 'left', node: '/dev/dri/card2' }]);
   assert.is(outputsOf('left', [], lost, undefined)[0]?.state, 'restart', 'also when it shall have none');
+});
+
+test('an agent that starts says nothing to the holder before a policy is in force, and then all at once', async () => {
+  const base = mkdtempSync(join(tmpdir(), 'hotseat-outputs-'));
+  const heard: Wanted[] = [];
+  const server = createServer((socket) => {
+    const state: HolderState = { pid: 1, cards: [], revoked: [], sockets: [] };
+    socket.write(`${JSON.stringify(state)}\n`);
+    socket.on('data', (data) => void heard.push(wantedOf(data.toString())));
+  });
+  const path = join(base, 'holder.sock');
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const verdict = judge({ left: [', connector: DP-1'] });
+  if (verdict.kind !== 'seat') throw new Error(verdict.kind);
+  let cards: SplitCard[] = [];
+  const keeper = new OutputKeeper({
+    log: pino({ level: 'silent' }),
+    house: {
+      splitCards: () => cards,
+      outlets: () => new Map(),
+      freedCards: () => new Map(),
+      serve: () => Promise.resolve(),
+    },
+    tell: () => undefined,
+    marker: join(base, 'marker'),
+    holder: path,
+  });
+  try {
+    writeFileSync(join(base, 'marker'), '');
+    assert.ok(keeper.has(head), 'what the former agent may have left with the holder is nobody’s node');
+    keeper.schedule();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(heard, []);
+    cards = [{ unit: card, claims: verdict.claims, isFree: true }];
+    keeper.begin();
+    for (let left = 200; heard.length === 0 && left > 0; left--)
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(heard[0]?.cards, [
+      {
+        ...{ node: '/dev/dri/card2', number: '226:2', incarnation: '7' },
+        seats: [{ seat: 'left', connectors: ['DP-1'] }],
+      },
+    ]);
+    assert.not.ok(keeper.has(head), 'it has been heard, and holds nothing');
+  } finally {
+    keeper.close();
+    server.close();
+    rmSync(base, { recursive: true });
+  }
 });
 
 test.run();
