@@ -13,10 +13,11 @@ import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { Multimap } from './core/multimap.js';
-import { isSplit } from './core/outputs.js';
+import { hearing, isSplit } from './core/outputs.js';
 import { type EngineName, isSameContainer, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
+import { unitOf } from './core/units.js';
 import { type Claim, contestsOf, isSameVerdict, type Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
@@ -122,7 +123,19 @@ export class House {
     if (message.kind !== 'event' || message.event.action !== 'change') return;
     const news = newsOf(message.event.properties);
     if (Object.keys(news).length === 0) return;
-    for (const worker of this.workers.values()) worker.tell(message.event.syspath, news);
+    const { syspath } = message.event;
+    const id = unitOf('drm', syspath) ?? '';
+    const verdict = this.verdicts.get(id);
+    if (verdict?.kind !== 'seat' || !isSplit(verdict)) {
+      for (const worker of this.workers.values()) worker.tell(syspath, news);
+      return;
+    }
+    // That a lease came or went is the business of whoever leases.
+    const { LEASE: _lease, ...rest } = news;
+    if (Object.keys(rest).length === 0) return;
+    for (const seat of hearing(verdict, this.deps.table.changedConnectors(id))) {
+      this.workers.get(seat)?.tell(syspath, rest);
+    }
   }
 
   /** Takes a new policy as a whole. Seats that it no longer names are emptied. */
@@ -281,6 +294,8 @@ export class House {
     this.note(verdict);
     this.deps.along?.(unit, verdict);
     this.sayContests(unit, before, verdict);
+    // What is at its outputs now is what their seats find.
+    if (isSplit(verdict)) this.deps.table.changedConnectors(unit.id);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
       this.deps.log.warn({ device: unit.id, rules }, 'two seats want one device: bound to neither');

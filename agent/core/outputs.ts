@@ -46,6 +46,15 @@ export function contest(claims: readonly Claim[]): {
 export const isSplit = (verdict: Verdict | undefined): boolean =>
   verdict?.kind === 'seat' && verdict.claims.some(({ outputs }) => outputs !== undefined);
 
+/**
+ * Which seats hear of something that happened at a card: those of the outputs at which a monitor came or went. Where none
+ * did, it is something else, such as a monitor of another size, and all of them look.
+ */
+export const hearing = ({ claims }: { readonly claims: readonly Claim[] }, changed: readonly string[]): string[] =>
+  claims.flatMap(({ seat, outputs = [] }) =>
+    changed.length === 0 || outputs.some(({ connector }) => changed.includes(connector)) ? [seat] : [],
+  );
+
 /** Whose an output is: a seat's; undefined for nobody's, which stays dark while the card is split. */
 export const outputOwner = (verdict: Verdict | undefined, connector: string): 'conflict' | readonly string[] => {
   if (verdict?.kind !== 'seat') return [];

@@ -12,17 +12,20 @@ import { holderSocket, wantedOf } from './messages.js';
 /** What an agent says at once: all cards and seats of a PC. */
 const longestLine = 1024 * 1024;
 
+/** One that holds nothing and that nobody talks to ends after this, ms: systemd starts it when it is needed again. */
+const idleMs = 60_000;
+
 const listeners = new Set<Socket>();
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const stateLine = (): string => `${JSON.stringify(holdings.state)}\n`;
 
-let isTold = true;
+let isDue = false;
 /** Several changes at once are told as one. */
 const tell = (): void => {
-  if (!isTold) return;
-  isTold = false;
+  if (isDue) return;
+  isDue = true;
   setImmediate(() => {
-    isTold = true;
+    isDue = false;
     for (const socket of listeners) socket.write(stateLine());
   });
 };
@@ -63,5 +66,14 @@ else {
   rmSync(holderSocket, { force: true });
   process.umask(0o077);
   server.listen(holderSocket, () => chmodSync(holderSocket, 0o600));
+}
+if (handed) {
+  let isIdle = false;
+  setInterval(() => {
+    const { cards, sockets } = holdings.state;
+    const isNow = cards.length + sockets.length + listeners.size === 0;
+    if (isIdle && isNow) process.exit(0);
+    isIdle = isNow;
+  }, idleMs);
 }
 say('ready');

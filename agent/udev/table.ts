@@ -6,7 +6,7 @@ import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { Multimap } from '../core/multimap.js';
 import { physicalOf } from '../core/physical.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { connectorNames } from './connectors.js';
+import { connectorNames, connectorStatuses } from './connectors.js';
 import {
   enumerate,
   host,
@@ -37,6 +37,8 @@ export class DeviceTable {
   private things = new Multimap<string, string>();
   /** The same of raw nodes. */
   private rawThings = new Multimap<string, string>();
+  /** By card, what was seen last at each of its connectors. */
+  private readonly monitors = new Map<string, ReadonlyMap<string, string>>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
@@ -115,6 +117,16 @@ export class DeviceTable {
   rawUnit(id: string): Unit | undefined {
     const device = this.raw.get(id);
     return device && { id, subsystem: 'hidraw', head: device, nodes: [device] };
+  }
+
+  /** Names of a card's connectors at which there is a monitor now and was none at the last call, or the other way round. */
+  changedConnectors(id: string): string[] {
+    const head = this.unit(id)?.head;
+    if (head === undefined) return [];
+    const before = this.monitors.get(id);
+    const now = connectorStatuses(head.syspath, this.roots);
+    this.monitors.set(id, now);
+    return before === undefined ? [] : [...now.keys()].filter((name) => before.get(name) !== now.get(name));
   }
 
   /** Every raw node that there is, by syspath. */
@@ -225,6 +237,7 @@ export class DeviceTable {
 
   private removeUnit(unit: string): void {
     this.units_.delete(unit);
+    this.monitors.delete(unit);
     this.received.delete(unit);
     this.things.delete(physicalOf(unit), unit);
     for (const hid of hidDevicesAbove(unit)) {

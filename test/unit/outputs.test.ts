@@ -14,7 +14,7 @@ import { desiredUnit } from '../../agent/core/desired.js';
 import type { Device, Unit } from '../../agent/core/device.js';
 import { leaseFor, mayStay } from '../../agent/core/leases.js';
 import { matchCrtcs } from '../../agent/core/matching.js';
-import { isSplit, outputOwner } from '../../agent/core/outputs.js';
+import { hearing, isSplit, outputOwner } from '../../agent/core/outputs.js';
 import type { Policy } from '../../agent/core/policy.js';
 import type { Verdict } from '../../agent/core/verdict.js';
 import { type HolderState, type Wanted, wantedOf } from '../../agent/holder/messages.js';
@@ -139,6 +139,14 @@ test('who has outputs hears of the card and gets no node of it', () => {
       [['c226:2', undefined]],
     );
   }
+});
+
+test('a monitor that comes or goes is news for the seat of that output alone', () => {
+  const verdict = judge({ left: [', connector: DP-1'], right: [', connector: [DP-2, HDMI-A-1]'] });
+  if (verdict.kind !== 'seat') throw new Error(verdict.kind);
+  assert.equal(hearing(verdict, ['HDMI-A-1']), ['right']);
+  assert.equal(hearing(verdict, ['DP-1', 'DP-2']), ['left', 'right']);
+  assert.equal(hearing(verdict, []), ['left', 'right'], 'a monitor of another size, say');
 });
 
 test('a policy that moves an output says which, and that taking one into conflict is dangerous', () => {

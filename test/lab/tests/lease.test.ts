@@ -106,6 +106,20 @@ test('each shows its own picture on its own output, as an ordinary user, and hea
   }
 });
 
+test('a monitor that goes is told to the seat whose output it is, and to nobody else', async () => {
+  const listen = (seat: Seat) =>
+    lab.start(['lxc-attach', '-n', seat, '--', 'stdbuf', '-oL', 'udevadm', 'monitor', '--udev', '-p', '-s', 'drm']);
+  const [left, right] = [listen('left'), listen('right')];
+  await lab.until('both to listen', async () => [left, right].every(({ stdout }) => stdout.includes('UDEV')));
+  await lab.monitor(twoOutputs, undefined, output.right);
+  await lab.until('the change at right', async () => /HOTPLUG=1/.test(right.stdout), 30_000);
+  await lab.monitor(twoOutputs, screen, output.right);
+  await lab.until('both changes', async () => right.stdout.split('HOTPLUG=1').length > 2, 30_000);
+  await shows('right', colours.right);
+  assert.not.match(left.stdout, /HOTPLUG/);
+  await Promise.all([left.kill(), right.kill()].map((done) => done.catch(() => undefined)));
+});
+
 test('an agent that is killed and started again leaves both pictures on', async () => {
   const before = [await holder(), ...(await Promise.all(seats.map(xorg)))];
   await lab.guest(['systemctl', 'kill', '-s', 'KILL', HOTSEAT_UNIT]);
