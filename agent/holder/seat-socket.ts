@@ -77,10 +77,10 @@ export class SeatSocket {
 
   private answer(socket: Socket, line: string): void {
     if (socket.destroyed) return;
-    const [, card] = /^lease(?: (card\d{1,4}))?$/.exec(line) ?? ['', undefined];
+    const asked = /^lease(?: (card\d{1,4}))?$/.exec(line);
     try {
-      if (!line.startsWith('lease')) throw new Error('say lease, or lease and the name of a card');
-      this.lessor.lease(this.seat, card, socket);
+      if (asked === null) throw new Error('say lease, or lease and the name of a card');
+      this.lessor.lease(this.seat, asked[1], socket);
       socket.setTimeout(0);
     } catch (error) {
       socket.end(`${JSON.stringify({ error: (error as Error).message })}\n`);

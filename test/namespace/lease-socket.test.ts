@@ -20,6 +20,12 @@ import { until } from './until.js';
 unshared(import.meta.url);
 
 const work = '/run/work';
+const xorg = `#!/bin/sh
+echo "$@"
+while [ "$1" != -masterfd ]; do shift; done
+eval "cat <&$2"
+read end
+`;
 const launcher = join(checkout, 'rules/hotseat-xorg');
 
 test.before(() => {
@@ -27,7 +33,7 @@ test.before(() => {
   mkdirSync(work);
   writeFileSync(join(work, 'card'), 'what was leased');
   // In the place of Xorg: what it was started with, and what it finds at the descriptor behind -masterfd.
-  writeFileSync(join(work, 'Xorg'), '#!/bin/sh\necho "$@"; eval "cat <&$3"; read end\n', { mode: 0o755 });
+  writeFileSync(join(work, 'Xorg'), xorg, { mode: 0o755 });
 });
 
 /** Leases a file, and remembers who asked and ended. */
@@ -66,13 +72,13 @@ test('hotseat-xorg becomes the display server with the lease, which lasts as lon
   const lessor = new Lent();
   const path = join(work, 'one');
   const socket = new SeatSocket('left', path, lessor);
-  const xorg = launch(path, '--wait', '5', '-noreset', '-s', '0');
-  await until('it to draw', () => xorg.said.out.includes('what was leased'));
-  assert.match(xorg.said.out, /^:0 -masterfd \d+ -noreset -s 0\n/);
-  assert.match(xorg.said.err, /DP-1 of card1/);
+  const server = launch(path, '--wait', '5', '-noreset', '-s', '0');
+  await until('it to draw', () => server.said.out.includes('what was leased'));
+  assert.match(server.said.out, /^:0 -masterfd \d+ -noreset -s 0\n/);
+  assert.match(server.said.err, /DP-1 of card1/);
   assert.equal([lessor.asked, lessor.ended_], [['left any'], []]);
-  xorg.end();
-  assert.is(await xorg.done, 0);
+  server.end();
+  assert.is(await server.done, 0);
   await until('its end to be heard', () => lessor.ended_.length === 1);
   socket.shut();
 });
@@ -83,7 +89,7 @@ test('who has no output is told why, and one that comes within its patience is w
   const early = launch(path, '--wait', '10', ':7');
   await new Promise((resolve) => setTimeout(resolve, 300));
   const socket = new SeatSocket('left', path, lessor);
-  await until('it to draw', () => early.said.out.startsWith(':7 -masterfd'));
+  await until('it to draw', () => /^-masterfd \d+ :7\n/.test(early.said.out));
   early.end();
   await early.done;
   const refused = launch(path, '--card', 'card9', '--wait', '0');
@@ -183,4 +189,6 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   assert.equal([holdings.state.cards, holdings.state.sockets], [[], []]);
 });
 
+// What a test that failed has left would keep this process.
+test.after(() => void setTimeout(() => process.exit(), 2000).unref());
 test.run();
