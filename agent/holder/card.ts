@@ -61,11 +61,12 @@ export class HeldCard {
       if (numberText(numberOf(fstatSync(fd, { bigint: true }).rdev)) !== number)
         throw new Error(`${node} is another card`);
       becomeMaster(fd);
-      // Whatever was shown until now is nobody's to see: a console, or a picture of whoever had the card as a whole.
-      for (const crtc of new Set(connectorsOfCard(fd).flatMap(({ crtcs }) => crtcs))) switchOff(fd, crtc);
+      const crtcs = new Set(connectorsOfCard(fd).flatMap((one) => one.crtcs));
       this.fd = fd;
       this.problem = undefined;
       this.say(`${node}: held`);
+      // Whatever was shown until now is nobody's to see: a console, or a picture of whoever had the card as a whole.
+      for (const crtc of crtcs) this.attempt('switch off what was shown', () => switchOff(fd as number, crtc));
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
       this.problem = isSysError(error, 'EBUSY')
