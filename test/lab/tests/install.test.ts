@@ -319,7 +319,10 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
     async () => (await lab.sh('bpftool prog show | grep hotseat || true')) === '',
   );
   assert.is(await lab.sh('udevadm info --export-db | grep -c "ID_SEAT=seat-" || true'), '0');
-  assert.not.match(await lab.sh('systemctl list-units --plain --no-legend'), /^hotseat(-consoles|-holder|-mute)?\.service/m);
+  assert.not.match(
+    await lab.sh('systemctl list-units --plain --no-legend'),
+    /^hotseat(-consoles|-holder|-mute)?\.service/m,
+  );
   assert.ok(await exists(`${policyDirectory}/left.yaml`), 'the policy stays');
   assert.ok(await exists('/etc/default/hotseat'));
 });
