@@ -2,7 +2,8 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { Holdings } from './holdings.js';
-import { holderSocket, wantedOf } from './messages.js';
+import { holderSocket, isOfSeats, wantedOf } from './messages.js';
+import { Seats } from './seats.js';
 
 /*
  * The holder: a process of its own that has what must outlive the agent. It is master of the cards of which several seats have
@@ -17,7 +18,7 @@ const idleMs = 60_000;
 
 const listeners = new Set<Socket>();
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
-const stateLine = (): string => `${JSON.stringify(holdings.state)}\n`;
+const stateLine = (): string => `${JSON.stringify({ ...holdings.state, seats: seats.state })}\n`;
 
 let isDue = false;
 /** Several changes at once are told as one. */
@@ -31,6 +32,7 @@ const tell = (): void => {
 };
 
 const holdings = new Holdings(say, tell);
+const seats = new Seats(say, tell);
 
 const server = createServer((socket) => {
   listeners.add(socket);
@@ -44,7 +46,9 @@ const server = createServer((socket) => {
     if (text.length > longestLine) socket.destroy();
     for (const line of lines) {
       try {
-        holdings.want(wantedOf(line));
+        const wanted = wantedOf(line);
+        if (isOfSeats(wanted)) socket.write(`${JSON.stringify(seats.want(wanted))}\n`);
+        else holdings.want(wanted);
       } catch (error) {
         say(`not understood: ${(error as Error).message}`);
       }

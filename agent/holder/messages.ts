@@ -58,8 +58,67 @@ export interface HolderState {
   readonly revoked: readonly { readonly seat: string; readonly node: string }[];
   /** Sockets that it listens at, by their inodes. */
   readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
+  /** Seats to which devices are served. */
+  readonly seats?: readonly SeatState[];
 }
 
 /** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
-export const wantedOf = (line: string): Wanted => JSON.parse(line) as Wanted;
-export const stateOf = (line: string): HolderState => JSON.parse(line) as HolderState;
+export const wantedOf = (line: string): Wanted | WantedSeats => JSON.parse(line) as Wanted | WantedSeats;
+export const saidOf = (line: string): HolderState | Done => JSON.parse(line) as HolderState | Done;
+
+export const isOfSeats = (wanted: Wanted | WantedSeats): wanted is WantedSeats => 'serial' in wanted;
+export const isDone = (said: HolderState | Done): said is Done => 'done' in said;
+
+/** A device that a seat's display server may open. */
+export interface ServedDevice {
+  /** `c13:67`. */
+  readonly id: string;
+  /** What the display server calls it, and where it is on the host: `/dev/input/event3`. */
+  readonly path: string;
+  /** By which ioctl it is taken back. */
+  readonly kind: 'input' | 'hidraw';
+  /** `13:67`. */
+  readonly number: string;
+  readonly syspath: string;
+  /** As in `Incarnation`. */
+  readonly incarnation?: string | undefined;
+}
+
+/** What is served to a seat. */
+export interface ServedSeat extends WantedSocket {
+  /** The group of its container; nobody is let in while there is none. */
+  readonly cgroup: string | undefined;
+  /** Whether its libseat waits for an answer to SWITCH_SESSION: from 0.9 on it does, before that an answer ends its session. */
+  readonly answersSwitch: boolean;
+  readonly devices: readonly ServedDevice[];
+}
+
+/** What is served from now on, a line of JSON; answered with `Done`. */
+export interface WantedSeats {
+  /** Counts up. */
+  readonly serial: number;
+  readonly seats: readonly ServedSeat[];
+  /** Whether nothing is served to any other seat. */
+  readonly isAll: boolean;
+}
+
+/** It is done: nobody can open anything else. */
+export interface Done {
+  /** Of the last request that this answers. */
+  readonly done: number;
+  /** Which holder this is: one that was started again knows nothing of what the former one had opened. */
+  readonly holder: string;
+  /** Why something that was opened could not be taken back, by id. */
+  readonly left: Readonly<Record<string, string>>;
+}
+
+/** What display servers have open, for status. */
+export interface SeatState {
+  readonly seat: string;
+  readonly path: string;
+  readonly inode: string;
+  /** Whether a display server is at the seat. */
+  readonly isOpen: boolean;
+  /** Ids of the devices that it has open. */
+  readonly opened: readonly string[];
+}

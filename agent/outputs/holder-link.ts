@@ -1,5 +1,13 @@
 import { createConnection, type Socket } from 'node:net';
-import { type HolderState, holderSocket, stateOf, type Wanted } from '../holder/messages.js';
+import {
+  type Done,
+  type HolderState,
+  holderSocket,
+  isDone,
+  saidOf,
+  type Wanted,
+  type WantedSeats,
+} from '../holder/messages.js';
 
 /** The holder is looked for again after this, ms. */
 const againMs = 1000;
@@ -10,6 +18,8 @@ const longestLine = 1024 * 1024;
 export interface LinkEvents {
   /** What the holder has; undefined when it went, and all leases with it. */
   readonly state: (state: HolderState | undefined) => void;
+  /** What was asked of seats is done. */
+  readonly done?: (done: Done) => void;
 }
 
 /**
@@ -18,6 +28,8 @@ export interface LinkEvents {
  */
 export class HolderLink {
   private socket: Socket | undefined;
+  /** What is said on each new connection; undefined while nothing is asked. */
+  private greeting: (() => string) | undefined;
   private wanted: string | undefined;
   private timer: NodeJS.Timeout | undefined;
   /** Why there is no line; undefined while there is, or none is needed. */
@@ -30,19 +42,30 @@ export class HolderLink {
 
   /** Whether anything is asked of the holder. */
   get isOpen(): boolean {
-    return this.wanted !== undefined;
+    return this.greeting !== undefined;
   }
 
   want(wanted: Wanted): void {
-    const line = `${JSON.stringify(wanted)}\n`;
+    const line = lineOf(wanted);
     if (line === this.wanted) return;
     this.wanted = line;
+    this.say(line, () => line);
+  }
+
+  /** Says a part of what is wanted of seats; on a new connection `all` of it. */
+  wantSeats(part: WantedSeats, all: () => WantedSeats): void {
+    this.say(lineOf(part), () => lineOf(all()));
+  }
+
+  private say(line: string, greeting: () => string): void {
+    this.greeting = greeting;
     if (this.socket === undefined) this.connect();
     else if (!this.socket.connecting) this.socket.write(line);
   }
 
   /** Asks nothing any more; the holder keeps what it has. */
   close(): void {
+    this.greeting = undefined;
     this.wanted = undefined;
     this.problem = undefined;
     clearTimeout(this.timer);
@@ -59,14 +82,18 @@ export class HolderLink {
     socket.setEncoding('utf8');
     socket.on('connect', () => {
       this.problem = undefined;
-      if (this.wanted !== undefined) socket.write(this.wanted);
+      if (this.greeting !== undefined) socket.write(this.greeting());
     });
     socket.on('data', (data: string) => {
       const lines = (text + data).split('\n');
       text = lines.pop() ?? '';
-      const last = lines.at(-1);
       if (text.length > longestLine) socket.destroy();
-      if (last !== undefined && this.socket === socket) this.events.state(stateOf(last));
+      let last: HolderState | undefined;
+      for (const said of lines.map(saidOf)) {
+        if (!isDone(said)) last = said;
+        else if (this.socket === socket) this.events.done?.(said);
+      }
+      if (last !== undefined && this.socket === socket) this.events.state(last);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
       this.problem =
@@ -83,3 +110,5 @@ export class HolderLink {
     });
   }
 }
+
+const lineOf = (wanted: Wanted | WantedSeats): string => `${JSON.stringify(wanted)}\n`;
