@@ -1,8 +1,10 @@
+import { release } from 'node:os';
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Grantee } from './core/desired.js';
 import type { Unit } from './core/device.js';
 import { type HidInput, type Placement, placementAlone, placementOf } from './core/hid.js';
+import { rawRefusal } from './core/receipts.js';
 import type { Verdict } from './core/verdict.js';
 import type { Grants } from './seat/grants.js';
 import type { DeviceTable } from './udev/table.js';
@@ -27,6 +29,7 @@ export class Hidraws {
     private readonly verdictOf: (unit: string) => Verdict | undefined,
     /** Judges one without any input, by the rules that ask for raw nodes. */
     private readonly judge: (raw: Unit) => Verdict | undefined = () => undefined,
+    private readonly kernel = release(),
   ) {}
 
   /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
@@ -97,7 +100,10 @@ export class Hidraws {
     if (placement.kind === 'seat') {
       const unheard = table.unheardAt(raw).map((name): HidInput => ({ name, verdict: undefined }));
       if (unheard.length > 0) placement = placementOf([...inputs, ...unheard]) ?? placement;
-    } else if (inputs.every(({ verdict }) => verdict !== undefined)) this.complain(raw, placement.reason, before);
+    }
+    if (placement.kind === 'seat') placement = this.receivable(placement);
+    if (placement.kind === 'withheld' && inputs.every(({ verdict }) => verdict !== undefined))
+      this.complain(raw, placement.reason, before);
     this.placed.set(raw, placement);
     return placement;
   }
@@ -107,6 +113,12 @@ export class Hidraws {
     if (this.hadInputs.has(unit.id) || this.deps.table.unheardAt(unit.id).length > 0) return before;
     const verdict = this.judge(unit);
     return verdict && placementAlone(verdict);
+  }
+
+  /** As a descriptor alone it would be no seat's that could lose it again. */
+  private receivable(placement: Placement & { readonly kind: 'seat' }): Placement {
+    const why = placement.claim.rule.receive === 'descriptor' ? rawRefusal(this.kernel) : undefined;
+    return why === undefined ? placement : { kind: 'withheld', reason: why };
   }
 
   private complain(raw: string, reason: string, before: Placement | undefined): void {

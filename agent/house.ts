@@ -23,6 +23,7 @@ import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
+import { type Descriptors, noDescriptors } from './seat/descriptors.js';
 import { type Effects, effects as kernels } from './seat/effects.js';
 import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
@@ -49,6 +50,8 @@ export interface HouseDeps {
   readonly isLeased?: (unit: string) => boolean;
   /** Called after seats were brought up to date. */
   readonly served?: () => void;
+  /** What comes as descriptors; nothing does unless given. */
+  readonly descriptors?: Descriptors;
   /** This machine's kernel unless given. */
   readonly effects?: Effects;
   /** Opens the files of a seat; those in their usual place unless given. */
@@ -61,6 +64,15 @@ export interface SplitCard {
   readonly claims: readonly Claim[];
   /** No seat has, or may still have, a node of it. */
   readonly isFree: boolean;
+}
+
+/** A seat whose display server opens devices through the holder. */
+export interface Receiver {
+  readonly seat: string;
+  readonly outlet: Outlet;
+  /** Who may connect; undefined when only what is left is to be taken back. */
+  readonly rule: Pick<Rule, 'access'> | undefined;
+  readonly cgroup: string | undefined;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
@@ -210,6 +222,22 @@ export class House {
   /** What a seat's display server gets its lease by; all seats that there are or were. */
   outlets(): Map<string, Outlet> {
     return new Map([...this.workers].map(([seat, worker]) => [seat, worker.outlet]));
+  }
+
+  /** Seats to which devices are served as descriptors, or may still be. */
+  receivers(): Receiver[] {
+    return [...this.workers].flatMap(([seat, worker]) => {
+      const policy = this.policy?.seats.find((other) => other.seat === seat);
+      const byRule = policy?.rules.find(({ receive = 'node' }) => receive !== 'node');
+      const rule = byRule ?? ((policy?.receive ?? 'node') === 'node' ? undefined : { access: {} });
+      if (rule === undefined && !worker.isServed) return [];
+      return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup }];
+    });
+  }
+
+  /** The sockets of all seats at which devices are served; all seats that there are or were. */
+  seatdOutlets(): Map<string, Outlet> {
+    return new Map([...this.workers].map(([seat, worker]) => [seat, worker.seatd]));
   }
 
   /** A card that was held for outputs may not be any more: who shall have all of it can get it now. */
@@ -487,12 +515,14 @@ export class House {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
     const { log, table, grants, namespaces, tell, audit, measure, effects = kernels, filesOf = seatFiles } = this.deps;
+    const { descriptors = noDescriptors } = this.deps;
     const files = filesOf(seat, log);
     files.journal.follow((unit, has) => this.tenants.note(seat, unit, has));
     const worker = new SeatWorker(seat, {
       ...files,
       log,
       effects,
+      descriptors,
       grants,
       namespaces,
       tell,

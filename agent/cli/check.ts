@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import { json } from './answer.js';
 import { good, type Line, render, showsColours } from './line.js';
@@ -16,10 +17,12 @@ export const check: Verb = {
   ],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const { loadDirectory } = await import('../policy/load.js');
-    const { leftNotes, notesOf } = await import('../policy/notes.js');
+    const { leftNotes, notesOf, refusedHere } = await import('../policy/notes.js');
     const { recordedDevices } = await import('../policy/recorded.js');
     const directory = words[0] ?? defaultPolicies;
-    const loaded = loadDirectory(directory);
+    const read = loadDirectory(directory);
+    const refused = read.ok ? refusedHere(read.policy, release()) : [];
+    const loaded = refused.length === 0 ? read : { ok: false as const, diagnostics: refused };
     const notes = loaded.ok ? [...notesOf(loaded.policy), ...leftNotes(loaded.policy, recordedDevices(directory))] : [];
     if (options['json'] === true) {
       const answer = loaded.ok ? { ok: true, seats: loaded.policy.seats.map(({ seat }) => seat), notes } : loaded;

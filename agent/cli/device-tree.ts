@@ -1,5 +1,6 @@
 import type { DeviceInfo, Left, OutputInfo } from '../control/messages.js';
 import { portCovers } from '../core/port.js';
+import { receiptText } from '../core/receipts.js';
 import type { UsbThing } from '../usb/topology.js';
 import { bad, good, type Line } from './line.js';
 
@@ -86,8 +87,9 @@ function monitorText(status: OutputInfo['status'], monitor: string | undefined):
 }
 
 /** One device: what it is, and whose. */
-export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {
+export function describe({ name, nodes, kinds, owner, rules, device, receive }: DeviceInfo): Exclude<Line, string> {
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
   const whose = owner === 'conflict' ? bad(owner) : owner === 'host' ? owner : good(owner);
-  return [`${nodes[0] ?? device}  ${name}  ${kinds.join(', ') || 'other'}: `, whose, by];
+  const how = receive === undefined ? '' : `, ${receiptText(receive)}`;
+  return [`${nodes[0] ?? device}  ${name}  ${kinds.join(', ') || 'other'}: `, whose, `${how}${by}`];
 }

@@ -11,6 +11,7 @@ import { isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
+import { receiptChanges, receiptOf } from '../core/receipts.js';
 import { shareChanges } from '../core/shares.js';
 import { contestsOf, type Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
@@ -34,7 +35,15 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     owner: verdict === undefined ? 'host' : ownerText(ownerOf(verdict)),
     rules:
       verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
+    ...received(unit, verdict),
   };
+}
+
+/** How the seat gets it, where that is not as a node alone. */
+function received(unit: Unit, verdict: Verdict | undefined): Pick<DeviceInfo, 'receive'> {
+  const [claim] = verdict?.kind === 'seat' ? verdict.claims : [];
+  const receive = claim && receiptOf(unit, claim.rule);
+  return receive === undefined || receive === 'node' ? {} : { receive };
 }
 
 /** An output as `hotseat devices` shows it: whose it is where the card is not given as a whole. */
@@ -163,6 +172,7 @@ export function planOf(
       from: ownerText(from),
       to: ownerText(to),
     })),
+    receipts: receiptChanges(units, judged, decide),
     shares: shareChanges(seats, policy.seats),
     dangers,
     left: leftOf(units, decideAll(decide, units)),

@@ -1,6 +1,8 @@
 import type { Happening } from '../core/happening.js';
+import type { Receipt } from '../core/policy.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 import type { RefusalCode } from '../core/refusal.js';
+import type { Served } from '../descriptors/descriptor-keeper.js';
 import type { ContainerState } from '../engines/engine.js';
 import type { CardOutputs } from '../outputs/words.js';
 import type { Fixture } from '../policy/fixture.js';
@@ -84,6 +86,8 @@ export interface Refused {
 
 export interface DeviceStatus {
   readonly node: string | undefined;
+  /** How the seat has it; absent where that is as a node. */
+  readonly receive?: Receipt | undefined;
   readonly name: string;
   readonly rule: string;
   /** Whether the container has been told of it. */
@@ -107,6 +111,8 @@ export interface SeatStatus {
   readonly devices: readonly DeviceStatus[];
   /** What it has of graphics cards of which it has outputs; absent while there are none. */
   readonly outputs?: readonly CardOutputs[] | undefined;
+  /** What its display server opens through the holder; absent where everything comes as nodes. */
+  readonly served?: Served | undefined;
   /** What it has of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
   /** Rules that have matched nothing since they were loaded. */
@@ -205,6 +211,8 @@ export interface DeviceInfo {
   readonly owner: string;
   /** The rules that won, or that are in conflict. */
   readonly rules: readonly string[];
+  /** How the seat gets it; absent where that is as a node. */
+  readonly receive?: Receipt | undefined;
   /** Why it is no seat's although it is at a port of one, or part of something that is. */
   readonly reason?: string | undefined;
   /** Of a graphics card, in the order of their names. */
@@ -237,6 +245,8 @@ export interface Plan {
     readonly from: string;
     readonly to: string;
   }[];
+  /** What stays with its seat and would come in another way, in words. */
+  readonly receipts: readonly string[];
   /** `left: cpu 100 -> 200`: what changes of the seats' shares. */
   readonly shares: readonly string[];
   readonly dangers: readonly string[];

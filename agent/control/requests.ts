@@ -7,6 +7,7 @@ import type { Loan } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
 import { whole } from '../core/scope.js';
 import { originOf } from '../core/shares.js';
+import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
 import type { House } from '../house.js';
@@ -43,6 +44,7 @@ export interface Rooms {
   readonly counts: Counts;
   readonly shares: ShareKeeper;
   readonly outputs: OutputKeeper;
+  readonly descriptors: DescriptorKeeper;
 }
 
 type Answer = Answers[Answerable['verb']];
@@ -114,7 +116,19 @@ async function withOutputs(info: DeviceInfo, { judged, revision }: House): Promi
   return { ...info, outputs: connectors.map((one) => outputInfo(one, judged.get(info.device), revision)) };
 }
 
-const status = ({ house, table, keeper, book, engines, consoles, udev, shares, outputs, trail }: Rooms): Status =>
+const status = ({
+  house,
+  table,
+  keeper,
+  book,
+  engines,
+  consoles,
+  udev,
+  shares,
+  outputs,
+  descriptors,
+  trail,
+}: Rooms): Status =>
   statusOf(house, table, {
     policyErrors: keeper.errors,
     trialEnds: keeper.trialEnds,
@@ -125,6 +139,7 @@ const status = ({ house, table, keeper, book, engines, consoles, udev, shares, o
     engines,
     shares,
     outputs,
+    descriptors,
   });
 
 /** Why a seat has what it has, and what that is worth beside the other seats. */

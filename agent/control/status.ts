@@ -2,7 +2,9 @@ import { type LastWord, lastWords } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
+import { type JournalEntry, nodeOf } from '../core/step.js';
 import { type Claim, contestsOf } from '../core/verdict.js';
+import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
@@ -23,6 +25,7 @@ interface Facts {
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
   readonly shares: Pick<ShareKeeper, 'of'>;
   readonly outputs: Pick<OutputKeeper, 'of'>;
+  readonly descriptors: Pick<DescriptorKeeper, 'statusOf'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -36,6 +39,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   const seats = house.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
     const outputs = facts.outputs.of(policy.seat);
+    const served = facts.descriptors.statusOf(policy.seat);
     return {
       seat: policy.seat,
       container: policy.container.name,
@@ -49,14 +53,16 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
         .filter((rule) => !house.hasMatched(rule))
         .map(({ label, place }) => ({ label, place: lineOf(place) })),
       devices: report.entries
-        .filter((entry) => entry.node !== undefined)
+        .filter((entry) => nodeOf(entry) !== undefined)
         .map((entry) => ({
-          node: entry.node === undefined ? undefined : nodePath(entry.node),
+          node: pathOf(entry),
+          ...(entry.served === undefined ? {} : { receive: entry.node === undefined ? 'descriptor' : 'both' }),
           name: nameOf(table.unit(entry.unit) ?? table.unit(table.readAt(entry.unit)[0] ?? '')),
           rule: entry.rule,
           announced: report.container !== undefined && entry.knownTo === report.container.key,
         })),
       shares: facts.shares.of(policy.seat),
+      ...(served === undefined ? {} : { served }),
       ...(outputs.length === 0 ? {} : { outputs }),
     };
   });
@@ -84,6 +90,11 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     attached: facts.loans.map(attachedOf),
     pid: process.pid,
   };
+}
+
+function pathOf(entry: JournalEntry): string | undefined {
+  const node = nodeOf(entry);
+  return node && nodePath(node);
 }
 
 const wantedBy = (claims: readonly Claim[]): string[] =>

@@ -48,9 +48,10 @@ export const termsOf = ({ until, by }: Loan): string =>
 
 /** The loans of a policy as claims, for the seats that it has; the one that comes first wins. */
 export function lent({ loans = [], seats }: Policy): Claim[] {
-  return loans
-    .filter(({ seat }) => seats.some((policy) => policy.seat === seat))
-    .map((loan) => ({ seat: loan.seat, rule: ruleOf(loan) }));
+  return loans.flatMap((loan) => {
+    const policy = seats.find(({ seat }) => seat === loan.seat);
+    return policy === undefined ? [] : [{ seat: loan.seat, rule: { ...ruleOf(loan), receive: policy.receive } }];
+  });
 }
 
 /** Classes of devices that are lent to a seat, whatever its rules are about. */

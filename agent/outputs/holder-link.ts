@@ -34,6 +34,8 @@ export class HolderLink {
   private timer: NodeJS.Timeout | undefined;
   /** Why there is no line; undefined while there is, or none is needed. */
   problem: string | undefined;
+  /** Whether nobody listens there. */
+  isAbsent = false;
 
   constructor(
     private readonly events: LinkEvents,
@@ -82,6 +84,7 @@ export class HolderLink {
     socket.setEncoding('utf8');
     socket.on('connect', () => {
       this.problem = undefined;
+      this.isAbsent = false;
       if (this.greeting !== undefined) socket.write(this.greeting());
     });
     socket.on('data', (data: string) => {
@@ -96,10 +99,10 @@ export class HolderLink {
       if (last !== undefined && this.socket === socket) this.events.state(last);
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
-      this.problem =
-        error.code === 'ENOENT' || error.code === 'ECONNREFUSED'
-          ? 'the holder does not run: systemctl start hotseat-holder.socket'
-          : `the holder cannot be reached: ${error.message}`;
+      this.isAbsent = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+      this.problem = this.isAbsent
+        ? 'the holder does not run: systemctl start hotseat-holder.socket'
+        : `the holder cannot be reached: ${error.message}`;
     });
     socket.on('close', () => {
       if (this.socket !== socket) return;

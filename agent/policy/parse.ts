@@ -4,6 +4,7 @@ import {
   type Diagnostic,
   type Kind,
   type Place,
+  type Receipt,
   type Resources,
   type Rule,
   resourceNames,
@@ -46,9 +47,10 @@ export function parseSeat(
     seat: value.seat,
     container: value.container,
     rules: [
-      ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]))),
+      ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]), value.receive)),
       ...list(value.extra ?? []).map((node) => extraRule(node, place(['extra']))),
     ],
+    ...(value.receive === undefined ? {} : { receive: value.receive }),
     ...(value.resources === undefined ? {} : { resources: toResources(value.resources, place) }),
     file,
   };
@@ -78,8 +80,10 @@ export function parseHost(file: string, text: string): HostFile | { readonly dia
   return 'diagnostics' in parsed ? parsed : parsed.value;
 }
 
-function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
+/** `usual`: how the seat receives what its rules say nothing else of. */
+function toRule(rule: SeatFile['devices'][number], place: Place, usual: Receipt | undefined): Rule {
   const { connector } = rule.match;
+  const receive = rule.receive ?? usual;
   const isOutput = connector !== undefined;
   return {
     label: rule.label,
@@ -94,6 +98,7 @@ function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
       mode: rule.mode === undefined ? undefined : Number.parseInt(rule.mode, 8),
     },
     hidraw: rule.hidraw === 'true',
+    ...(receive === undefined ? {} : { receive }),
     byName: false,
     revoke: rule.revoke ?? 'auto',
   };

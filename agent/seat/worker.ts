@@ -13,6 +13,7 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
 import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
+import type { SeatSocketName } from './directory.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
@@ -81,6 +82,7 @@ export class SeatWorker {
     private readonly deps: SeatDeps,
   ) {
     this.executor = new Executor(seat, deps, this.hold);
+    deps.descriptors.resume(seat, deps.journal.entries.values());
   }
 
   /** How the seat shall have a unit, undefined: not at all. Takes effect with the next trigger of it. */
@@ -169,7 +171,21 @@ export class SeatWorker {
 
   /** Where the seat's display server gets its lease of outputs. */
   get outlet(): Outlet {
-    return new Outlet(this.deps.directory, () => this.hold.attachment?.accounts ?? noAccounts);
+    return this.outletFor('lease');
+  }
+
+  /** Where it opens devices that come as descriptors. */
+  get seatd(): Outlet {
+    return this.outletFor('seatd');
+  }
+
+  private outletFor(socket: SeatSocketName): Outlet {
+    return new Outlet(this.deps.directory, () => this.hold.attachment?.accounts ?? noAccounts, socket);
+  }
+
+  /** Whether the seat has, or may still have, anything that comes as a descriptor. */
+  get isServed(): boolean {
+    return [...this.deps.journal.entries.values()].some(({ served }) => served !== undefined);
   }
 
   /** For status: what is bound, what is wrong. */

@@ -272,7 +272,7 @@ test('an agent that starts says nothing to the holder before a policy is in forc
   const server = createServer((socket) => {
     const state: HolderState = { pid: 1, cards: [], revoked: [], sockets: [] };
     socket.write(`${JSON.stringify(state)}\n`);
-    socket.on('data', (data) => void heard.push(wantedOf(data.toString())));
+    socket.on('data', (data) => void heard.push(wantedOf(data.toString()) as Wanted));
   });
   const path = join(base, 'holder.sock');
   await new Promise<void>((resolve) => server.listen(path, resolve));

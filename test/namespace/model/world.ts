@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
-import type { NodeSpec } from '../../../agent/core/step.js';
+import type { NodeRef } from '../../../agent/core/step.js';
 import type { Holder } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
 import type { Revocation } from '../../../agent/seat/revoke.js';
@@ -88,7 +88,7 @@ export class World {
   }
 
   /** What the kernel can take back: of event nodes alone. */
-  revoke(seat: string, nodes: readonly NodeSpec[], spared: readonly string[]): Revocation {
+  revoke(seat: string, nodes: readonly NodeRef[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
     for (const { name, number } of nodes) {
