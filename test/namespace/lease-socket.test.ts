@@ -121,7 +121,7 @@ test('what says something else, too much, or nothing gets nothing', async () => 
 
 test('the agent puts the socket where the seat sees it, for whom the rule says, and clears away what is not it', () => {
   const directory = new SeatDirectory('left');
-  const outlet = new Outlet(directory, () => ({ user: () => 0, group: (name) => (name === 'video' ? 44 : undefined) }));
+  const outlet = new Outlet(directory, () => ({ user: () => 0, group: (name) => (name === 'video' ? 44 : undefined) }), 'lease');
   const dri = join(directory.path, 'dev/dri');
   assert.is(outlet.shown, undefined);
   // Hostile root has put a directory and a link there by then.
@@ -154,7 +154,7 @@ test('a socket of a link’s making is nobody’s to give away', () => {
   listenAt(other, 0o600);
   chmodSync(other, 0o600);
   symlinkSync(other, join(dri, 'hotseat'));
-  const outlet = new Outlet(directory, () => ({ user: () => 0, group: () => 44 }));
+  const outlet = new Outlet(directory, () => ({ user: () => 0, group: () => 44 }), 'lease');
   assert.is(outlet.shown, undefined);
   outlet.permit({
     ...{ label: 'x', place: { file: 'x', line: 1, column: 1 }, conditions: [], share: false, whole: false, access: {} },
