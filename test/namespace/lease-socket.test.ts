@@ -121,7 +121,11 @@ test('what says something else, too much, or nothing gets nothing', async () => 
 
 test('the agent puts the socket where the seat sees it, for whom the rule says, and clears away what is not it', () => {
   const directory = new SeatDirectory('left');
-  const outlet = new Outlet(directory, () => ({ user: () => 0, group: (name) => (name === 'video' ? 44 : undefined) }), 'lease');
+  const outlet = new Outlet(
+    directory,
+    () => ({ user: () => 0, group: (name) => (name === 'video' ? 44 : undefined) }),
+    'lease',
+  );
   const dri = join(directory.path, 'dev/dri');
   assert.is(outlet.shown, undefined);
   // Hostile root has put a directory and a link there by then.
