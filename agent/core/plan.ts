@@ -200,12 +200,8 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
 
 const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntry): boolean => {
   const device = wanted.get(entry.id);
-  return (
-    device !== undefined &&
-    isSame(device.entry, entry) &&
-    (hasNode(device.entry) || !hasNode(entry)) &&
-    isServed(device.entry) === isServed(entry)
-  );
+  if (device === undefined || !isSame(device.entry, entry) || isServed(device.entry) !== isServed(entry)) return false;
+  return hasNode(device.entry) === hasNode(entry) || (hasNode(device.entry) && !isServed(entry));
 };
 
 /** A card without one is known of to a seat that has outputs of it. */

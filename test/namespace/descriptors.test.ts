@@ -100,10 +100,10 @@ print('open', flush=True)
 print('left' if s.recv(1) == b'' else 'said', flush=True)
 sys.stdin.read()
 `;
-async function open(): Promise<{ said: string }> {
+async function open(): Promise<{ said: string; end(): void }> {
   const child = spawn('python3', ['-c', program, join(directory.path, 'dev/input/seatd.sock'), group]);
   children.push(child);
-  const heard = { said: '' };
+  const heard = { said: '', end: () => void child.kill('SIGKILL') };
   child.stdout.on('data', (data) => {
     heard.said += String(data);
   });
@@ -133,7 +133,7 @@ test('a seat sees its socket, for whom the rule says, and its display server ope
   directory.read();
   assert.equal(readdirSync(join(directory.path, 'dev/input')), ['seatd.sock'], 'it is no stray');
   const name = await one.serve('left', entry, served);
-  await open();
+  const client = await open();
   await until('that to be said', () => one.statusOf('left')?.opened[0] === '/dev/input/event0');
   assert.is(one.statusOf('left')?.isOpen, true);
   one.close();
@@ -147,6 +147,8 @@ test('a seat sees its socket, for whom the rule says, and its display server ope
   assert.match(left['c1:3'] ?? '', /EVIOCREVOKE.*ENOTTY/);
   await until('nothing to be open', () => other.statusOf('left')?.opened.length === 0);
   assert.equal(await other.withdraw('left', ['c1:3']), { holder: name, left: {} });
+  client.end();
+  await until('it to have gone', () => other.statusOf('left')?.isOpen === false);
   other.close();
 });
 
