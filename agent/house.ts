@@ -73,6 +73,7 @@ export interface Receiver {
   /** Who may connect; undefined when only what is left is to be taken back. */
   readonly rule: Pick<Rule, 'access'> | undefined;
   readonly cgroup: string | undefined;
+  readonly container: Container | undefined;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
@@ -231,7 +232,8 @@ export class House {
       const byRule = policy?.rules.find(({ receive = 'node' }) => receive !== 'node');
       const rule = byRule ?? ((policy?.receive ?? 'node') === 'node' ? undefined : { access: {} });
       if (rule === undefined && !worker.isServed) return [];
-      return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup }];
+      const { container } = worker.report();
+      return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup, container }];
     });
   }
 

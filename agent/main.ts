@@ -94,7 +94,7 @@ export async function run(options: Options): Promise<void> {
   const audit = trail.open;
   const rules = new HostRules(log);
   const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
-  const descriptors = new DescriptorKeeper({ log, house: () => house, marker: descriptorMarker });
+  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
   const house: House = new House({
     ...{ log, table, grants, namespaces, tell, audit, measure, along, descriptors },
     isLeased: (id) => outputs.has(table.unit(id)?.head ?? { number: undefined }),

@@ -123,7 +123,7 @@ async function empty(
   const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
   const ignore = () => undefined;
-  const descriptors = new DescriptorKeeper({ log, house: () => house, marker: descriptorMarker });
+  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
   const house: House = new House({
     ...{ log, table, grants, namespaces, audit: trail.open, tell: ignore, measure: ignore, descriptors },
   });

@@ -5,12 +5,15 @@ import { nodePath } from '../core/state.js';
 import type { JournalEntry, NodeRef } from '../core/step.js';
 import type { Done, HolderState, ServedDevice, ServedSeat, WantedSeats } from '../holder/messages.js';
 import type { House, Receiver } from '../house.js';
+import type { Namespaces } from '../kernel/namespaces.js';
 import { HolderLink } from '../outputs/holder-link.js';
 import type { Descriptors, Withdrawn } from '../seat/descriptors.js';
+import { answersSwitch } from './libseat.js';
 
 export interface DescriptorKeeperDeps {
   readonly log: Logger;
   readonly house: () => Pick<House, 'receivers' | 'seatdOutlets'>;
+  readonly namespaces: Pick<Namespaces, 'readFile'>;
   /** A file that is there while the holder may serve anything: for an agent that starts again. */
   readonly marker: string;
   /** Where the holder listens; in its usual place unless given. */
@@ -54,6 +57,8 @@ export class DescriptorKeeper implements Descriptors {
   private isRuled = false;
   /** Where the sockets are and whose, as it was said last. */
   private places = '';
+  /** Of containers, by their keys: whether their libseat waits for an answer to SWITCH_SESSION. */
+  private readonly answering = new Map<string, boolean>();
   private timer: NodeJS.Timeout | undefined;
   private readonly look: NodeJS.Timeout;
 
@@ -142,6 +147,7 @@ export class DescriptorKeeper implements Descriptors {
     if (!this.isRuled) return;
     const receivers = this.deps.house().receivers();
     this.lookAfterSockets(receivers);
+    this.lookIntoContainers(receivers);
     if (receivers.length === 0 && !existsSync(this.deps.marker)) {
       this.link.close();
       return;
@@ -152,6 +158,19 @@ export class DescriptorKeeper implements Descriptors {
     this.places = places;
     this.serial += 1;
     this.link.wantSeats(this.all(), () => this.all());
+  }
+
+  private lookIntoContainers(receivers: readonly Receiver[]): void {
+    const containers = receivers.flatMap(({ container }) => container ?? []);
+    for (const key of this.answering.keys()) if (!containers.some((one) => one.key === key)) this.answering.delete(key);
+    for (const container of containers) {
+      if (this.answering.has(container.key)) continue;
+      this.answering.set(container.key, true);
+      void answersSwitch(this.deps.namespaces, container).then((answers) => {
+        this.answering.set(container.key, answers);
+        this.schedule();
+      });
+    }
   }
 
   private lookAfterSockets(receivers: readonly Receiver[]): void {
@@ -207,9 +226,10 @@ export class DescriptorKeeper implements Descriptors {
     return { serial: this.serial, seats, isAll: true };
   }
 
-  private servedSeat({ seat, outlet, cgroup }: Receiver): ServedSeat {
+  private servedSeat({ seat, outlet, cgroup, container }: Receiver): ServedSeat {
     const devices = [...this.of(seat).values()];
-    return { seat, path: outlet.draft, shown: outlet.shown, cgroup, answersSwitch: true, devices };
+    const answers = this.answering.get(container?.key ?? '') ?? true;
+    return { seat, path: outlet.draft, shown: outlet.shown, cgroup, answersSwitch: answers, devices };
   }
 
   /** Takes in what the holder has now. */

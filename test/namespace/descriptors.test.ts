@@ -75,9 +75,15 @@ async function killHolder(): Promise<void> {
 
 const keepers: DescriptorKeeper[] = [];
 function keeper(): DescriptorKeeper {
-  const receiver = (): Receiver => ({ seat: 'left', outlet, rule: { access: {} }, cgroup: group });
+  const receiver = (): Receiver => ({
+    seat: 'left',
+    outlet,
+    rule: { access: {} },
+    cgroup: group,
+    container: undefined,
+  });
   const made = new DescriptorKeeper({
-    ...{ log, marker },
+    ...{ log, marker, namespaces: new Namespaces() },
     house: () => ({ receivers: () => [receiver()], seatdOutlets: () => new Map([['left', outlet]]) }),
   });
   keepers.push(made);

@@ -1,14 +1,15 @@
 // The holder's seats, asked over their sockets as libseat asks, by processes in cgroups of their own. The devices are plain
 // character devices: nothing here has an input, so that what revoking does is shown in the lab.
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isNewer } from '../../agent/descriptors/libseat.js';
 import type { Done, ServedDevice, ServedSeat } from '../../agent/holder/messages.js';
 import { OpenedDevice } from '../../agent/holder/opened-device.js';
 import { Seats } from '../../agent/holder/seats.js';
@@ -325,6 +326,64 @@ test('who asks without end, or never reads, is no hindrance to others and costs 
   const crowd = await Promise.all(Array.from({ length: 9 }, () => connect()));
   await until('one too many is sent away', () => crowd.some(({ heard }) => heard.includes('closed')));
   await Promise.all(crowd.map(leave));
+});
+
+/** A client by libseat itself, as this machine has it. */
+const library = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libseat.so.1`;
+const byLibseat = `
+import ctypes, os, sys
+open(sys.argv[2] + '/cgroup.procs', 'w').write(str(os.getpid()))
+os.environ.update(SEATD_SOCK=sys.argv[1], LIBSEAT_BACKEND='seatd')
+lib = ctypes.CDLL(sys.argv[3], use_errno=True)
+pointer = ctypes.c_void_p
+lib.libseat_open_seat.restype = pointer
+lib.libseat_open_seat.argtypes = [pointer, pointer]
+lib.libseat_seat_name.restype = ctypes.c_char_p
+Changed = ctypes.CFUNCTYPE(None, pointer, pointer)
+enabled = []
+enable, disable = Changed(lambda *_: enabled.append(1)), Changed(lambda *_: print('disabled', flush=True))
+listener = (pointer * 2)(ctypes.cast(enable, pointer), ctypes.cast(disable, pointer))
+seat = pointer(lib.libseat_open_seat(listener, None))
+while not enabled: lib.libseat_dispatch(seat, -1)
+print(lib.libseat_seat_name(seat).decode(), flush=True)
+def open_device(path):
+    fd = ctypes.c_int(-1)
+    device = lib.libseat_open_device(seat, path, ctypes.byref(fd))
+    print(device, os.fstat(fd.value).st_rdev if device > 0 else ctypes.get_errno(), flush=True)
+    return device
+first = open_device(b'/dev/null')
+open_device(b'/dev/full')
+switched = lib.libseat_switch_session(seat, 2)
+print('switch', switched, ctypes.get_errno() if switched else 0, flush=True)
+open_device(b'/dev/zero')
+print('dispatch', lib.libseat_dispatch(seat, 0), flush=True)
+print('close', lib.libseat_close_device(seat, first), lib.libseat_close_seat(seat), flush=True)
+`;
+
+test('libseat itself is served, the one that waits for an answer to a switch and the one that does not', () => {
+  assert.ok(existsSync(library), `${library}: apt-get install libseat1`);
+  const answers = isNewer(readFileSync(library, 'utf8'));
+  want({ answersSwitch: answers });
+  return new Promise<void>((resolve, reject) => {
+    execFile(
+      'python3',
+      ['-c', byLibseat, socket, leftGroup, library],
+      { timeout: 20_000 },
+      (failed, stdout, stderr) => {
+        want({ answersSwitch: true });
+        try {
+          assert.equal(
+            stdout.trim().split('\n'),
+            ['seat0', '1 259', '-1 2', answers ? 'switch -1 22' : 'switch 0 0', '2 261', 'dispatch 0', 'close 0 0'],
+            `${failed?.message ?? ''} ${stderr}`,
+          );
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      },
+    );
+  });
 });
 
 test('a seat that is not served any more has no socket, and whoever was there is gone', async () => {
