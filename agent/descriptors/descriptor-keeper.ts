@@ -146,12 +146,12 @@ export class DescriptorKeeper implements Descriptors {
   private run(): void {
     if (!this.isRuled) return;
     const receivers = this.deps.house().receivers();
-    this.lookAfterSockets(receivers);
-    this.lookIntoContainers(receivers);
     if (receivers.length === 0 && !existsSync(this.deps.marker)) {
       this.link.close();
       return;
     }
+    this.lookAfterSockets(receivers);
+    this.lookIntoContainers(receivers);
     writeFileSync(this.deps.marker, '');
     const places = JSON.stringify(receivers.map((receiver) => ({ ...this.servedSeat(receiver), devices: [] })));
     if (places === this.places) return;
