@@ -120,7 +120,8 @@ def hide_everywhere():
         print("refused", error.errno, flush=True)
     number = os.fstat(fds[0]).st_rdev
     path = f"/run/udev/data/c{os.major(number)}:{os.minor(number)}"
-    for hide, fd in zip((hide_in_socket, hide_in_thread, hide_in_ring), fds):
+    places = (lambda fd: hide_in_socket(path, fd), hide_in_thread, hide_in_ring)
+    for hide, fd in zip(places, fds):
         if os.fork() == 0:
             for other in fds:
                 if other != fd:
