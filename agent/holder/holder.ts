@@ -7,7 +7,7 @@ import { Seats } from './seats.js';
 
 /*
  * The holder: a process of its own that has what must outlive the agent. It is master of the cards of which several seats have
- * outputs, and hands a lease to each display server that starts. Without an agent it goes on with what it was told last.
+ * outputs, and hands a lease to each display server that starts; it opens inputs for display servers, and takes them back. Without an agent it goes on with what it was told last.
  */
 
 /** What an agent says at once: all cards and seats of a PC. */
@@ -75,7 +75,7 @@ if (handed) {
   let isIdle = false;
   setInterval(() => {
     const { cards, sockets } = holdings.state;
-    const isNow = cards.length + sockets.length + listeners.size === 0;
+    const isNow = cards.length + sockets.length + seats.state.length + listeners.size === 0;
     if (isIdle && isNow) process.exit(0);
     isIdle = isNow;
   }, idleMs);
