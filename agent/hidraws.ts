@@ -100,10 +100,8 @@ export class Hidraws {
     if (placement.kind === 'seat') {
       const unheard = table.unheardAt(raw).map((name): HidInput => ({ name, verdict: undefined }));
       if (unheard.length > 0) placement = placementOf([...inputs, ...unheard]) ?? placement;
-    }
-    if (placement.kind === 'seat') placement = this.receivable(placement);
-    if (placement.kind === 'withheld' && inputs.every(({ verdict }) => verdict !== undefined))
-      this.complain(raw, placement.reason, before);
+      placement = this.receivable(raw, placement, before);
+    } else if (inputs.every(({ verdict }) => verdict !== undefined)) this.complain(raw, placement.reason, before);
     this.placed.set(raw, placement);
     return placement;
   }
@@ -116,9 +114,12 @@ export class Hidraws {
   }
 
   /** As a descriptor alone it would be no seat's that could lose it again. */
-  private receivable(placement: Placement & { readonly kind: 'seat' }): Placement {
-    const why = placement.claim.rule.receive === 'descriptor' ? rawRefusal(this.kernel) : undefined;
-    return why === undefined ? placement : { kind: 'withheld', reason: why };
+  private receivable(raw: string, placement: Placement, before: Placement | undefined): Placement {
+    const isAsked = placement.kind === 'seat' && placement.claim.rule.receive === 'descriptor';
+    const reason = isAsked ? rawRefusal(this.kernel) : undefined;
+    if (reason === undefined) return placement;
+    this.complain(raw, reason, before);
+    return { kind: 'withheld', reason };
   }
 
   private complain(raw: string, reason: string, before: Placement | undefined): void {
