@@ -29,10 +29,14 @@ async function give(seat: Seat, how = 'descriptor'): Promise<void> {
 const inside = async (seat: Seat, script: string): Promise<string> =>
   (await lab.inContainer(seat, ['bash', '-ec', script])).stdout.trim();
 
+/** What the seat has as a descriptor; a reload is answered before everything has moved. */
 const nodeOf = async (seat: Seat): Promise<string> => {
-  const device = (await seatStatus(lab, seat))?.devices.find(({ receive }) => receive === 'descriptor');
-  assert.ok(device?.node !== undefined);
-  return device.node;
+  let node: string | undefined;
+  await lab.until(`a descriptor of ${seat}`, async () => {
+    node = (await seatStatus(lab, seat))?.devices.find(({ receive }) => receive === 'descriptor')?.node;
+    return node !== undefined;
+  });
+  return node ?? '';
 };
 
 const says = (seated: Process, what: RegExp) =>
