@@ -1,9 +1,11 @@
+import { release } from 'node:os';
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Grantee } from './core/desired.js';
 import type { Unit } from './core/device.js';
 import { type HidInput, type Placement, placementAlone, placementOf } from './core/hid.js';
 import { isLoan } from './core/loan.js';
+import { rawRefusal } from './core/receipts.js';
 import type { Claim, Verdict } from './core/verdict.js';
 import type { Grants } from './seat/grants.js';
 import type { DeviceTable } from './udev/table.js';
@@ -28,6 +30,7 @@ export class Hidraws {
     private readonly verdictOf: (unit: string) => Verdict | undefined,
     /** Judges one without any input, by the rules that ask for raw nodes; without a judge nobody gets such a one. */
     private readonly judge?: (raw: Unit) => Verdict | undefined,
+    private readonly kernel = release(),
   ) {}
 
   /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
@@ -98,6 +101,7 @@ export class Hidraws {
     if (placement.kind === 'seat') {
       const unheard = table.unheardAt(raw).map((name): HidInput => ({ name, verdict: undefined }));
       if (unheard.length > 0) placement = placementOf([...inputs, ...unheard]) ?? placement;
+      placement = this.receivable(raw, placement, before);
     } else if (inputs.every(({ verdict }) => verdict !== undefined)) this.complain(raw, placement.reason, before);
     this.placed.set(raw, placement);
     return placement;
@@ -118,6 +122,15 @@ export class Hidraws {
     const verdicts = this.deps.table.partsOf(id).map((part) => this.verdictOf(part.id));
     const claims = verdicts.flatMap((verdict) => (verdict?.kind === 'seat' ? verdict.claims : []));
     return claims.find(({ rule }) => isLoan(rule));
+  }
+
+  /** As a descriptor alone it would be no seat's that could lose it again. */
+  private receivable(raw: string, placement: Placement, before: Placement | undefined): Placement {
+    const isAsked = placement.kind === 'seat' && placement.claim.rule.receive === 'descriptor';
+    const reason = isAsked ? rawRefusal(this.kernel) : undefined;
+    if (reason === undefined) return placement;
+    this.complain(raw, reason, before);
+    return { kind: 'withheld', reason };
   }
 
   private complain(raw: string, reason: string, before: Placement | undefined): void {

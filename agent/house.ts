@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { isAlong } from './core/along.js';
 import type { Audit, Deed } from './core/audit.js';
+import { nameOfChange } from './core/changes.js';
 import { classesOf } from './core/classes.js';
 import { type Decider, decider } from './core/decide.js';
 import { desiredUnit, type Grantee } from './core/desired.js';
@@ -12,18 +13,22 @@ import type { Measure, Tell } from './core/happening.js';
 import { hidDeviceOf, rawPolicy } from './core/hid.js';
 import { lentTo } from './core/loan.js';
 import { Multimap } from './core/multimap.js';
+import { hearing, isSplit } from './core/outputs.js';
 import { type EngineName, isSameContainer, lineOf, type Policy, type Rule, type SeatPolicy } from './core/policy.js';
 import { type Scope, type Touched, whole } from './core/scope.js';
 import { Tenants } from './core/tenants.js';
-import { isSameVerdict, type Verdict } from './core/verdict.js';
+import { unitOf } from './core/units.js';
+import { type Claim, contestsOf, isSameVerdict, type Verdict } from './core/verdict.js';
 import type { Container } from './engines/engine.js';
 import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
+import { type Descriptors, noDescriptors } from './seat/descriptors.js';
 import { type Effects, effects as kernels } from './seat/effects.js';
 import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
 import { type Graft, graftsOf, runtime } from './seat/layout.js';
+import type { Outlet } from './seat/outlet.js';
 import type { Wish } from './seat/wishes.js';
 import { SeatWorker } from './seat/worker.js';
 import { newsOf } from './udev/allow.js';
@@ -41,10 +46,34 @@ export interface HouseDeps {
   readonly measure: Measure;
   /** Told of each unit that was judged, and how. */
   readonly along?: (unit: Unit, verdict: Verdict) => void;
+  /** Whether a card is held for seats that have outputs of it: nobody gets its node meanwhile. */
+  readonly isLeased?: (unit: string) => boolean;
+  /** Called after seats were brought up to date. */
+  readonly served?: () => void;
+  /** What comes as descriptors; nothing does unless given. */
+  readonly descriptors?: Descriptors;
   /** This machine's kernel unless given. */
   readonly effects?: Effects;
   /** Opens the files of a seat; those in their usual place unless given. */
   readonly filesOf?: (seat: string, log: Logger) => SeatFiles;
+}
+
+/** A card of which seats have outputs. */
+export interface SplitCard {
+  readonly unit: Unit;
+  readonly claims: readonly Claim[];
+  /** No seat has, or may still have, a node of it. */
+  readonly isFree: boolean;
+}
+
+/** A seat whose display server opens devices through the holder. */
+export interface Receiver {
+  readonly seat: string;
+  readonly outlet: Outlet;
+  /** Who may connect; undefined when only what is left is to be taken back. */
+  readonly rule: Pick<Rule, 'access'> | undefined;
+  readonly cgroup: string | undefined;
+  readonly container: Container | undefined;
 }
 
 /** A container's init may still mount over our grafts (systemd mounts /run) for this long after a change of state, ms. */
@@ -107,7 +136,19 @@ export class House {
     if (message.kind !== 'event' || message.event.action !== 'change') return;
     const news = newsOf(message.event.properties);
     if (Object.keys(news).length === 0) return;
-    for (const worker of this.workers.values()) worker.tell(message.event.syspath, news);
+    const { syspath } = message.event;
+    const id = unitOf('drm', syspath) ?? '';
+    const verdict = this.verdicts.get(id);
+    if (verdict?.kind !== 'seat' || !isSplit(verdict)) {
+      for (const worker of this.workers.values()) worker.tell(syspath, news);
+      return;
+    }
+    // That a lease came or went is the business of whoever leases.
+    const { LEASE: _lease, ...rest } = news;
+    if (Object.keys(rest).length === 0) return;
+    for (const seat of hearing(verdict, this.deps.table.changedConnectors(id))) {
+      this.workers.get(seat)?.tell(syspath, rest);
+    }
   }
 
   /** Takes a new policy as a whole. Seats that it no longer names are emptied. */
@@ -166,6 +207,49 @@ export class House {
   /** Hands the seats what they must have; settles when each has it, or has said why not. */
   async serve(touched: Touched): Promise<void> {
     await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
+    this.deps.served?.();
+  }
+
+  /** Cards of which seats have outputs, and the worker of each of these seats. */
+  splitCards(): SplitCard[] {
+    return [...this.verdicts].flatMap(([id, verdict]) => {
+      const unit = isSplit(verdict) ? this.deps.table.unit(id) : undefined;
+      if (unit === undefined || verdict.kind !== 'seat') return [];
+      const isFree = ![...this.workers.values()].some((worker) => worker.hasNode(id));
+      return [{ unit, claims: verdict.claims, isFree }];
+    });
+  }
+
+  /** What a seat's display server gets its lease by; all seats that there are or were. */
+  outlets(): Map<string, Outlet> {
+    return new Map([...this.workers].map(([seat, worker]) => [seat, worker.outlet]));
+  }
+
+  /** Seats to which devices are served as descriptors, or may still be. */
+  receivers(): Receiver[] {
+    return [...this.workers].flatMap(([seat, worker]) => {
+      const policy = this.policy?.seats.find((other) => other.seat === seat);
+      const byRule = policy?.rules.find(({ receive = 'node' }) => receive !== 'node');
+      const rule = byRule ?? ((policy?.receive ?? 'node') === 'node' ? undefined : { access: {} });
+      if (rule === undefined && !worker.isServed) return [];
+      const { container } = worker.report();
+      return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup, container }];
+    });
+  }
+
+  /** The sockets of all seats at which devices are served; all seats that there are or were. */
+  seatdOutlets(): Map<string, Outlet> {
+    return new Map([...this.workers].map(([seat, worker]) => [seat, worker.seatd]));
+  }
+
+  /** A card that was held for outputs may not be any more: who shall have all of it can get it now. */
+  freedCards(): Touched {
+    const touched = new Multimap<string, string>();
+    for (const [id, verdict] of this.verdicts) {
+      if (isSplit(verdict) || this.deps.table.unit(id)?.subsystem !== 'drm') continue;
+      for (const seat of seatsIn(verdict)) touched.add(seat, id);
+    }
+    return touched.all;
   }
 
   /**
@@ -239,10 +323,24 @@ export class House {
     this.verdicts.set(unit.id, verdict);
     this.note(verdict);
     this.deps.along?.(unit, verdict);
+    this.sayContests(unit, before, verdict);
+    // What is at its outputs now is what their seats find.
+    if (isSplit(verdict)) this.deps.table.changedConnectors(unit.id);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
       this.deps.log.warn({ device: unit.id, rules }, 'two seats want one device: bound to neither');
       this.deps.tell({ kind: 'conflict', device: unit.id, rules });
+    }
+  }
+
+  private sayContests(unit: Unit, before: Verdict | undefined, verdict: Verdict): void {
+    const known = new Set(contestsOf(before).map(({ connector }) => connector));
+    for (const { connector, claims } of contestsOf(verdict)) {
+      if (known.has(connector)) continue;
+      const device = nameOfChange({ unit, output: connector });
+      const rules = claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
+      this.deps.log.warn({ device, rules }, 'two seats want one output: bound to neither');
+      this.deps.tell({ kind: 'conflict', device, rules });
     }
   }
 
@@ -262,7 +360,12 @@ export class House {
   }
 
   private note(verdict: Verdict): void {
-    if (verdict.kind !== 'host') for (const { rule } of verdict.claims) this.matched.add(rule);
+    if (verdict.kind === 'host') return;
+    for (const { rule, outputs } of verdict.claims) {
+      if (outputs === undefined) this.matched.add(rule);
+      else for (const output of outputs) this.matched.add(output.rule);
+    }
+    for (const { claims } of contestsOf(verdict)) for (const { rule } of claims) this.matched.add(rule);
   }
 
   private judgeRaw(raw: Unit): Verdict | undefined {
@@ -347,7 +450,9 @@ export class House {
   /** Whether a unit, or a raw node, is for this seat, and neither is nor can still be read in a seat that it is not for. */
   private mayHave(seat: string, id: string): boolean {
     const seats = this.entitled(id);
-    return seats.includes(seat) && (this.keeps(seat, id) || !this.isHeld(id, seats));
+    if (!seats.includes(seat)) return false;
+    if (this.deps.isLeased?.(id) === true && !isSplit(this.verdicts.get(id))) return false;
+    return this.keeps(seat, id) || !this.isHeld(id, seats);
   }
 
   /** Whether a seat has what it may share: it keeps that while another seat is losing it. */
@@ -412,12 +517,14 @@ export class House {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
     const { log, table, grants, namespaces, tell, audit, measure, effects = kernels, filesOf = seatFiles } = this.deps;
+    const { descriptors = noDescriptors } = this.deps;
     const files = filesOf(seat, log);
     files.journal.follow((unit, has) => this.tenants.note(seat, unit, has));
     const worker = new SeatWorker(seat, {
       ...files,
       log,
       effects,
+      descriptors,
       grants,
       namespaces,
       tell,

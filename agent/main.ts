@@ -6,6 +6,7 @@ import { answerer } from './control/requests.js';
 import { ControlServer } from './control/server.js';
 import { Trail, trailFile } from './control/trail.js';
 import type { Tell } from './core/happening.js';
+import { DescriptorKeeper } from './descriptors/descriptor-keeper.js';
 import { Engines, isOnRecord } from './engines/all.js';
 import { looks } from './engines/looks.js';
 import { AtBoot } from './host/at-boot.js';
@@ -26,13 +27,22 @@ import { RecordFile } from './kernel/record-file.js';
 import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
+import { OutputKeeper } from './outputs/output-keeper.js';
 import { pipeline } from './pipeline.js';
 import { abandonGit } from './policy/git-command.js';
 import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { Grants } from './seat/grants.js';
-import { containerRecord, controlSocket, guardRecord, makeRuntime, shareRecord } from './seat/layout.js';
+import {
+  containerRecord,
+  controlSocket,
+  descriptorMarker,
+  guardRecord,
+  holderMarker,
+  makeRuntime,
+  shareRecord,
+} from './seat/layout.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
@@ -88,7 +98,16 @@ export async function run(options: Options): Promise<void> {
   const audit = trail.open;
   const rules = new HostRules(log);
   const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
-  const house = new House({ log, table, grants, namespaces, tell, audit, measure, along });
+  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
+  const house: House = new House({
+    ...{ log, table, grants, namespaces, tell, audit, measure, along, descriptors },
+    isLeased: (id) => outputs.has(table.unit(id)?.head ?? { number: undefined }),
+    served: () => {
+      outputs.schedule();
+      descriptors.schedule();
+    },
+  });
+  const outputs = new OutputKeeper({ log, house, tell, marker: holderMarker });
   const consoles = new Consoles({ log });
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'devices attached by hand are forgotten'));
   const atBoot = new AtBoot(log);
@@ -97,6 +116,10 @@ export async function run(options: Options): Promise<void> {
 
   const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
   keeper.policies.subscribe((policy) => shares.adopt(policy));
+  keeper.policies.subscribe(() => {
+    outputs.begin();
+    descriptors.begin();
+  });
   keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>
@@ -116,7 +139,21 @@ export async function run(options: Options): Promise<void> {
     },
   });
 
-  const rooms = { house, table, keeper, lender, book, engines, consoles, udev, trail, counts, shares };
+  const rooms = {
+    house,
+    table,
+    keeper,
+    lender,
+    book,
+    engines,
+    consoles,
+    udev,
+    trail,
+    counts,
+    shares,
+    outputs,
+    descriptors,
+  };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
   // A helper is started beside the udev process when containers run already; otherwise when the first one is looked at.
@@ -148,6 +185,8 @@ export async function run(options: Options): Promise<void> {
   engines.close();
   consoles.close();
   shares.close();
+  outputs.close();
+  descriptors.close();
   const impatience = setTimeout(() => namespaces.close(), lastAnswers);
   await house.close();
   clearTimeout(impatience);

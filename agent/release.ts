@@ -7,6 +7,7 @@ import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
 import type { SeatPolicy } from './core/policy.js';
 import type { Placeholder } from './core/step.js';
+import { DescriptorKeeper } from './descriptors/descriptor-keeper.js';
 import { Engines } from './engines/all.js';
 import type { Container } from './engines/engine.js';
 import { forgetAtBoot } from './host/at-boot.js';
@@ -25,10 +26,19 @@ import { processKey } from './kernel/process-key.js';
 import { directoriesIn } from './kernel/read.js';
 import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
+import { letGo } from './outputs/let-go.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
 import { Journal } from './seat/journal.js';
-import { controlSocket, journalRoot, runtime, seatRoot, shareRecord } from './seat/layout.js';
+import {
+  controlSocket,
+  descriptorMarker,
+  holderMarker,
+  journalRoot,
+  runtime,
+  seatRoot,
+  shareRecord,
+} from './seat/layout.js';
 import { ShownNodes } from './seat/shown.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
@@ -61,6 +71,7 @@ export async function release(): Promise<string[]> {
   const containers = await runningContainers();
   await attempt('grants', () => denyAll(map, grants, containers));
   await attempt('seats', () => empty(grants, seats, containers, log));
+  await attempt('outputs', () => letGo(holderMarker));
   await attempt('grafts', () => unmountGrafts(containers, placeholders));
   await attempt('shares', () => putSharesBack(map.root, containers, log));
   await attempt("the engines' programs", () => {
@@ -112,7 +123,10 @@ async function empty(
   const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
   const ignore = () => undefined;
-  const house = new House({ log, table, grants, namespaces, audit: trail.open, tell: ignore, measure: ignore });
+  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
+  const house: House = new House({
+    ...{ log, table, grants, namespaces, audit: trail.open, tell: ignore, measure: ignore, descriptors },
+  });
   try {
     const nothing = { revision: 'none', console: 'open' } as const;
     const all = house.adopt({ ...nothing, seats: withNothing(seats, containers) });
@@ -120,9 +134,11 @@ async function empty(
     await house.serve(all);
     // What a container could not be told of goes all the same.
     await house.serve(house.adopt({ ...nothing, seats: [] }));
+    await descriptors.end();
     const problems = house.problems();
     if (problems.length > 0) throw new Error(problems.join('; '));
   } finally {
+    descriptors.close();
     await house.close();
     namespaces.close();
     ended({ end: 'done' });

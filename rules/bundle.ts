@@ -8,7 +8,7 @@ import { natives } from './package/dependencies.js';
 const checkout = resolve(import.meta.dirname, '../..');
 const outdir = join(checkout, 'dist/hotseat');
 /** What runs in a process of its own is found beside whoever starts it. */
-const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/helper.ts'];
+const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/helper.ts', 'holder/holder.ts'];
 
 /** Zod's messages in fifty languages, a third of all that would be loaded: ours are English. */
 const englishOnly: Plugin = {

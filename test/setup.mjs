@@ -25,7 +25,7 @@ function run(name, command, args, env = {}) {
 }
 
 // 1. Debian packages
-const wanted = ['g++', 'make', 'python3', 'libudev-dev', 'udev', 'git'];
+const wanted = ['g++', 'make', 'python3', 'libudev-dev', 'libseat1', 'udev', 'git'];
 if (process.argv.includes('--deb')) wanted.push('lintian');
 if (lab) wanted.push('mmdebstrap', 'e2fsprogs', 'debian-archive-keyring');
 // QEMU 10 emulates the lab's PC 1.6 times as fast as the 7.2 of Debian 12, whose cmpxchg16b is wrong as well.

@@ -1,3 +1,4 @@
+import { release } from 'node:os';
 import type { Diagnostic } from '../core/policy.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import { json } from './answer.js';
@@ -34,10 +35,12 @@ export const check: Verb = {
   ],
   run: async ({ options, words }: Call): Promise<ExitCode> => {
     const { loadDirectory } = await import('../policy/load.js');
-    const { leftNotes, notesOf } = await import('../policy/notes.js');
+    const { leftNotes, notesOf, refusedHere } = await import('../policy/notes.js');
     const { recordedDevices } = await import('../policy/recorded.js');
     const directory = words[0] ?? defaultPolicies;
-    const loaded = loadDirectory(directory);
+    const read = loadDirectory(directory);
+    const refused = read.ok ? refusedHere(read.policy, release()) : [];
+    const loaded = refused.length === 0 ? read : { ok: false as const, diagnostics: refused };
     const notes = loaded.ok ? [...notesOf(loaded.policy), ...leftNotes(loaded.policy, recordedDevices(directory))] : [];
     if (options['json'] === true) {
       const answer: CheckAnswer = loaded.ok

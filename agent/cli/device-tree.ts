@@ -1,5 +1,6 @@
 import type { DeviceInfo, Left, OutputInfo } from '../control/messages.js';
 import { portCovers } from '../core/port.js';
+import { receiptText } from '../core/receipts.js';
 import type { UsbThing } from '../usb/topology.js';
 import { bad, good, type Line } from './line.js';
 
@@ -38,7 +39,7 @@ export function deviceTree(infos: readonly DeviceInfo[], things: readonly UsbThi
       `${indent}${heading}`,
       ...here.flatMap((info): Line[] => [
         [`${indent}  `, ...describe(info)],
-        ...(info.outputs ?? []).map((output): Line => `${indent}    ${outputText(output)}`),
+        ...(info.outputs ?? []).map((output): Line => [`${indent}    `, ...outputText(output)]),
         ...(info.reason === undefined ? [] : [`${indent}    ${info.reason}`]),
       ]),
     ];
@@ -66,21 +67,29 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
 /** What is left with the host of a device that a seat has a part of. */
 export const leftText = ({ device, name, reason }: Left): string => `${device}  ${name} stays with the host: ${reason}`;
 
-/** One output of a card: which monitor is at it. */
-const outputText = ({ connector, status, monitor }: OutputInfo): string => {
+/** One output of a card: which monitor is at it, and whose it is where not all of the card is one seat's. */
+function outputText({ connector, status, monitor, owner, rules = [] }: OutputInfo): Exclude<Line, string> {
+  const seen = `${connector}  ${monitorText(status, monitor)}`;
+  if (owner === undefined) return [seen];
+  const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
+  return [`${seen}: `, owner === 'conflict' ? bad(owner) : owner === 'nobody' ? owner : good(owner), by];
+}
+
+function monitorText(status: OutputInfo['status'], monitor: string | undefined): string {
   switch (status) {
     case 'connected':
-      return `${connector}  ${monitor ?? 'a monitor without a name'}`;
+      return monitor ?? 'a monitor without a name';
     case 'disconnected':
-      return `${connector}  no monitor`;
+      return 'no monitor';
     case 'unknown':
-      return `${connector}  ${monitor ?? 'perhaps a monitor'}`;
+      return monitor ?? 'perhaps a monitor';
   }
-};
+}
 
 /** One device, with its kind and its owner. */
-export function describe({ name, nodes, kinds, owner, rules, device }: DeviceInfo): Exclude<Line, string> {
+export function describe({ name, nodes, kinds, owner, rules, device, receive }: DeviceInfo): Exclude<Line, string> {
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
   const whose = owner === 'conflict' ? bad(owner) : owner === 'host' ? owner : good(owner);
-  return [`${nodes[0] ?? device}  ${name}  ${kinds.join(', ') || 'other'}: `, whose, by];
+  const how = receive === undefined ? '' : `, ${receiptText(receive)}`;
+  return [`${nodes[0] ?? device}  ${name}  ${kinds.join(', ') || 'other'}: `, whose, `${how}${by}`];
 }

@@ -33,7 +33,7 @@ const commands = [
 /** What is run before everything is given back. */
 const ending = [
   ['systemctl', 'disable', '--now', 'hotseat.service'],
-  ['systemctl', 'stop', 'hotseat-mute.service'],
+  ['systemctl', 'stop', 'hotseat-mute.service', 'hotseat-holder.socket', 'hotseat-holder.service'],
 ] as const;
 
 function filesOf(verbs: Verbs): InstalledFile[] {

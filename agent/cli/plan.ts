@@ -21,11 +21,12 @@ export const plan: Verb = {
   },
 };
 
-function lines({ revision, changes, shares, dangers, left }: Plan): string[] {
+function lines({ revision, changes, receipts, shares, dangers, left }: Plan): string[] {
   return [
     `policy ${revision}: ${changes.length === 0 ? 'nothing changes hands' : `changes: ${changes.length}`}`,
     ...changes.map(({ name, device, from, to }) => `  ${name} (${device}): ${from} -> ${to}`),
     ...left.map((one) => `  ${leftText(one)}`),
+    ...receipts.map((change) => `  ${change}`),
     ...shares.map((change) => `  ${change}`),
     ...dangers.map((danger) => `refused without --force: ${danger}`),
   ];

@@ -1,6 +1,9 @@
 import { ask } from '../control/client.js';
 import type { SeatStatus, Status } from '../control/messages.js';
+import { receiptText } from '../core/receipts.js';
+import type { Served } from '../descriptors/descriptor-keeper.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
+import type { CardOutputs } from '../outputs/words.js';
 import { controlSocket } from '../seat/layout.js';
 import { pressureText, type SeatShares, sharesText } from '../shares/words.js';
 import { json, print } from './answer.js';
@@ -34,7 +37,12 @@ const healthy = (answer: Status): boolean =>
   answer.udev.away === undefined &&
   answer.audit === undefined &&
   answer.seats.every(
-    ({ problem, deaf, shares }) => problem === undefined && deaf.length === 0 && shares?.problem === undefined,
+    ({ problem, deaf, shares, served, outputs = [] }) =>
+      problem === undefined &&
+      deaf.length === 0 &&
+      shares?.problem === undefined &&
+      served?.problem === undefined &&
+      outputs.every((card) => card.problem === undefined),
   );
 
 function describe(answer: Status): Line[] {
@@ -62,20 +70,44 @@ function describe(answer: Status): Line[] {
 function describeSeat(seat: SeatStatus): Line[] {
   const why = seat.reason === undefined ? '' : `: ${seat.reason}`;
   const lines: Line[] = [[`${seat.seat}: ${seat.engine} container ${seat.container}, `, stateWord(seat.state), why]];
-  for (const { node, name, rule, announced } of seat.devices) {
+  for (const { node, name, rule, announced, receive } of seat.devices) {
     const known = announced ? [] : [', ', soon('not announced yet')];
-    lines.push([`  ${(node ?? '').padEnd(22)} ${name}  (${rule})`, ...known]);
+    const how = receive === undefined ? '' : `, ${receiptText(receive)}`;
+    lines.push([`  ${(node ?? '').padEnd(22)} ${name}${how}  (${rule})`, ...known]);
   }
-  if (seat.devices.length === 0) lines.push('  no devices');
+  const outputs = seat.outputs ?? [];
+  for (const card of outputs) lines.push(...describeOutputs(card));
+  if (seat.devices.length + outputs.length === 0) lines.push('  no devices');
   for (const { label, place } of seat.unmatched) {
     lines.push(`  ${place} "${label}" has matched nothing since it was loaded`);
   }
   if (seat.udev === 'own') lines.push('  udev: its own; the agent tells it of devices as the kernel would');
   if (seat.udev === 'coming') lines.push(['  ', soon('udev: waiting for its own to start')]);
+  if (seat.served !== undefined) lines.push(describeServed(seat.served));
   if (seat.shares !== undefined) lines.push(...describeShares(seat.shares));
   if (seat.problem !== undefined) lines.push(['  ', bad('problem'), `: ${seat.problem}`]);
   for (const process of seat.deaf) lines.push(['  ', bad('deaf, restart it'), `: ${process}`]);
   return lines;
+}
+
+/** What a seat has of a card that it shares, and what that means. */
+function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: CardOutputs): Line[] {
+  const lines = outputs.map(({ connector, rule }): Line => {
+    const now = leased.includes(connector) ? good('shown') : soon('dark');
+    return [`  ${`${card} ${connector}`.padEnd(22)} output, `, now, `  (${rule})`];
+  });
+  if (outputs.length === 0) lines.push(`  ${card.padEnd(22)} none of its outputs`);
+  if (problem !== undefined) lines.push(['  ', bad(state === 'restart' ? 'restart' : 'output'), `: ${problem}`]);
+  else if (state === 'waiting') lines.push('  no display server has asked for its outputs: hotseat-xorg starts one');
+  if (sharedWith.length > 0) lines.push(`  programs of ${sharedWith.join(' and ')} can see and change what it shows`);
+  return lines;
+}
+
+/** What its display server opens instead of nodes. */
+function describeServed({ isOpen, opened, problem }: Served): Line {
+  if (problem !== undefined) return ['  ', bad('descriptors'), `: ${problem}`];
+  if (!isOpen) return '  descriptors: no display server has come to /dev/input/seatd.sock';
+  return `  descriptors: its display server has open: ${opened.join(', ') || 'nothing'}`;
 }
 
 /** Nothing where this host divides nothing and counts nothing. */

@@ -41,6 +41,8 @@ function wordsOf(happened: Happened): string {
     }
     case 'container':
       return `container ${happened.container} of ${happened.seat} ${happened.state}`;
+    case 'outputs':
+      return `outputs   ${happened.outputs.join(', ')} of ${happened.device}  ${happened.seat} ${happened.state}`;
     case 'conflict':
       return `conflict  ${happened.device}  ${happened.rules.join(', ')}`;
     case 'policy':

@@ -1,5 +1,5 @@
 import { leftBehind, whyLeft } from '../core/along.js';
-import { changesOf, ownerOf, ownerText } from '../core/changes.js';
+import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { findUnit } from '../core/find-unit.js';
@@ -7,14 +7,17 @@ import type { Placement } from '../core/hid.js';
 import { isLoan } from '../core/loan.js';
 import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
+import { isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
+import { receiptChanges, receiptOf } from '../core/receipts.js';
 import { shareChanges } from '../core/shares.js';
-import type { Verdict } from '../core/verdict.js';
+import { contestsOf, type Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
 import { machineKey, maskFixture } from '../policy/mask.js';
-import type { DeviceInfo, Explanation, Left, Plan, RuleResult } from './messages.js';
+import type { Connector } from '../udev/connectors.js';
+import type { DeviceInfo, Explanation, Left, OutputInfo, Plan, RuleResult } from './messages.js';
 
 /** `left.yaml:5@1a2b3c4d5e6f`: a rule's place at the revision that is active. */
 const placeOf = (rule: Rule, revision: string): string =>
@@ -32,7 +35,31 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     owner: verdict === undefined ? 'host' : ownerText(ownerOf(verdict)),
     rules:
       verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
+    ...received(unit, verdict),
   };
+}
+
+/** How the seat gets it, where that is not as a node alone. */
+function received(unit: Unit, verdict: Verdict | undefined): Pick<DeviceInfo, 'receive'> {
+  const [claim] = verdict?.kind === 'seat' ? verdict.claims : [];
+  const receive = claim && receiptOf(unit, claim.rule);
+  return receive === undefined || receive === 'node' ? {} : { receive };
+}
+
+/** An output as `hotseat devices` shows it: whose it is where the card is not given as a whole. */
+export function outputInfo(
+  { name, status, monitor }: Connector,
+  verdict: Verdict | undefined,
+  revision: string,
+): OutputInfo {
+  const seen = { connector: name, status, monitor };
+  if (verdict?.kind !== 'seat' || !isSplit(verdict)) return seen;
+  const claims = [
+    ...verdict.claims.flatMap(({ outputs = [] }) => outputs),
+    ...contestsOf(verdict).flatMap(({ connector, claims }) => claims.map(({ rule }) => ({ connector, rule }))),
+  ];
+  const rules = claims.flatMap(({ connector, rule }) => (connector === name ? [placeOf(rule, revision)] : []));
+  return { ...seen, owner: ownerText(ownerOfOutput(verdict, name)), rules };
 }
 
 /**
@@ -113,7 +140,9 @@ export function explanationOf(
     if (along !== undefined) {
       return { seat, label: rule.label, place: placeOf(rule, revision), failed: undefined, along };
     }
-    const first = taken.get(seat);
+    const earlier = taken.get(seat);
+    // A seat may have outputs of a card by several rules.
+    const first = rule.connectors !== undefined && earlier?.connectors !== undefined ? undefined : earlier;
     const before =
       loan !== undefined
         ? `matches, but the device was attached to ${loan} by hand`
@@ -137,12 +166,13 @@ export function planOf(
   const { changes, dangers } = changesOf(units, judged, decide);
   return {
     revision: policy.revision,
-    changes: changes.map(({ unit, from, to }) => ({
-      device: unit.id,
+    changes: changes.map(({ unit, output, from, to }) => ({
+      device: nameOfChange({ unit, output }),
       name: nameOf(unit),
       from: ownerText(from),
       to: ownerText(to),
     })),
+    receipts: receiptChanges(units, judged, decide),
     shares: shareChanges(seats, policy.seats),
     dangers,
     left: leftOf(units, decideAll(decide, units)),

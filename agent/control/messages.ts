@@ -1,7 +1,10 @@
 import type { Happening } from '../core/happening.js';
+import type { Receipt } from '../core/policy.js';
 import { type EngineName, engineNames, isEngine } from '../core/policy.js';
 import type { RefusalCode } from '../core/refusal.js';
+import type { Served } from '../descriptors/descriptor-keeper.js';
 import type { ContainerState } from '../engines/engine.js';
+import type { CardOutputs } from '../outputs/words.js';
 import type { Fixture } from '../policy/fixture.js';
 import type { ShareExplanation } from '../shares/compare.js';
 import type { SeatShares } from '../shares/words.js';
@@ -123,6 +126,8 @@ export interface Refused {
 export interface DeviceStatus {
   /** Its path: `/dev/input/event3`. */
   readonly node: string | undefined;
+  /** How the seat has it; absent for a node. */
+  readonly receive?: Receipt | undefined;
   /** What people call the device. */
   readonly name: string;
   /** File and line of the rule that gave it: `left.yaml:4`. */
@@ -154,6 +159,10 @@ export interface SeatStatus {
   readonly udev: 'ours' | 'own' | 'coming' | undefined;
   /** The nodes that it has. */
   readonly devices: readonly DeviceStatus[];
+  /** What it has of graphics cards of which it has outputs; absent while there are none. */
+  readonly outputs?: readonly CardOutputs[] | undefined;
+  /** What its display server opens through the holder; absent where everything comes as nodes. */
+  readonly served?: Served | undefined;
   /** What it has of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
   /** Rules that have matched nothing since they were loaded. */
@@ -280,6 +289,10 @@ export interface OutputInfo {
   readonly status: 'connected' | 'disconnected' | 'unknown';
   /** What the monitor calls itself; absent where it says nothing. */
   readonly monitor?: string | undefined;
+  /** Whose it is, of a card whose outputs have seats of their own: `left`, `conflict` or `nobody`. */
+  readonly owner?: string | undefined;
+  /** The rules that won, or that are in conflict. */
+  readonly rules?: readonly string[] | undefined;
 }
 
 /** A device and whose it is. */
@@ -298,6 +311,8 @@ export interface DeviceInfo {
   readonly owner: string;
   /** The rules that won, or that are in conflict. */
   readonly rules: readonly string[];
+  /** How the seat gets it; absent for a node. */
+  readonly receive?: Receipt | undefined;
   /** Why no seat has it, although it is at a port of a seat or part of a device that a seat has. */
   readonly reason?: string | undefined;
   /** The outputs of a graphics card, in the order of their names. */
@@ -346,6 +361,8 @@ export interface Plan {
   readonly revision: string;
   /** Devices that would get another owner. */
   readonly changes: readonly PlanChange[];
+  /** Devices that would stay with their seat and come in another way, in words. */
+  readonly receipts: readonly string[];
   /** How the seats' shares would change, in words. */
   readonly shares: readonly string[];
   /** Why the reload would be refused without `--force`. */

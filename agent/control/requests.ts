@@ -7,11 +7,13 @@ import type { Loan } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
 import { whole } from '../core/scope.js';
 import { originOf } from '../core/shares.js';
+import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
 import type { House } from '../house.js';
 import type { Keeper } from '../keeper.js';
 import type { Lender } from '../lender.js';
+import type { OutputKeeper } from '../outputs/output-keeper.js';
 import type { LoanBook } from '../policy/loan-book.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
@@ -19,7 +21,7 @@ import { connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
-import { explanationOf, inventoryOf, leftBeside, planOf, recordOf } from './inspect.js';
+import { explanationOf, inventoryOf, leftBeside, outputInfo, planOf, recordOf } from './inspect.js';
 import type { Answerable, Answers, Attached, DeviceInfo, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
@@ -41,6 +43,8 @@ export interface Rooms {
   readonly trail: Trail;
   readonly counts: Counts;
   readonly shares: ShareKeeper;
+  readonly outputs: OutputKeeper;
+  readonly descriptors: DescriptorKeeper;
 }
 
 type Answer = Answers[Answerable['verb']];
@@ -67,7 +71,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     attach: async ({ device, seat, forMs, force }, by) =>
       attached(rooms, await lender.lend({ device, seat, forMs, force }, by)),
     detach: async ({ device }, by) => attached(rooms, await lender.takeBack(device, by)),
-    devices: () => Promise.all(inventory(rooms).map(withOutputs)),
+    devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, house))),
     explain: ({ device }) => {
       const unit = findUnit(table.units(), device);
       const left = leftBeside(unit, table.units(), house.judged);
@@ -105,14 +109,26 @@ const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
   );
 
 /** A graphics card with what can be seen of its outputs, whose names have no place in udev's database. */
-async function withOutputs(info: DeviceInfo): Promise<DeviceInfo> {
+async function withOutputs(info: DeviceInfo, { judged, revision }: House): Promise<DeviceInfo> {
   const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
   if (card === undefined) return info;
   const connectors = await connectorsOf(join(info.device, basename(card)));
-  return { ...info, outputs: connectors.map(({ name, ...seen }) => ({ connector: name, ...seen })) };
+  return { ...info, outputs: connectors.map((one) => outputInfo(one, judged.get(info.device), revision)) };
 }
 
-const status = ({ house, table, keeper, book, engines, consoles, udev, shares, trail }: Rooms): Status =>
+const status = ({
+  house,
+  table,
+  keeper,
+  book,
+  engines,
+  consoles,
+  udev,
+  shares,
+  outputs,
+  descriptors,
+  trail,
+}: Rooms): Status =>
   statusOf(house, table, {
     policyErrors: keeper.errors,
     trialEnds: keeper.trialEnds,
@@ -122,6 +138,8 @@ const status = ({ house, table, keeper, book, engines, consoles, udev, shares, t
     loans: book.loans,
     engines,
     shares,
+    outputs,
+    descriptors,
   });
 
 /** Why a seat has what it has, and what that is worth beside the other seats. */

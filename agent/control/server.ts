@@ -8,6 +8,7 @@ import type { Happening } from '../core/happening.js';
 import { ControlError, codeOf } from '../core/refusal.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
+import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { Allowance } from './allowance.js';
 import { Door } from './door.js';
 import { Guests } from './guests.js';
@@ -239,13 +240,6 @@ export class ControlServer {
       if (!this.watchers.has(socket)) socket.setTimeout(limits.idleMs);
     }
   }
-}
-
-/** Node has no other way to a socket's descriptor than its handle (lib/net.js). */
-function descriptorOf(socket: Socket): number {
-  const { _handle: handle } = socket as Socket & { readonly _handle?: { readonly fd?: number } | null };
-  if (handle?.fd === undefined || handle.fd < 0) throw new Error('the connection has no descriptor any more');
-  return handle.fd;
 }
 
 /** Settles when a client has read what it was told, or has gone. */

@@ -3,10 +3,13 @@ import { type LastWord, lastWords } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
-import type { Verdict } from '../core/verdict.js';
+import { type JournalEntry, nodeOf } from '../core/step.js';
+import { type Claim, contestsOf, type Verdict } from '../core/verdict.js';
+import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
+import type { OutputKeeper } from '../outputs/output-keeper.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
 import { leftOf } from './inspect.js';
@@ -22,6 +25,8 @@ interface Facts {
   readonly leaks: readonly string[];
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
   readonly shares: Pick<ShareKeeper, 'of'>;
+  readonly outputs: Pick<OutputKeeper, 'of'>;
+  readonly descriptors: Pick<DescriptorKeeper, 'statusOf'>;
 }
 
 /** The whole of what the agent knows, as `hotseat status --json` prints it. */
@@ -34,6 +39,8 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   };
   const seats = house.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
+    const outputs = facts.outputs.of(policy.seat);
+    const served = facts.descriptors.statusOf(policy.seat);
     return {
       seat: policy.seat,
       container: policy.container.name,
@@ -47,20 +54,26 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
         .filter((rule) => !house.hasMatched(rule))
         .map(({ label, place }) => ({ label, place: lineOf(place) })),
       devices: report.entries
-        .filter((entry) => entry.node !== undefined)
+        .filter((entry) => nodeOf(entry) !== undefined)
         .map((entry) => ({
-          node: entry.node === undefined ? undefined : nodePath(entry.node),
+          node: pathOf(entry),
+          ...(entry.served === undefined ? {} : { receive: entry.node === undefined ? 'descriptor' : 'both' }),
           name: nameOf(table.unit(entry.unit) ?? table.unit(table.readAt(entry.unit)[0] ?? '')),
           rule: entry.rule,
           announced: report.container !== undefined && entry.knownTo === report.container.key,
         })),
       shares: facts.shares.of(policy.seat),
+      ...(served === undefined ? {} : { served }),
+      ...(outputs.length === 0 ? {} : { outputs }),
     };
   });
   const conflicts = [...house.judged].flatMap(([device, verdict]) =>
     verdict.kind === 'conflict'
-      ? [{ device, rules: verdict.claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`) }]
-      : [],
+      ? [{ device, rules: wantedBy(verdict.claims) }]
+      : contestsOf(verdict).map(({ connector, claims }) => ({
+          device: `${device} ${connector}`,
+          rules: wantedBy(claims),
+        })),
   );
   return {
     revision: house.revision,
@@ -83,6 +96,13 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
 /** Where udevd's final answer on a seat's device is not the verdict, with the rule that says so. */
 export const hostWords = (units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Status['host'] =>
   lastWords(units, judged).map(({ device, ...word }) => ({ device, reason: wordText(word) }));
+function pathOf(entry: JournalEntry): string | undefined {
+  const node = nodeOf(entry);
+  return node && nodePath(node);
+}
+
+const wantedBy = (claims: readonly Claim[]): string[] =>
+  claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`);
 
 /** What udevd says instead, and by which rule. */
 function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {

@@ -44,7 +44,7 @@ const usualMode = 0o660;
  * them, so that an Xorg, a PipeWire or a game that do not run as root can open what is theirs.
  */
 export function accessOf(
-  { access }: Rule,
+  { access }: Pick<Rule, 'access'>,
   subsystem: SeatSubsystem,
   sysname: string,
   accounts: Accounts,

@@ -1,14 +1,16 @@
 import { type Decider, decideAll } from './decide.js';
 import type { Unit } from './device.js';
 import { isKind } from './match.js';
+import { isSplit, outputOwner } from './outputs.js';
 import type { Verdict } from './verdict.js';
 
-/** Whose a unit is: the host's, no one's because of a conflict, or that of seats. */
-export type Owner = 'host' | 'conflict' | readonly string[];
+/** Whose a unit is: the host's, no one's because of a conflict, or that of seats; an output that no rule names is nobody's. */
+export type Owner = 'host' | 'conflict' | 'nobody' | readonly string[];
 
-/** A unit that changes hands. */
+/** A unit, or an output of a card, that changes hands. */
 export interface Change {
   readonly unit: Unit;
+  readonly output?: string | undefined;
   readonly from: Owner;
   readonly to: Owner;
 }
@@ -22,18 +24,39 @@ export interface Changes {
 /** What another policy would change for the units that are here now. Pure. */
 export function changesOf(units: readonly Unit[], before: ReadonlyMap<string, Verdict>, decide: Decider): Changes {
   const after = decideAll(decide, units);
-  const compared = units.map((unit): Change => {
-    const was = before.get(unit.id);
-    return { unit, from: was === undefined ? 'host' : ownerOf(was), to: ownerOf(after.get(unit.id) ?? decide(unit)) };
-  });
+  const compared = units.flatMap((unit) => compare(unit, before.get(unit.id), after.get(unit.id) ?? decide(unit)));
   const keyboards = compared.filter(({ unit }) => isKind('keyboard', unit.head));
   const dangers = compared
     .filter(({ from, to }) => typeof from !== 'string' && to === 'conflict')
-    .map(({ unit, from }) => `${unit.id} is bound to ${ownerText(from)} and would be in conflict`);
+    .map(({ from, ...what }) => `${nameOfChange(what)} is bound to ${ownerText(from)} and would be in conflict`);
   if (keyboards.some(({ from }) => from === 'host') && keyboards.every(({ to }) => to !== 'host')) {
     dangers.push('the host would lose its last keyboard');
   }
   return { changes: compared.filter(({ from, to }) => ownerText(from) !== ownerText(to)), dangers };
+}
+
+/** A card of which seats have outputs, before or after, is compared output by output. */
+function compare(unit: Unit, was: Verdict | undefined, is: Verdict): Change[] {
+  const { connectors = [] } = unit;
+  const from = was === undefined ? 'host' : ownerOf(was);
+  if (connectors.length === 0 || (!isSplit(was) && !isSplit(is))) return [{ unit, from, to: ownerOf(is) }];
+  const owner = (verdict: Verdict | undefined, whole: Owner, output: string) =>
+    isSplit(verdict) ? ownerOfOutput(verdict, output) : whole;
+  return connectors.map((output) => ({
+    ...{ unit, output },
+    from: owner(was, from, output),
+    to: owner(is, ownerOf(is), output),
+  }));
+}
+
+/** `/sys/…/drm`, or with one of its outputs `/sys/…/drm DP-1`. */
+export const nameOfChange = ({ unit, output }: Pick<Change, 'unit' | 'output'>): string =>
+  output === undefined ? unit.id : `${unit.id} ${output}`;
+
+/** Whose an output of a card is that is not given as a whole. */
+export function ownerOfOutput(verdict: Verdict | undefined, output: string): Owner {
+  const owner = outputOwner(verdict, output);
+  return owner.length === 0 ? 'nobody' : owner;
 }
 
 export function ownerOf(verdict: Verdict): Owner {

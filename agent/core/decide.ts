@@ -2,6 +2,7 @@ import type { Device, Unit } from './device.js';
 import { literalPart } from './glob.js';
 import { lentByDevice } from './loan.js';
 import { goesAlong, matches, mismatch, property } from './match.js';
+import { claimOn, contest } from './outputs.js';
 import { areApart, byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, pathWithBus, portsAbove } from './port.js';
@@ -12,8 +13,9 @@ export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
 
 /**
  * Judges by a policy: in each seat the first rule that matches claims the unit. One claim wins; several win together
- * only if every one says `share`; otherwise it is a conflict, never a race. What was given to a seat by hand is that
- * seat's alone, against the rules. A unit that no rule asks for comes along with other parts of the same physical device,
+ * only if every one says `share`, or wants other outputs of a card; otherwise it is a conflict, never a race. What was given
+ * to a seat by hand is that seat's alone, against the rules. A unit that no rule asks for comes along with other parts of the
+ * same physical device,
  * where the rule that takes those says so. Pure.
  *
  * Rules are looked up by what they ask for, so that the time for one unit does not grow with their number. Why the
@@ -23,15 +25,19 @@ export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
   const byDevice = lentByDevice(policy);
   const loans = byDevice.flat();
-  const asking = ({ head, nodes }: Unit): Claim[] => {
-    const claims: Claim[] = [];
-    let claimed = -1;
+  const asking = (unit: Unit): Claim[] => {
+    const { head, nodes } = unit;
+    const found: { readonly seat: number; readonly rules: Rule[] }[] = [];
     for (const { seat, rule } of index.candidates(head)) {
-      if (seat === claimed || !matches(rule, head, nodes)) continue;
-      claimed = seat;
-      claims.push({ seat: policy.seats[seat]?.seat ?? '', rule });
+      const last = found.at(-1);
+      const isFirst = last?.seat !== seat;
+      // Of a seat that takes outputs each rule may name others; of any other the first one is all.
+      if (!isFirst && last.rules[0]?.connectors === undefined) continue;
+      if (!matches(rule, head, nodes)) continue;
+      if (isFirst) found.push({ seat, rules: [rule] });
+      else last.rules.push(rule);
     }
-    return claims;
+    return found.flatMap(({ seat, rules }) => claimOn(policy.seats[seat]?.seat ?? '', rules, unit) ?? []);
   };
   const isWhole = policy.seats.some(({ rules }) => rules.some(({ whole }) => whole));
   return (unit, parts = []) => {
@@ -48,6 +54,9 @@ export function decider(policy: Policy): Decider {
     };
     if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asRuled(loan, claims)] } as const);
     if (claims.length === 0) return Object.assign(lazy, { kind: 'host' as const });
+    if (claims.every(({ outputs }) => outputs !== undefined)) {
+      return Object.assign(lazy, { kind: 'seat', ...contest(claims) } as const);
+    }
     const kind = claims.length === 1 || claims.every(({ rule }) => rule.share) ? 'seat' : 'conflict';
     return Object.assign(lazy, { kind, claims } as const);
   };

@@ -2,7 +2,7 @@ import { type Accounts, accessOf, type Unknown } from './access.js';
 import { type Device, nodeClass, type SeatSubsystem, type Unit } from './device.js';
 import { lineOf, type Rule } from './policy.js';
 import type { DesiredDevice, DesiredSeat } from './state.js';
-import type { LinkSpec, NodeSpec, Properties, RecordSpec } from './step.js';
+import type { LinkSpec, NodeRef, NodeSpec, Properties, RecordSpec } from './step.js';
 import type { Claim } from './verdict.js';
 import { Wanted } from './wanted.js';
 
@@ -48,33 +48,61 @@ export function desiredSeat(
 
 function unitDevices(
   unit: Unit,
-  { rule }: Claim,
+  { rule, outputs }: Claim,
   accounts: Accounts,
   present: (device: Device) => Presentation,
   unknown: Unknown[],
 ): DesiredDevice[] {
+  // Who has outputs gets word of the card and no node of it: the descriptor comes from the holder.
+  if (outputs !== undefined) return [desiredOutputs(unit, rule, present)];
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
   const order = unit.subsystem === 'sound' ? [...unit.nodes, ...heads] : [...heads, ...unit.nodes];
-  return order.map((device) => {
+  return order.flatMap((device): DesiredDevice[] => {
+    const node = isNode(unit, rule) ? nodeSpec(unit, device, rule, accounts, unknown) : undefined;
+    const served = servedRef(unit, device, rule);
+    // Nothing of a joystick but its event node can be taken back, so that the others come as nodes or not at all.
+    if (device.number !== undefined && node === undefined && served === undefined) return [];
     const { record, properties } = present(device);
-    return {
-      record,
-      links: linksOf(unit.subsystem, device),
-      entry: {
-        id: record.id,
-        syspath: device.syspath,
-        incarnation: device.incarnation,
-        unit: unit.id,
-        node: nodeSpec(unit, device, rule, accounts, unknown),
-        tags: record.tags,
-        properties,
-        rule: lineOf(rule.place),
-        hard: rule.revoke === 'hard',
-        knownTo: undefined,
-      },
+    const entry = {
+      id: record.id,
+      syspath: device.syspath,
+      incarnation: device.incarnation,
+      unit: unit.id,
+      node,
+      ...(served === undefined ? {} : { served }),
+      tags: record.tags,
+      properties,
+      rule: lineOf(rule.place),
+      hard: rule.revoke === 'hard',
+      knownTo: undefined,
     };
+    return [{ record, links: node === undefined ? [] : linksOf(unit.subsystem, device), entry }];
   });
+}
+
+/** Whether a seat gets nodes of a unit by a rule: `descriptor` is for what can be taken back alone. */
+const isNode = ({ subsystem }: Unit, { receive }: Rule): boolean =>
+  receive !== 'descriptor' || (subsystem !== 'input' && subsystem !== 'hidraw');
+
+/** What the holder opens: event nodes and raw nodes, which have an ioctl that takes them back. */
+function servedRef({ subsystem }: Unit, { number, sysname }: Device, { receive = 'node' }: Rule): NodeRef | undefined {
+  const isServable = subsystem === 'hidraw' || (subsystem === 'input' && sysname.startsWith('event'));
+  if (receive === 'node' || number === undefined || !isServable) return undefined;
+  return { class: nodeClass(subsystem), name: sysname, number };
+}
+
+function desiredOutputs(unit: Unit, rule: Rule, present: (device: Device) => Presentation): DesiredDevice {
+  const { record, properties } = present(unit.head);
+  const { syspath, incarnation } = unit.head;
+  return {
+    record,
+    links: [],
+    entry: {
+      ...{ id: record.id, syspath, incarnation, unit: unit.id, node: undefined, tags: record.tags, properties },
+      ...{ rule: lineOf(rule.place), hard: false, knownTo: undefined },
+    },
+  };
 }
 
 /**

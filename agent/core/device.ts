@@ -77,6 +77,8 @@ export interface Unit {
   readonly head: Device;
   /** Devices with a node, in announcement order (sound: control last). */
   readonly nodes: readonly Device[];
+  /** Of a graphics card, the names of its connectors: `DP-1`, `HDMI-A-1`. They are no devices that udev places. */
+  readonly connectors?: readonly string[] | undefined;
 }
 
 export const numberText = (n: DeviceNumber): string => `${n.major}:${n.minor}`;

@@ -24,6 +24,19 @@ export type Happening =
       /** Which of the two. */
       readonly state: 'came' | 'went';
     }
+  /** A display server of a seat got outputs by a lease, lost them because policy or the holder took them back, or ended. */
+  | {
+      /** Names this form. */
+      readonly kind: 'outputs';
+      /** The name of the seat. */
+      readonly seat: string;
+      /** The node of the card: `/dev/dri/card1`. */
+      readonly device: string;
+      /** The names of the outputs. */
+      readonly outputs: readonly string[];
+      /** Which of the three. */
+      readonly state: 'leased' | 'taken back' | 'ended';
+    }
   /** Several seats want a device. */
   | {
       /** Names this form. */

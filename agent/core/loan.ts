@@ -54,9 +54,12 @@ export const lent = (policy: Policy): Claim[] => lentByDevice(policy).flat();
 
 /** The same, by device. */
 export function lentByDevice({ loans = [], seats }: Policy): Claim[][] {
-  return loans
-    .filter(({ seat }) => seats.some((policy) => policy.seat === seat))
-    .map((loan) => thingsOf(loan).map((thing) => ({ seat: loan.seat, rule: ruleOf(loan, thing) })));
+  return loans.flatMap((loan) => {
+    const policy = seats.find(({ seat }) => seat === loan.seat);
+    if (policy === undefined) return [];
+    const { receive } = policy;
+    return [thingsOf(loan).map((thing) => ({ seat: loan.seat, rule: { ...ruleOf(loan, thing), receive } }))];
+  });
 }
 
 /** Classes of devices that are lent to a seat, beside the classes of its rules. */

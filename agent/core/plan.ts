@@ -56,6 +56,11 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
   const order = [...entries].reverse().sort((a, b) => departureRank(a) - departureRank(b));
   const nodes = order.flatMap((entry) => (entry.node === undefined ? [] : [entry.node]));
   const steps: Step[] = [];
+  const served = order.filter(isServed);
+  if (served.length > 0) {
+    const open = served.flatMap((entry) => (entry.served !== undefined && actual.present(entry) ? [entry.served] : []));
+    steps.push({ step: 'withdraw', unit, ids: served.map(({ id }) => id), nodes: open });
+  }
   for (const { number } of nodes) {
     if (actual.grants.has(numberText(number))) steps.push({ step: 'deny', number });
   }
@@ -137,11 +142,9 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
 }
 
 function arrivals(desired: DesiredSeat, actual: ActualSeat): Part[] {
-  return [...grouped(desired.devices, ({ entry }) => entry.unit)].map(([unit, devices]) => ({
-    what: 'come',
-    unit,
-    steps: arrival(devices, actual),
-  }));
+  return [...grouped(desired.devices, ({ entry }) => entry.unit)]
+    .filter(([unit]) => !actual.blocked.has(unit))
+    .map(([unit, devices]) => ({ what: 'come', unit, steps: arrival(devices, actual) }));
 }
 
 function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
@@ -153,14 +156,18 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
   const announcements: Step[] = [];
   for (const { record, entry, links } of unit) {
     const past = actual.journal.get(entry.id);
-    const before = past !== undefined && isSame(past, entry) ? past : undefined;
+    const isAsBefore = past !== undefined && isSame(past, entry) && hasNode(past) === hasNode(entry);
+    const before = isAsBefore && isServed(past) === isServed(entry) ? past : undefined;
     const isUntold = actual.audience !== undefined && before?.knownTo !== actual.audience;
     const toldTo = isUntold ? actual.audience : before?.toldTo;
     const incarnation = entry.incarnation ?? before?.incarnation;
-    const { knownTo, placeholder, loose } = before ?? {};
-    const current: JournalEntry = { ...entry, incarnation, knownTo, toldTo, placeholder, loose };
+    const { knownTo, placeholder, loose, holder } = before ?? {};
+    const current: JournalEntry = { ...entry, incarnation, knownTo, toldTo, placeholder, loose, holder };
     if (before === undefined || before.toldTo !== toldTo || !sameEntry(before, current)) {
       intents.push({ step: 'intend', entry: current });
+    }
+    if (entry.served !== undefined && holder === undefined) {
+      grants.push({ step: 'serve', entry: current, served: entry.served });
     }
     if (entry.node !== undefined) {
       const { number } = entry.node;
@@ -193,8 +200,15 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
 
 const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntry): boolean => {
   const device = wanted.get(entry.id);
-  return device !== undefined && isSame(device.entry, entry);
+  if (device === undefined || !isSame(device.entry, entry) || isServed(device.entry) !== isServed(entry)) return false;
+  return hasNode(device.entry) === hasNode(entry) || (hasNode(device.entry) && !isServed(entry));
 };
+
+/** A card without one is known of to a seat that has outputs of it. */
+const hasNode = ({ node }: JournalEntry): boolean => node !== undefined;
+
+/** Whether the holder opens it for the display server. One that comes in another way from now on leaves first. */
+const isServed = ({ served }: JournalEntry): boolean => served !== undefined;
 
 /** PulseAudio ignores `add` and loads a card on `change` (module-udev-detect.c); PipeWire takes both alike. */
 const announcedAs = (entry: JournalEntry): 'add' | 'change' =>

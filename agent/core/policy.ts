@@ -52,6 +52,13 @@ export const kinds = [
 ] as const;
 export type Kind = (typeof kinds)[number];
 
+/**
+ * How a seat gets event nodes and raw nodes: as nodes that its programs open themselves, as descriptors that the holder opens for
+ * its display server and can take back, or both.
+ */
+export const receipts = ['node', 'descriptor', 'both'] as const;
+export type Receipt = (typeof receipts)[number];
+
 export interface Rule {
   readonly label: string;
   readonly place: Place;
@@ -60,6 +67,8 @@ export interface Rule {
   readonly share: boolean;
   /** What is the same physical device as something that matches comes along, unless a rule asks for it by itself. */
   readonly whole: boolean;
+  /** Globs of connector names: of a graphics card that matches the seat gets these outputs, and not the card. */
+  readonly connectors?: readonly string[] | undefined;
   /** Who may open its nodes inside, in the container's own names. A missing part is as usual there. */
   readonly access: {
     readonly owner?: string | undefined;
@@ -69,6 +78,8 @@ export interface Rule {
   };
   /** The raw node of the HID device comes along, if every input of that device is this seat's alone. */
   readonly hidraw: boolean;
+  /** How its event nodes and raw nodes come; as nodes when missing. */
+  readonly receive?: Receipt | undefined;
   /** Made from a seat's `extra`: the only kind of rule that gets what joins seats (`snd/seq`, `snd/timer`). */
   readonly byName: boolean;
   /** `hard`: on a move the driver is always unbound and bound again, also when nothing was found open. */
@@ -110,6 +121,8 @@ export interface SeatPolicy {
   readonly seat: string;
   readonly container: ContainerRef;
   readonly rules: readonly Rule[];
+  /** As in a rule, of what is given by hand. */
+  readonly receive?: Receipt | undefined;
   readonly resources?: Resources;
   readonly file: string;
 }

@@ -11,6 +11,9 @@ export interface NodeSpec {
   readonly mode: number;
 }
 
+/** Which node something is, whoever may open it. */
+export type NodeRef = Pick<NodeSpec, 'class' | 'name' | 'number'>;
+
 /** A stable name of a node, as udev's own rules give it: `by-path/pci-…-event-kbd`, a link to `../event3`. */
 export interface LinkSpec {
   readonly class: NodeClass;
@@ -48,6 +51,10 @@ export interface JournalEntry {
   /** Syspath of the unit's head. */
   readonly unit: string;
   readonly node: NodeSpec | undefined;
+  /** What the holder opens for the display server of the seat; absent where that opens nodes by itself only. */
+  readonly served?: NodeRef | undefined;
+  /** The holder that was told first, and may have opened it: what another one has opened is not known to it. */
+  readonly holder?: string | undefined;
   readonly tags: readonly string[];
   readonly properties: Properties;
   /** The rule that gave it, `policies/left.yaml:4`, for status and audit. */
@@ -82,18 +89,30 @@ export type Step =
       readonly syspath: string;
       readonly incarnation?: string | undefined;
     }
+  /** From now on the display server of the seat may open it. */
+  | { readonly step: 'serve'; readonly entry: JournalEntry; readonly served: NodeRef }
   | { readonly step: 'node'; readonly node: NodeSpec }
   /** Shows a node in the container that lies in no grafted directory; `id` is its journal entry. */
   | { readonly step: 'show'; readonly id: string; readonly node: NodeSpec }
   | { readonly step: 'link'; readonly link: LinkSpec }
   | { readonly step: 'record'; readonly record: RecordSpec }
   | { readonly step: 'announce'; readonly action: 'add' | 'change' | 'remove'; readonly entry: JournalEntry }
+  /** No display server may open it any more, and what was opened is dead. `nodes`: those that are still plugged. */
+  | {
+      readonly step: 'withdraw';
+      readonly unit: string;
+      readonly ids: readonly string[];
+      readonly nodes: readonly NodeRef[];
+    }
   | { readonly step: 'deny'; readonly number: DeviceNumber }
   | { readonly step: 'hide'; readonly name: string; readonly placeholder: Placeholder | undefined }
   | { readonly step: 'unlink'; readonly class: NodeClass; readonly name: string }
   | { readonly step: 'unrecord'; readonly id: string; readonly tags: readonly string[] }
-  | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeSpec[]; readonly hard: boolean }
+  | { readonly step: 'revoke'; readonly unit: string; readonly nodes: readonly NodeRef[]; readonly hard: boolean }
   | { readonly step: 'forget'; readonly id: string };
 
 /** Whether a step of a removal only tidies up: a denied and revoked node can lie there and be of no use. */
 export const isTidying = ({ step }: Step): boolean => step === 'hide' || step === 'unlink' || step === 'unrecord';
+
+/** The node that a device is to the seat, which may know it by descriptors alone; undefined for a head without one. */
+export const nodeOf = ({ node, served }: Pick<JournalEntry, 'node' | 'served'>): NodeRef | undefined => node ?? served;

@@ -2,6 +2,7 @@ import { bootFacts } from './boot-facts.js';
 import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
 import { checkLoad } from './check-load.js';
+import { checkOutputs } from './check-outputs.js';
 import { checkPolicy } from './check-policy.js';
 import { checkSeat } from './check-seat.js';
 import { checkService } from './check-service.js';
@@ -37,6 +38,7 @@ export async function examine(policies: string): Promise<Finding[]> {
 export const diagnose = ({ kernel, service, boot, policy, engines, shares, load, seats }: Facts): Finding[] => [
   ...checkKernel(kernel),
   ...checkService(service, kernel.disabled),
+  ...checkOutputs(service),
   ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
   ...checkPolicy(policy, engines),
   ...(seats === undefined

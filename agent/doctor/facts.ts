@@ -46,6 +46,8 @@ export interface ServiceFacts {
   /** Whether the policy lies where the host's udevd reads it. */
   readonly rules: boolean;
   readonly unit: UnitFacts | undefined;
+  /** The unit of the holder of shared graphics cards. */
+  readonly holder?: UnitFacts | undefined;
   /** What the agent answers, or why it does not. */
   readonly agent: { readonly status: Status } | { readonly silent: string };
 }

@@ -1,5 +1,14 @@
 /** What was looked at: part of the PC, or a seat with its name. */
-export type Area = 'kernel' | 'udev' | 'service' | 'boot' | 'policy' | 'engines' | 'shares' | `seat ${string}`;
+export type Area =
+  | 'kernel'
+  | 'udev'
+  | 'service'
+  | 'boot'
+  | 'policy'
+  | 'engines'
+  | 'shares'
+  | 'outputs'
+  | `seat ${string}`;
 
 /** One result of a check. */
 export type Finding =

@@ -10,12 +10,13 @@ export const limit = 15_000;
 
 /** How udevd and the service are. As root udevd is asked as well. */
 export async function serviceFacts(root: boolean): Promise<ServiceFacts> {
-  const [udevd, unit, agent] = await Promise.all([
+  const [udevd, unit, holder, agent] = await Promise.all([
     root ? askUdevd() : undefined,
     askSystemd('hotseat.service'),
+    askSystemd('hotseat-holder.service'),
     askAgent(),
   ]);
-  return { udevd, rules: existsSync(rulesFile), unit, agent };
+  return { udevd, rules: existsSync(rulesFile), unit, holder, agent };
 }
 
 async function askUdevd(): Promise<{ refusal: Refusal }> {

@@ -62,12 +62,16 @@ export function installedFiles(source: string, places: Places, generated: Genera
     file(join(bin, 'hotseat'), start, 0o755),
     file(join(units, 'hotseat.service'), rule('hotseat.service')),
     file(join(units, 'hotseat-consoles.service'), rule('hotseat-consoles.service')),
+    file(join(units, 'hotseat-holder.service'), rule('hotseat-holder.service')),
+    file(join(units, 'hotseat-holder.socket'), rule('hotseat-holder.socket')),
     file(join(units, 'hotseat-mute.service'), rule('hotseat-mute.service')),
     file(join(units, 'getty.target.d/hotseat.conf'), rule('getty-target.conf')),
     file(join(units, 'systemd-nspawn@.service.d/hotseat.conf'), rule('nspawn.conf')),
     file(groupsFile(places), rule('sysusers.conf')),
     file('/etc/default/hotseat', rule('default'), 0o644, true),
     file(join(share, 'hotseat/lxc-seat.conf'), rule('lxc-seat.conf')),
+    file(join(share, 'hotseat/hotseat-xorg'), rule('hotseat-xorg'), 0o755),
+    file(join(share, 'hotseat/xorg-outputs.conf'), rule('xorg-outputs.conf')),
     file(join(share, 'hotseat/boot-consoles'), rule('boot-consoles')),
     file(join(share, 'bash-completion/completions/hotseat'), generated.completion('bash')),
     file(join(zsh, '_hotseat'), generated.completion('zsh')),
@@ -77,7 +81,8 @@ export function installedFiles(source: string, places: Places, generated: Genera
 }
 
 /** Files in `rules` name the package's paths. */
-const relocate = (text: string, { bin, share }: Places): string =>
+const relocate = (text: string, { program, bin, share }: Places): string =>
   text
+    .replaceAll(`${packaged.program}/`, `${program}/`)
     .replaceAll(join(packaged.bin, 'hotseat'), join(bin, 'hotseat'))
     .replaceAll('/usr/share/hotseat', `${share}/hotseat`);

@@ -231,6 +231,57 @@ export function retireNode(directory: number, name: string): void {
   }
 }
 
+/** A unix socket in a directory, not following links. Ids are host ids. */
+export interface SocketStat {
+  readonly inode: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+/** Undefined where no socket has the name. */
+export function socketAt(directory: number, name: string): SocketStat | undefined {
+  return withSocket(directory, name, (file) => {
+    const { ino, uid, gid, mode } = fstatSync(file);
+    return { inode: String(ino), uid, gid, mode: mode & 0o7777 };
+  });
+}
+
+/** Says who may connect to a socket; one that is not there any more is fine. */
+export function permitSocket(directory: number, name: string, owner: Omit<SocketStat, 'inode'>): void {
+  withSocket(directory, name, (file) => {
+    const own = `/proc/self/fd/${file}`;
+    chownSync(own, owner.uid, owner.gid);
+    chmodSync(own, owner.mode);
+  });
+}
+
+function withSocket<T>(directory: number, name: string, action: (file: number) => T): T | undefined {
+  let file: number;
+  try {
+    file = openEntry(directory, name);
+  } catch (error) {
+    if (isSysError(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  try {
+    return fstatSync(file).isSocket() ? action(file) : undefined;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Moves an entry of a directory of ours to another one, in the place of whatever has its name there. */
+export function moveTo(path: string, directory: number, name: string): void {
+  try {
+    syscall('renameat2', name, here, path, directory, name, 0);
+  } catch (error) {
+    if (!isSysError(error, 'EISDIR', 'ENOTDIR', 'EEXIST', 'ENOTEMPTY')) throw error;
+    removeAt(directory, name);
+    syscall('renameat2', name, here, path, directory, name, 0);
+  }
+}
+
 /** So deep, and so much in all, is removed of what somebody else has put into a directory of ours. */
 const deepest = 8;
 const mostRemoved = 10_000;

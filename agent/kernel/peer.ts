@@ -1,5 +1,8 @@
+import { closeSync } from 'node:fs';
+import { cgroupOf } from './cgroup.js';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
+import { readOptional } from './read.js';
 
 /** Who is at the other end of a unix socket, as the kernel noted it when the connection was made (unix(7)). */
 export interface Peer {
@@ -10,7 +13,8 @@ export interface Peer {
 }
 
 const level = 1; // SOL_SOCKET
-const option = { credentials: 17, groups: 59 } as const; // SO_PEERCRED, SO_PEERGROUPS (asm-generic/socket.h)
+// SO_PEERCRED, SO_PEERGROUPS, SO_PEERPIDFD (asm-generic/socket.h)
+const option = { credentials: 17, groups: 59, pidfd: 77 } as const;
 
 /** More groups than a process can have (NGROUPS_MAX, linux/limits.h). */
 const mostGroups = 65536;
@@ -26,6 +30,37 @@ export function peerOf(fd: number): Peer {
   const gid = credentials.readUInt32LE(8);
   return { uid, pid: credentials.readInt32LE(0), groups: [gid, ...groupsOf(fd)] };
 }
+
+/**
+ * The cgroup of the process that made a connection, absolute path; undefined when it has ended, or cannot be told. It is that very
+ * process's where the kernel gives a pidfd of it (6.5 and newer); before that, its pid may be somebody else's by now.
+ */
+export function peerCgroup(fd: number): string | undefined {
+  const pidfd = peerPidfd(fd);
+  if (pidfd === 'ended') return undefined;
+  if (pidfd === undefined) return cgroupOf(ask(fd, option.credentials, Buffer.alloc(12)).readInt32LE(0));
+  try {
+    const cgroup = cgroupOf(pidOf(pidfd));
+    // After its group was read: whoever is still there had its pid then.
+    return pidOf(pidfd) > 0 ? cgroup : undefined;
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+function peerPidfd(fd: number): number | 'ended' | undefined {
+  try {
+    return ask(fd, option.pidfd, Buffer.alloc(4)).readInt32LE(0);
+  } catch (error) {
+    if (isSysError(error, 'ENOPROTOOPT')) return undefined;
+    if (isSysError(error, 'EINVAL', 'ESRCH', 'ENODATA')) return 'ended';
+    throw error;
+  }
+}
+
+/** -1 once it has ended (fs/pidfs.c, pidfd_show_fdinfo). */
+const pidOf = (pidfd: number): number =>
+  Number(/^Pid:\s*(-?\d+)/m.exec(readOptional(`/proc/self/fdinfo/${pidfd}`) ?? '')?.[1] ?? -1);
 
 function groupsOf(fd: number): number[] {
   let answer: Buffer;

@@ -2,7 +2,8 @@ import { leftBehind, whyLeft } from '../core/along.js';
 import { decideAll, decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { nameOf } from '../core/name.js';
-import type { Policy } from '../core/policy.js';
+import type { Diagnostic, Policy } from '../core/policy.js';
+import { rawRefusal } from '../core/receipts.js';
 
 /** What the rules leave behind of devices that were recorded beside the policy, in words. */
 export function leftNotes(policy: Policy, recorded: readonly Unit[]): string[] {
@@ -24,5 +25,24 @@ export function notesOf({ seats }: Pick<Policy, 'seats'>): string[] {
       : [
           `seats ${theirs.join(', ')} trust each other: ${user} runs their containers, and can do in each what the others can`,
         ],
+  );
+}
+
+/** What this very kernel cannot do of a policy; `release` as uname(2) has it. */
+export function refusedHere({ seats }: Pick<Policy, 'seats'>, release: string): Diagnostic[] {
+  const why = rawRefusal(release);
+  if (why === undefined) return [];
+  return seats.flatMap(({ rules }) =>
+    rules.flatMap(({ hidraw, receive, place }): Diagnostic[] =>
+      hidraw && receive === 'descriptor'
+        ? [
+            {
+              place,
+              message: `"hidraw" with "receive: descriptor": ${why}`,
+              remedy: 'write "receive: node" for this device',
+            },
+          ]
+        : [],
+    ),
   );
 }

@@ -4,6 +4,7 @@ import {
   type Diagnostic,
   type Kind,
   type Place,
+  type Receipt,
   type Resources,
   type Rule,
   resourceNames,
@@ -51,9 +52,10 @@ export function parseSeat(
     seat: value.seat,
     container: value.container,
     rules: [
-      ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]))),
+      ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]), value.receive)),
       ...list(value.extra ?? []).map((node) => extraRule(node, place(['extra']))),
     ],
+    ...(value.receive === undefined ? {} : { receive: value.receive }),
     ...(value.resources === undefined ? {} : { resources: toResources(value.resources, place) }),
     file,
   };
@@ -63,7 +65,8 @@ export function parseSeat(
     const { key, ...said } = never;
     return [{ place: place(['devices', index, 'match', ...(key === undefined ? [] : [key])]), ...said }];
   });
-  if (contradictions.length > 0) return { diagnostics: contradictions };
+  const unfit = value.devices.flatMap((rule, index) => unfitForOutputs(rule, (key) => place(['devices', index, key])));
+  if (contradictions.length + unfit.length > 0) return { diagnostics: [...contradictions, ...unfit] };
   const wide = value.devices.flatMap(({ match }, index): Diagnostic[] => {
     const lines = linesOf({ conditions: conditionsOf(match) });
     if (lines <= mostLines) return [];
@@ -76,25 +79,42 @@ export function parseSeat(
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
 }
 
+/** What a rule for outputs cannot say as well. */
+function unfitForOutputs(rule: SeatFile['devices'][number], place: (key: string) => Place): Diagnostic[] {
+  if (rule.match.connector === undefined) return [];
+  const never = { share: 'an output has one seat', whole: 'an output comes without its card' };
+  return (['share', 'whole'] as const).flatMap((key) =>
+    rule[key] === 'true'
+      ? [{ place: place(key), message: `"${key}" beside "connector": ${never[key]}`, remedy: `remove "${key}"` }]
+      : [],
+  );
+}
+
 /** `host.yaml`: what the host does with its own consoles. */
 export function parseHost(file: string, text: string): HostFile | { readonly diagnostics: Diagnostic[] } {
   const parsed = readYaml(file, text, hostFile);
   return 'diagnostics' in parsed ? parsed : parsed.value;
 }
 
-function toRule(rule: SeatFile['devices'][number], place: Place): Rule {
+/** `usual`: how the seat receives what its rules say nothing else of. */
+function toRule(rule: SeatFile['devices'][number], place: Place, usual: Receipt | undefined): Rule {
+  const { connector } = rule.match;
+  const receive = rule.receive ?? usual;
+  const isOutput = connector !== undefined;
   return {
     label: rule.label,
     place,
     conditions: conditionsOf(rule.match),
     share: rule.share === 'true',
-    whole: rule.whole === undefined ? rule.match.kind !== undefined : rule.whole === 'true',
+    whole: rule.whole === undefined ? rule.match.kind !== undefined && !isOutput : rule.whole === 'true',
+    ...(connector === undefined ? {} : { connectors: list(connector) }),
     access: {
       owner: rule.owner,
       group: rule.group,
       mode: rule.mode === undefined ? undefined : Number.parseInt(rule.mode, 8),
     },
     hidraw: rule.hidraw === 'true',
+    ...(receive === undefined ? {} : { receive }),
     byName: false,
     revoke: rule.revoke ?? 'auto',
   };
@@ -117,9 +137,13 @@ function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
   return { ...what, share: true, whole: false, access: {}, hidraw: false, byName: true, revoke: 'auto' };
 }
 
-function conditionsOf({ not, attr, ...rest }: MatchFile): Condition[] {
+function conditionsOf({ not, attr, connector, ...rest }: MatchFile): Condition[] {
   return [
     ...conditions(rest, false),
+    // Nothing else has connectors; said, so that udev's own reading is the same.
+    ...(connector === undefined || rest.subsystem === 'drm'
+      ? []
+      : [{ on: 'subsystem' as const, patterns: ['drm'], negate: false }]),
     ...Object.entries(attr ?? {}).map(([key, value]): Condition => ({ on: 'attribute', key, patterns: list(value) })),
     ...(not === undefined ? [] : conditions(not, true)),
   ];

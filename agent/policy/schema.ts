@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { attributeNames, jointNodes } from '../core/device.js';
-import { engineNames, kinds } from '../core/policy.js';
+import { engineNames, kinds, receipts } from '../core/policy.js';
 
 /** A value that becomes part of a udev rule: printable, and without what would end it or split it (udev(7)). */
 const safe = /^[^"|\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
@@ -84,6 +84,11 @@ const negated = z.object(plain).catchall(properties);
 const match = z
   .object({
     ...plain,
+    connector: oneOrMore(pattern)
+      .optional()
+      .describe(
+        'Of a graphics card that all else matches only these outputs, by the names of their connectors in sysfs, such as `DP-1` or `HDMI-A-*`, by glob: other seats may have the others. The seat gets no node of the card; `hotseat-xorg` starts its display server.',
+      ),
     attr: z
       .record(z.string(), oneOrMore(pattern))
       .superRefine((given, context) => {
@@ -99,11 +104,14 @@ const match = z
       .meta({ propertyNames: { enum: [...attributeNames] } })
       .optional()
       .describe('Attributes in sysfs, by glob, all of them of one device: of this one or of one that it hangs on.'),
-    not: negated.optional().describe('Conditions of which none must hold: all of these keys but `attr` and `not`.'),
+    not: negated
+      .optional()
+      .describe('Conditions of which none must hold: all of these keys but `connector`, `attr` and `not`.'),
   })
   .catchall(properties);
 
 const boolean = z.enum(['true', 'false']);
+const receive = z.enum(receipts);
 
 /** An account of the container's own, by its name or number. */
 const account = z.string().regex(/^([a-z_][a-z0-9_-]{0,31}|\d{1,10})$/, 'must be the name or number of an account');
@@ -135,6 +143,11 @@ const rule = z.strictObject({
     .regex(/^0[0-7]{3}$/, 'must be four octal digits, such as 0660')
     .optional()
     .describe('Their permissions, in octal; 0660 without it.'),
+  receive: receive
+    .optional()
+    .describe(
+      'How its event nodes and raw nodes come, if not as the seat file says of all: `node`, `descriptor` or `both`.',
+    ),
   revoke: z
     .enum(['auto', 'hard'])
     .optional()
@@ -223,6 +236,11 @@ export const seatFile = z
       .describe('Host names of the PCs that have this seat, by glob; every PC without it.'),
     container: container.describe('The container that is this seat.'),
     resources: resources.optional(),
+    receive: receive
+      .optional()
+      .describe(
+        'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and what it has opened can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and graphics always come as nodes.',
+      ),
     extra: oneOrMore(z.enum(jointNodes))
       .optional()
       .describe(
@@ -249,4 +267,4 @@ export type HostFile = z.infer<typeof hostFile>;
 
 /** Keys of a match that are not udev properties, and those of them that `not` takes. */
 export const negatableKeys: readonly string[] = Object.keys(plain);
-export const matchKeys: readonly string[] = [...negatableKeys, 'attr', 'not'];
+export const matchKeys: readonly string[] = [...negatableKeys, 'connector', 'attr', 'not'];

@@ -2,7 +2,7 @@ import type { Deed } from '../core/audit.js';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey } from '../core/state.js';
-import type { JournalEntry } from '../core/step.js';
+import { type JournalEntry, nodeOf } from '../core/step.js';
 
 /**
  * What a part of a plan does, for the audit trail; undefined when it gives and takes no node, but tidies up or changes a
@@ -10,7 +10,7 @@ import type { JournalEntry } from '../core/step.js';
  */
 export function deedOf({ what, unit, steps }: Part, before: Iterable<JournalEntry>): Deed | undefined {
   const intended = steps.flatMap((step) => (step.step === 'intend' ? [step.entry] : []));
-  const given = steps.some(({ step }) => step === 'grant' || step === 'node');
+  const given = steps.some(({ step }) => step === 'grant' || step === 'node' || step === 'serve');
   if (what === 'stray' || (what === 'come' && !given)) return undefined;
   const entries = new Map([...before].map((entry) => [entry.id, entry]));
   for (const entry of intended) entries.set(entry.id, entry);
@@ -27,7 +27,10 @@ export function factsOf(unit: string, entries: readonly JournalEntry[]): Omit<De
   return {
     device: unit,
     name: nameFrom(unit, entries),
-    nodes: entries.flatMap(({ node }) => (node === undefined ? [] : [`/dev/${nodeKey(node)}`])),
+    nodes: entries.flatMap((entry) => {
+      const node = nodeOf(entry);
+      return node === undefined ? [] : [`/dev/${nodeKey(node)}`];
+    }),
     file,
     line: line === undefined ? undefined : Number(line),
   };
@@ -42,7 +45,11 @@ function nameFrom(unit: string, entries: readonly JournalEntry[]): string {
 /** Numbers that steps gave or granted: what merely changed its description is no binding. */
 export function numbersGiven(parts: readonly Part[]): DeviceNumber[] {
   const given = parts.flatMap(({ steps }) =>
-    steps.flatMap((step) => (step.step === 'grant' ? [step.number] : step.step === 'node' ? [step.node.number] : [])),
+    steps.flatMap((step) => {
+      if (step.step === 'grant') return [step.number];
+      if (step.step === 'serve') return [step.served.number];
+      return step.step === 'node' ? [step.node.number] : [];
+    }),
   );
   return [...new Map(given.map((number) => [numberText(number), number])).values()];
 }

@@ -1,4 +1,5 @@
 import { closeSync, constants, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 import { Links } from '../core/links.js';
 import { nodeKey } from '../core/state.js';
@@ -9,11 +10,15 @@ import {
   makeLink,
   makeNode,
   mkdirAt,
+  moveTo,
   openAt,
+  permitSocket,
   readLinkAt,
   removeAt,
   removeEmpty,
   retireNode,
+  type SocketStat,
+  socketAt,
   statAt,
   writeFileAt,
 } from '../kernel/fs.js';
@@ -30,6 +35,16 @@ export interface Contents {
 
 /** Directories of stable names, beside the nodes that they lead to. */
 const linkDirectories: readonly string[] = ['by-id', 'by-path'];
+
+/** Sockets of the holder that a seat sees: `/dev/dri/hotseat` for leases, `/dev/input/seatd.sock` for devices. */
+const sockets = {
+  lease: { class: 'dri', name: 'hotseat' },
+  seatd: { class: 'input', name: 'seatd.sock' },
+} as const satisfies Record<string, { readonly class: NodeClass; readonly name: string }>;
+export type SeatSocketName = keyof typeof sockets;
+
+const isOurSocket = (at: NodeClass, name: string): boolean =>
+  Object.values(sockets).some((socket) => socket.class === at && socket.name === name);
 
 /** A record is a few hundred bytes; anything larger in there is not ours. */
 const largestRecord = 64 * 1024;
@@ -88,6 +103,34 @@ export class SeatDirectory {
     this.within(name, path, (directory, link) => makeLink(directory, link, `../${node}`));
   }
 
+  /** Where the holder makes a socket; no container sees this place. */
+  draftOf(socket: SeatSocketName): string {
+    return join(this.path, sockets[socket].name);
+  }
+
+  /** A socket as the container sees it. */
+  socket(socket: SeatSocketName): SocketStat | undefined {
+    return this.atSocket(socket, socketAt);
+  }
+
+  /** Has the container see a socket that the holder has made. */
+  showSocket(socket: SeatSocketName): void {
+    this.atSocket(socket, (at, name) => moveTo(this.draftOf(socket), at, name));
+  }
+
+  permitSocket(socket: SeatSocketName, owner: Omit<SocketStat, 'inode'>): void {
+    this.atSocket(socket, (at, name) => permitSocket(at, name, owner));
+  }
+
+  hideSocket(socket: SeatSocketName): void {
+    this.atSocket(socket, removeAt);
+  }
+
+  private atSocket<T>(socket: SeatSocketName, action: (directory: number, name: string) => T): T {
+    const { class: at, name } = sockets[socket];
+    return action(this.classFd(at), name);
+  }
+
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
     this.within(name, path, (at, entry) => {
@@ -132,6 +175,8 @@ export class SeatDirectory {
     const links = new Links();
     for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
+        // Whoever serves there looks after it.
+        if (isOurSocket(name, entry) && socketAt(fd, entry) !== undefined) continue;
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
         if (stat.type === 'directory' && linkDirectories.includes(entry)) {

@@ -4,11 +4,12 @@ import { type DeviceNumber, isSame, numberId, numberText } from '../core/device.
 import type { Measure, Tell } from '../core/happening.js';
 import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
-import { isTidying, type JournalEntry, type NodeSpec, type Step } from '../core/step.js';
+import { isTidying, type JournalEntry, type NodeSpec, nodeOf, type Step } from '../core/step.js';
 import { uidsOf } from '../engines/users.js';
 import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
+import type { Descriptors } from './descriptors.js';
 import type { Contents, SeatDirectory } from './directory.js';
 import type { Effects } from './effects.js';
 import { DeviceGone, type Grants } from './grants.js';
@@ -23,6 +24,7 @@ export interface ExecutorDeps {
   readonly journal: Journal;
   readonly grants: Grants;
   readonly effects: Effects;
+  readonly descriptors: Descriptors;
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
@@ -97,6 +99,12 @@ export class Executor {
       case 'grant':
         this.noteLoose(step.number);
         grants.grant(this.cgroup(), step.number, step);
+        return;
+      case 'serve':
+        this.note(step.entry.id, { holder: await this.deps.descriptors.serve(this.seat, step.entry, step.served) });
+        return;
+      case 'withdraw':
+        await this.withdraw(step);
         return;
       case 'deny':
         grants.deny(this.cgroup(), step.number);
@@ -181,7 +189,10 @@ export class Executor {
     this.note(id, action === 'remove' ? { toldTo: undefined } : { knownTo: this.hold.attachment?.container.key });
   }
 
-  private note(id: string, news: Partial<Pick<JournalEntry, 'knownTo' | 'toldTo' | 'placeholder' | 'loose'>>): void {
+  private note(
+    id: string,
+    news: Partial<Pick<JournalEntry, 'knownTo' | 'toldTo' | 'placeholder' | 'loose' | 'holder'>>,
+  ): void {
     const entry = this.deps.journal.entries.get(id);
     if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
   }
@@ -191,6 +202,31 @@ export class Executor {
     if (this.hold.attachment?.container.user === undefined) return;
     const id = numberId(number);
     if (this.deps.journal.entries.get(id)?.loose !== true) this.note(id, { loose: true });
+  }
+
+  /**
+   * The holder's own open files are taken back without a search. What a former holder had opened, or what this one could not take
+   * back, is looked for like any other descriptor; not so of what has been unplugged.
+   */
+  private async withdraw({ unit, ids, nodes }: Extract<Step, { step: 'withdraw' }>): Promise<void> {
+    const { log, audit, journal, descriptors } = this.deps;
+    const entries = journal.index.ofUnit(unit).filter(({ id }) => ids.includes(id));
+    if (nodes.length === 0) {
+      await descriptors.withdraw(this.seat, ids).catch(() => undefined);
+      return;
+    }
+    const taken = await onRecord(
+      audit,
+      { what: 'revoke', ...factsOf(unit, entries), ...this.place() },
+      async () => {
+        const { holder, left } = await descriptors.withdraw(this.seat, ids);
+        const unsure = entries.filter((entry) => entry.holder !== holder || left[entry.id] !== undefined);
+        return { left: unsure.map((entry) => left[entry.id] ?? `${entry.id} was opened by another holder`) };
+      },
+      (outcome) => outcome,
+    );
+    if (taken.left.length === 0) log.info({ seat: this.seat, unit }, 'descriptors taken back by the holder');
+    else await this.revoke({ step: 'revoke', unit, nodes, hard: false });
   }
 
   private async revoke(step: Extract<Step, { step: 'revoke' }>): Promise<void> {
@@ -272,15 +308,16 @@ export class Executor {
   logBindings(done: readonly Part[], started: bigint): void {
     for (const number of numbersGiven(done)) {
       const entry = this.deps.journal.entries.get(numberId(number));
-      if (entry?.node === undefined) continue;
+      const node = entry && nodeOf(entry);
+      if (entry === undefined || node === undefined) continue;
       const received = this.deps.receivedNs(entry.unit);
       const ms = milliseconds(received ?? started);
       if (received !== undefined) this.deps.measure('announce', ms / 1000);
       this.deps.log.info(
         {
           ...this.place(),
-          device: nodePath(entry.node),
-          number: numberText(entry.node.number),
+          device: nodePath(node),
+          number: numberText(node.number),
           rule: entry.rule,
           ms,
           from: received === undefined ? 'reconciliation' : 'udev',
@@ -292,9 +329,10 @@ export class Executor {
   }
 
   private tellOf(kind: 'bound' | 'unbound', entry: JournalEntry | undefined): void {
-    if (entry?.node === undefined) return;
+    const node = entry && nodeOf(entry);
+    if (entry === undefined || node === undefined) return;
     const container = this.hold.attachment?.container.name;
-    this.deps.tell({ kind, seat: this.seat, container, device: nodePath(entry.node), rule: entry.rule });
+    this.deps.tell({ kind, seat: this.seat, container, device: nodePath(node), rule: entry.rule });
   }
 
   private cgroup(): string {

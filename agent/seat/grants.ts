@@ -1,14 +1,13 @@
 import { existsSync, statSync } from 'node:fs';
-import { type DeviceNumber, type Incarnation, isSame, numberText, parseNumber } from '../core/device.js';
+import { type DeviceNumber, type Incarnation, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
+import { isStillAt } from '../kernel/device-at.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { type ProcessRef, processKey } from '../kernel/process-key.js';
-import { resolvedPath } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
-import { incarnationOf } from '../udev/enumerate.js';
 
 /** A device was unplugged before what udevd says of it could be acted upon. */
 export class DeviceGone extends Error {
@@ -191,12 +190,6 @@ export class Grants {
 /** Whether the group of an id still is the one at a path. */
 const isStill = (cgroup: string, id: bigint): boolean =>
   statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
-
-/** Whether a device has a number now. */
-function isStillAt(number: DeviceNumber, device: Incarnation): boolean {
-  const syspath = resolvedPath(`/sys/dev/char/${numberText(number)}`);
-  return syspath !== undefined && isSame({ syspath, incarnation: incarnationOf(syspath) }, device);
-}
 
 /** The numbers of grants: of all, or of those that are in force, or of those that are void. */
 const numbersIn = (grants: ReadonlyMap<string, boolean> | undefined, inForce?: boolean): DeviceNumber[] =>

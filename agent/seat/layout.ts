@@ -15,6 +15,12 @@ export const guardRecord = join(runtime, 'guards.json');
 /** What seats' groups had before their shares were set. */
 export const shareRecord = join(runtime, 'shares.json');
 
+/** There while the holder of shared cards may have anything. */
+export const holderMarker = join(runtime, 'holder');
+
+/** There while it may serve devices. */
+export const descriptorMarker = join(runtime, 'descriptors');
+
 const seats = join(runtime, 'seats');
 const journals = join(runtime, 'journal');
 

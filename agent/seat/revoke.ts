@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import type { NodeSpec } from '../core/step.js';
+import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { findHolders, type Holder, hasty, type InFlight, patient, type Search } from '../kernel/holders.js';
@@ -37,7 +37,7 @@ export interface Loser {
  * revoke ioctl; a process that holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
  * io_uring, is named in `left`, and so is a container that cannot be frozen.
  */
-export async function revoke(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
+export async function revoke(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
   const { cgroup, mark } = loser;
   if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser);
   return whileStill(cgroup, mark, async (still) => {
@@ -46,7 +46,7 @@ export async function revoke(nodes: readonly NodeSpec[], loser: Loser): Promise<
   });
 }
 
-async function takeAllBack(nodes: readonly NodeSpec[], loser: Loser): Promise<Revocation> {
+async function takeAllBack(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
   const { keepers } = loser;
   const left: string[] = [];
   let revoked = 0;
@@ -108,7 +108,7 @@ export function doubts(
   };
 }
 
-function revocationOf({ class: kind, name }: NodeSpec): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {
+function revocationOf({ class: kind, name }: NodeRef): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {
   if (kind === 'hidraw') return 'HIDIOCREVOKE';
   return kind === 'input' && name.startsWith('event') ? 'EVIOCREVOKE' : undefined;
 }

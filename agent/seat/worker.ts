@@ -13,12 +13,14 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import { noAccounts } from './accounts.js';
 import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
+import type { SeatSocketName } from './directory.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
 import type { Tenant } from './journal.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { mappedIn } from './mapped.js';
+import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
 import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
@@ -80,6 +82,7 @@ export class SeatWorker {
     private readonly deps: SeatDeps,
   ) {
     this.executor = new Executor(seat, deps, this.hold);
+    deps.descriptors.resume(seat, deps.journal.entries.values());
   }
 
   /** How the seat must have a unit, undefined: not at all. Takes effect with the next trigger of it. */
@@ -144,8 +147,9 @@ export class SeatWorker {
   /** Passes on what is no change of a device itself, if the seat has it: a monitor came or went. */
   tell(syspath: string, news: Properties): void {
     for (const entry of this.deps.journal.entries.values()) {
-      if (entry.syspath !== syspath || entry.node === undefined || !this.hold.seen.nodes.has(nodeKey(entry.node)))
-        continue;
+      const isThere =
+        entry.node === undefined ? this.hold.seen.records.has(entry.id) : this.hold.seen.nodes.has(nodeKey(entry.node));
+      if (entry.syspath !== syspath || !isThere) continue;
       if (entry.knownTo === undefined || entry.knownTo !== this.hold.attachment?.container.key) continue;
       try {
         this.hold.attachment.announcer?.announce('change', { ...entry, properties: { ...entry.properties, ...news } });
@@ -158,6 +162,30 @@ export class SeatWorker {
   /** For how long the run that is under way has taken until now, ms; undefined while none is. */
   get busyMs(): number | undefined {
     return this.began === undefined ? undefined : performance.now() - this.began;
+  }
+
+  /** Whether the seat has, or may still have, a node of a unit. */
+  hasNode(unit: string): boolean {
+    return [...this.deps.journal.entries.values()].some((entry) => entry.unit === unit && entry.node !== undefined);
+  }
+
+  /** Where the seat's display server gets its lease of outputs. */
+  get outlet(): Outlet {
+    return this.outletFor('lease');
+  }
+
+  /** Where it opens devices that come as descriptors. */
+  get seatd(): Outlet {
+    return this.outletFor('seatd');
+  }
+
+  private outletFor(socket: SeatSocketName): Outlet {
+    return new Outlet(this.deps.directory, () => this.hold.attachment?.accounts ?? noAccounts, socket);
+  }
+
+  /** Whether the seat has, or may still have, anything that comes as a descriptor. */
+  get isServed(): boolean {
+    return [...this.deps.journal.entries.values()].some(({ served }) => served !== undefined);
   }
 
   /** For status: the bound devices, and everything that is wrong. */

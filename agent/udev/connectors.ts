@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { monitorName } from '../core/edid.js';
-import { namesIn } from '../kernel/read.js';
+import { namesIn, readUnlessGone } from '../kernel/read.js';
 import { host, located, type Roots } from './enumerate.js';
 
 /** A socket of a graphics card for a monitor, as sysfs has it. */
@@ -35,6 +35,15 @@ export function connectorsOf(card: string, roots: Roots = host, patienceMs = pat
     }),
   );
 }
+
+/** Whether a monitor is at each of them, as the kernel saw it last: nothing is waited for. */
+export const connectorStatuses = (card: string, roots: Roots = host): Map<string, Connector['status']> =>
+  new Map(
+    connectorNames(card, roots).map((name) => {
+      const file = join(located(card, roots), `${basename(card)}-${name}`, 'status');
+      return [name, statusOf((readUnlessGone(file) ?? '').trim())];
+    }),
+  );
 
 /** Their names alone: `DP-1`, `HDMI-A-1`; `card` is the path of `cardN` in sysfs. */
 export function connectorNames(card: string, roots: Roots = host): string[] {

@@ -6,6 +6,7 @@ import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { Multimap } from '../core/multimap.js';
 import { physicalOf } from '../core/physical.js';
 import { unitFrom, unitOf } from '../core/units.js';
+import { connectorNames, connectorStatuses } from './connectors.js';
 import {
   enumerate,
   host,
@@ -36,6 +37,8 @@ export class DeviceTable {
   private things = new Multimap<string, string>();
   /** The same of raw nodes. */
   private rawThings = new Multimap<string, string>();
+  /** By card, what was seen last at each of its connectors. */
+  private readonly monitors = new Map<string, ReadonlyMap<string, string>>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
@@ -78,7 +81,9 @@ export class DeviceTable {
   /** A unit with all its devices, undefined when it does not exist or is not whole yet. */
   unit(id: string): Unit | undefined {
     const devices = this.units_.get(id);
-    return devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
+    const unit = devices === undefined ? undefined : unitFrom(id, [...devices.values()]);
+    if (unit?.subsystem !== 'drm') return unit;
+    return { ...unit, connectors: connectorNames(unit.head.syspath, this.roots) };
   }
 
   /** Whether a device is plugged now; asks sysfs, because udevd's word may be late. */
@@ -112,6 +117,16 @@ export class DeviceTable {
   rawUnit(id: string): Unit | undefined {
     const device = this.raw.get(id);
     return device && { id, subsystem: 'hidraw', head: device, nodes: [device] };
+  }
+
+  /** Names of a card's connectors at which there is a monitor now and was none at the last call, or the other way round. */
+  changedConnectors(id: string): string[] {
+    const head = this.unit(id)?.head;
+    if (head === undefined) return [];
+    const before = this.monitors.get(id);
+    const now = connectorStatuses(head.syspath, this.roots);
+    this.monitors.set(id, now);
+    return before === undefined ? [] : [...now.keys()].filter((name) => before.get(name) !== now.get(name));
   }
 
   /** Every raw node that there is, by syspath. */
@@ -222,6 +237,7 @@ export class DeviceTable {
 
   private removeUnit(unit: string): void {
     this.units_.delete(unit);
+    this.monitors.delete(unit);
     this.received.delete(unit);
     this.things.delete(physicalOf(unit), unit);
     for (const hid of hidDevicesAbove(unit)) {

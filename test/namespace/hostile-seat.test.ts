@@ -26,6 +26,7 @@ import { findHolders } from '../../agent/kernel/holders.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
 import type { ProcessRef } from '../../agent/kernel/process-key.js';
+import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -109,6 +110,7 @@ function agent(more: Partial<SeatDeps> = {}, seat = `seat${++seats}`): SeatWorke
     directory: new SeatDirectory(seat),
     journal: new Journal(journalRoot(seat), (file) => assert.unreachable(file)),
     grants: new Grants(map),
+    descriptors: noDescriptors,
     present: () => true,
     mayHave: () => true,
     keepers: () => [],

@@ -8,6 +8,7 @@ import { unrecorded } from '../../agent/core/audit.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -32,6 +33,7 @@ test.before(() => {
     directory: new SeatDirectory('left'),
     journal: new Journal(journalRoot('left'), (file) => assert.unreachable(file)),
     grants: new Grants(map),
+    descriptors: noDescriptors,
     namespaces: new Namespaces(),
     tell: () => undefined,
     audit: unrecorded,

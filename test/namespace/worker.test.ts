@@ -12,6 +12,7 @@ import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { mountPoints } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -72,6 +73,7 @@ const agent = (more: Partial<SeatDeps> = {}): SeatWorker =>
     directory: new SeatDirectory('left'),
     journal: new Journal(journalRoot('left'), (file) => assert.unreachable(file)),
     grants: new Grants(map),
+    descriptors: noDescriptors,
     present: () => false,
     mayHave: () => true,
     keepers: () => [],

@@ -64,7 +64,7 @@ test('a raw node goes where all inputs of its device are, and to one seat alone'
   assert.is(place(ofSeats(true, 'left', 'right'))?.kind, 'withheld', 'it is not shared');
 });
 
-function plugged() {
+function plugged(kernel?: string) {
   const table = new DeviceTable();
   const say = (action: string, syspath: string, properties: Record<string, string>) =>
     table.take({ kind: 'event', event: { action, syspath, receivedNs: '1', properties } });
@@ -76,11 +76,32 @@ function plugged() {
   const hidraws = new Hidraws(
     { log: pino({ level: 'silent' }), table, grants: { cover: (major) => void covered.push(major) } },
     (unit) => verdicts.get(unit),
+    undefined,
+    kernel,
   );
   return { hidraws, verdicts, covered, input };
 }
 
 const seatsOf = (touched: readonly { readonly seat: string }[]) => [...new Set(touched.map(({ seat }) => seat))];
+
+test('as a descriptor alone it comes only from a kernel that can take it back', () => {
+  for (const [kernel, isGiven] of [
+    ['6.1.0-13-amd64', false],
+    ['6.12.48', true],
+  ] as const) {
+    const { hidraws, verdicts } = plugged(kernel);
+    const verdict = ofSeats(true, 'left');
+    if (verdict.kind !== 'seat') throw new Error(verdict.kind);
+    const claims = verdict.claims.map((claim) => ({
+      ...claim,
+      rule: { ...claim.rule, receive: 'descriptor' as const },
+    }));
+    verdicts.set(pad, { ...verdict, claims }).set(touchpad, ofSeats(false, 'left'));
+    hidraws.place([raw]);
+    assert.is(hidraws.of('left').length, isGiven ? 1 : 0, kernel);
+    if (!isGiven) assert.match(hidraws.withheld()[0]?.reason ?? '', /from Linux 6\.12 on, and this is 6\.1\.0/);
+  }
+});
 
 test('it follows the verdicts of its inputs, whichever of them changes', () => {
   const { hidraws, verdicts, covered } = plugged();

@@ -15,6 +15,8 @@ class Model {
   shown: Set<string> | undefined;
   journal = new Map<string, JournalEntry>();
   heard: string[] = [];
+  /** Ids of what a display server may open. */
+  served = new Set<string>();
   revoked: string[] = [];
   hidden: (string | undefined)[] = [];
   container: string | undefined;
@@ -45,6 +47,17 @@ class Model {
       case 'grant':
         assert.ok(this.container !== undefined, 'grants need a container');
         this.grants.set(numberText(step.number), true);
+        return;
+      case 'serve': {
+        const entry = this.journal.get(step.entry.id);
+        assert.ok(entry?.served !== undefined, 'what is served is in the journal');
+        this.served.add(step.entry.id);
+        this.journal.set(step.entry.id, { ...entry, holder: 'h1' });
+        return;
+      }
+      case 'withdraw':
+        for (const id of step.ids) this.served.delete(id);
+        if (step.nodes.length > 0) this.revoked.push(step.unit);
         return;
       case 'deny':
         this.grants.delete(numberText(step.number));
@@ -271,6 +284,57 @@ test('a raw node that is no longer shown is shown again, one whose device is ano
   assert.equal(order(converge(model, seat(raw(0, 2)))), ['hide', 'unlink']);
 });
 
+/** The same keyboard, received as a descriptor, or as a node as well. */
+const received = (how: 'descriptor' | 'both', devices: DesiredDevice[]): DesiredDevice[] =>
+  devices.map(({ entry, record, links }) => {
+    if (entry.node === undefined) return { entry, record, links };
+    const { class: kind, name, number } = entry.node;
+    const served = { class: kind, name, number };
+    return how === 'both'
+      ? { entry: { ...entry, served }, record, links }
+      : { entry: { ...entry, node: undefined, served }, record, links: [] };
+  });
+
+test('what comes as a descriptor has neither grant nor node, and may be opened before anybody is told of it', () => {
+  const model = new Model();
+  model.container = '7:1';
+  const steps = converge(model, seat(received('descriptor', keyboard(64, 1))));
+  assert.equal(order(steps), ['intend', 'intend', 'serve', 'record', 'record', 'announce', 'announce']);
+  assert.is(model.grants.size + model.nodes.size + model.links.size, 0);
+  assert.equal([...model.served], ['c13:64']);
+  assert.equal(converge(model, seat(received('descriptor', keyboard(64, 1)))), []);
+});
+
+test('a descriptor is withdrawn before anything else, and not searched for', () => {
+  const model = new Model();
+  model.container = '7:1';
+  converge(model, seat(received('descriptor', keyboard(64, 1))));
+  model.present.add('/sys/devices/usb/input1/event64');
+  const steps = converge(model, seat());
+  assert.equal(order(steps), ['withdraw', 'unrecord', 'unrecord', 'announce', 'announce', 'forget', 'forget']);
+  assert.equal(model.revoked, ['/sys/devices/usb/input1']);
+  assert.is(model.served.size, 0);
+});
+
+test('what an agent died over is served by the next one, and what comes in another way leaves first', () => {
+  const model = new Model();
+  model.container = '7:1';
+  converge(model, seat(received('descriptor', keyboard(64, 1))));
+  const entry = model.journal.get('c13:64');
+  assert.ok(entry !== undefined);
+  model.journal.set('c13:64', { ...entry, holder: undefined });
+  model.served.clear();
+  assert.equal(order(converge(model, seat(received('descriptor', keyboard(64, 1))))), ['serve']);
+  const both = order(converge(model, seat(received('both', keyboard(64, 1)))));
+  assert.is(both[0], 'withdraw');
+  assert.ok(both.indexOf('forget') < both.indexOf('serve') && both.includes('grant') && both.includes('node'));
+  assert.is(model.grants.size, 1);
+  const nodes = order(converge(model, seat(keyboard(64, 1))));
+  assert.is(nodes[0], 'withdraw');
+  assert.is(model.served.size, 0);
+  assert.is(model.nodes.size, 1);
+});
+
 test('a keyboard that changes hands while plugged is revoked before it is forgotten', () => {
   const model = new Model();
   model.container = 'a';
@@ -290,6 +354,37 @@ test('what is blocked stays whole where it is, and holds up nothing else', () =>
   model.blocked.clear();
   converge(model, seat());
   assert.is(model.nodes.size, 0);
+});
+
+/** A graphics card as a seat has it: whole, or outputs of it, for which it gets no node. */
+function graphics(how: 'whole' | 'outputs'): DesiredDevice[] {
+  const node: NodeSpec = { class: 'dri', name: 'card1', number: { major: 226, minor: 1 }, uid: 0, gid: 0, mode: 0o660 };
+  const entry: JournalEntry = {
+    ...{ id: 'c226:1', syspath: '/sys/devices/drm/card1', unit: '/sys/devices/drm', tags: [], properties: {} },
+    ...{ node: how === 'whole' ? node : undefined, rule: 'left.yaml:3', hard: false, knownTo: undefined },
+  };
+  return [{ record: { id: entry.id, text: 'E:CARD=1\n', tags: [] }, links: [], entry }];
+}
+
+test('a card of which a seat keeps outputs leaves it as a whole, and comes again without a node', () => {
+  const model = new Model();
+  model.container = 'a';
+  model.present.add('/sys/devices/drm/card1');
+  converge(model, seat(graphics('whole')));
+  model.heard = [];
+  model.blocked.add('/sys/devices/drm');
+  assert.equal(converge(model, seat(graphics('outputs'))), [], 'somebody holds it: nothing of it changes');
+  assert.equal([...model.grants.keys()], ['226:1']);
+  model.blocked.clear();
+  converge(model, seat(graphics('outputs')));
+  assert.equal([...model.grants.keys(), ...model.nodes.keys()], []);
+  assert.equal(model.revoked, ['/sys/devices/drm']);
+  assert.equal([...model.records.keys()], ['c226:1']);
+  assert.equal(model.heard, ['remove /sys/devices/drm/card1', 'add /sys/devices/drm/card1']);
+  assert.equal(converge(model, seat(graphics('outputs'))), []);
+  converge(model, seat(graphics('whole')));
+  assert.equal([...model.grants.keys(), ...model.nodes.keys()], ['226:1', 'dri/card1']);
+  assert.is(model.heard.length, 3, 'and is told of again');
 });
 
 test('a reused minor: the old device leaves whole before the new one comes', () => {

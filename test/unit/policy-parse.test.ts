@@ -9,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import type { Loaded } from '../../agent/policy/files.js';
 import { loadDirectory } from '../../agent/policy/load.js';
+import { refusedHere } from '../../agent/policy/notes.js';
 import { parseHost, parseSeat } from '../../agent/policy/parse.js';
 
 const seat = (match: string, name = 'left'): string =>
@@ -47,6 +48,43 @@ devices:
     { on: 'sysname', patterns: ['card1', 'card2'], negate: true },
   ]);
   assert.equal(told?.conditions.at(-1), { on: 'attribute', key: 'id/vendor', patterns: ['046d'] });
+});
+
+test('how a seat receives inputs is said once for all of it, and of a device otherwise', () => {
+  const parsed = parseSeat(
+    'left.yaml',
+    `seat: left
+receive: descriptor
+container: { engine: lxc, name: left }
+devices:
+  - { label: keyboard, match: { kind: keyboard } }
+  - { label: pad, match: { kind: joystick }, receive: both, hidraw: true }
+  - { label: key, match: { ID_MODEL: key }, hidraw: true }
+`,
+  );
+  assert.ok('seat' in parsed);
+  assert.is(parsed.seat.receive, 'descriptor');
+  assert.equal(
+    parsed.seat.rules.map(({ receive }) => receive),
+    ['descriptor', 'both', 'descriptor'],
+  );
+  // Of a raw node that could never be taken back, a kernel that is too old says so.
+  const refused = refusedHere({ seats: [parsed.seat] }, '6.1.0-13-amd64');
+  assert.equal(
+    refused.map(({ place: at }) => at.line),
+    [7],
+  );
+  assert.match(refused[0]?.message ?? '', /from Linux 6\.12 on, and this is 6\.1\.0/);
+  for (const release of ['6.12.48+deb13-amd64', '6.18.1', '7.0.0', 'unheard of'])
+    assert.equal(refusedHere({ seats: [parsed.seat] }, release), [], release);
+  assert.match(
+    faults(`seat: left
+receive: handle
+container: { engine: lxc, name: left }
+devices: []
+`).join(),
+    /2:10: "receive" is not one of its values.*node, descriptor, both/s,
+  );
 });
 
 test('every mistake at once, each at its own place', () => {

@@ -8,7 +8,18 @@ import { deploy } from './deploy.js';
 import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
 import { untilGone, untilSo } from './looking.js';
-import { cpus, type DeviceArgs, gpu, hub, type Kernel, loadState, Machine, type Place, screen } from './machine.js';
+import {
+  cpus,
+  type DeviceArgs,
+  gpu,
+  hardware,
+  hub,
+  type Kernel,
+  loadState,
+  Machine,
+  type Place,
+  screen,
+} from './machine.js';
 import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
@@ -52,7 +63,7 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
 
 /** Where the state of this preparation is. Whoever needs it first makes it; others who come meanwhile wait for that. */
 async function kept(built: Image, prepared: Prepared | undefined): Promise<string> {
-  const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
+  const name = prepared === undefined ? `booted${hardware}` : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
   await madeOnce(dir, () => (prepared === undefined ? makeBooted(built, dir) : makePrepared(built, dir, prepared)));
   return dir;
@@ -194,14 +205,15 @@ export class Lab {
     for (const down of [true, false]) await this.event(head, { type: 'btn', data: { button, down } }, 25);
   }
 
-  /** Plugs a monitor of this size into this screen's card, or pulls it. */
-  monitor(head: Place, size: { width: number; height: number } | undefined): Promise<void> {
-    return setMonitor(join(this.machine.dir, `vnc-${head}`), size);
+  /** Plugs a monitor of this size into this screen's card, or pulls it; `output`: at the card's first or second output. */
+  monitor(head: Place, size: { width: number; height: number } | undefined, output: 0 | 1 = 0): Promise<void> {
+    return setMonitor(join(this.machine.dir, `vnc-${head}${output === 0 ? '' : '-1'}`), size);
   }
 
-  /** The picture that a person at this screen sees, as PNG. */
-  async shot(head: Place, file: string): Promise<void> {
-    await this.machine.qmp.run('screendump', { filename: file, device: gpu[head].id, format: 'png' });
+  /** The picture that a person at this screen sees, as PNG; `output`: the first or second one of its card. */
+  async shot(head: Place, file: string, output: 0 | 1 = 0): Promise<void> {
+    const what = { filename: file, device: gpu[head].id, head: output, format: 'png' };
+    await this.machine.qmp.run('screendump', what);
   }
 
   guest(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {

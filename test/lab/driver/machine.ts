@@ -27,6 +27,10 @@ export const hub = {
   right: { id: 'hub-right', port: '2' },
   host: { id: 'hub-host', port: '3' },
 } as const;
+/** Who has a card with a second output; no monitor is at it until a test plugs one. */
+export const twoOutputs: Place = 'right';
+/** Raised with whatever changes the PC's hardware: a state that was kept of another one cannot go on here. */
+export const hardware = 2;
 export const screen = { width: 1024, height: 768 };
 
 /**
@@ -357,8 +361,13 @@ function options(image: Image, how: Accel, dir: string, disk: string, kernel: Ke
     ...['-append', [recipe.cmdline, ...(kernel.arguments ?? [])].join(' ')],
     ...['-chardev', `file,id=serial,path=${dir}/serial.log,append=on`, '-serial', 'chardev:serial'],
     ...['-qmp', `unix:${dir}/qmp,server=on,wait=off`],
-    ...places.flatMap((place) => ['-device', `virtio-gpu-pci,id=${gpu[place].id},${slot(gpu[place].pci)},${head}`]),
+    ...places.flatMap((place) => {
+      const outputs = place === twoOutputs ? 2 : 1;
+      const card = `virtio-gpu-pci,id=${gpu[place].id},${slot(gpu[place].pci)},${head},max_outputs=${outputs}`;
+      return ['-device', card];
+    }),
     ...places.flatMap((place) => ['-vnc', `unix:${dir}/vnc-${place},display=${gpu[place].id}`]),
+    ...['-vnc', `unix:${dir}/vnc-${twoOutputs}-1,display=${gpu[twoOutputs].id},head=1`],
     ...['-device', 'qemu-xhci,id=xhci,addr=05.0,p2=8,p3=8'],
     ...places.flatMap((place) => ['-device', `usb-hub,id=${hub[place].id},bus=xhci.0,port=${hub[place].port}`]),
     ...['-device', 'virtio-serial-pci,id=serial-bus,addr=06.0'],

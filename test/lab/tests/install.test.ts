@@ -151,7 +151,7 @@ test('what the text names is there as well', async () => {
 });
 
 test('systemd has nothing against the units, and they are confined', async () => {
-  const units = ['hotseat.service', 'hotseat-consoles.service', 'hotseat-mute.service'];
+  const units = ['', '-consoles', '-holder', '-mute'].map((name) => `hotseat${name}.service`);
   const verified = await lab.guest(['systemd-analyze', 'verify', '--man=no', ...units], { timeoutMs: 90_000 });
   assert.is(`${verified.stdout}${verified.stderr}`, '');
   const { stdout } = await lab.guest(['systemd-analyze', 'security', '--no-pager', ...units], { timeoutMs: 90_000 });
@@ -334,7 +334,10 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
     async () => (await lab.sh('bpftool prog show | grep hotseat || true')) === '',
   );
   assert.is(await lab.sh('udevadm info --export-db | grep -c "ID_SEAT=seat-" || true'), '0');
-  assert.not.match(await lab.sh('systemctl list-units --plain --no-legend'), /^hotseat(-consoles|-mute)?\.service/m);
+  assert.not.match(
+    await lab.sh('systemctl list-units --plain --no-legend'),
+    /^hotseat(-consoles|-holder|-mute)?\.service/m,
+  );
   assert.ok(await exists(`${policyDirectory}/left.yaml`), 'the policy stays');
   assert.ok(await exists('/etc/default/hotseat'));
 });

@@ -2,7 +2,7 @@ import { existsSync, lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DeviceNumber, numberOf, numberText } from '../../../agent/core/device.js';
 import { nodeKey } from '../../../agent/core/state.js';
-import type { JournalEntry, NodeSpec, RecordSpec } from '../../../agent/core/step.js';
+import type { JournalEntry, NodeRef, RecordSpec } from '../../../agent/core/step.js';
 import { seatRoot } from '../../../agent/seat/layout.js';
 import type { Run } from './containers.js';
 import type { Looks } from './files.js';
@@ -24,7 +24,7 @@ export class Order implements Looks {
     this.must(!this.world.map.has(id, number) || !this.world.map.opens(id, number), 'granted twice');
   }
 
-  making(node: NodeSpec): void {
+  making(node: NodeRef): void {
     this.must(this.entryOf(node.number) !== undefined, `${node.name} is made and not in the journal`);
     const run = this.run();
     if (run !== undefined) this.must(this.world.map.has(run.id, node.number), `${node.name} is made without a grant`);
@@ -63,7 +63,7 @@ export class Order implements Looks {
     if (run !== undefined) this.must(this.world.map.has(run.id, node.number), `${devpath} is told of without a grant`);
   }
 
-  revoking(nodes: readonly NodeSpec[]): void {
+  revoking(nodes: readonly NodeRef[]): void {
     for (const node of nodes) {
       this.mustBeGone(node, `${node.name} is revoked`);
       const entry = this.entryOf(node.number);
@@ -95,7 +95,7 @@ export class Order implements Looks {
     if (run !== undefined) this.must(!this.world.map.opens(run.id, number), `${when} while it is granted`);
   }
 
-  private mustBeGone(node: NodeSpec, when: string): void {
+  private mustBeGone(node: NodeRef, when: string): void {
     this.mustBeDenied(node.number, when);
     this.must(!this.isThere(node), `${when} while its node is there`);
   }
@@ -106,7 +106,7 @@ export class Order implements Looks {
     this.must(!knows || knownTo !== run?.key, `${when} while the listeners of ${run?.name} know it`);
   }
 
-  private isThere(node: NodeSpec): boolean {
+  private isThere(node: NodeRef): boolean {
     return isSame(this.numberAt(join('dev', nodeKey(node))), node.number);
   }
 

@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { type DeviceNumber, numberOf, numberText } from '../../../agent/core/device.js';
-import type { NodeSpec } from '../../../agent/core/step.js';
+import type { NodeRef } from '../../../agent/core/step.js';
 import { uidsOf } from '../../../agent/engines/users.js';
 import type { Holder, InFlight } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
@@ -143,7 +143,7 @@ export class World {
   }
 
   /** What the kernel can take back: of event nodes alone. */
-  revoke(seat: string, nodes: readonly NodeSpec[], spared: readonly string[]): Revocation {
+  revoke(seat: string, nodes: readonly NodeRef[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
     for (const { name, number } of nodes) {

@@ -3,7 +3,10 @@
 where the table of its process does not show it: in an unread message of a socket, from which it takes it again when the
 node has gone, in a thread with a table of its own, or in requests to an io_uring, which hold what they read from; the
 ring itself has no descriptor by then.
-Usage: holder.py /dev/input/event3 [socket|thread|ring]"""
+Usage: holder.py /dev/input/event3 [socket|thread|ring]
+With "seat" instead, it opens the device three times as a client of seatd would, says whether what it got can be opened once more
+by its descriptor, and hides one in each of these places, each in a process of its own.
+Usage: holder.py /dev/input/event3 seat"""
 import ctypes
 import mmap
 import os
@@ -30,7 +33,7 @@ def hide_in_socket(path, fd):
     print("hidden", flush=True)
     while os.path.exists(path):
         time.sleep(0.05)
-    time.sleep(4)
+    time.sleep(1 if how == "seat" else 4)
     read_on(socket.recv_fds(theirs, 1, 1)[1][0])
 
 
@@ -91,7 +94,52 @@ def hide_in_ring(fd):
         print("read", result, flush=True)
 
 
+def opened_by_seat(times):
+    seat = socket.socket(socket.AF_UNIX)
+    seat.connect("/dev/input/seatd.sock")
+    seat.sendall(struct.pack("=HH", 1, 0))
+    answer = b""
+    while len(answer) < 16:  # SEAT_OPENED, ENABLE_SEAT
+        answer += seat.recv(16 - len(answer))
+    name = path.encode() + b"\0"
+    fds = []
+    for _ in range(times):
+        seat.sendall(struct.pack("=HHH", 3, len(name) + 2, len(name)) + name)
+        _, got, _, _ = socket.recv_fds(seat, 8, 1)
+        fds += got
+    return seat, fds
+
+
+def hide_everywhere():
+    global path
+    connection, fds = opened_by_seat(3)
+    try:
+        os.open(f"/proc/self/fd/{fds[0]}", os.O_RDONLY)
+        print("opened again", flush=True)
+    except OSError as error:
+        print("refused", error.errno, flush=True)
+    number = os.fstat(fds[0]).st_rdev
+    path = f"/run/udev/data/c{os.major(number)}:{os.minor(number)}"
+    places = (lambda fd: hide_in_socket(path, fd), hide_in_thread, hide_in_ring)
+    for hide, fd in zip(places, fds):
+        if os.fork() == 0:
+            for other in fds:
+                if other != fd:
+                    os.close(other)
+            hide(fd)
+            os._exit(0)
+    for fd in fds:
+        os.close(fd)
+    for _ in fds:
+        os.wait()
+    connection.sendall(struct.pack("=HH", 7, 0))
+    print("still at the seat" if connection.recv(4) else "closed", flush=True)
+
+
 path, how = (sys.argv[1:] + ["open"])[:2]
+if how == "seat":
+    hide_everywhere()
+    sys.exit()
 fd = os.open(path, os.O_RDONLY)
 if how == "socket":
     hide_in_socket(path, fd)

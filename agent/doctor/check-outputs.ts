@@ -1,0 +1,56 @@
+import type { CardOutputs } from '../outputs/words.js';
+import type { ServiceFacts, UnitFacts } from './facts.js';
+import { about, type Finding } from './finding.js';
+
+const outputs = about('outputs');
+
+/** Whether seats that share a graphics card have their outputs, and what they can do to each other. */
+export function checkOutputs({ agent, holder }: ServiceFacts): Finding[] {
+  if ('silent' in agent) return [];
+  const seats = agent.status.seats.flatMap(({ seat, outputs: cards = [] }) => cards.map((card) => ({ seat, card })));
+  if (seats.length === 0) return [];
+  const shared = new Map<string, Set<string>>();
+  for (const { seat, card } of seats) {
+    if (card.sharedWith.length === 0) continue;
+    shared.set(card.card, new Set([...(shared.get(card.card) ?? []), seat, ...card.sharedWith]));
+  }
+  return [
+    ...(holder === undefined ? [] : [holderFinding(holder)]),
+    ...seats.map(({ seat, card }) => seatFinding(seat, card)),
+    ...[...shared].map(([card, names]) =>
+      outputs.warning(
+        `${[...names].sort().join(' and ')} share ${card}: programs of each can see and change what the others show`,
+        'give them cards of their own where they must not trust each other; the kernel does not lease framebuffers',
+      ),
+    ),
+  ];
+}
+
+function holderFinding({ load, active, restarts }: UnitFacts): Finding {
+  if (load === 'not-found') {
+    return outputs.problem('hotseat-holder.service is not installed', 'install the package again');
+  }
+  if (active !== 'active') {
+    return outputs.problem(`hotseat-holder.service is ${active}`, 'systemctl start hotseat-holder.socket');
+  }
+  if (restarts > 0) {
+    const remedy = 'journalctl -u hotseat-holder says why';
+    return outputs.warning(
+      `hotseat-holder.service was started anew ${restarts} times: each ended all pictures`,
+      remedy,
+    );
+  }
+  return outputs.ok('hotseat-holder.service runs');
+}
+
+function seatFinding(seat: string, { card, state, leased, problem }: CardOutputs): Finding {
+  const one = about(`seat ${seat}`);
+  if (problem !== undefined) {
+    return one.problem(`outputs of ${card}: ${problem}`, 'hotseat status says more; journalctl -u hotseat-holder too');
+  }
+  if (state === 'waiting') {
+    const remedy = 'start it with hotseat-xorg: docs/howto/one-card-two-seats.md';
+    return one.warning(`no display server has asked for its outputs of ${card}`, remedy);
+  }
+  return one.ok(`${leased.join(' and ')} of ${card} is leased to its display server`);
+}

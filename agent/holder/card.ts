@@ -1,0 +1,176 @@
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { numberOf, numberText } from '../core/device.js';
+import { type LeasedOutput, leaseFor, mayStay, type SeatOutputs } from '../core/leases.js';
+import { becomeMaster, connectorsOfCard, createLease, leasedObjects, revokeLease, switchOff } from '../kernel/drm.js';
+import { isSysError } from '../kernel/errors.js';
+import type { CardState, SeatLease, WantedCard } from './messages.js';
+
+/** What one start of a display server was given. */
+interface Lease {
+  readonly lessee: number;
+  /** Kept open: as long as it is, the number of the lessee is nobody else's (drm_lease.c, idr_alloc). */
+  readonly fd: number;
+  readonly outputs: readonly LeasedOutput[];
+  readonly since: Date;
+}
+
+/** A lease as it is handed over; the descriptor stays the holder's. */
+export interface HandedLease {
+  readonly fd: number;
+  readonly outputs: readonly string[];
+}
+
+export type Say = (text: string) => void;
+
+/**
+ * One card: the holder is its master, which it never drops, because all lessees stand still when it does. `UNIVERSAL_PLANES` is
+ * never set here: without it the kernel puts a CRTC's primary and cursor plane into each lease.
+ */
+export class HeldCard {
+  private fd: number | undefined;
+  private problem: string | undefined;
+  private seats: readonly SeatOutputs[] = [];
+  private readonly leases = new Map<string, Lease>();
+  private readonly shortfalls = new Map<string, string>();
+
+  constructor(
+    private readonly wanted: WantedCard,
+    private readonly say: Say,
+  ) {}
+
+  get node(): string {
+    return this.wanted.node;
+  }
+
+  get isHeld(): boolean {
+    return this.fd !== undefined;
+  }
+
+  isSame({ node, number, incarnation }: WantedCard): boolean {
+    const { wanted } = this;
+    return node === wanted.node && number === wanted.number && incarnation === wanted.incarnation;
+  }
+
+  /** Becomes master where it is not yet. Why it cannot is in the state; it is to be tried again. */
+  take(): void {
+    if (this.fd !== undefined) return;
+    const { node, number } = this.wanted;
+    let fd: number | undefined;
+    try {
+      fd = openSync(node, constants.O_RDWR);
+      if (numberText(numberOf(fstatSync(fd, { bigint: true }).rdev)) !== number)
+        throw new Error(`${node} is another card`);
+      becomeMaster(fd);
+      const crtcs = new Set(connectorsOfCard(fd).flatMap((one) => one.crtcs));
+      this.fd = fd;
+      this.problem = undefined;
+      this.say(`${node}: held`);
+      // Whatever was shown until now is nobody's to see: a console, or a picture of whoever had the card as a whole.
+      for (const crtc of crtcs) this.attempt('switch off what was shown', () => switchOff(fd as number, crtc));
+    } catch (error) {
+      if (fd !== undefined) closeSync(fd);
+      this.problem = isSysError(error, 'EBUSY')
+        ? `another display server is master of ${node}`
+        : `${node} cannot be held: ${(error as Error).message}`;
+    }
+  }
+
+  /** Takes in whose the outputs are now. Leases with an output that is no longer their seat's are taken back. */
+  divide(seats: readonly SeatOutputs[]): void {
+    this.seats = seats;
+    for (const [seat, { outputs }] of this.leases) {
+      if (mayStay(seat, outputs, seats)) continue;
+      this.end(seat);
+      this.say(`${this.node}: taken back from ${seat}`);
+    }
+    for (const seat of this.shortfalls.keys()) if (!this.has(seat)) this.shortfalls.delete(seat);
+  }
+
+  /** Whether a seat's display server has a lease of this card. */
+  isLeasedTo(seat: string): boolean {
+    return this.leases.has(seat);
+  }
+
+  /** Whether a seat has outputs of this card. */
+  has(seat: string): boolean {
+    return this.seats.some((one) => one.seat === seat && one.connectors.length > 0);
+  }
+
+  /**
+   * A new lease for a seat's display server that starts. The one before it is taken back, since what it drew with is still in it.
+   * @throws with words for whoever asked
+   */
+  lease(seat: string): HandedLease {
+    if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
+    this.end(seat);
+    const others = [...this.leases.values()].flatMap(({ outputs }) => outputs);
+    const { outputs, connectors, missing } = leaseFor(seat, this.seats, connectorsOfCard(this.fd), others);
+    if (missing.length > 0) this.shortfalls.set(seat, missing.join('; '));
+    else this.shortfalls.delete(seat);
+    if (outputs.length === 0) throw new Error(missing.join('; ') || `no output of ${this.node} is this seat's`);
+    const crtcs = outputs.map(({ crtc }) => crtc);
+    for (const crtc of crtcs) switchOff(this.fd, crtc);
+    const { lessee, fd } = createLease(this.fd, [...crtcs, ...connectors]);
+    this.leases.set(seat, { lessee, fd, outputs, since: new Date() });
+    const names = outputs.map(({ connector }) => connector);
+    this.say(`${this.node}: ${names.join(', ')} to ${seat}, objects ${leasedObjects(fd).join(' ')}`);
+    return { fd, outputs: names };
+  }
+
+  /**
+   * Takes a lease back, if there is one: first the permission, then the picture, which stays on for as long as anybody has the
+   * descriptor open.
+   */
+  end(seat: string): void {
+    const lease = this.leases.get(seat);
+    if (lease === undefined || this.fd === undefined) return;
+    this.leases.delete(seat);
+    this.attempt(`revoke ${seat}`, () => revokeLease(this.fd as number, lease.lessee));
+    for (const { crtc } of lease.outputs) {
+      this.attempt(`switch off what ${seat} showed`, () => switchOff(this.fd as number, crtc));
+    }
+    closeSync(lease.fd);
+  }
+
+  /** The display server of a seat has ended, and with it whatever it needed. */
+  ended(seat: string): void {
+    if (this.leases.has(seat)) this.say(`${this.node}: the display server of ${seat} has ended`);
+    this.end(seat);
+  }
+
+  /** Lets go of the card, and of all that was leased of it. */
+  close(): void {
+    for (const seat of [...this.leases.keys()]) this.end(seat);
+    if (this.fd === undefined) return;
+    closeSync(this.fd);
+    this.fd = undefined;
+    this.say(`${this.node}: let go`);
+  }
+
+  get state(): CardState {
+    return {
+      node: this.node,
+      number: this.wanted.number,
+      problem: this.problem,
+      seats: this.seats.map(({ seat, connectors }): SeatLease => {
+        const lease = this.leases.get(seat);
+        return {
+          ...{ seat, connectors },
+          leased: lease?.outputs.map(({ connector }) => connector) ?? [],
+          since: lease?.since.toISOString(),
+          problem: this.shortfalls.get(seat),
+        };
+      }),
+    };
+  }
+
+  /** A card that was pulled has no lease any more, and shows nothing. */
+  private attempt(what: string, action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!isSysError(error, 'ENOENT', 'ENODEV'))
+        this.say(`${this.node}: could not ${what}: ${(error as Error).message}`);
+    }
+  }
+}

@@ -1,0 +1,83 @@
+#!/usr/bin/env node
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
+import { Holdings } from './holdings.js';
+import { holderSocket, isOfSeats, wantedOf } from './messages.js';
+import { Seats } from './seats.js';
+
+/*
+ * The holder: a process of its own that has what must outlive the agent. It is master of the cards of which several seats have
+ * outputs, and hands a lease to each display server that starts; it opens inputs for display servers, and takes them back. Without an agent it goes on with what it was told last.
+ */
+
+/** What an agent says at once: all cards and seats of a PC. */
+const longestLine = 1024 * 1024;
+
+/** One that holds nothing and that nobody talks to ends after this, ms: systemd starts it when it is needed again. */
+const idleMs = 60_000;
+
+const listeners = new Set<Socket>();
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+const stateLine = (): string => `${JSON.stringify({ ...holdings.state, seats: seats.state })}\n`;
+
+let isDue = false;
+/** Several changes at once are told as one. */
+const tell = (): void => {
+  if (isDue) return;
+  isDue = true;
+  setImmediate(() => {
+    isDue = false;
+    for (const socket of listeners) socket.write(stateLine());
+  });
+};
+
+const holdings = new Holdings(say, tell);
+const seats = new Seats(say, tell);
+
+const server = createServer((socket) => {
+  listeners.add(socket);
+  let text = '';
+  socket.setEncoding('utf8');
+  socket.on('error', () => socket.destroy());
+  socket.on('close', () => listeners.delete(socket));
+  socket.on('data', (data: string) => {
+    const lines = (text + data).split('\n');
+    text = lines.pop() ?? '';
+    if (text.length > longestLine) socket.destroy();
+    for (const line of lines) {
+      try {
+        const wanted = wantedOf(line);
+        if (isOfSeats(wanted)) socket.write(`${JSON.stringify(seats.want(wanted))}\n`);
+        else holdings.want(wanted);
+      } catch (error) {
+        say(`not understood: ${(error as Error).message}`);
+      }
+    }
+    tell();
+  });
+  socket.write(stateLine());
+});
+
+server.on('error', (error) => {
+  say(error.message);
+  process.exit(1);
+});
+
+// systemd hands over the socket that it listens at (sd_listen_fds(3)); without it this listens by itself.
+const handed = process.env['LISTEN_PID'] === String(process.pid) && process.env['LISTEN_FDS'] === '1';
+if (handed) server.listen({ fd: 3 });
+else {
+  rmSync(holderSocket, { force: true });
+  process.umask(0o077);
+  server.listen(holderSocket, () => chmodSync(holderSocket, 0o600));
+}
+if (handed) {
+  let isIdle = false;
+  setInterval(() => {
+    const { cards, sockets } = holdings.state;
+    const isNow = cards.length + sockets.length + seats.state.length + listeners.size === 0;
+    if (isIdle && isNow) process.exit(0);
+    isIdle = isNow;
+  }, idleMs);
+}
+say('ready');

@@ -1,0 +1,124 @@
+import type { SeatOutputs } from '../core/leases.js';
+
+/** Where the holder listens to the agent; root's alone. */
+export const holderSocket = '/run/hotseat-holder.sock';
+
+/** A card of which the holder shall be master. */
+export interface WantedCard {
+  /** `/dev/dri/card1`. */
+  readonly node: string;
+  /** `226:1`. */
+  readonly number: string;
+  /** Which plugging of the card: the same node may be another card's by now. */
+  readonly incarnation: string;
+  readonly seats: readonly SeatOutputs[];
+}
+
+/** Where a seat's display server asks for its lease. */
+export interface WantedSocket {
+  readonly seat: string;
+  /** Where it is made; the agent takes it from there to where the seat sees it. */
+  readonly path: string;
+  /** Inode of the one that the seat sees; another one is made where the holder does not listen at that. */
+  readonly shown: string | undefined;
+}
+
+/** All that the holder shall hold and serve, a line of JSON. Whatever is not in it goes. */
+export interface Wanted {
+  readonly cards: readonly WantedCard[];
+  readonly sockets: readonly WantedSocket[];
+}
+
+/** How a seat stands with its outputs of a card. */
+export interface SeatLease {
+  readonly seat: string;
+  /** What it shall have. */
+  readonly connectors: readonly string[];
+  /** What its display server has now; none when there is no lease. */
+  readonly leased: readonly string[];
+  /** When the lease was made, ISO 8601. */
+  readonly since?: string | undefined;
+  /** Why it had less than it shall have when it asked last. */
+  readonly problem?: string | undefined;
+}
+
+export interface CardState {
+  readonly node: string;
+  readonly number: string;
+  /** Why the holder is not the card's master; absent while it is. */
+  readonly problem?: string | undefined;
+  readonly seats: readonly SeatLease[];
+}
+
+/** What the holder says of itself, a line of JSON: to whoever connects, and whenever it changes. */
+export interface HolderState {
+  readonly pid: number;
+  readonly cards: readonly CardState[];
+  /** Seats whose display server runs on although its lease was taken back: it needs a new start. */
+  readonly revoked: readonly { readonly seat: string; readonly node: string }[];
+  /** Sockets that it listens at, by their inodes. */
+  readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
+  /** Seats to which devices are served. */
+  readonly seats?: readonly SeatState[];
+}
+
+/** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
+export const wantedOf = (line: string): Wanted | WantedSeats => JSON.parse(line) as Wanted | WantedSeats;
+export const saidOf = (line: string): HolderState | Done => JSON.parse(line) as HolderState | Done;
+
+export const isOfSeats = (wanted: Wanted | WantedSeats): wanted is WantedSeats => 'serial' in wanted;
+export const isDone = (said: HolderState | Done): said is Done => 'done' in said;
+
+/** A device that a seat's display server may open. */
+export interface ServedDevice {
+  /** `c13:67`. */
+  readonly id: string;
+  /** What the display server calls it, and where it is on the host: `/dev/input/event3`. */
+  readonly path: string;
+  /** By which ioctl it is taken back. */
+  readonly kind: 'input' | 'hidraw';
+  /** `13:67`. */
+  readonly number: string;
+  readonly syspath: string;
+  /** As in `Incarnation`. */
+  readonly incarnation?: string | undefined;
+}
+
+/** What is served to a seat. */
+export interface ServedSeat extends WantedSocket {
+  /** The group of its container; nobody is let in while there is none. */
+  readonly cgroup: string | undefined;
+  /** Whether its libseat waits for an answer to SWITCH_SESSION: from 0.9 on it does, before that an answer ends its session. */
+  readonly answersSwitch: boolean;
+  readonly devices: readonly ServedDevice[];
+}
+
+/** What is served from now on, a line of JSON; answered with `Done`. */
+export interface WantedSeats {
+  /** Counts up. */
+  readonly serial: number;
+  readonly seats: readonly ServedSeat[];
+  /** Whether nothing is served to any other seat. */
+  readonly isAll: boolean;
+}
+
+/** It is done: nobody can open anything else. */
+export interface Done {
+  /** Of the last request that this answers. */
+  readonly done: number;
+  /** Which holder this is: one that was started again knows nothing of what the former one had opened. */
+  readonly holder: string;
+  /** Why something that was opened could not be taken back, by id. */
+  readonly left: Readonly<Record<string, string>>;
+}
+
+/** What display servers have open, for status. */
+export interface SeatState {
+  readonly seat: string;
+  readonly path: string;
+  readonly inode: string;
+  /** Whether a display server is at the seat. */
+  readonly isOpen: boolean;
+  /** Ids of the devices that it has open. */
+  readonly opened: readonly string[];
+}

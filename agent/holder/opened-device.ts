@@ -1,0 +1,53 @@
+import { closeSync, constants, fstatSync, open } from 'node:fs';
+import { promisify } from 'node:util';
+import { numberOf, numberText, parseNumber } from '../core/device.js';
+import { isStillAt } from '../kernel/device-at.js';
+import { revokeFile } from '../kernel/pidfd.js';
+import type { ServedDevice } from './messages.js';
+
+const openFile = promisify(open);
+
+/** As libseat's own server opens devices: whatever it is, opening it shall not wait for a peer, nor follow a link. */
+const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+/**
+ * An open file of a device, of which a display server has a descriptor. Whatever copies are made of that one, hidden or not, are
+ * this same open file: what is revoked here is dead for all of them.
+ */
+export class OpenedDevice {
+  private constructor(
+    readonly device: ServedDevice,
+    readonly fd: number,
+  ) {}
+
+  /**
+   * Opens a device, off the loop: the kernel lets whoever opens an idle USB device sleep (drivers/hid/usbhid, usbhid_open).
+   * Rejects with `code` ENODEV when what has its name and number is another device by now.
+   */
+  static async open(device: ServedDevice): Promise<OpenedDevice> {
+    const fd = await openFile(device.path, flags);
+    const number = parseNumber(device.number);
+    // After it was opened: what is there now was there then.
+    if (
+      number !== undefined &&
+      numberText(numberOf(fstatSync(fd, { bigint: true }).rdev)) === device.number &&
+      isStillAt(number, device)
+    ) {
+      return new OpenedDevice(device, fd);
+    }
+    closeSync(fd);
+    throw Object.assign(new Error(`${device.path} is another device`), { code: 'ENODEV' });
+  }
+
+  /** Makes the open file dead for whoever has it. Returns why that was not possible; undefined when it was. */
+  revoke(): string | undefined {
+    try {
+      revokeFile(this.fd, this.device.kind === 'hidraw' ? 'HIDIOCREVOKE' : 'EVIOCREVOKE');
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    } finally {
+      closeSync(this.fd);
+    }
+  }
+}

@@ -1,0 +1,89 @@
+import { lstatSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { listenAt } from '../kernel/unix-listener.js';
+
+/** How many may be connected at once, and for how long one may say nothing, ms: who connects is in a container. */
+const limits = { connections: 8, idleMs: 10_000, line: 128, restMs: 200 } as const;
+
+/** Hands a lease over, and hears when the display server that has it has ended. */
+export interface Lessor {
+  /** @throws with words for whoever asked */
+  lease(seat: string, card: string | undefined, socket: Socket): void;
+  ended(seat: string, socket: Socket): void;
+}
+
+/**
+ * Where a seat's display server gets its lease. It says `lease`, or `lease card1`, and is answered with one line of JSON and the
+ * descriptor. The lease lasts for as long as the connection does: whoever has it keeps both.
+ */
+export class SeatSocket {
+  readonly inode: string;
+  private readonly server: Server;
+  private readonly sockets = new Set<Socket>();
+  private lastMs = 0;
+
+  /** Makes the socket at a path where only root gets. @throws SysError */
+  constructor(
+    readonly seat: string,
+    readonly path: string,
+    private readonly lessor: Lessor,
+  ) {
+    const fd = listenAt(path, 0o600);
+    this.inode = String(lstatSync(path).ino);
+    this.server = createServer((socket) => this.enter(socket));
+    this.server.maxConnections = limits.connections;
+    this.server.listen({ fd });
+  }
+
+  /** Nobody else gets in; who has a lease keeps it. */
+  close(): void {
+    this.server.close();
+  }
+
+  /** Nobody gets in, and whoever is in goes. */
+  shut(): void {
+    this.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  private enter(socket: Socket): void {
+    this.sockets.add(socket);
+    let text = '';
+    socket.setTimeout(limits.idleMs, () => socket.destroy());
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => {
+      this.sockets.delete(socket);
+      this.lessor.ended(this.seat, socket);
+    });
+    socket.on('data', (data) => {
+      text += data.toString('latin1');
+      const end = text.indexOf('\n');
+      if (end < 0) {
+        if (text.length > limits.line) socket.destroy();
+        return;
+      }
+      // One request a connection.
+      socket.removeAllListeners('data').resume();
+      this.inTurn(() => this.answer(socket, text.slice(0, end)));
+    });
+  }
+
+  /** A seat that asks without end costs no more than so many answers a second. */
+  private inTurn(answer: () => void): void {
+    const now = performance.now();
+    this.lastMs = Math.max(now, this.lastMs + limits.restMs);
+    setTimeout(answer, this.lastMs - now);
+  }
+
+  private answer(socket: Socket, line: string): void {
+    if (socket.destroyed) return;
+    const asked = /^lease(?: (card\d{1,4}))?$/.exec(line);
+    try {
+      if (asked === null) throw new Error('say lease, or lease and the name of a card');
+      this.lessor.lease(this.seat, asked[1], socket);
+      socket.setTimeout(0);
+    } catch (error) {
+      socket.end(`${JSON.stringify({ error: (error as Error).message })}\n`);
+    }
+  }
+}

@@ -1,0 +1,185 @@
+import type { Socket } from 'node:net';
+import { constants } from 'node:os';
+import { sendBytes, sendDescriptor } from '../kernel/rights.js';
+import { descriptorOf } from '../kernel/socket-descriptor.js';
+import type { ServedDevice } from './messages.js';
+import type { OpenedDevice } from './opened-device.js';
+import { encode, limits, ProtocolError, type SeatdAnswer, SeatdReader, type SeatdRequest } from './seatd.js';
+
+const { errno } = constants;
+
+/** So many requests may come at once, and then so many a second: a display server at its start opens what there is. */
+const most = { burst: 512, perSecond: 256 } as const;
+/** So many are answered before others have their turn. */
+const oneTurn = 16;
+
+/** The seat that a client is at. */
+export interface ClientSeat {
+  readonly answersSwitch: boolean;
+  enter(client: SeatdClient): void;
+  leave(client: SeatdClient): void;
+  /** Rejects with an errno's name as `code`. */
+  open(client: SeatdClient, path: string): Promise<OpenedDevice>;
+  say(text: string): void;
+}
+
+/**
+ * One connection of a display server. It is asked one thing after the other, as libseat does; whoever sends without end or does
+ * not read waits alone.
+ */
+export class SeatdClient {
+  private readonly reader = new SeatdReader();
+  /** By device id. One that was taken back is there until the client closes it. */
+  private readonly devices = new Map<number, OpenedDevice | undefined>();
+  private nextId = 1;
+  private isBusy = false;
+  private allowance: number = most.burst;
+  private countedAt = performance.now();
+  isAtSeat = false;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly seat: ClientSeat,
+  ) {
+    socket.on('data', (bytes: Buffer) => {
+      this.reader.push(bytes);
+      void this.work();
+    });
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.leaveSeat());
+  }
+
+  get opened(): string[] {
+    return [...this.devices.values()].flatMap((opened) => opened?.device.id ?? []);
+  }
+
+  /** It may open devices from now on. */
+  enable(): void {
+    this.answer({ say: 'enable-seat' });
+  }
+
+  /** Takes back what it has opened of devices; why some of that was not possible, by id. */
+  withdraw(isMeant: (device: ServedDevice) => boolean): Record<string, string> {
+    const left: Record<string, string> = {};
+    for (const [id, opened] of this.devices) {
+      if (opened === undefined || !isMeant(opened.device)) continue;
+      this.devices.set(id, undefined);
+      const why = opened.revoke();
+      if (why !== undefined) left[opened.device.id] = why;
+    }
+    return left;
+  }
+
+  /** Answers what has come, in order; what comes meanwhile stays in the kernel. */
+  private async work(): Promise<void> {
+    if (this.isBusy) return;
+    this.isBusy = true;
+    this.socket.pause();
+    try {
+      for (let count = 1; !this.socket.destroyed; count++) {
+        const request = this.reader.next();
+        if (request === undefined) break;
+        await this.inTurn(count);
+        await this.serve(request);
+      }
+    } catch (error) {
+      if (error instanceof ProtocolError)
+        this.seat.say(`a display server that does not speak seatd's protocol: ${error.message}`);
+      this.socket.destroy();
+    }
+    this.isBusy = false;
+    if (!this.socket.destroyed) this.socket.resume();
+  }
+
+  private async inTurn(count: number): Promise<void> {
+    const now = performance.now();
+    this.allowance = Math.min(most.burst, this.allowance + ((now - this.countedAt) / 1000) * most.perSecond) - 1;
+    this.countedAt = now;
+    if (this.allowance < 0) await new Promise((resolve) => setTimeout(resolve, 1000 / most.perSecond));
+    else if (count % oneTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  private async serve(request: SeatdRequest): Promise<void> {
+    const answer = await this.answerTo(request);
+    if (answer !== undefined) this.answer(answer);
+    if (request.ask === 'open-seat') this.seat.enter(this);
+  }
+
+  /** Undefined: there is none, or it has been sent. */
+  private async answerTo(request: SeatdRequest): Promise<SeatdAnswer | undefined> {
+    if (!this.isAtSeat && request.ask !== 'open-seat' && request.ask !== 'ping') {
+      throw new ProtocolError(`${request.ask} before open-seat`);
+    }
+    switch (request.ask) {
+      case 'open-seat':
+        if (this.isAtSeat) throw new ProtocolError('open-seat twice');
+        this.isAtSeat = true;
+        // Whatever the seat is called outside: the records of its devices name none, which means this one.
+        return { say: 'seat-opened', seat: 'seat0' };
+      case 'close-seat':
+        this.leaveSeat();
+        return { say: 'seat-closed' };
+      case 'open-device':
+        return this.openDevice(request.path);
+      case 'close-device':
+        return this.closeDevice(request.device);
+      case 'switch-session':
+        // There is no other session. Who does not wait for an answer would take it for the answer to what it asks next.
+        return this.seat.answersSwitch ? refused(errno.EINVAL) : undefined;
+      case 'disable-seat':
+        // It acknowledges what is never asked of it.
+        return refused(errno.EBUSY);
+      case 'ping':
+        return { say: 'pong' };
+    }
+  }
+
+  private async openDevice(path: string): Promise<SeatdAnswer | undefined> {
+    if (this.devices.size >= limits.devices) return refused(errno.EMFILE);
+    let opened: OpenedDevice;
+    try {
+      opened = await this.seat.open(this, path);
+    } catch (error) {
+      return refused(errnoOf(error));
+    }
+    const id = this.nextId++;
+    this.devices.set(id, opened);
+    sendDescriptor(descriptorOf(this.socket), encode({ say: 'device-opened', device: id }), opened.fd);
+    return undefined;
+  }
+
+  /** One that was taken back is closed like any other. */
+  private closeDevice(id: number): SeatdAnswer {
+    if (!this.devices.has(id)) return refused(errno.EBADF);
+    this.devices.get(id)?.revoke();
+    this.devices.delete(id);
+    return { say: 'device-closed' };
+  }
+
+  private leaveSeat(): void {
+    if (!this.isAtSeat) return;
+    this.isAtSeat = false;
+    this.withdraw(() => true);
+    this.devices.clear();
+    this.seat.leave(this);
+  }
+
+  /** Never waits: what the client does not read is not kept for it. */
+  private answer(answer: SeatdAnswer): void {
+    if (this.socket.destroyed) return;
+    try {
+      sendBytes(descriptorOf(this.socket), encode(answer));
+    } catch {
+      this.socket.destroy();
+    }
+  }
+}
+
+const refused = (number: number): SeatdAnswer => ({ say: 'error', errno: number });
+
+const numbers: Readonly<Record<string, number>> = errno;
+
+function errnoOf(error: unknown): number {
+  const { code } = error as { readonly code?: unknown };
+  return (typeof code === 'string' ? numbers[code] : undefined) ?? errno.EIO;
+}

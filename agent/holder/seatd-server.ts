@@ -1,0 +1,179 @@
+import { lstatSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { isWithin } from '../kernel/cgroup.js';
+import { peerCgroup } from '../kernel/peer.js';
+import { descriptorOf } from '../kernel/socket-descriptor.js';
+import { listenAt } from '../kernel/unix-listener.js';
+import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
+import { OpenedDevice } from './opened-device.js';
+import { type ClientSeat, SeatdClient } from './seatd-client.js';
+
+/** How many may be connected to a seat at once. */
+const mostClients = 8;
+
+/** Opens devices; another one in tests. */
+export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
+
+/** A connection, and in which cgroup the process is that made it. */
+interface Guest {
+  readonly socket: Socket;
+  readonly cgroup: string | undefined;
+  client: SeatdClient | undefined;
+}
+
+/**
+ * Serves the devices of one seat to its display server, as seatd does (seatd(1)). The first that comes is at the seat; others
+ * wait until it has gone. Only processes of the seat's container are served: whoever comes before that is known waits.
+ */
+export class SeatdServer implements ClientSeat {
+  inode = '';
+  private server: Server | undefined;
+  private readonly guests = new Set<Guest>();
+  /** In the order in which they came to the seat; the first one has it. */
+  private readonly waiting = new Set<SeatdClient>();
+  private devices = new Map<string, ServedDevice>();
+  /** One open at a time: whatever the kernel makes of it, a seat never takes more than one thread. */
+  private opening: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    private wanted: ServedSeat,
+    private readonly log: (text: string) => void,
+    private readonly changed: () => void,
+    private readonly openDevice: OpenDevice = OpenedDevice.open,
+  ) {}
+
+  get answersSwitch(): boolean {
+    return this.wanted.answersSwitch;
+  }
+
+  /** What was opened of devices that are not the seat's any more is taken back. Returns why some of that was not, by id. */
+  update(wanted: ServedSeat): Record<string, string> {
+    this.wanted = wanted;
+    // A device is another one when anything of it is.
+    const known = new Map([...this.devices.values()].map((device) => [JSON.stringify(device), device]));
+    this.devices = new Map(
+      wanted.devices.map((device) => [device.path, known.get(JSON.stringify(device)) ?? device] as const),
+    );
+    const left: Record<string, string> = {};
+    for (const guest of [...this.guests]) {
+      const isOut = guest.client !== undefined && !this.isOfContainer(guest);
+      Object.assign(
+        left,
+        guest.client?.withdraw((device) => isOut || this.devices.get(device.path) !== device),
+      );
+      this.admit(guest);
+    }
+    this.listen();
+    this.changed();
+    return left;
+  }
+
+  /** Nobody is served any more; whatever was opened is taken back. */
+  close(): Record<string, string> {
+    const left: Record<string, string> = {};
+    for (const { client, socket } of [...this.guests]) {
+      Object.assign(
+        left,
+        client?.withdraw(() => true),
+      );
+      socket.destroy();
+    }
+    this.server?.close();
+    return left;
+  }
+
+  get state(): SeatState {
+    const { seat, path } = this.wanted;
+    const [client] = this.waiting;
+    return { seat, path, inode: this.inode, isOpen: client !== undefined, opened: client?.opened ?? [] };
+  }
+
+  enter(client: SeatdClient): void {
+    this.waiting.add(client);
+    if (this.isActive(client)) client.enable();
+    this.changed();
+  }
+
+  leave(client: SeatdClient): void {
+    const wasActive = this.isActive(client);
+    this.waiting.delete(client);
+    const [next] = this.waiting;
+    if (wasActive) next?.enable();
+    this.changed();
+  }
+
+  async open(client: SeatdClient, path: string): Promise<OpenedDevice> {
+    if (!this.isActive(client)) throw refusal('EPERM');
+    const device = this.devices.get(path);
+    if (device === undefined) throw refusal('ENOENT');
+    const opening = this.opening.then(() => this.openDevice(device));
+    this.opening = opening.catch(() => undefined);
+    const opened = await opening;
+    // Nobody has it yet: while it was being opened it may have been taken from the seat, or the client may have gone.
+    if (this.devices.get(path) === device && this.isActive(client)) {
+      setImmediate(this.changed);
+      return opened;
+    }
+    opened.revoke();
+    throw refusal('ENODEV');
+  }
+
+  say(text: string): void {
+    this.log(`${this.wanted.seat}: ${text}`);
+  }
+
+  private isActive(client: SeatdClient): boolean {
+    const [first] = this.waiting;
+    return first === client;
+  }
+
+  /** Listens where the agent wants it, if nobody can see the socket that there is. */
+  private listen(): void {
+    const isThere = this.inode === this.wanted.shown || this.inode === inodeAt(this.wanted.path);
+    if (this.server !== undefined && isThere) return;
+    const fd = listenAt(this.wanted.path, 0o600);
+    this.server?.close();
+    this.inode = inodeAt(this.wanted.path) ?? '';
+    this.server = createServer((socket) => this.receive(socket));
+    this.server.on('error', (error) => this.say(error.message));
+    this.server.listen({ fd });
+  }
+
+  private receive(socket: Socket): void {
+    if (this.guests.size >= mostClients) {
+      socket.destroy();
+      return;
+    }
+    const guest: Guest = { socket, cgroup: peerOf(socket), client: undefined };
+    this.guests.add(guest);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.guests.delete(guest));
+    this.admit(guest);
+  }
+
+  /** Lets in who is of the seat's container, and has everybody else go. */
+  private admit(guest: Guest): void {
+    if (this.isOfContainer(guest)) guest.client ??= new SeatdClient(guest.socket, this);
+    else if (guest.client !== undefined || this.wanted.cgroup !== undefined) {
+      const where = guest.cgroup ?? 'no group that could be told';
+      this.say(`refused: somebody in ${where}, which is not the seat's container`);
+      guest.socket.destroy();
+    }
+  }
+
+  private isOfContainer({ cgroup }: Guest): boolean {
+    return cgroup !== undefined && this.wanted.cgroup !== undefined && isWithin(cgroup, this.wanted.cgroup);
+  }
+}
+
+const inodeAt = (path: string): string | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino.toString();
+
+const refusal = (code: string): Error => Object.assign(new Error(code), { code });
+
+function peerOf(socket: Socket): string | undefined {
+  try {
+    return peerCgroup(descriptorOf(socket));
+  } catch {
+    return undefined;
+  }
+}

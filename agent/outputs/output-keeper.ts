@@ -1,0 +1,169 @@
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { type Device, numberText } from '../core/device.js';
+import type { Tell } from '../core/happening.js';
+import type { Claim } from '../core/verdict.js';
+import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
+import type { House, SplitCard } from '../house.js';
+import { HolderLink } from './holder-link.js';
+import { type CardOutputs, outputsOf } from './words.js';
+
+export interface OutputKeeperDeps {
+  readonly log: Logger;
+  readonly house: Pick<House, 'splitCards' | 'outlets' | 'freedCards' | 'serve'>;
+  readonly tell: Tell;
+  /** A file that is there while the holder may have anything: for an agent that starts again. */
+  readonly marker: string;
+  /** Where the holder listens; in its usual place unless given. */
+  readonly holder?: string;
+}
+
+/** Seats are brought up to date one after the other: one look for all of them, ms. */
+const gather = 20;
+
+/** Nothing says that somebody changed the owner of a socket: it is looked at again, ms. */
+const lookEvery = 30_000;
+
+/**
+ * Has the holder lease outputs as the policy gives them. It compares what the holder has with what seats shall have, whenever
+ * either may have changed; a card becomes the holder's when no seat has a node of it any more, and the other way round.
+ */
+export class OutputKeeper {
+  private readonly link: HolderLink;
+  private state: HolderState | undefined;
+  /** Whether the holder has been heard, or was not there, since this agent started. */
+  private isKnown = false;
+  /** Before a policy is in force nothing is said: to an agent that starts, no card is split, and the holder would let go. */
+  private isRuled = false;
+  private cards: readonly SplitCard[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private readonly look: NodeJS.Timeout;
+
+  constructor(private readonly deps: OutputKeeperDeps) {
+    this.link = new HolderLink({ state: (state) => this.take(state) }, deps.holder);
+    this.look = setInterval(() => this.schedule(), lookEvery).unref();
+  }
+
+  /** A policy is in force: from now on what the seats shall have is known. */
+  begin(): void {
+    this.isRuled = true;
+    this.schedule();
+  }
+
+  /** Something may have changed: seats, cards, the policy. */
+  schedule(): void {
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.run();
+    }, gather).unref();
+  }
+
+  /** Whether the holder has a card, or may have it: nobody gets its node before it has let go. */
+  has({ number }: Pick<Device, 'number'>): boolean {
+    if (number === undefined) return false;
+    if (!this.isKnown) return existsSync(this.deps.marker);
+    return this.state?.cards.some((card) => card.number === numberText(number)) === true;
+  }
+
+  /** What a seat has and shall have of cards that it shares, for status. */
+  of(seat: string): CardOutputs[] {
+    return outputsOf(seat, this.cards, this.state, this.link.problem);
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    clearInterval(this.look);
+    this.link.close();
+  }
+
+  private run(): void {
+    if (!this.isRuled) return;
+    this.cards = this.deps.house.splitCards();
+    const outlets = this.deps.house.outlets();
+    const rules = new Map(this.cards.flatMap(({ claims }) => claims.map((claim) => [claim.seat, claim.rule] as const)));
+    for (const [seat, outlet] of outlets) {
+      try {
+        const rule = rules.get(seat);
+        if (rule === undefined) outlet.hide();
+        else outlet.permit(rule);
+      } catch (error) {
+        this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after');
+      }
+    }
+    if (this.cards.length === 0 && !existsSync(this.deps.marker)) {
+      this.isKnown = true;
+      this.link.close();
+      return;
+    }
+    if (this.cards.length > 0) writeFileSync(this.deps.marker, '');
+    const sockets = [...rules.keys()].flatMap((seat) => {
+      const outlet = outlets.get(seat);
+      return outlet === undefined ? [] : [{ seat, path: outlet.draft, shown: outlet.shown }];
+    });
+    this.link.want({ cards: this.cards.flatMap(wantedCard), sockets } satisfies Wanted);
+  }
+
+  /** Takes in what the holder has now. */
+  private take(state: HolderState | undefined): void {
+    const before = this.state;
+    this.state = state;
+    this.isKnown = true;
+    this.show(state);
+    this.say(before, state);
+    const isEmpty = state === undefined || (state.cards.length === 0 && state.sockets.length === 0);
+    if (this.cards.length === 0 && isEmpty) {
+      rmSync(this.deps.marker, { force: true });
+      this.link.close();
+    }
+    // Whoever shall have the whole of a card that was let go waits for this.
+    const held = new Set(state?.cards.map(({ number }) => number));
+    const isFreed = before === undefined || before.cards.some(({ number }) => !held.has(number));
+    if (isFreed) void this.deps.house.serve(this.deps.house.freedCards());
+    this.schedule();
+  }
+
+  /** Puts the sockets that the holder has made where the seats see them. */
+  private show(state: HolderState | undefined): void {
+    const outlets = this.deps.house.outlets();
+    for (const { seat, inode } of state?.sockets ?? []) {
+      try {
+        outlets.get(seat)?.show(inode);
+      } catch (error) {
+        this.deps.log.debug({ seat, err: error }, 'the socket for leases is not there yet');
+      }
+    }
+  }
+
+  private say(before: HolderState | undefined, now: HolderState | undefined): void {
+    const was = leasesOf(before);
+    const is = leasesOf(now);
+    for (const [key, lease] of is) {
+      if (!was.has(key)) this.deps.tell({ kind: 'outputs', ...lease, state: 'leased' });
+    }
+    for (const [key, lease] of was) {
+      if (is.has(key)) continue;
+      const isTaken = now === undefined || now.revoked.some(({ seat }) => seat === lease.seat);
+      this.deps.tell({ kind: 'outputs', ...lease, state: isTaken ? 'taken back' : 'ended' });
+    }
+  }
+}
+
+const leasesOf = (state: HolderState | undefined) =>
+  new Map(
+    (state?.cards ?? []).flatMap(({ node, seats }) =>
+      seats.flatMap(({ seat, leased, since }) =>
+        leased.length === 0 ? [] : [[`${node} ${seat} ${since}`, { seat, device: node, outputs: leased }] as const],
+      ),
+    ),
+  );
+
+function wantedCard({ unit: { head }, claims, isFree }: SplitCard): WantedCard[] {
+  const { node, number, incarnation = '' } = head;
+  if (node === undefined || number === undefined || !isFree) return [];
+  return [{ node, number: numberText(number), incarnation, seats: claims.map(seatOutputs) }];
+}
+
+const seatOutputs = ({ seat, outputs = [] }: Claim) => ({
+  seat,
+  connectors: outputs.map(({ connector }) => connector),
+});

@@ -1,0 +1,66 @@
+import { lineOf } from '../core/policy.js';
+import type { HolderState } from '../holder/messages.js';
+import type { SplitCard } from '../house.js';
+
+/** How a seat stands with its outputs of one card. */
+export interface CardOutputs {
+  /** `/dev/dri/card1`. */
+  readonly card: string;
+  readonly outputs: readonly { readonly connector: string; readonly rule: string }[];
+  /** `waiting`: no display server has asked for them yet; `restart`: one runs on without them. */
+  readonly state: 'leased' | 'waiting' | 'restart' | 'blocked';
+  /** What its display server draws on now. */
+  readonly leased: readonly string[];
+  readonly since?: string | undefined;
+  /** What is wrong, and what to do; absent while nothing is. */
+  readonly problem?: string | undefined;
+  /** Seats that have other outputs of the card: their programs can read what this one shows. */
+  readonly sharedWith: readonly string[];
+}
+
+/** What a seat has of each card that it has outputs of, and what keeps it from more. Pure. */
+export function outputsOf(
+  seat: string,
+  cards: readonly SplitCard[],
+  holder: HolderState | undefined,
+  unreachable: string | undefined,
+): CardOutputs[] {
+  const lost = holder?.revoked.filter((one) => one.seat === seat).map(({ node }) => node) ?? [];
+  const known = cards.flatMap(({ unit, claims, isFree }): CardOutputs[] => {
+    const claim = claims.find((one) => one.seat === seat);
+    if (claim?.outputs === undefined) return [];
+    const node = unit.head.node ?? unit.id;
+    const card = holder?.cards.find((one) => one.node === node);
+    const lease = card?.seats.find((one) => one.seat === seat);
+    const leased = lease?.leased ?? [];
+    const base = {
+      card: node,
+      outputs: claim.outputs.map(({ connector, rule }) => ({ connector, rule: lineOf(rule.place) })),
+      leased,
+      since: lease?.since,
+      sharedWith: claims.flatMap((one) => (one.seat === seat ? [] : [one.seat])),
+    };
+    const missing = claim.outputs.map(({ connector }) => connector).filter((name) => !leased.includes(name));
+    const blocked = !isFree
+      ? `${node} is still in a seat as a whole`
+      : (unreachable ?? card?.problem ?? (card === undefined ? 'the holder has not answered yet' : undefined));
+    if (blocked !== undefined) return [{ ...base, state: 'blocked', problem: blocked }];
+    if (lost.includes(node)) return [{ ...base, state: 'restart', problem: restart }];
+    if (leased.length === 0) return [{ ...base, state: 'waiting', problem: lease?.problem }];
+    if (missing.length > 0 && lease?.problem === undefined) {
+      return [{ ...base, state: 'leased', problem: `start its display server again to get ${missing.join(' and ')}` }];
+    }
+    return [{ ...base, state: 'leased', problem: lease?.problem }];
+  });
+  const gone = lost.filter((node) => !known.some(({ card }) => card === node));
+  return [
+    ...known,
+    ...gone.map(
+      (card): CardOutputs => ({
+        ...{ card, outputs: [], state: 'restart', leased: [], sharedWith: [], problem: restart },
+      }),
+    ),
+  ];
+}
+
+const restart = 'its display server lost its outputs and runs on without them: start it again, or end it';

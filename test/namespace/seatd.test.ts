@@ -1,0 +1,408 @@
+// The holder's seats, asked over their sockets as libseat asks, by processes in cgroups of their own. The devices are plain
+// character devices: nothing here has an input, so that what revoking does is shown in the lab.
+
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { isNewer } from '../../agent/descriptors/libseat.js';
+import type { Done, ServedDevice, ServedSeat } from '../../agent/holder/messages.js';
+import { OpenedDevice } from '../../agent/holder/opened-device.js';
+import { Seats } from '../../agent/holder/seats.js';
+import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { removeGroups } from './remove-groups.js';
+import { until } from './until.js';
+
+const groups = ['left', 'right'].map((name) => join(cgroupRoot(), `hotseat-seatd-${process.pid}-${name}`));
+const [leftGroup = '', rightGroup = ''] = groups;
+for (const group of groups) mkdirSync(group);
+const home = mkdtempSync(join(tmpdir(), 'hotseat-seatd-'));
+const socket = join(home, 'seatd.sock');
+
+const said: string[] = [];
+/** Opens wait for these, by path. */
+const gates = new Map<string, Promise<void>>();
+const seats = new Seats(
+  (text) => void said.push(text),
+  () => undefined,
+  async (device) => {
+    await gates.get(device.path);
+    return OpenedDevice.open(device);
+  },
+);
+
+function device(name: string, number: string): ServedDevice {
+  const syspath = realpathSync(`/sys/dev/char/${number}`);
+  const incarnation = String(statSync(syspath).ino);
+  return { id: `c${number}`, path: `/dev/${name}`, kind: 'input', number, syspath, incarnation };
+}
+const nothing = device('null', '1:3');
+const zero = device('zero', '1:5');
+
+let serial = 0;
+let left: ServedSeat = {
+  ...{ seat: 'left', path: socket, shown: undefined, cgroup: leftGroup, answersSwitch: true, devices: [nothing, zero] },
+};
+function want(change: Partial<ServedSeat> = {}): Done {
+  left = { ...left, ...change };
+  return seats.want({ serial: ++serial, seats: [left], isAll: true });
+}
+
+/**
+ * A client that says what it is told to, in hex, and prints what it gets: an answer a line, with the number of the device that it
+ * was handed. It goes into its group before it connects, as a program in a container is.
+ */
+const program = `
+import os, socket, struct, sys, threading, array
+open(sys.argv[2] + '/cgroup.procs', 'w').write(str(os.getpid()))
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+print('connected', flush=True)
+def listen():
+    buffer, fds = b'', []
+    while True:
+        try:
+            data, got, _, _ = socket.recv_fds(s, 256, 4)
+        except OSError:
+            data, got = b'', []
+        fds += got
+        if not data:
+            print('closed', flush=True)
+            return
+        buffer += data
+        while len(buffer) >= 4:
+            op, size = struct.unpack_from('HH', buffer)
+            if len(buffer) < 4 + size: break
+            body, buffer = buffer[4:4 + size], buffer[4 + size:]
+            text = '%x %s' % (op, body.hex())
+            if op == 0x8003:
+                fd = fds.pop(0)
+                stat = os.fstat(fd)
+                text += ' %d:%d' % (os.major(stat.st_rdev), os.minor(stat.st_rdev))
+            print(text.strip(), flush=True)
+if len(sys.argv) < 4: threading.Thread(target=listen, daemon=True).start()
+for line in sys.stdin:
+    s.sendall(bytes.fromhex(line))
+`;
+
+interface Client {
+  readonly heard: string[];
+  readonly child: ChildProcess;
+  say(hex: string): void;
+  /** The answer to come next. */
+  next(): Promise<string>;
+}
+
+const children: ChildProcess[] = [];
+async function connect(group = leftGroup, ...options: string[]): Promise<Client> {
+  const child = spawn('python3', ['-c', program, socket, group, ...options], { stdio: ['pipe', 'pipe', 'inherit'] });
+  children.push(child);
+  const heard: string[] = [];
+  let read = 0;
+  // It ends when it is closed while it speaks.
+  child.stdin.on('error', () => undefined);
+  const lines = createInterface({ input: child.stdout }).on('line', (line) => heard.push(line));
+  const next = async (): Promise<string> => {
+    const signal = AbortSignal.timeout(10_000);
+    while (heard.length <= read) await once(lines, 'line', { signal });
+    return heard[read++] ?? '';
+  };
+  const client = { heard, child, next, say: (hex: string) => void child.stdin.write(`${hex}\n`) };
+  assert.is(await next(), 'connected');
+  return client;
+}
+
+async function leave({ child }: Client): Promise<void> {
+  child.kill('SIGKILL');
+  await until('it has ended', () => child.exitCode !== null || child.signalCode !== null);
+}
+
+const openSeat = '01000000';
+const ping = '07000000';
+const opened = (path: string): string => {
+  const text = Buffer.from(`${path}\0`);
+  const head = Buffer.alloc(6);
+  head.writeUInt16LE(3, 0);
+  head.writeUInt16LE(text.length + 2, 2);
+  head.writeUInt16LE(text.length, 4);
+  return Buffer.concat([head, text]).toString('hex');
+};
+const seatOpened = '8001 0600736561743000';
+const error = (errno: number): string => `ffff ${errno.toString(16).padStart(2, '0')}000000`;
+
+/** A client that is at the seat. */
+async function atSeat(): Promise<Client> {
+  const client = await connect();
+  client.say(openSeat);
+  assert.is(await client.next(), seatOpened);
+  assert.is(await client.next(), '8006');
+  return client;
+}
+
+test('a client is at the seat at once, opens what is the seat’s, and gets the device itself', async () => {
+  want();
+  const client = await atSeat();
+  client.say(opened('/dev/null'));
+  assert.is(await client.next(), '8003 01000000 1:3');
+  client.say(opened('/dev/zero'));
+  assert.is(await client.next(), '8003 02000000 1:5');
+  client.say(opened('/dev/null'));
+  assert.is(await client.next(), '8003 03000000 1:3', 'a second open has an id and a file of its own');
+  assert.equal(seats.state[0]?.opened, ['c1:3', 'c1:5', 'c1:3']);
+  client.say('0400040002000000');
+  assert.is(await client.next(), '8004');
+  assert.equal(seats.state[0]?.opened, ['c1:3', 'c1:3']);
+  client.say('0400040002000000');
+  assert.is(await client.next(), error(9), 'EBADF');
+  client.say(ping);
+  assert.is(await client.next(), '8007');
+  await leave(client);
+  await until('it has gone', () => seats.state[0]?.isOpen === false);
+});
+
+test('what is not the seat’s is refused, whatever way the path takes, and the connection stays', async () => {
+  const client = await atSeat();
+  for (const path of ['/dev/full', '/dev/../dev/null', '//dev/null', '/dev/null/', '', '/dev/input/event3']) {
+    client.say(opened(path));
+    assert.is(await client.next(), error(2), `${path}: ENOENT`);
+  }
+  client.say(opened('/dev/null'));
+  assert.is(await client.next(), '8003 01000000 1:3');
+  await leave(client);
+});
+
+test('a device that took the name or number of another one is not opened', async () => {
+  const client = await atSeat();
+  want({
+    devices: [
+      { ...nothing, incarnation: '1' },
+      { ...zero, path: '/dev/full' },
+    ],
+  });
+  client.say(opened('/dev/null'));
+  assert.is(await client.next(), error(19), 'ENODEV');
+  client.say(opened('/dev/full'));
+  assert.is(await client.next(), error(19), 'ENODEV');
+  want({ devices: [nothing, zero] });
+  await leave(client);
+});
+
+test('the second client waits until the first has gone', async () => {
+  const first = await atSeat();
+  const second = await connect();
+  second.say(openSeat);
+  assert.is(await second.next(), seatOpened);
+  second.say(opened('/dev/null'));
+  assert.is(await second.next(), error(1), 'EPERM');
+  await leave(first);
+  assert.is(await second.next(), '8006');
+  second.say(opened('/dev/null'));
+  assert.is(await second.next(), '8003 01000000 1:3');
+  second.say('02000000');
+  assert.is(await second.next(), '8002');
+  assert.is(seats.state[0]?.isOpen, false);
+  second.say(openSeat);
+  assert.is(await second.next(), seatOpened, 'and may come again');
+  assert.is(await second.next(), '8006');
+  await leave(second);
+});
+
+test('no session is switched; who cannot read an answer to that gets none', async () => {
+  const client = await atSeat();
+  client.say('0600040002000000');
+  assert.is(await client.next(), error(22), 'EINVAL');
+  want({ answersSwitch: false });
+  client.say(`0600040002000000${ping}`);
+  assert.is(await client.next(), '8007');
+  want({ answersSwitch: true });
+  client.say('05000000');
+  assert.is(await client.next(), error(16), 'it acknowledges what nobody asked for');
+  await leave(client);
+});
+
+test('what leaves the seat is taken back before that is said to be done, and what cannot be is named', async () => {
+  const client = await atSeat();
+  client.say(opened('/dev/null') + opened('/dev/zero'));
+  await client.next();
+  await client.next();
+  const done = want({ devices: [zero] });
+  // These have no revocation: whoever hears this looks for the descriptors.
+  assert.equal(Object.keys(done.left), ['c1:3']);
+  assert.match(done.left['c1:3'] ?? '', /ENOTTY/);
+  assert.is(done.done, serial);
+  assert.equal(seats.state[0]?.opened, ['c1:5']);
+  client.say('0400040001000000');
+  assert.is(await client.next(), '8004', 'closing it late is fine');
+  want({ devices: [nothing, zero] });
+  await leave(client);
+});
+
+test('an open that sleeps delays its own client only, and is void when the device leaves meanwhile', async () => {
+  let open: () => void = () => undefined;
+  gates.set(
+    '/dev/null',
+    new Promise((resolve) => {
+      open = resolve;
+    }),
+  );
+  const client = await atSeat();
+  const other = await connect();
+  client.say(opened('/dev/null') + ping);
+  other.say(ping);
+  assert.is(await other.next(), '8007');
+  assert.is(client.heard.length, 3, 'nothing yet');
+  want({ devices: [zero] });
+  open();
+  assert.is(await client.next(), error(19), 'ENODEV');
+  assert.is(await client.next(), '8007');
+  gates.clear();
+  want({ devices: [nothing, zero] });
+  await leave(client);
+  await leave(other);
+});
+
+test('only processes of the container are served; who comes before it is known waits', async () => {
+  const stranger = await connect(rightGroup);
+  assert.is(await stranger.next(), 'closed');
+  assert.ok(said.some((text) => text.includes(`somebody in ${rightGroup}`)));
+  want({ cgroup: undefined });
+  const early = await connect();
+  early.say(openSeat);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.is(early.heard.length, 1);
+  want({ cgroup: leftGroup });
+  assert.is(await early.next(), seatOpened);
+  assert.is(await early.next(), '8006');
+  // Another container has the seat now.
+  want({ cgroup: rightGroup });
+  assert.is(await early.next(), 'closed');
+  want({ cgroup: leftGroup });
+  await leave(stranger);
+  await leave(early);
+});
+
+test('whoever does not speak the protocol is closed, and nobody else', async () => {
+  const other = await atSeat();
+  for (const nonsense of ['09000000', `${openSeat}${openSeat}`, '0400040001000000', '0300ffff', '474554202f0d0a0d0a']) {
+    const client = await connect();
+    client.say(nonsense);
+    await until(`${nonsense} is closed`, () => client.heard.at(-1) === 'closed');
+    await leave(client);
+  }
+  other.say(ping);
+  assert.is(await other.next(), '8007');
+  await leave(other);
+});
+
+test('a client opens no more than 128 devices', async () => {
+  const client = await atSeat();
+  client.say(opened('/dev/null').repeat(129));
+  for (let id = 1; id <= 128; id++) assert.match(await client.next(), /^8003 /);
+  assert.is(await client.next(), error(24), 'EMFILE');
+  await leave(client);
+  await until('all is closed', () => seats.state[0]?.isOpen === false);
+});
+
+test('who asks without end, or never reads, is no hindrance to others and costs nothing', async () => {
+  const before = openFiles();
+  const deaf = await connect(leftGroup, 'deaf');
+  deaf.say(openSeat);
+  const flood = opened('/dev/null').repeat(100);
+  for (let count = 0; count < 20; count++) deaf.say(flood + ping.repeat(5000));
+  const other = await connect();
+  const began = performance.now();
+  for (let count = 0; count < 20; count++) {
+    other.say(ping);
+    assert.is(await other.next(), '8007');
+  }
+  assert.ok(performance.now() - began < 5000);
+  await leave(deaf);
+  await leave(other);
+  await until('all is closed', () => openFiles() <= before);
+  const crowd = await Promise.all(Array.from({ length: 9 }, () => connect()));
+  await until('one too many is sent away', () => crowd.some(({ heard }) => heard.includes('closed')));
+  await Promise.all(crowd.map(leave));
+});
+
+/** A client by libseat itself, as this machine has it. */
+const library = `/usr/lib/${process.arch === 'arm64' ? 'aarch64' : 'x86_64'}-linux-gnu/libseat.so.1`;
+const byLibseat = `
+import ctypes, os, sys
+open(sys.argv[2] + '/cgroup.procs', 'w').write(str(os.getpid()))
+os.environ.update(SEATD_SOCK=sys.argv[1], LIBSEAT_BACKEND='seatd')
+lib = ctypes.CDLL(sys.argv[3], use_errno=True)
+pointer = ctypes.c_void_p
+lib.libseat_open_seat.restype = pointer
+lib.libseat_open_seat.argtypes = [pointer, pointer]
+lib.libseat_seat_name.restype = ctypes.c_char_p
+Changed = ctypes.CFUNCTYPE(None, pointer, pointer)
+enabled = []
+enable, disable = Changed(lambda *_: enabled.append(1)), Changed(lambda *_: print('disabled', flush=True))
+listener = (pointer * 2)(ctypes.cast(enable, pointer), ctypes.cast(disable, pointer))
+seat = pointer(lib.libseat_open_seat(listener, None))
+while not enabled: lib.libseat_dispatch(seat, -1)
+print(lib.libseat_seat_name(seat).decode(), flush=True)
+def open_device(path):
+    fd = ctypes.c_int(-1)
+    device = lib.libseat_open_device(seat, path, ctypes.byref(fd))
+    print(device, os.fstat(fd.value).st_rdev if device > 0 else ctypes.get_errno(), flush=True)
+    return device
+first = open_device(b'/dev/null')
+open_device(b'/dev/full')
+switched = lib.libseat_switch_session(seat, 2)
+print('switch', switched, ctypes.get_errno() if switched else 0, flush=True)
+open_device(b'/dev/zero')
+print('dispatch', lib.libseat_dispatch(seat, 0), flush=True)
+print('close', lib.libseat_close_device(seat, first), lib.libseat_close_seat(seat), flush=True)
+`;
+
+test('libseat itself is served, the one that waits for an answer to a switch and the one that does not', () => {
+  assert.ok(existsSync(library), `${library}: apt-get install libseat1`);
+  const answers = isNewer(readFileSync(library, 'utf8'));
+  want({ answersSwitch: answers });
+  return new Promise<void>((resolve, reject) => {
+    execFile(
+      'python3',
+      ['-c', byLibseat, socket, leftGroup, library],
+      { timeout: 20_000 },
+      (failed, stdout, stderr) => {
+        want({ answersSwitch: true });
+        try {
+          assert.equal(
+            stdout.trim().split('\n'),
+            ['seat0', '1 259', '-1 2', answers ? 'switch -1 22' : 'switch 0 0', '2 261', 'dispatch 0', 'close 0 0'],
+            `${failed?.message ?? ''} ${stderr}`,
+          );
+          resolve();
+        } catch (error) {
+          reject(error as Error);
+        }
+      },
+    );
+  });
+});
+
+test('a seat that is not served any more has no socket, and whoever was there is gone', async () => {
+  want();
+  const client = await atSeat();
+  assert.equal(seats.want({ serial: ++serial, seats: [], isAll: true }).left, {});
+  assert.is(await client.next(), 'closed');
+  assert.equal(seats.state, []);
+  await leave(client);
+});
+
+const openFiles = (): number =>
+  Number(spawnSync('sh', ['-c', `ls /proc/${process.pid}/fd | wc -l`], { encoding: 'utf8' }).stdout);
+
+test.after(async () => {
+  for (const child of children) child.kill('SIGKILL');
+  seats.want({ serial: ++serial, seats: [], isAll: true });
+  await removeGroups(groups);
+  rmSync(home, { recursive: true });
+});
+
+test.run();
