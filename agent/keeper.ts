@@ -36,6 +36,9 @@ export interface KeeperDeps {
 
 type Good = Extract<Loaded, { ok: true }>;
 
+/** So much of what is wrong with a policy is said, each on a line of the log. */
+const mostReasons = 100;
+
 /** A commit that git dies over is tried so often. */
 const mostTries = 5;
 
@@ -209,7 +212,9 @@ export class Keeper {
   }
 
   /** Says everywhere why a policy is not taken; `message` is what who asked for it is answered. */
-  private refuse(code: RefusalCode, reasons: readonly string[], message: string): never {
+  private refuse(code: RefusalCode, all: readonly string[], message: string): never {
+    const reasons =
+      all.length <= mostReasons ? all : [...all.slice(0, mostReasons), `and ${all.length - mostReasons} more`];
     this.refused = reasons;
     for (const reason of reasons) this.deps.log.error({ policy: reason }, 'policy refused, the last good one stays');
     this.deps.tell({ kind: 'refused', reasons });

@@ -61,7 +61,17 @@ type Answering = {
 export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<Answer> {
   const { house, table, keeper, lender, trail, counts, engines } = rooms;
   // A change of another seat's container that is seen here is seen by nobody else.
-  const look = new SharedLook(() => void house.serve(house.populate(engines.list())));
+  let served = new Map<string, Promise<void>>();
+  const look = new SharedLook(() => {
+    served = new Map();
+    void house.serve(house.populate(engines.list()));
+  });
+  // However many wait for a seat, it is served once after each look.
+  const serve = (seat: string): Promise<void> => {
+    const serving = served.get(seat) ?? house.serve(whole([seat]));
+    served.set(seat, serving);
+    return serving;
+  };
   const answering: Answering = {
     status: () => status(rooms),
     reload: async ({ force, confirmMs, allowRollback }, by) => ({
@@ -88,7 +98,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       ),
     metrics: () => metricsOf(status(rooms), trail, counts.families()),
     wait: async (request) => {
-      await wait(house, look, request);
+      await wait(house, look, serve, request);
       return null;
     },
   };
@@ -181,13 +191,18 @@ function attached({ house, table }: Rooms, loan: Loan): Attached {
 }
 
 /** Settles when everything that the named container must have is granted to it, or the time is over. */
-async function wait(house: House, look: SharedLook, { container, engine, timeoutMs }: Wait): Promise<void> {
+async function wait(
+  house: House,
+  look: SharedLook,
+  serve: (seat: string) => Promise<void>,
+  { container, engine, timeoutMs }: Wait,
+): Promise<void> {
   const seats = house.seatsOfContainer(container, engine);
   if (seats.length === 0) return;
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs).unref();
   });
-  await Promise.race([look.taken().then(() => house.serve(whole(seats))), over]);
+  await Promise.race([look.taken().then(() => Promise.all(seats.map(serve))), over]);
   clearTimeout(timer);
 }

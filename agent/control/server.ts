@@ -15,6 +15,7 @@ import { Guests } from './guests.js';
 import { type Answerable, type Happened, parseRequest, type Response } from './messages.js';
 import { isForAdmins, refusal } from './permission.js';
 import { rootSocketOf } from './places.js';
+import { Refusals } from './refusals.js';
 
 /**
  * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes; who
@@ -37,6 +38,7 @@ export class ControlServer {
   private readonly watchers = new Map<Socket, number>();
   private readonly sockets = new Set<Socket>();
   private readonly allowance = new Allowance();
+  private readonly refusals = new Refusals();
   private readonly guests = new Guests<Socket>((socket, reason) => this.dismiss(socket, reason));
   /** Clients that have been told to go. */
   private readonly leaving = new Set<Socket>();
@@ -207,7 +209,8 @@ export class ControlServer {
     if (refused === undefined) this.log[isForAdmins(request.verb) ? 'info' : 'debug'](facts, 'asked');
     else {
       this.allowance.spend(peer.uid, 0);
-      this.log.warn(facts, 'refused');
+      const times = this.refusals.note(peer.uid);
+      if (times !== undefined) this.log.warn({ ...facts, times }, 'refused');
       reply(socket, { ok: false, code: refused.code, error: refused.message, details: refused.details });
       return;
     }

@@ -20,6 +20,13 @@ export const problem = (file: string, message: string, remedy: string): Diagnost
 /** Largest seat file, bytes on disk and characters when read. */
 export const largest = 256 * 1024;
 
+/** A policy has this many seat files at most. */
+export const mostFiles = 200;
+
+/** That there are too many of them; undefined when there are not. */
+export const tooMany = (count: number): Diagnostic | undefined =>
+  count > mostFiles ? problem('.', `${count} seat files`, `keep at most ${mostFiles}`) : undefined;
+
 /** That a file is too large to be one. */
 export const tooLarge = (file: string, size: number, unit: 'bytes' | 'characters' = 'bytes'): Diagnostic =>
   problem(file, `the file has ${size} ${unit}`, `split it: at most ${largest}`);

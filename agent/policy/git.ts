@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { formatDiagnostic } from './diagnostics.js';
-import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
+import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge, tooMany } from './files.js';
 import { GitUnavailable, git } from './git-command.js';
 import { compose } from './load.js';
 import { copies, withPrivateCopy } from './private-copy.js';
@@ -13,9 +13,6 @@ export interface GitSource {
   /** ssh-keygen(1) ALLOWED SIGNERS; when given, only commits that one of them signed are taken. */
   readonly signers: string | undefined;
 }
-
-/** A policy has this many seat files at most. */
-const mostFiles = 200;
 
 /** The commit that a ref of the repository, or any other name of a commit, stands for now. */
 export async function resolveCommit({ repository, ref }: GitSource): Promise<string> {
@@ -79,9 +76,8 @@ async function load(repository: string, commit: string, host: string): Promise<L
     else if (Number(size) > largest) diagnostics.push(tooLarge(name, Number(size)));
     else wanted.push({ name, object });
   }
-  if (wanted.length > mostFiles) {
-    diagnostics.push(problem('.', `${wanted.length} seat files`, `keep at most ${mostFiles}`));
-  }
+  const many = tooMany(wanted.length);
+  if (many !== undefined) diagnostics.push(many);
   if (diagnostics.length > 0) return { ok: false, diagnostics };
   const texts: Text[] = [];
   for (const { name, bytes } of await blobs(repository, wanted)) {

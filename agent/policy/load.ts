@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { glob } from '../core/glob.js';
 import type { Diagnostic, Place, Policy, SeatPolicy } from '../core/policy.js';
-import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge } from './files.js';
+import { type Loaded, largest, problem, seatFileName, type Text, textOf, tooLarge, tooMany } from './files.js';
 import { parseHost, parseSeat } from './parse.js';
 import { linesOf } from './udev-rules.js';
 
@@ -15,7 +15,11 @@ const mostLines = 20_000;
 /** All seat files of a directory as one policy, or everything that is wrong with any of them. Links are not followed. */
 export function loadDirectory(directory: string, host = hostname()): Loaded {
   const diagnostics: Diagnostic[] = [];
-  const texts = seatFiles(directory, diagnostics).flatMap((name): Text[] => {
+  const names = seatFiles(directory, diagnostics);
+  const many = tooMany(names.length);
+  // Of so many, none is read.
+  if (many !== undefined) return { ok: false, diagnostics: [many] };
+  const texts = names.flatMap((name): Text[] => {
     const text = readPlain(directory, name, diagnostics);
     return text === undefined ? [] : [{ name, text }];
   });

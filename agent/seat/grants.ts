@@ -1,4 +1,4 @@
-import { existsSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type DeviceNumber, type Incarnation, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import { isStillAt } from '../kernel/device-at.js';
@@ -127,7 +127,12 @@ export class Grants {
    */
   keep(cgroups: readonly string[]): void {
     // Asked again: another one may have the name of a former one by now.
-    const kept = new Map(cgroups.filter((cgroup) => existsSync(cgroup)).map((cgroup) => [cgroupId(cgroup), cgroup]));
+    const kept = new Map(
+      cgroups.flatMap((cgroup): [bigint, string][] => {
+        const id = idUnlessGone(cgroup);
+        return id === undefined ? [] : [[id, cgroup]];
+      }),
+    );
     for (const [id, cgroup] of kept) this.paths.set(id, cgroup);
     for (const [id, cgroup] of this.paths) {
       for (const number of numbersIn(this.held.get(id), kept.has(id) ? false : undefined))
@@ -188,8 +193,11 @@ export class Grants {
 }
 
 /** Whether the group of an id still is the one at a path. */
-const isStill = (cgroup: string, id: bigint): boolean =>
-  statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino === id;
+const isStill = (cgroup: string, id: bigint): boolean => idUnlessGone(cgroup) === id;
+
+/** Of a group that may go at any time. */
+const idUnlessGone = (cgroup: string): bigint | undefined =>
+  statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino;
 
 /** The numbers of grants: of all, or of those that are in force, or of those that are void. */
 const numbersIn = (grants: ReadonlyMap<string, boolean> | undefined, inForce?: boolean): DeviceNumber[] =>

@@ -24,6 +24,15 @@ test('what a waiting client finds to have changed of another seat is acted upon'
   assert.equal(served.sort(), ['left', 'right']);
 });
 
+test('however many wait for a seat, it is served once after a look', async () => {
+  const served: string[] = [];
+  const answer = answerer(rooms(served, Promise.resolve()));
+  await Promise.all(Array.from({ length: 50 }, () => answer({ verb: 'wait', container: 'left', timeoutMs: 1000 }, by)));
+  assert.equal(served.sort(), ['left', 'right']);
+  await answer({ verb: 'wait', container: 'left', timeoutMs: 1000 }, by);
+  assert.is(served.filter((seat) => seat === 'left').length, 2, 'and again after the next one');
+});
+
 test('a client that waits is answered at the end of its time', async () => {
   const started = performance.now();
   const never = new Promise<void>(() => undefined);

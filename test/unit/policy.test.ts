@@ -56,6 +56,18 @@ const kindOf = (policy: Policy, unit: Unit): string => {
   return verdict.kind === 'seat' ? verdict.claims.map(({ seat }) => seat).join('+') : verdict.kind;
 };
 
+test('a directory with more seat files than a policy may have is refused, and none is read', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'hotseat-'));
+  try {
+    for (let index = 0; index < 201; index++) writeFileSync(join(directory, `${index}.yaml`), 'nonsense: true\n');
+    const loaded = loadDirectory(directory);
+    const said = loaded.ok ? [] : loaded.diagnostics.map(formatDiagnostic);
+    assert.equal(said, ['.:1:1: 201 seat files: keep at most 200']);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
 test('a port is the thing at it and all below, and 2 is not 21', () => {
   const policy = policyOf(seatText('left', '{ port: "pci-0000:00:14.0-usb-0:2" }'));
   const at = (path: string) => kindOf(policy, keyboard({ ID_PATH: path }));
