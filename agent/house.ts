@@ -101,6 +101,10 @@ export class House {
   /** When something else than udev last changed what a seat must have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
   private containers: readonly Container[] = [];
+  /** Users whom the guard covers. */
+  private restricted: ReadonlySet<string> = new Set();
+  /** Why it does not cover all that it should, in words. */
+  private unrestricted: string | undefined;
   /** What comes along with inputs instead of being judged. */
   readonly hidraws: Hidraws;
 
@@ -183,7 +187,23 @@ export class House {
     const tenants = [...this.workers.values()].flatMap(({ tenant }) => tenant ?? []);
     const containers = [...this.policy.seats.map(({ container }) => container), ...tenants];
     const users = new Set(containers.flatMap(({ user }) => user ?? []));
-    this.deps.grants.restrict([...users].flatMap(uidsOf));
+    try {
+      this.deps.grants.restrict([...users].flatMap(uidsOf));
+      this.restricted = users;
+      this.unrestricted = undefined;
+    } catch (error) {
+      // The guard is as it was, and this is tried again at each look.
+      const why = `users cannot be kept from what they do not have: ${(error as Error).message}`;
+      if (why !== this.unrestricted) this.deps.log.error({ err: error }, 'the guard does not cover all users of seats');
+      this.unrestricted = why;
+    }
+  }
+
+  /** A container of a user whom the guard does not cover is given nothing. */
+  private asGuarded(container: Container | undefined): Container | undefined {
+    const { user } = container ?? {};
+    if (container === undefined || user === undefined || this.unrestricted === undefined) return container;
+    return this.restricted.has(user) ? container : { ...container, state: 'unclear' };
   }
 
   /** Takes in which containers run now. */
@@ -300,10 +320,11 @@ export class House {
 
   /** What keeps seats, also those that the policy no longer names, from what they must have. */
   problems(): string[] {
-    return [...this.workers].flatMap(([seat, worker]) => {
+    const ofSeats = [...this.workers].flatMap(([seat, worker]) => {
       const { problem } = worker.report();
       return problem === undefined ? [] : [`${seat}: ${problem}`];
     });
+    return this.unrestricted === undefined ? ofSeats : [this.unrestricted, ...ofSeats];
   }
 
   /** Seats that are being brought up to date, and for how long now, ms. */
@@ -390,7 +411,10 @@ export class House {
       for (const unit of scope) worker.want(unit, this.wish(seat, unit));
       worker.graft(this.graftsOf(seat));
     }
-    worker.serve(this.occupantOf(seat, container) === undefined ? container : undefined, this.containers);
+    worker.serve(
+      this.occupantOf(seat, container) === undefined ? this.asGuarded(container) : undefined,
+      this.containers,
+    );
     return worker;
   }
 

@@ -210,6 +210,15 @@ function placeholdersOf(seat: string): Map<string, Placeholder> {
 
 const journalOf = (seat: string): Journal => new Journal(journalRoot(seat), () => undefined);
 
-function cgroups(at: string): string[] {
-  return [at, ...directoriesIn(at).flatMap((name) => cgroups(join(at, name)))];
+/** So many groups are gone through: a container or a user can make any number, in each other. */
+const mostGroups = 100_000;
+
+/** The upper ones first. Engines attach theirs far up: whoever is inside cannot push those out of the list. */
+function cgroups(top: string): string[] {
+  const found = [top];
+  for (let at = 0; at < found.length; at++) {
+    const group = found[at] ?? top;
+    for (const name of directoriesIn(group, mostGroups - found.length)) found.push(join(group, name));
+  }
+  return found;
 }

@@ -23,6 +23,13 @@ const journal = (users: readonly (string | undefined)[]): EventStream =>
 /** And the log in the runtime directory of a user who may not read the journal. */
 const logOf = (user: string): EventStream => fileStream(`/run/user/${uidOf(user)}`, 'libpod/tmp/events', 'events.log');
 
+/** Longest name that is kept, characters. */
+const longestName = 128;
+
+/** A user may call a container anything, in 60 kB. Copied: a part of a text keeps all of it in memory. */
+const shortened = (name: string): string =>
+  name.length <= longestName ? name : Buffer.from(name.slice(0, longestName)).toString();
+
 /**
  * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
  * What a container is called stands on the command line of conmon, the parent of its init (`-n`, libpod's
@@ -47,7 +54,7 @@ export const podman: Dialect = {
     if (program === undefined || !program.endsWith('conmon') || !words.includes('-n') || name === undefined) {
       return undefined;
     }
-    return { name, user: userOf(cgroup) };
+    return { name: shortened(name), user: userOf(cgroup) };
   },
   streams: (users) => [journal(users), ...users.flatMap((user) => (user === undefined ? [] : [logOf(user)]))],
 };

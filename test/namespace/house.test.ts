@@ -397,6 +397,26 @@ test('a container that ended before its seat had anything of it is not taken for
   assert.equal(map.read(), [], 'nor what a former agent granted it');
 });
 
+test('a guard that has no room for the users of seats is a problem that is said, tried again, and ends nothing', async () => {
+  let isFull = true;
+  const grants = new Grants(map);
+  grants.restrict = () => {
+    if (isFull) throw new Error('the map is full');
+  };
+  const log = pino({ level: 'silent' });
+  const own = new House({
+    ...{ log, table: new DeviceTable({ sys, data: '/run/udev/data' }), grants, namespaces },
+    ...{ audit: unrecorded, tell: () => undefined, measure: () => undefined },
+  });
+  own.adopt(policy({}));
+  own.populate([]);
+  assert.match(own.problems().join(), /the map is full/);
+  isFull = false;
+  own.populate([]);
+  assert.not.match(own.problems().join(), /the map is full/);
+  await own.close();
+});
+
 test('whom the former agent has restricted stays so until there is a policy', async () => {
   map.restrict([{ first: 4711, last: 4711 }]);
   const restricted = () => map.read().some(({ number }) => number.major === 4711);

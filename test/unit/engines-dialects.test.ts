@@ -17,6 +17,13 @@ function engines(path: string): string[] {
   );
 }
 
+test('of a very long name of a container in Podman as much is kept as anybody reads', () => {
+  const identify = (name: string) =>
+    dialects.podman.identify({ cgroup: '/sys/fs/cgroup/x', title: ['/usr/bin/conmon', '-n', name] })?.name;
+  assert.is(identify('left'), 'left');
+  assert.is(identify('x'.repeat(60_000))?.length, 128);
+});
+
 test('each engine looks where it puts its containers, and no other looks there', () => {
   assert.equal(engines('/machine.slice/systemd-nspawn@left.service'), ['nspawn']);
   assert.equal(engines('/machine.slice/machine-left.scope'), ['nspawn']);
