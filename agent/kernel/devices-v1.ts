@@ -61,8 +61,21 @@ export class DevicesV1 {
 
 const ruleOf = (number: DeviceNumber): string => `c ${numberText(number)} rwm`;
 
-/** A group and all below it, topmost first: none may allow what the one above it does not. */
-const groups = (top: string): string[] => [top, ...directoriesIn(top).flatMap((name) => groups(join(top, name)))];
+/** So many groups of a container are gone through: whoever is inside can make any number, in each other. */
+const mostGroups = 10_000;
+
+/**
+ * A group and all below it, topmost first: none may allow what the one above it does not. What is denied to one is denied to
+ * all below it by the kernel (devcgroup_update_access and propagate_exception), also to those that are not gone through here.
+ */
+export function groups(top: string, most = mostGroups): string[] {
+  const found = [top];
+  for (let at = 0; at < found.length; at++) {
+    const group = found[at] ?? top;
+    for (const name of directoriesIn(group, most - found.length)) found.push(join(group, name));
+  }
+  return found;
+}
 
 /** Its rules, one a line (cgroup-v1/devices.rst); none when it has gone. */
 const rules = (group: string): string[] => (readOptional(join(group, 'devices.list')) ?? '').trim().split('\n');
