@@ -12,6 +12,9 @@ import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';
 
+/** So many processes of a user are looked at for inits, in all his groups and at one look. */
+const mostOfUser = 10_000;
+
 /** What was found out about a container once and stays true as long as its init lives. */
 export type Known = Identity & {
   /** Since its engine has handed over to it. */
@@ -51,6 +54,8 @@ export class Follower {
   private known: ReadonlyMap<string, Known>;
   /** The engine has said something since the last look: a container may have got another name. */
   private told = false;
+  /** How many processes of each user were looked at, by slice, in this look. */
+  private readonly looked = new Map<string, number>();
   private readonly hearing: Hearing;
   private readonly monitors: Monitors;
   private readonly others: (key: string) => boolean;
@@ -140,6 +145,7 @@ export class Follower {
     const again = this.told && this.dialect.renames;
     const known = new Map<string, Known>();
     this.told = false;
+    this.looked.clear();
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
     const inits = new Map<string, Pick<Container, 'pid' | 'key'>>();
@@ -192,9 +198,20 @@ export class Follower {
   private initOf(cgroup: string): { pid: number; key: string } | undefined {
     const former = this.inits.get(cgroup);
     if (former !== undefined && isStill(former.key, former.pid, cgroup)) return former;
-    const pid = findInit(cgroup);
+    const pid = this.searched(cgroup);
     const key = pid === undefined ? undefined : processKey(pid);
     return pid === undefined || key === undefined ? undefined : { pid, key };
+  }
+
+  /** A user has one budget for all his groups: each without an init is gone through again at each look. */
+  private searched(cgroup: string): number | undefined {
+    const slice = /\/user-\d+\.slice\//.exec(cgroup)?.[0];
+    if (slice === undefined) return findInit(cgroup);
+    const left = mostOfUser - (this.looked.get(slice) ?? 0);
+    if (left <= 0) throw new Error(`over ${mostOfUser} processes of its user are in groups without an init`);
+    return findInit(cgroup, Math.min(left, mostProcesses), (processes) =>
+      this.looked.set(slice, (this.looked.get(slice) ?? 0) + processes),
+    );
   }
 
   private describe(

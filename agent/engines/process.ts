@@ -44,10 +44,16 @@ const isClosed = (error: unknown): boolean =>
 /**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
  * (`namespacePids`). It is among the first `most` processes from the top, or is not found. Throws when that cannot be told.
+ * `looked`: is told how many were looked at.
  */
-export function findInit(cgroup: string, most = mostProcesses): number | undefined {
+export function findInit(
+  cgroup: string,
+  most = mostProcesses,
+  looked: (processes: number) => void = () => undefined,
+): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   const pids = pidsBelow(cgroup, most);
+  looked(pids.length);
   for (const pid of pids) {
     const inside = namespacePids(pid);
     if (inside === undefined || inside.length < 2 || inside.at(-1) !== 1 || runningKey(pid) === undefined) continue;
