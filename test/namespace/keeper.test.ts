@@ -107,6 +107,16 @@ test('a boot goes by the policy that was confirmed last, not by one on trial', a
   rmSync(`${policies}/third.yaml`);
 });
 
+test('of what is wrong with a policy so much is said as anybody reads', async () => {
+  write('left');
+  const one = keeper(async () => undefined);
+  for (let index = 0; index < 150; index++) writeFileSync(`${policies}/bad${index}.yaml`, 'nonsense: true\n');
+  await assertRejects(one.reload(false));
+  assert.is(one.errors.length, 101);
+  assert.match(one.errors.at(-1) ?? '', /^and \d+ more$/);
+  for (let index = 0; index < 150; index++) rmSync(`${policies}/bad${index}.yaml`);
+});
+
 test('a commit that git died over is tried again; one that is refused is not', async () => {
   write('left', 'right');
   git('init', '-q', '-b', 'main');
