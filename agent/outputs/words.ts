@@ -6,11 +6,18 @@ import type { SplitCard } from '../house.js';
 export interface CardOutputs {
   /** `/dev/dri/card1`. */
   readonly card: string;
-  readonly outputs: readonly { readonly connector: string; readonly rule: string }[];
+  /** The outputs of that card that are for the seat. */
+  readonly outputs: readonly {
+    /** The name of the connector: `DP-1`. */
+    readonly connector: string;
+    /** File and line of the rule that gives it: `left.yaml:4`. */
+    readonly rule: string;
+  }[];
   /** `waiting`: no display server has asked for them yet; `restart`: one runs on without them. */
   readonly state: 'leased' | 'waiting' | 'restart' | 'blocked';
   /** What its display server draws on now. */
   readonly leased: readonly string[];
+  /** Since when its display server has had them, as a time of ISO 8601; absent while it has none. */
   readonly since?: string | undefined;
   /** What is wrong, and what to do; absent while nothing is. */
   readonly problem?: string | undefined;

@@ -17,9 +17,12 @@ function device(subsystem: string, sysname: string, minor?: number): Device {
   const major = { input: 13, sound: 116 }[subsystem] ?? 240;
   return {
     ...{ syspath: `${at}/${sysname}`, subsystem, sysname, devtype: undefined, tags: [], ancestors: [], attributes: {} },
-    ...{ node: minor === undefined ? undefined : `/dev/input/${sysname}`, properties: { ID_PATH: 'usb-1' } },
+    ...{
+      node: minor === undefined ? undefined : `/dev/input/${sysname}`,
+      properties: { ID_PATH: 'pci-0000:00:14.0-usb-0:1' },
+    },
     number: minor === undefined ? undefined : { major, minor },
-    links: sysname === 'event3' ? ['/dev/input/by-path/usb-1-event-joystick'] : [],
+    links: sysname === 'event3' ? ['/dev/input/by-path/pci-0000:00:14.0-usb-0:1-event-joystick'] : [],
   };
 }
 const unit = (subsystem: SeatSubsystem, head: Device, ...nodes: Device[]): Unit => ({
@@ -41,7 +44,7 @@ const speakers = unit(
 const raw = unit('hidraw', device('hidraw', 'hidraw0', 0), device('hidraw', 'hidraw0', 0));
 
 function policyOf(receive: string): Policy {
-  const text = `seat: left\n${receive}container: { engine: lxc, name: left }\ndevices:\n  - { label: x, match: { ID_PATH: usb-1 } }\n`;
+  const text = `seat: left\n${receive}container: { engine: lxc, name: left }\ndevices:\n  - { label: x, match: { ID_PATH: "pci-0000:00:14.0-usb-0:1" } }\n`;
   const parsed = parseSeat('left.yaml', text);
   if ('diagnostics' in parsed) throw new Error(JSON.stringify(parsed.diagnostics));
   return { revision: 'test', console: 'mute', seats: [parsed.seat] };
@@ -63,11 +66,15 @@ function received(receive: string, one: Unit): string[] {
 }
 
 test('an input comes as the seat file says, and what cannot be revoked comes as a node or not at all', () => {
-  const nodes = ['event3 n by-path/usb-1-event-joystick', 'js0 n', 'mouse0 n'];
+  const nodes = ['event3 n by-path/pci-0000:00:14.0-usb-0:1-event-joystick', 'js0 n', 'mouse0 n'];
   assert.equal(received('', pad), nodes);
   assert.equal(received('receive: node\n', pad), nodes);
   assert.equal(received('receive: descriptor\n', pad), ['event3 d']);
-  assert.equal(received('receive: both\n', pad), ['event3 nd by-path/usb-1-event-joystick', 'js0 n', 'mouse0 n']);
+  assert.equal(received('receive: both\n', pad), [
+    'event3 nd by-path/pci-0000:00:14.0-usb-0:1-event-joystick',
+    'js0 n',
+    'mouse0 n',
+  ]);
 });
 
 test('raw nodes go the same way, and sound comes as nodes whatever is said', () => {
@@ -77,7 +84,7 @@ test('raw nodes go the same way, and sound comes as nodes whatever is said', () 
 });
 
 test('what is given by hand comes as the seat receives everything', () => {
-  const thing = { subsystem: 'input' as const, path: 'usb-1', serial: '', sysname: undefined };
+  const thing = { subsystem: 'input' as const, path: 'pci-0000:00:14.0-usb-0:1', serial: '', sysname: undefined };
   const loan = { seat: 'left', thing: { ...thing, name: undefined, uniq: undefined, phys: undefined }, name: 'pad' };
   const loans = [{ ...loan, until: undefined, by: 0 }];
   assert.is(lent({ ...policyOf('receive: descriptor\n'), loans })[0]?.rule.receive, 'descriptor');

@@ -10,6 +10,7 @@ Usage: holder.py /dev/input/event3 seat"""
 import ctypes
 import mmap
 import os
+import select
 import socket
 import struct
 import sys
@@ -20,6 +21,8 @@ import time
 def read_on(fd):
     while True:
         try:
+            # What a seat's server opens does not block (O_NONBLOCK).
+            select.select([fd], [], [])
             print("read", len(os.read(fd, 4096)), flush=True)
         except OSError as error:
             print("error", error.errno, flush=True)
