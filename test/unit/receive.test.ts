@@ -44,7 +44,7 @@ const speakers = unit(
 const raw = unit('hidraw', device('hidraw', 'hidraw0', 0), device('hidraw', 'hidraw0', 0));
 
 function policyOf(receive: string): Policy {
-  const text = `seat: left\n${receive}container: { engine: lxc, name: left }\ndevices:\n  - { label: x, match: { ID_PATH: "pci-0000:00:14.0-usb-0:1" } }\n`;
+  const text = `seat: left\n${receive}container: { engine: lxc, name: left }\ndevices:\n  - { label: x, match: { port: "pci-0000:00:14.0-usb-0:1" } }\n`;
   const parsed = parseSeat('left.yaml', text);
   if ('diagnostics' in parsed) throw new Error(JSON.stringify(parsed.diagnostics));
   return { revision: 'test', console: 'mute', seats: [parsed.seat] };
