@@ -8,18 +8,7 @@ import { deploy } from './deploy.js';
 import { type Image, image } from './image.js';
 import { keystrokes } from './keymap.js';
 import { untilGone, untilSo } from './looking.js';
-import {
-  cpus,
-  type DeviceArgs,
-  gpu,
-  hardware,
-  hub,
-  type Kernel,
-  loadState,
-  Machine,
-  type Place,
-  screen,
-} from './machine.js';
+import { cpus, type DeviceArgs, gpu, hub, type Kernel, loadState, Machine, type Place, screen } from './machine.js';
 import { madeOnce } from './made-once.js';
 import { step } from './progress.js';
 import { setMonitor } from './vnc.js';
@@ -63,7 +52,7 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
 
 /** Where the state of this preparation is. Whoever needs it first makes it; others who come meanwhile wait for that. */
 async function kept(built: Image, prepared: Prepared | undefined): Promise<string> {
-  const name = prepared === undefined ? `booted${hardware}` : `prepared-${prepared.key}`;
+  const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
   await madeOnce(dir, () => (prepared === undefined ? makeBooted(built, dir) : makePrepared(built, dir, prepared)));
   return dir;
@@ -91,6 +80,9 @@ async function makePrepared(built: Image, dir: string, prepared: Prepared): Prom
 /** A machine that boots with further kernel arguments. It is another one than the ordinary: nothing of it is kept. */
 export const bootLab = async (kernelArguments: readonly string[]): Promise<Lab> =>
   new Lab(await Machine.boot(await image(), kernelArguments));
+
+/** A machine of which the card at right has a second output. Nothing of it is kept. */
+export const bootWithTwoOutputs = async (): Promise<Lab> => new Lab(await Machine.boot(await image(), [], true));
 
 /** Preparations are some 500 MB each: the newest four stay. */
 async function forgetPreparations(cacheDir: string): Promise<void> {

@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Lab, type Prepared, startLab } from './lab.js';
+import { bootWithTwoOutputs, type Lab, type Prepared, startLab } from './lab.js';
 import { checkout, guestFiles } from './paths.js';
 import { startAgent } from './service.js';
 
@@ -30,6 +30,16 @@ const withSeats = async (): Promise<Prepared> => ({
 export const preparedEngines = async (): Promise<Lab> => startLab(await withAgent());
 
 export const preparedLab = async (): Promise<Lab> => startLab(await withSeats());
+
+/** Both LXC containers up with their screens on a PC of which one card has a second output. */
+export async function labWithTwoOutputs(): Promise<Lab> {
+  const lab = await bootWithTwoOutputs();
+  await lab.deploy();
+  await startAgent(lab);
+  await lab.startContainers();
+  await lab.startScreens();
+  return lab;
+}
 
 /** What `engine-variants.ts` needs in the guest. */
 export async function putEngineFiles(lab: Lab): Promise<void> {

@@ -6,11 +6,11 @@ import * as assert from 'uvu/assert';
 import { type Seat, seats } from '../driver/lab.js';
 import { gpu, screen, twoOutputs } from '../driver/machine.js';
 import { checkout, guestFiles } from '../driver/paths.js';
-import { preparedLab } from '../driver/prepared.js';
+import { labWithTwoOutputs } from '../driver/prepared.js';
 import { HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
-const lab = await preparedLab();
+const lab = await labWithTwoOutputs();
 
 /** Which output of the card each seat has, as QEMU counts them. */
 const output = { left: 0, right: 1 } as const;
