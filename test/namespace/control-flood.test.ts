@@ -111,6 +111,7 @@ test.before(async () => {
     ...{ book: { loans: [] }, consoles: { leaks: () => [] }, udev: { stats: {} }, lender: {}, trail: {} },
     // None of the containers runs.
     shares: { of: () => undefined },
+    ...{ outputs: { of: () => [] }, descriptors: { statusOf: () => undefined } },
   };
   const answer = answerer(rooms as unknown as Rooms);
   server = new ControlServer(
