@@ -262,7 +262,7 @@ export class House {
     return new Map([...this.workers].map(([seat, worker]) => [seat, worker.seatd]));
   }
 
-  /** A card that was held for outputs may not be any more: who shall have all of it can get it now. */
+  /** A card that was held for outputs may be free now: a seat that must have all of it can get it. */
   freedCards(): Touched {
     const touched = new Multimap<string, string>();
     for (const [id, verdict] of this.verdicts) {

@@ -1,6 +1,6 @@
 import { matchCrtcs } from './matching.js';
 
-/** Outputs of one card that a seat shall have. */
+/** Outputs of one card that a seat must have. */
 export interface SeatOutputs {
   readonly seat: string;
   /** Names of connectors. */
@@ -25,7 +25,7 @@ export interface LeasedOutput {
 export interface LeaseObjects {
   readonly outputs: readonly LeasedOutput[];
   readonly connectors: readonly number[];
-  /** Outputs that the seat shall have and does not get, and why. */
+  /** Outputs that the seat must have and does not get, and why. */
   readonly missing: readonly string[];
 }
 

@@ -70,7 +70,7 @@ export class DescriptorKeeper implements Descriptors {
     this.look = setInterval(() => this.schedule(), lookEvery).unref();
   }
 
-  /** A policy is in force: from now on what the seats shall have is known. */
+  /** A policy is in force: from now on what the seats must have is known. */
   begin(): void {
     this.isRuled = true;
     this.schedule();

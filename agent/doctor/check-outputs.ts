@@ -36,7 +36,7 @@ function holderFinding({ load, active, restarts }: UnitFacts): Finding {
   if (restarts > 0) {
     const remedy = 'journalctl -u hotseat-holder says why';
     return outputs.warning(
-      `hotseat-holder.service was started anew ${restarts} times: each ended all pictures`,
+      `hotseat-holder.service was started again ${restarts} times: each ended all pictures`,
       remedy,
     );
   }

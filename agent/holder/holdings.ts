@@ -26,7 +26,7 @@ export class Holdings implements Lessor {
     private readonly changed: () => void,
   ) {}
 
-  /** Takes in what shall be held and served from now on. Departures come before arrivals. */
+  /** Takes in what must be held and served from now on. Departures come before arrivals. */
   want({ cards, sockets }: Wanted): void {
     for (const held of this.cards.filter((one) => !cards.some((card) => one.isSame(card)))) {
       held.divide([]);

@@ -3,7 +3,7 @@ import type { SeatOutputs } from '../core/leases.js';
 /** Where the holder listens to the agent; root's alone. */
 export const holderSocket = '/run/hotseat-holder.sock';
 
-/** A card of which the holder shall be master. */
+/** A card of which the holder must be master. */
 export interface WantedCard {
   /** `/dev/dri/card1`. */
   readonly node: string;
@@ -23,7 +23,7 @@ export interface WantedSocket {
   readonly shown: string | undefined;
 }
 
-/** All that the holder shall hold and serve, a line of JSON. Whatever is not in it goes. */
+/** All that the holder must hold and serve, a line of JSON. Everything else goes. */
 export interface Wanted {
   readonly cards: readonly WantedCard[];
   readonly sockets: readonly WantedSocket[];
@@ -32,13 +32,13 @@ export interface Wanted {
 /** How a seat stands with its outputs of a card. */
 export interface SeatLease {
   readonly seat: string;
-  /** What it shall have. */
+  /** What it must have. */
   readonly connectors: readonly string[];
   /** What its display server has now; none when there is no lease. */
   readonly leased: readonly string[];
   /** When the lease was made, ISO 8601. */
   readonly since?: string | undefined;
-  /** Why it had less than it shall have when it asked last. */
+  /** Why it had less than it must have when it asked last. */
   readonly problem?: string | undefined;
 }
 

@@ -7,7 +7,7 @@ import type { ServedDevice } from './messages.js';
 
 const openFile = promisify(open);
 
-/** As libseat's own server opens devices: whatever it is, opening it shall not wait for a peer, nor follow a link. */
+/** As libseat's own server opens devices: whatever it is, opening it must not wait for a peer, nor follow a link. */
 const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**

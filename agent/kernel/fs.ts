@@ -256,7 +256,11 @@ export function permitSocket(directory: number, name: string, owner: Omit<Socket
   });
 }
 
-function withSocket<T>(directory: number, name: string, action: (file: number) => T): T | undefined {
+const withSocket = <T>(directory: number, name: string, action: (file: number) => T): T | undefined =>
+  withEntry(directory, name, (file) => (fstatSync(file).isSocket() ? action(file) : undefined));
+
+/** Does something with an entry itself, opened without any of its effects (fstat(2) of O_PATH); undefined when it is not there. */
+function withEntry<T>(directory: number, name: string, action: (file: number) => T): T | undefined {
   let file: number;
   try {
     file = openEntry(directory, name);
@@ -265,7 +269,7 @@ function withSocket<T>(directory: number, name: string, action: (file: number) =
     throw error;
   }
   try {
-    return fstatSync(file).isSocket() ? action(file) : undefined;
+    return action(file);
   } finally {
     closeSync(file);
   }
@@ -409,16 +413,8 @@ export function listDirectory(directory: number): string[] {
 }
 
 /** What an entry is, not following a link; undefined when it is not there. */
-export function statAt(directory: number, name: string): EntryStat | undefined {
-  let file: number;
-  try {
-    // fstat(2) of an O_PATH descriptor: the entry itself, opened without any of its effects.
-    file = openEntry(directory, name);
-  } catch (error) {
-    if (isSysError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-  try {
+export const statAt = (directory: number, name: string): EntryStat | undefined =>
+  withEntry(directory, name, (file) => {
     const stat = fstatSync(file, { bigint: true });
     return {
       type: stat.isCharacterDevice()
@@ -436,7 +432,4 @@ export function statAt(directory: number, name: string): EntryStat | undefined {
       mode: Number(stat.mode),
       size: Number(stat.size),
     };
-  } finally {
-    closeSync(file);
-  }
-}
+  });

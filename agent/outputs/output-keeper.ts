@@ -25,7 +25,7 @@ const gather = 20;
 const lookEvery = 30_000;
 
 /**
- * Has the holder lease outputs as the policy gives them. It compares what the holder has with what seats shall have, whenever
+ * Has the holder lease outputs as the policy gives them. It compares what the holder has with what seats must have, whenever
  * either may have changed; a card becomes the holder's when no seat has a node of it any more, and the other way round.
  */
 export class OutputKeeper {
@@ -44,7 +44,7 @@ export class OutputKeeper {
     this.look = setInterval(() => this.schedule(), lookEvery).unref();
   }
 
-  /** A policy is in force: from now on what the seats shall have is known. */
+  /** A policy is in force: from now on what the seats must have is known. */
   begin(): void {
     this.isRuled = true;
     this.schedule();
@@ -65,7 +65,7 @@ export class OutputKeeper {
     return this.state?.cards.some((card) => card.number === numberText(number)) === true;
   }
 
-  /** What a seat has and shall have of cards that it shares, for status. */
+  /** What a seat has and must have of cards that it shares, for status. */
   of(seat: string): CardOutputs[] {
     return outputsOf(seat, this.cards, this.state, this.link.problem);
   }
@@ -115,7 +115,7 @@ export class OutputKeeper {
       rmSync(this.deps.marker, { force: true });
       this.link.close();
     }
-    // Whoever shall have the whole of a card that was let go waits for this.
+    // A seat that must have the whole of a card that was let go waits for this.
     const held = new Set(state?.cards.map(({ number }) => number));
     const isFreed = before === undefined || before.cards.some(({ number }) => !held.has(number));
     if (isFreed) void this.deps.house.serve(this.deps.house.freedCards());

@@ -14,7 +14,7 @@ export class Outlet {
     private readonly socket: SeatSocketName,
   ) {}
 
-  /** Where the holder shall make it. */
+  /** Where the holder must make it. */
   get draft(): string {
     return this.directory.draftOf(this.socket);
   }

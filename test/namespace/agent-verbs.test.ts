@@ -20,23 +20,14 @@ import type { Attached, Response, Status } from '../../agent/control/messages.js
 import { trailFile } from '../../agent/control/trail.js';
 import type { TrailRecord } from '../../agent/control/trail-reader.js';
 import { rulesFile } from '../../agent/host/udev-rules.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { loanFile } from '../../agent/policy/loan-book.js';
 import { controlSocket, seatRoot } from '../../agent/seat/layout.js';
+import { inOwnGroup } from './own-group.js';
 import { unshared } from './unshared.js';
 
 // The real agent, with a keyboard that sysfs and udev's database of this file's own tell of, a /run, a /var/lib, an /etc and a
 // group file of its own, in a cgroup namespace whose root is a group of this test: nothing of the machine is in reach.
-if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
-  const root = cgroupRoot();
-  const group = join(root, `hotseat-verbs-${process.pid}`);
-  mkdirSync(group);
-  writeFileSync(join(group, 'cgroup.procs'), String(process.pid));
-  process.on('exit', () => {
-    writeFileSync(join(root, 'cgroup.procs'), String(process.pid));
-    rmdirSync(group);
-  });
-}
+inOwnGroup('verbs');
 unshared(import.meta.url, '--net', '--cgroup');
 
 const main = join(import.meta.dirname, '../../hotseat/main.js');

@@ -1,13 +1,14 @@
 // Whoever holds the agent's helpers, so that not even SIGKILL ends them, does not hold up the end of its service.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { cgroupRoot, isPopulated } from '../../agent/kernel/cgroup.js';
 import { childrenOf, helpersOf } from './children-of.js';
+import { inOwnGroup } from './own-group.js';
 import { removeGroups } from './remove-groups.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
@@ -15,16 +16,7 @@ import { until } from './until.js';
 
 // The real agent, in a group as of its service, and containers whose /etc nobody answers for. It has a /run and a sysfs of its
 // own, in a cgroup namespace whose root is a group of this test: nothing of the machine is in reach.
-if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
-  const root = cgroupRoot();
-  const group = join(root, `hotseat-stop-${process.pid}`);
-  mkdirSync(group);
-  writeFileSync(join(group, 'cgroup.procs'), String(process.pid));
-  process.on('exit', () => {
-    writeFileSync(join(root, 'cgroup.procs'), String(process.pid));
-    rmdirSync(group);
-  });
-}
+inOwnGroup('stop');
 unshared(import.meta.url, '--net', '--cgroup');
 
 const main = join(import.meta.dirname, '../../hotseat/main.js');

@@ -263,7 +263,7 @@ test('status says how a seat stands with its outputs, and what to do', () => {
   assert.equal(outputsOf('left', cards(true), holder([]), undefined)[0]?.sharedWith, ['right']);
   assert.equal(outputsOf('nobody', cards(true), holder([]), undefined), []);
   const lost = holder([], [{ seat: 'left', node: '/dev/dri/card2' }]);
-  assert.is(outputsOf('left', [], lost, undefined)[0]?.state, 'restart', 'also when it shall have none');
+  assert.is(outputsOf('left', [], lost, undefined)[0]?.state, 'restart', 'also when it must have none');
 });
 
 test('an agent that starts says nothing to the holder before a policy is in force, and then all at once', async () => {
