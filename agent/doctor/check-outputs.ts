@@ -4,6 +4,14 @@ import { about, type Finding } from './finding.js';
 
 const outputs = about('outputs');
 
+/** Seats that have outputs of shared graphics cards, as the agent says. */
+export const seatsWithOutputs = ({ agent }: ServiceFacts): ReadonlySet<string> =>
+  new Set(
+    'silent' in agent
+      ? []
+      : agent.status.seats.flatMap(({ seat, outputs: cards = [] }) => (cards.length > 0 ? [seat] : [])),
+  );
+
 /** Whether seats that share a graphics card have their outputs, and what they can do to each other. */
 export function checkOutputs({ agent, holder }: ServiceFacts): Finding[] {
   if ('silent' in agent) return [];

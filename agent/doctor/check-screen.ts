@@ -1,9 +1,13 @@
 import type { CardFacts, ContainerFacts } from './facts.js';
 import { about, type Finding } from './finding.js';
 
-/** Why a screen may be black. A container without an Xorg needs none. */
-export function checkScreen(seat: string, { cards, xorg }: Pick<ContainerFacts, 'cards' | 'xorg'>): Finding[] {
-  if (cards.length === 0 && xorg !== undefined) {
+/** Why a screen may be black. A container without an Xorg needs none; with outputs of a shared card it needs no card. */
+export function checkScreen(
+  seat: string,
+  { cards, xorg }: Pick<ContainerFacts, 'cards' | 'xorg'>,
+  hasOutputs: boolean,
+): Finding[] {
+  if (cards.length === 0 && xorg !== undefined && !hasOutputs) {
     return [
       about(`seat ${seat}`).warning(
         'it has no graphics card, and an Xorg is installed in its container: its screen stays black',

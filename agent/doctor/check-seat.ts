@@ -4,8 +4,8 @@ import type { ContainerFacts, SeatFacts } from './facts.js';
 import { about, type Finding } from './finding.js';
 import { xorgFindings } from './xorg.js';
 
-/** Whether a seat's container is ready for devices that come and go. */
-export function checkSeat({ seat, container, found }: SeatFacts): Finding[] {
+/** Whether a seat's container is ready for devices that come and go. `hasOutputs`: it has outputs of a shared graphics card. */
+export function checkSeat({ seat, container, found }: SeatFacts, hasOutputs = false): Finding[] {
   const { ok, warning } = about(`seat ${seat}`);
   if ('absent' in found) return [warning(found.absent, 'start it; its devices wait for it')];
   const findings = [...reach(seat, found), ...listeners(seat, found), ...trust(seat, found)];
@@ -13,7 +13,7 @@ export function checkSeat({ seat, container, found }: SeatFacts): Finding[] {
     const text = `its container's files could not be looked at: ${found.xorg.unread}`;
     findings.push(warning(text, 'look in the container whether a file system does not answer'));
   } else if (found.xorg !== undefined) findings.push(...xorgFindings(seat, found.xorg));
-  findings.push(...checkScreen(seat, found), ...checkSound(seat, found));
+  findings.push(...checkScreen(seat, found, hasOutputs), ...checkSound(seat, found));
   const fine = ok(`${container.engine} container ${container.name} is ready: its init is ${found.init}`);
   return findings.some(({ level }) => level === 'problem') ? findings : [fine, ...findings];
 }

@@ -2,7 +2,7 @@ import { bootFacts } from './boot-facts.js';
 import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
 import { checkLoad } from './check-load.js';
-import { checkOutputs } from './check-outputs.js';
+import { checkOutputs, seatsWithOutputs } from './check-outputs.js';
 import { checkPolicy } from './check-policy.js';
 import { checkSeat } from './check-seat.js';
 import { checkService } from './check-service.js';
@@ -43,5 +43,9 @@ export const diagnose = ({ kernel, service, boot, policy, engines, shares, load,
   ...checkPolicy(policy, engines),
   ...(seats === undefined
     ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
-    : [...seats.flatMap(checkSeat), ...checkLoad(load), ...checkShares(shares, seats)]),
+    : [
+        ...seats.flatMap((one) => checkSeat(one, seatsWithOutputs(service).has(one.seat))),
+        ...checkLoad(load),
+        ...checkShares(shares, seats),
+      ]),
 ];

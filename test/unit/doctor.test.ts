@@ -479,4 +479,24 @@ test('what systemctl says is read by name', () => {
   assert.equal(unitOf(text), { load: 'loaded', active: 'failed', file: 'enabled', result: 'exit-code', restarts: 4 });
 });
 
+test('an Xorg that has an output of a shared card needs no card', () => {
+  const card = {
+    card: '/dev/dri/card1',
+    outputs: [],
+    state: 'leased',
+    leased: ['DP-1'],
+    sharedWith: ['right'],
+  } as const;
+  const facts = { ...sound, seats: [seat({ cards: [] })] };
+  const { agent: running } = facts.service;
+  assert.ok(!('silent' in running));
+  const seats = running.status.seats.map((one) => ({ ...one, outputs: [card] }));
+  const shared = {
+    ...facts,
+    service: { ...facts.service, agent: { ...running, status: { ...running.status, seats } } },
+  };
+  const black = (of: Facts) => diagnose(of).filter(({ text }) => /no graphics card/.test(text)).length;
+  assert.equal([black(facts), black(shared)], [1, 0]);
+});
+
 test.run();
