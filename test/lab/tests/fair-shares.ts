@@ -13,8 +13,6 @@ import type { Suite } from './engine-suite.js';
 /** What the hog's seat file asks for. The PC has 3 GB; what is taken from the hog goes to a small swap file, MB. */
 const asked = { cpu: 50, memory: 300, pids: 300 } as const;
 const swap = 400;
-/** Pages of 2 MB that nobody can have while the hog has no limit. */
-const setAside = 900;
 /** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
 const ratios = { wanted: 3, asserted: 30 } as const;
 
@@ -134,28 +132,6 @@ export const fairShares =
         assert.ok((shares?.pressure.cpu?.someSeconds ?? 0) > 1, 'nothing in it waited for a processor');
       });
       await lab.sh('swapoff /swap && rm /swap', { timeoutMs: 60_000 });
-    });
-
-    test(`${title}: without memory: in its file the hog alone is killed, and the neighbour's line arrives`, async () => {
-      await rule(`{ cpu: ${asked.cpu}, pids: ${asked.pids} }`);
-      await untilAmounts({ 'memory.high': 'max' });
-      // Most of the PC's memory is set aside, so that the hog soon has the rest.
-      await lab.sh(`echo ${setAside} > /proc/sys/vm/nr_hugepages`, { timeoutMs: 60_000 });
-      const onPc = async (): Promise<number> =>
-        Number(await lab.sh(`awk '$1 == "oom_kill" { print $2 }' /proc/vmstat`));
-      const before = { pc: await onPc(), hog: await count('memory.events', 'oom_kill') };
-      await whileHogging(async () => {
-        await lab.until(
-          'one of the hog to be killed',
-          async () => (await count('memory.events', 'oom_kill')) > before.hog,
-          120_000,
-        );
-        await beside('one that is killed');
-      });
-      const killed = { pc: await onPc(), hog: await count('memory.events', 'oom_kill') };
-      console.log(`${title}: ${killed.hog - before.hog} processes of the hog were killed`);
-      assert.is(killed.pc - before.pc, killed.hog - before.hog, 'somebody else was killed');
-      await lab.sh('echo 0 > /proc/sys/vm/nr_hugepages');
       await typist.kill();
     });
 
