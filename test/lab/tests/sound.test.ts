@@ -217,7 +217,7 @@ test('a card that somebody has mapped, and that is on nothing that can be bound 
   await lab.sh(`sed -i '/a card without a bus/d' ${policyDirectory}/*.yaml`);
   await reload(lab);
   await lab.until('the reason', async () =>
-    /somebody has pcmC\d+D0p mapped: it moves when they let it go .*on no USB device/.test((await problem()) ?? ''),
+    /cannot leave yet \(somebody has pcmC\d+D0p mapped; .* is on no USB device/.test((await problem()) ?? ''),
   );
   await inside('left', 'systemctl stop mapped');
   await lab.until('it to have left', async () => (await problem()) === undefined);
