@@ -100,6 +100,10 @@ export class House {
   private readonly came = new Map<string, Set<NodeClass>>();
   /** When something else than udev last changed what a seat must have (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
+  /** Cards of which seats have outputs. */
+  private readonly split = new Set<string>();
+  /** Seats that the policy gives descriptors, and who may connect there. */
+  private receiving: ReadonlyMap<string, Pick<Rule, 'access'>> = new Map();
   private containers: readonly Container[] = [];
   /** Users whom the guard covers. */
   private restricted: ReadonlySet<string> = new Set();
@@ -123,8 +127,10 @@ export class House {
     for (const id of units) {
       const before = this.verdicts.get(id);
       const unit = this.deps.table.unit(id);
-      if (unit === undefined) this.verdicts.delete(id);
-      else this.pronounce(unit);
+      if (unit === undefined) {
+        this.verdicts.delete(id);
+        this.split.delete(id);
+      } else this.pronounce(unit);
       const now = this.verdicts.get(id);
       // Another part of the same device is nothing new by itself.
       if (!changed.has(id) && isSameVerdict(before, now)) continue;
@@ -166,7 +172,9 @@ export class House {
     // A container that is no longer a seat's is guarded until everything is taken back from it.
     this.deps.grants.keep([...known, ...this.occupied()].flatMap((container) => container?.cgroup ?? []));
     this.restrict();
+    this.receiving = receiving(policy);
     this.verdicts.clear();
+    this.split.clear();
     this.came.clear();
     for (const unit of this.deps.table.units()) this.pronounce(unit);
     for (const seat of this.workers.keys()) this.changed.set(seat, process.hrtime.bigint());
@@ -232,9 +240,10 @@ export class House {
 
   /** Cards of which seats have outputs, and the worker of each of these seats. */
   splitCards(): SplitCard[] {
-    return [...this.verdicts].flatMap(([id, verdict]) => {
-      const unit = isSplit(verdict) ? this.deps.table.unit(id) : undefined;
-      if (unit === undefined || verdict.kind !== 'seat') return [];
+    return [...this.split].flatMap((id) => {
+      const verdict = this.verdicts.get(id);
+      const unit = this.deps.table.unit(id);
+      if (unit === undefined || verdict?.kind !== 'seat') return [];
       const isFree = ![...this.workers.values()].some((worker) => worker.hasNode(id));
       return [{ unit, claims: verdict.claims, isFree }];
     });
@@ -248,9 +257,7 @@ export class House {
   /** Seats to which devices are served as descriptors, or may still be. */
   receivers(): Receiver[] {
     return [...this.workers].flatMap(([seat, worker]) => {
-      const policy = this.policy?.seats.find((other) => other.seat === seat);
-      const byRule = policy?.rules.find(({ receive = 'node' }) => receive !== 'node');
-      const rule = byRule ?? ((policy?.receive ?? 'node') === 'node' ? undefined : { access: {} });
+      const rule = this.receiving.get(seat);
       if (rule === undefined && !worker.isServed) return [];
       const { container } = worker.report();
       return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup, container }];
@@ -342,6 +349,8 @@ export class House {
     const before = this.verdicts.get(unit.id);
     const verdict = this.remaining(before, this.decide(unit, parts));
     this.verdicts.set(unit.id, verdict);
+    if (isSplit(verdict)) this.split.add(unit.id);
+    else this.split.delete(unit.id);
     this.note(verdict);
     this.deps.along?.(unit, verdict);
     this.sayContests(unit, before, verdict);
@@ -564,6 +573,16 @@ export class House {
     return worker;
   }
 }
+
+/** Seats that get any device as a descriptor, with the first rule that says so: whoever could open a node by it may connect. */
+const receiving = ({ seats }: Policy): ReadonlyMap<string, Pick<Rule, 'access'>> =>
+  new Map(
+    seats.flatMap(({ seat, rules, receive = 'node' }): [string, Pick<Rule, 'access'>][] => {
+      const byRule = rules.find((rule) => (rule.receive ?? 'node') !== 'node');
+      const rule = byRule ?? (receive === 'node' ? undefined : { access: {} });
+      return rule === undefined ? [] : [[seat, rule]];
+    }),
+  );
 
 /** Seats to which a verdict gives something. */
 const seatsIn = (verdict: Verdict | undefined): string[] =>

@@ -5,6 +5,7 @@ import { setImmediate as otherEvents, setTimeout as sleep } from 'node:timers/pr
 import type { Logger } from 'pino';
 import type { Asker } from '../core/audit.js';
 import type { Happening } from '../core/happening.js';
+import { Lines } from '../core/lines.js';
 import { ControlError, codeOf } from '../core/refusal.js';
 import { groupOnHost } from '../host/groups.js';
 import { type Peer, peerOf } from '../kernel/peer.js';
@@ -105,22 +106,16 @@ export class ControlServer {
 
   /** One request after the other, the next one when the client has read the answer: nobody makes us keep many of them. */
   private async converse(socket: Socket, peer: Peer): Promise<void> {
-    let buffered = '';
+    const text = new Lines();
     for await (const chunk of socket) {
-      // Whoever sends a line in very many pieces pays for each, and none is gone through again with the next.
+      // A client that sends a line in very many pieces pays for each.
       this.allowance.spend(peer.uid, 0, pieceMs);
-      const piece = String(chunk);
-      if (!piece.includes('\n') && buffered.length + piece.length <= limits.line) {
-        buffered += piece;
-        await this.turn(socket, peer.uid);
-        continue;
-      }
-      const lines = `${buffered}${piece}`.split('\n');
-      if (lines.some(({ length }) => length > limits.line)) {
+      const lines = text.take(String(chunk));
+      if (text.pending > limits.line || lines.some(({ length }) => length > limits.line)) {
         reply(socket, { ok: false, code: 'bad-request', error: `a request is at most ${limits.line} bytes` });
         return;
       }
-      buffered = lines.pop() ?? '';
+      if (lines.length === 0) await this.turn(socket, peer.uid);
       for (const line of lines) {
         await this.turn(socket, peer.uid);
         // It may have been told to go meanwhile.

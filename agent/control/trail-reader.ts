@@ -1,4 +1,5 @@
 import type { Deed, Outcome } from '../core/audit.js';
+import { Lines } from '../core/lines.js';
 import type { Begun, Ended } from './trail.js';
 
 /** An action, put together of its two lines. */
@@ -25,15 +26,13 @@ export const isFailure = ({ result }: TrailRecord): boolean => result === 'faile
 export class TrailReader {
   /** Lines that are no records. */
   damaged = 0;
-  private rest = '';
+  private readonly lines = new Lines();
   private readonly begun = new Map<string, Begun>();
   private readonly processes = new Map<string, string>();
 
   /** The next part of the text; returns the records that it completes, in the order of their ends. */
   take(text: string): TrailRecord[] {
-    const lines = `${this.rest}${text}`.split('\n');
-    this.rest = lines.pop() ?? '';
-    return lines.flatMap((line) => this.line(line));
+    return this.lines.take(text).flatMap((line) => this.line(line));
   }
 
   /** What was begun and not ended so far. `runs`: whether a process (`pid:start time`) does. */

@@ -15,8 +15,7 @@ export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
  * Judges by a policy: in each seat the first rule that matches claims the unit. One claim wins; several win together
  * only if every one says `share`, or wants other outputs of a card; otherwise it is a conflict, never a race. What was given
  * to a seat by hand is that seat's alone, against the rules. A unit that no rule asks for comes along with other parts of the
- * same physical device,
- * where the rule that takes those says so. Pure.
+ * same physical device, where the rule that takes those says so. Pure.
  *
  * Rules are looked up by what they ask for, so that the time for one unit does not grow with their number. Why the
  * others did not match is worked out when somebody asks for the trace.

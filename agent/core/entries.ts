@@ -7,6 +7,7 @@ export class Entries {
   private readonly byId = new Map<string, JournalEntry>();
   private readonly unitIds = new Multimap<string, string>();
   private readonly nodeIds = new Multimap<string, string>();
+  private readonly servedIds = new Set<string>();
 
   /** All of it, in the order in which it was given. */
   get all(): ReadonlyMap<string, JournalEntry> {
@@ -23,6 +24,11 @@ export class Entries {
     return this.those(this.nodeIds.get(node));
   }
 
+  /** Whether any of it is opened by the holder. */
+  get isServed(): boolean {
+    return this.servedIds.size > 0;
+  }
+
   has(unit: string): boolean {
     return this.unitIds.get(unit).size > 0;
   }
@@ -33,6 +39,7 @@ export class Entries {
     this.byId.set(entry.id, entry);
     this.unitIds.add(entry.unit, entry.id);
     if (entry.node !== undefined) this.nodeIds.add(nodeKey(entry.node), entry.id);
+    if (entry.served !== undefined) this.servedIds.add(entry.id);
   }
 
   delete(id: string): void {
@@ -45,6 +52,7 @@ export class Entries {
   private unlist({ id, unit, node }: JournalEntry): void {
     this.unitIds.delete(unit, id);
     if (node !== undefined) this.nodeIds.delete(nodeKey(node), id);
+    this.servedIds.delete(id);
   }
 
   private those(ids: ReadonlySet<string>): JournalEntry[] {

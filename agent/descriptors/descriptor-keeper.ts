@@ -6,8 +6,10 @@ import type { JournalEntry, NodeRef } from '../core/step.js';
 import type { Done, HolderState, ServedDevice, ServedSeat, WantedSeats } from '../holder/messages.js';
 import type { House, Receiver } from '../house.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import { Due } from '../outputs/due.js';
 import { HolderLink } from '../outputs/holder-link.js';
 import type { Descriptors, Withdrawn } from '../seat/descriptors.js';
+import { tend } from '../seat/outlet.js';
 import { answersSwitch } from './libseat.js';
 
 export interface DescriptorKeeperDeps {
@@ -35,10 +37,6 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Seats are brought up to date one after the other: one look for all of them, ms. */
-const gather = 20;
-/** Nothing says that somebody changed the owner of a socket: it is looked at again, ms. */
-const lookEvery = 30_000;
 /** Longest that the holder takes for what is no more than a few system calls, ms. */
 const patience = 5000;
 
@@ -59,15 +57,13 @@ export class DescriptorKeeper implements Descriptors {
   private places = '';
   /** Of containers, by their keys: whether their libseat waits for an answer to SWITCH_SESSION. */
   private readonly answering = new Map<string, boolean>();
-  private timer: NodeJS.Timeout | undefined;
-  private readonly look: NodeJS.Timeout;
+  private readonly due = new Due(() => this.run());
 
   constructor(private readonly deps: DescriptorKeeperDeps) {
     this.link = new HolderLink(
       { state: (state) => this.take(state), done: (done) => this.answer(done.done, done) },
       deps.holder,
     );
-    this.look = setInterval(() => this.schedule(), lookEvery).unref();
   }
 
   /** A policy is in force: from now on what the seats must have is known. */
@@ -78,10 +74,7 @@ export class DescriptorKeeper implements Descriptors {
 
   /** Something may have changed: seats, containers, the policy. */
   schedule(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.run();
-    }, gather).unref();
+    this.due.ask();
   }
 
   resume(seat: string, entries: Iterable<JournalEntry>): void {
@@ -118,8 +111,7 @@ export class DescriptorKeeper implements Descriptors {
 
   /** Has the holder end all of it, for a release. */
   async end(): Promise<void> {
-    clearInterval(this.look);
-    clearTimeout(this.timer);
+    this.due.end();
     if (existsSync(this.deps.marker)) {
       this.served.clear();
       this.serial += 1;
@@ -131,8 +123,7 @@ export class DescriptorKeeper implements Descriptors {
   }
 
   close(): void {
-    clearTimeout(this.timer);
-    clearInterval(this.look);
+    this.due.end();
     this.link.close();
     for (const serial of [...this.waiting.keys()]) this.answer(serial, undefined);
   }
@@ -175,15 +166,9 @@ export class DescriptorKeeper implements Descriptors {
 
   private lookAfterSockets(receivers: readonly Receiver[]): void {
     const rules = new Map(receivers.flatMap(({ seat, rule }) => (rule === undefined ? [] : [[seat, rule] as const])));
-    for (const [seat, outlet] of this.deps.house().seatdOutlets()) {
-      try {
-        const rule = rules.get(seat);
-        if (rule === undefined) outlet.hide();
-        else outlet.permit(rule);
-      } catch (error) {
-        this.deps.log.warn({ seat, err: error }, 'the socket for devices cannot be looked after');
-      }
-    }
+    tend(this.deps.house().seatdOutlets(), rules, (seat, error) =>
+      this.deps.log.warn({ seat, err: error }, 'the socket for devices cannot be looked after'),
+    );
   }
 
   /** Tells of one seat, and settles when the holder has done it; undefined: no holder runs. */

@@ -35,17 +35,20 @@ export async function examine(policies: string): Promise<Finding[]> {
 }
 
 /** What there is to say about a PC, given what is known of it. */
-export const diagnose = ({ kernel, service, boot, policy, engines, shares, load, seats }: Facts): Finding[] => [
-  ...checkKernel(kernel),
-  ...checkService(service, kernel.disabled),
-  ...checkOutputs(service),
-  ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
-  ...checkPolicy(policy, engines),
-  ...(seats === undefined
-    ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
-    : [
-        ...seats.flatMap((one) => checkSeat(one, seatsWithOutputs(service).has(one.seat))),
-        ...checkLoad(load),
-        ...checkShares(shares, seats),
-      ]),
-];
+export function diagnose({ kernel, service, boot, policy, engines, shares, load, seats }: Facts): Finding[] {
+  const withOutputs = seatsWithOutputs(service);
+  return [
+    ...checkKernel(kernel),
+    ...checkService(service, kernel.disabled),
+    ...checkOutputs(service),
+    ...(boot === undefined || kernel.disabled ? [] : checkBoot(boot)),
+    ...checkPolicy(policy, engines),
+    ...(seats === undefined
+      ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
+      : [
+          ...seats.flatMap((one) => checkSeat(one, withOutputs.has(one.seat))),
+          ...checkLoad(load),
+          ...checkShares(shares, seats),
+        ]),
+  ];
+}

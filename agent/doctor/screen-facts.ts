@@ -4,6 +4,7 @@ import type { Container } from '../engines/engine.js';
 import { isWithin } from '../kernel/cgroup.js';
 import { findHolders, type Holder, patient } from '../kernel/holders.js';
 import { namesIn, readOptional } from '../kernel/read.js';
+import { connectorsAmong } from '../udev/connectors.js';
 import type { CardFacts } from './facts.js';
 
 /** A graphics card of a seat, as the kernel shows it. */
@@ -23,19 +24,11 @@ export function cardsOf(seatPath: string, classes = '/sys/class'): Card[] {
     });
 }
 
-/** `card1-DP-1`; a writeback connector is for no monitor (drm_writeback.c). */
 const outputsOf = (drm: string, card: string): CardFacts['outputs'] =>
-  namesIn(drm)
-    .filter((name) => name.startsWith(`${card}-`) && !name.startsWith(`${card}-Writeback-`))
-    .sort()
-    .map((name) => {
-      const file = (one: string): string => (readOptional(join(drm, name, one)) ?? '').trim();
-      return {
-        name: name.slice(card.length + 1),
-        isConnected: file('status') === 'connected',
-        isLit: file('enabled') === 'enabled',
-      };
-    });
+  connectorsAmong(namesIn(drm), card).map((name) => {
+    const file = (one: string): string => (readOptional(join(drm, `${card}-${name}`, one)) ?? '').trim();
+    return { name, isConnected: file('status') === 'connected', isLit: file('enabled') === 'enabled' };
+  });
 
 /** The cards of a seat, with the programs of its container that have each open. */
 export const openedCards = (

@@ -1,13 +1,15 @@
 #!/usr/bin/env node
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
+import { Lines } from '../core/lines.js';
 import { Holdings } from './holdings.js';
 import { holderSocket, isOfSeats, wantedOf } from './messages.js';
 import { Seats } from './seats.js';
 
 /*
- * The holder: a process of its own that has what must outlive the agent. It is master of the cards of which several seats have
- * outputs, and hands a lease to each display server that starts; it opens inputs for display servers, and takes them back. Without an agent it goes on with what it was told last.
+ * The holder: a process of its own for all that must outlive the agent. It is master of the cards of which several seats have
+ * outputs, and hands a lease to each display server that starts. It opens inputs for display servers, and takes them back. Without
+ * an agent it goes on with the last thing that it was told.
  */
 
 /** What an agent says at once: all cards and seats of a PC. */
@@ -36,14 +38,13 @@ const seats = new Seats(say, tell);
 
 const server = createServer((socket) => {
   listeners.add(socket);
-  let text = '';
+  const text = new Lines();
   socket.setEncoding('utf8');
   socket.on('error', () => socket.destroy());
   socket.on('close', () => listeners.delete(socket));
   socket.on('data', (data: string) => {
-    const lines = (text + data).split('\n');
-    text = lines.pop() ?? '';
-    if (text.length > longestLine) socket.destroy();
+    const lines = text.take(data);
+    if (text.pending > longestLine) socket.destroy();
     for (const line of lines) {
       try {
         const wanted = wantedOf(line);

@@ -1,6 +1,5 @@
-import { lstatSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { listenAt } from '../kernel/unix-listener.js';
+import { inodeAt, listenAt } from '../kernel/unix-listener.js';
 
 /** How many may be connected at once, and for how long one may say nothing, ms: who connects is in a container. */
 const limits = { connections: 8, idleMs: 10_000, line: 128, restMs: 200 } as const;
@@ -29,7 +28,7 @@ export class SeatSocket {
     private readonly lessor: Lessor,
   ) {
     const fd = listenAt(path, 0o600);
-    this.inode = String(lstatSync(path).ino);
+    this.inode = inodeAt(path) ?? '';
     this.server = createServer((socket) => this.enter(socket));
     this.server.maxConnections = limits.connections;
     this.server.listen({ fd });

@@ -1,9 +1,8 @@
-import { lstatSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { isWithin } from '../kernel/cgroup.js';
 import { peerCgroup } from '../kernel/peer.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
-import { listenAt } from '../kernel/unix-listener.js';
+import { inodeAt, listenAt } from '../kernel/unix-listener.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
 import { type ClientSeat, SeatdClient } from './seatd-client.js';
@@ -165,8 +164,6 @@ export class SeatdServer implements ClientSeat {
     return cgroup !== undefined && this.wanted.cgroup !== undefined && isWithin(cgroup, this.wanted.cgroup);
   }
 }
-
-const inodeAt = (path: string): string | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino.toString();
 
 const refusal = (code: string): Error => Object.assign(new Error(code), { code });
 

@@ -145,8 +145,8 @@ function answer(request: Request): Answer {
 
 /**
  * The kernel kills us when the agent ends, however it does (PR_SET_PDEATHSIG, prctl(2)): systemd would not, outside of the
- * service's group. It forgets that when we make
- * a directory as another user (commit_creds in kernel/cred.c), so it is told each time.
+ * service's group. It forgets that when we make a directory as another user (commit_creds in kernel/cred.c), so it is told
+ * each time.
  */
 function endWithAgent(): void {
   syscall('prctl', 'end with the agent', 1, system.signals.SIGKILL);

@@ -1,5 +1,6 @@
 import { isSysError, SysError } from './errors.js';
-import { address, syscall } from './libc.js';
+import { syscall } from './libc.js';
+import { controlMessage, sendMessage } from './message.js';
 
 /** Who a message says that it is from, as host ids. */
 interface Credentials {
@@ -41,22 +42,9 @@ function send(socket: number, datagram: Buffer, groups: number, credentials: Cre
   const to = Buffer.alloc(12);
   to.writeUInt16LE(16, 0); // AF_NETLINK
   to.writeUInt32LE(groups, 8); // nl_groups
-  const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(address(datagram), 0);
-  vector.writeBigUInt64LE(BigInt(datagram.length), 8);
-  const control = Buffer.alloc(32); // CMSG_SPACE(sizeof(struct ucred))
-  control.writeBigUInt64LE(28n, 0);
-  control.writeInt32LE(1, 8); // SOL_SOCKET
-  control.writeInt32LE(2, 12); // SCM_CREDENTIALS
-  control.writeInt32LE(process.pid, 16);
-  control.writeUInt32LE(credentials.uid, 20);
-  control.writeUInt32LE(credentials.gid, 24);
-  const message = Buffer.alloc(56); // struct msghdr
-  message.writeBigUInt64LE(address(to), 0);
-  message.writeUInt32LE(to.length, 8);
-  message.writeBigUInt64LE(address(vector), 16);
-  message.writeBigUInt64LE(1n, 24);
-  message.writeBigUInt64LE(address(control), 32);
-  message.writeBigUInt64LE(BigInt(control.length), 40);
-  syscall('sendmsg', 'uevent', socket, message, 0);
+  const from = Buffer.alloc(12); // struct ucred
+  from.writeInt32LE(process.pid, 0);
+  from.writeUInt32LE(credentials.uid, 4);
+  from.writeUInt32LE(credentials.gid, 8);
+  sendMessage(socket, 'uevent', datagram, { to, control: controlMessage(2 /* SCM_CREDENTIALS */, from) });
 }

@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
 import { cgroupOf } from './cgroup.js';
 import { isSysError } from './errors.js';
-import { syscall } from './libc.js';
-import { readOptional } from './read.js';
+import { pidfdField } from './pidfd.js';
+import { socketOption } from './socket-option.js';
 
 /** Who is at the other end of a unix socket, as the kernel noted it when the connection was made (unix(7)). */
 export interface Peer {
@@ -12,7 +12,6 @@ export interface Peer {
   readonly groups: readonly number[];
 }
 
-const level = 1; // SOL_SOCKET
 // SO_PEERCRED, SO_PEERGROUPS, SO_PEERPIDFD (asm-generic/socket.h)
 const option = { credentials: 17, groups: 59, pidfd: 77 } as const;
 
@@ -58,9 +57,8 @@ function peerPidfd(fd: number): number | 'ended' | undefined {
   }
 }
 
-/** -1 once it has ended (fs/pidfs.c, pidfd_show_fdinfo). */
-const pidOf = (pidfd: number): number =>
-  Number(/^Pid:\s*(-?\d+)/m.exec(readOptional(`/proc/self/fdinfo/${pidfd}`) ?? '')?.[1] ?? -1);
+/** -1 once it has ended. */
+const pidOf = (pidfd: number): number => Number(pidfdField(pidfd, 'Pid') ?? -1);
 
 function groupsOf(fd: number): number[] {
   let answer: Buffer;
@@ -73,10 +71,4 @@ function groupsOf(fd: number): number[] {
   return Array.from({ length: answer.length / 4 }, (_, index) => answer.readUInt32LE(index * 4));
 }
 
-/** The part of `into` that the kernel has filled. */
-function ask(fd: number, name: number, into: Buffer): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(into.length);
-  syscall('getsockopt', 'peer of a unix socket', fd, level, name, into, length);
-  return into.subarray(0, length.readUInt32LE());
-}
+const ask = (fd: number, name: number, into: Buffer): Buffer => socketOption(fd, 'peer of a unix socket', name, into);

@@ -29,16 +29,17 @@ export function namespacePids(pid: number): number[] | undefined {
     throw error;
   }
   try {
-    // 5.5 and newer (proc_pid_fdinfo(5)); -1 when it has gone by now.
-    const pids = /^NSpid:\s*(.*)$/m
-      .exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8'))?.[1]
-      ?.split(/\s+/)
-      .map(Number);
+    // -1 when it has gone by now.
+    const pids = pidfdField(pidfd, 'NSpid')?.split(/\s+/).map(Number);
     return pids === undefined || pids.some((one) => !(one > 0)) ? undefined : pids;
   } finally {
     closeSync(pidfd);
   }
 }
+
+/** What the kernel says of a pidfd, 5.5 and newer (fs/pidfs.c, pidfd_show_fdinfo; proc_pid_fdinfo(5)). */
+export const pidfdField = (pidfd: number, key: 'Pid' | 'NSpid'): string | undefined =>
+  new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8'))?.[1];
 
 /** A copy of another process's descriptor: the same open file (pidfd_getfd(2)). */
 export const pidfdGetfd = (pidfd: number, fd: number): number => syscall('pidfd_getfd', `fd ${fd}`, pidfd, fd, 0);

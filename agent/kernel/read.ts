@@ -7,6 +7,7 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
+  statSync,
 } from 'node:fs';
 import { basename } from 'node:path';
 
@@ -29,6 +30,10 @@ export function readUnlessGone(path: string): string | undefined {
     throw error;
   }
 }
+
+/** The inode of a path, following links; undefined when there is nothing. */
+export const inodeOf = (path: string): bigint | undefined =>
+  statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 
 /**
  * Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile, or cannot

@@ -1,6 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { isSysError } from './errors.js';
 import { syscall } from './libc.js';
+import { lengthOf, socketOption } from './socket-option.js';
 
 /** struct sockaddr_nl (netlink(7)): family, a pad, port, and the groups that the socket is in. */
 const addressSize = 12;
@@ -38,13 +39,6 @@ function listensToUdevd(fd: number): boolean {
  * that socket alone: everybody can have thousands, and a look at the table of all then takes seconds.
  */
 export function dropsOf(fd: number): number {
-  const info = Buffer.alloc(9 * 4);
-  syscall('getsockopt', 'own socket', fd, 1 /* SOL_SOCKET */, 55 /* SO_MEMINFO */, info, lengthOf(info));
+  const info = socketOption(fd, 'own socket', 55 /* SO_MEMINFO */, Buffer.alloc(9 * 4));
   return info.readUInt32LE(8 * 4);
-}
-
-function lengthOf(buffer: Buffer): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(buffer.length);
-  return length;
 }

@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, rmSync } from 'node:fs';
+import { chmodSync, closeSync, lstatSync, rmSync } from 'node:fs';
 import { syscall } from './libc.js';
 import { unixAddress } from './unix-address.js';
 
@@ -24,6 +24,9 @@ export function listenAt(path: string, mode: number): number {
   }
   return socket;
 }
+
+/** The inode of a socket at a path, which tells it from one that was made there later; undefined when there is none. */
+export const inodeAt = (path: string): string | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino.toString();
 
 /**
  * Another descriptor of the same open file, not inherited (fcntl(2), F_DUPFD_CLOEXEC).

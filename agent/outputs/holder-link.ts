@@ -1,4 +1,5 @@
 import { createConnection, type Socket } from 'node:net';
+import { Lines } from '../core/lines.js';
 import {
   type Done,
   type HolderState,
@@ -80,7 +81,7 @@ export class HolderLink {
     clearTimeout(this.timer);
     const socket = createConnection(this.path);
     this.socket = socket;
-    let text = '';
+    const text = new Lines();
     socket.setEncoding('utf8');
     socket.on('connect', () => {
       this.problem = undefined;
@@ -88,9 +89,8 @@ export class HolderLink {
       if (this.greeting !== undefined) socket.write(this.greeting());
     });
     socket.on('data', (data: string) => {
-      const lines = (text + data).split('\n');
-      text = lines.pop() ?? '';
-      if (text.length > longestLine) socket.destroy();
+      const lines = text.take(data);
+      if (text.pending > longestLine) socket.destroy();
       let last: HolderState | undefined;
       for (const said of lines.map(saidOf)) {
         if (!isDone(said)) last = said;

@@ -5,6 +5,8 @@ import type { Tell } from '../core/happening.js';
 import type { Claim } from '../core/verdict.js';
 import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
 import type { House, SplitCard } from '../house.js';
+import { tend } from '../seat/outlet.js';
+import { Due } from './due.js';
 import { HolderLink } from './holder-link.js';
 import { type CardOutputs, outputsOf } from './words.js';
 
@@ -18,12 +20,6 @@ export interface OutputKeeperDeps {
   readonly holder?: string;
 }
 
-/** Seats are brought up to date one after the other: one look for all of them, ms. */
-const gather = 20;
-
-/** Nothing says that somebody changed the owner of a socket: it is looked at again, ms. */
-const lookEvery = 30_000;
-
 /**
  * Has the holder lease outputs as the policy gives them. It compares what the holder has with what seats must have, whenever
  * either may have changed; a card becomes the holder's when no seat has a node of it any more, and the other way round.
@@ -36,12 +32,12 @@ export class OutputKeeper {
   /** Before a policy is in force nothing is said: to an agent that starts, no card is split, and the holder would let go. */
   private isRuled = false;
   private cards: readonly SplitCard[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private readonly look: NodeJS.Timeout;
+  /** Whether no seat without outputs sees a socket. Before the first look it is not known. */
+  private isTidy = false;
+  private readonly due = new Due(() => this.run());
 
   constructor(private readonly deps: OutputKeeperDeps) {
     this.link = new HolderLink({ state: (state) => this.take(state) }, deps.holder);
-    this.look = setInterval(() => this.schedule(), lookEvery).unref();
   }
 
   /** A policy is in force: from now on what the seats must have is known. */
@@ -52,10 +48,7 @@ export class OutputKeeper {
 
   /** Something may have changed: seats, cards, the policy. */
   schedule(): void {
-    this.timer ??= setTimeout(() => {
-      this.timer = undefined;
-      this.run();
-    }, gather).unref();
+    this.due.ask();
   }
 
   /** Whether the holder has a card, or may have it: nobody gets its node before it has let go. */
@@ -71,25 +64,20 @@ export class OutputKeeper {
   }
 
   close(): void {
-    clearTimeout(this.timer);
-    clearInterval(this.look);
+    this.due.end();
     this.link.close();
   }
 
   private run(): void {
     if (!this.isRuled) return;
     this.cards = this.deps.house.splitCards();
+    // Each event comes by here, and on most PCs no card is ever shared.
+    if (this.cards.length === 0 && this.isTidy && !this.link.isOpen) return;
     const outlets = this.deps.house.outlets();
     const rules = new Map(this.cards.flatMap(({ claims }) => claims.map((claim) => [claim.seat, claim.rule] as const)));
-    for (const [seat, outlet] of outlets) {
-      try {
-        const rule = rules.get(seat);
-        if (rule === undefined) outlet.hide();
-        else outlet.permit(rule);
-      } catch (error) {
-        this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after');
-      }
-    }
+    this.isTidy = tend(outlets, rules, (seat, error) =>
+      this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after'),
+    );
     if (this.cards.length === 0 && !existsSync(this.deps.marker)) {
       this.isKnown = true;
       this.link.close();

@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { type DeviceNumber, type Incarnation, numberText, parseNumber } from '../core/device.js';
 import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
 import { isStillAt } from '../kernel/device-at.js';
@@ -7,6 +6,7 @@ import type { DevicesV1 } from '../kernel/devices-v1.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { ensureOpener } from '../kernel/opener.js';
 import { type ProcessRef, processKey } from '../kernel/process-key.js';
+import { inodeOf } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
 
 /** A device was unplugged before what udevd says of it could be acted upon. */
@@ -129,7 +129,7 @@ export class Grants {
     // Asked again: another one may have the name of a former one by now.
     const kept = new Map(
       cgroups.flatMap((cgroup): [bigint, string][] => {
-        const id = idUnlessGone(cgroup);
+        const id = inodeOf(cgroup);
         return id === undefined ? [] : [[id, cgroup]];
       }),
     );
@@ -193,11 +193,7 @@ export class Grants {
 }
 
 /** Whether the group of an id still is the one at a path. */
-const isStill = (cgroup: string, id: bigint): boolean => idUnlessGone(cgroup) === id;
-
-/** Of a group that may go at any time. */
-const idUnlessGone = (cgroup: string): bigint | undefined =>
-  statSync(cgroup, { bigint: true, throwIfNoEntry: false })?.ino;
+const isStill = (cgroup: string, id: bigint): boolean => inodeOf(cgroup) === id;
 
 /** The numbers of grants: of all, or of those that are in force, or of those that are void. */
 const numbersIn = (grants: ReadonlyMap<string, boolean> | undefined, inForce?: boolean): DeviceNumber[] =>

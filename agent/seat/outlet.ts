@@ -44,3 +44,26 @@ export class Outlet {
     if (this.shown !== undefined) this.directory.hideSocket(this.socket);
   }
 }
+
+/**
+ * Lets those connect whom the rule of a seat lets, and hides the outlets of seats without a rule. Whether all of that was done;
+ * `failed` is told of the rest.
+ */
+export function tend(
+  outlets: ReadonlyMap<string, Outlet>,
+  rules: ReadonlyMap<string, Pick<Rule, 'access'>>,
+  failed: (seat: string, error: unknown) => void,
+): boolean {
+  let isDone = true;
+  for (const [seat, outlet] of outlets) {
+    try {
+      const rule = rules.get(seat);
+      if (rule === undefined) outlet.hide();
+      else outlet.permit(rule);
+    } catch (error) {
+      isDone = false;
+      failed(seat, error);
+    }
+  }
+  return isDone;
+}

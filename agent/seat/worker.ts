@@ -166,7 +166,7 @@ export class SeatWorker {
 
   /** Whether the seat has, or may still have, a node of a unit. */
   hasNode(unit: string): boolean {
-    return [...this.deps.journal.entries.values()].some((entry) => entry.unit === unit && entry.node !== undefined);
+    return this.deps.journal.index.ofUnit(unit).some(({ node }) => node !== undefined);
   }
 
   /** Where the seat's display server gets its lease of outputs. */
@@ -185,7 +185,7 @@ export class SeatWorker {
 
   /** Whether the seat has, or may still have, anything that comes as a descriptor. */
   get isServed(): boolean {
-    return [...this.deps.journal.entries.values()].some(({ served }) => served !== undefined);
+    return this.deps.journal.index.isServed;
   }
 
   /** For status: the bound devices, and everything that is wrong. */

@@ -46,9 +46,13 @@ export const connectorStatuses = (card: string, roots: Roots = host): Map<string
   );
 
 /** Their names alone: `DP-1`, `HDMI-A-1`; `card` is the path of `cardN` in sysfs. */
-export function connectorNames(card: string, roots: Roots = host): string[] {
-  const prefix = `${basename(card)}-`;
-  return namesIn(located(card, roots))
+export const connectorNames = (card: string, roots: Roots = host): string[] =>
+  connectorsAmong(namesIn(located(card, roots)), basename(card));
+
+/** The names of a card's connectors (`DP-1`) among names of directories in sysfs (`card1-DP-1`). */
+export function connectorsAmong(entries: readonly string[], card: string): string[] {
+  const prefix = `${card}-`;
+  return entries
     .flatMap((entry) => (entry.startsWith(prefix) ? [entry.slice(prefix.length)] : []))
     .filter(isForMonitors)
     .sort((a, b) => a.localeCompare(b, 'en', { numeric: true }));

@@ -1,4 +1,4 @@
-import { lstatSync, statSync } from 'node:fs';
+import { lstatSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   type Ancestor,
@@ -8,7 +8,7 @@ import {
   recordId,
   type SeatSubsystem,
 } from '../core/device.js';
-import { linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
+import { inodeOf, linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
 import { subsystems } from './messages.js';
 import { inputKeys } from './uevent-keys.js';
 
@@ -103,7 +103,7 @@ export const inputsOf = (hid: string, roots: Roots = host): string[] => namesIn(
 
 /** The inode of a device's sysfs directory, as in `Incarnation`; undefined when there is none. */
 export const incarnationOf = (syspath: string, roots: Roots = host): string | undefined =>
-  statSync(located(syspath, roots), { bigint: true, throwIfNoEntry: false })?.ino.toString();
+  inodeOf(located(syspath, roots))?.toString();
 
 /** Where a path in sysfs is found. */
 export const located = (syspath: string, roots: Roots): string => join(roots.sys, syspath.slice('/sys'.length));
