@@ -101,7 +101,7 @@ export async function run(options: Options): Promise<void> {
   const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
   const house: House = new House({
     ...{ log, table, grants, namespaces, tell, audit, measure, along, descriptors },
-    isLeased: (id) => outputs.has(table.unit(id)?.head ?? { number: undefined }),
+    isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
     served: () => {
       outputs.schedule();
       descriptors.schedule();

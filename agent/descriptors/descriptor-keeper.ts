@@ -143,7 +143,7 @@ export class DescriptorKeeper implements Descriptors {
     }
     this.lookAfterSockets(receivers);
     this.lookIntoContainers(receivers);
-    writeFileSync(this.deps.marker, '');
+    if (!existsSync(this.deps.marker)) writeFileSync(this.deps.marker, '');
     const places = JSON.stringify(receivers.map((receiver) => ({ ...this.servedSeat(receiver), devices: [] })));
     if (places === this.places) return;
     this.places = places;

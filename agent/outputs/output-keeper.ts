@@ -51,10 +51,15 @@ export class OutputKeeper {
     this.due.ask();
   }
 
+  /** Whether the holder has any card, or may have. */
+  get mayHold(): boolean {
+    return this.isKnown ? (this.state?.cards.length ?? 0) > 0 : existsSync(this.deps.marker);
+  }
+
   /** Whether the holder has a card, or may have it: nobody gets its node before it has let go. */
   has({ number }: Pick<Device, 'number'>): boolean {
     if (number === undefined) return false;
-    if (!this.isKnown) return existsSync(this.deps.marker);
+    if (!this.isKnown) return this.mayHold;
     return this.state?.cards.some((card) => card.number === numberText(number)) === true;
   }
 
@@ -83,7 +88,7 @@ export class OutputKeeper {
       this.link.close();
       return;
     }
-    if (this.cards.length > 0) writeFileSync(this.deps.marker, '');
+    if (this.cards.length > 0 && !existsSync(this.deps.marker)) writeFileSync(this.deps.marker, '');
     const sockets = [...rules.keys()].flatMap((seat) => {
       const outlet = outlets.get(seat);
       return outlet === undefined ? [] : [{ seat, path: outlet.draft, shown: outlet.shown }];
