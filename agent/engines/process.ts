@@ -110,8 +110,12 @@ export const runs = (program: string): boolean =>
       /^\d+$/.test(pid) &&
       readOptional(`/proc/${pid}/comm`)?.trim() === program.slice(0, 15) &&
       isRootsOutside(Number(pid)) &&
-      !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(readOptional(`/proc/${pid}/cmdline`) ?? ''),
+      isDaemons(readOptional(`/proc/${pid}/cmdline`) ?? ''),
   );
+
+/** Of a process that has just begun its program, or has died and was not reaped, the kernel shows a name and no line. */
+const isDaemons = (commandLine: string): boolean =>
+  commandLine !== '' && !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(commandLine);
 
 /** By its effective uid first (proc_pid(5)): what else there is to be told of somebody's process may take long. */
 const isRootsOutside = (pid: number, inside = namespacePids(pid)): boolean =>

@@ -123,6 +123,22 @@ test('what a daemon leaves behind under its name is not the daemon', async () =>
   for (const child of [left, itself]) child.kill('SIGKILL');
 });
 
+test('a daemon that has died, and that nobody has reaped, does not run', async () => {
+  const program = join(scratch, 'dead-daemon');
+  copyFileSync('/bin/sleep', program);
+  // Whoever takes the place of the shell does not wait for its children.
+  const parent = spawn('bash', ['-c', `${program} 0 & exec sleep 1000`], { stdio: 'ignore' });
+  const children = () => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim();
+  const isDead = () => /\(dead-daemon\) Z /.test(readFileSync(`/proc/${children()}/stat`, 'utf8'));
+  try {
+    await until('its child', () => /^\d+$/.test(children()));
+    await until('it to be dead', isDead);
+    assert.not.ok(runs('dead-daemon'));
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
+
 test('a daemon that talks by websocket is heard; that it asks who listens is no word, and is answered', async () => {
   const { server, socket } = await daemon((_request, response) => response.writeHead(400).end());
   const websockets = new WebSocketServer({ server });
