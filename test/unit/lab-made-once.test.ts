@@ -21,10 +21,22 @@ test('of several who need it at a time one makes it, and the others have it', as
 
 test('when making it fails, the next one tries', async () => {
   const dir = join(scratch, 'second');
+  // The second comes while the first makes it: of two that begin at once, either may be the first.
+  let began = (): void => {};
+  let fail = (): void => {};
+  const making = new Promise<void>((resolve) => {
+    began = resolve;
+  });
   const fails = madeOnce(dir, async () => {
+    began();
+    await new Promise<void>((resolve) => {
+      fail = resolve;
+    });
     throw new Error('no space');
   });
+  await making;
   const makes = madeOnce(dir, async () => mkdirSync(dir));
+  fail();
   await fails.then(
     () => assert.unreachable(),
     (error: Error) => assert.is(error.message, 'no space'),
