@@ -3,7 +3,9 @@
 import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
+import { drmClients } from './drm-clients.js';
 import { syscall } from './libc.js';
+import { namespacePids } from './pidfd.js';
 import { isGone, readOptional } from './read.js';
 import { realUid } from './real-uid.js';
 import { ringOwners } from './rings.js';
@@ -31,6 +33,8 @@ export interface InFlight {
   readonly cgroup: string;
   /** Its real uid; undefined when it has ended. */
   readonly uid: number | undefined;
+  /** Of root or of a system account, and in no pid namespace of its own: no user and no container rules it. */
+  readonly isHosts: boolean;
 }
 
 /** A process of which not all was looked at: its owner has more descriptors than that, or something of it is not shown to us. */
@@ -45,6 +49,8 @@ export interface Search {
   readonly unseen: readonly Unseen[];
   /** Why it cannot be told who has an io_uring without a descriptor; undefined when it can. */
   readonly ringsUnseen: string | undefined;
+  /** Of a graphics card, all who have it open, in words; undefined where the kernel does not tell. */
+  readonly clients: readonly string[] | undefined;
 }
 
 /** How many descriptors and threads are looked at: of one owner, and of all. A look takes some 20 µs. */
@@ -95,7 +101,11 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
-    const who = () => ({ pid, command: commandOf(pid), cgroup, uid: uidOf(pid, budget, owner) });
+    const who = (): InFlight => {
+      const uid = uidOf(pid, budget, owner);
+      const isHosts = uid !== undefined && uid <= lastSystemUid && namespacePids(pid)?.length === 1;
+      return { pid, command: commandOf(pid), cgroup, uid, isHosts };
+    };
     if (isLong()) await breathe();
     if (queued) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
@@ -103,7 +113,7 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
     if (budget.isOver(owner) && isNews(overdrawn, `${owner} ${isRoots(pid)}`))
       unseen.push({ ...who(), why: 'too many' });
   }
-  return { holders, inFlight, unseen, ringsUnseen: rings.unseen };
+  return { holders, inFlight, unseen, ringsUnseen: rings.unseen, clients: drmClients(numbers) };
 }
 
 function whoHasRings(): { readonly owners: ReadonlySet<number>; readonly unseen: string | undefined } {
@@ -113,6 +123,9 @@ function whoHasRings(): { readonly owners: ReadonlySet<number>; readonly unseen:
     return { owners: new Set(), unseen: (error as Error).message };
   }
 }
+
+/** Accounts of services have uids up to this one, those of people greater ones (login.defs(5), SYS_UID_MAX). */
+const lastSystemUid = 999;
 
 /** What a look at a descriptor costs, in bytes of what the kernel writes down for us. */
 const bytesALook = 1024;

@@ -238,11 +238,12 @@ export class Executor {
       async () => {
         const keepers = this.deps.keepers(step.unit);
         const loser = { ...this.loser(), keepers, mark: standstillOf(this.seat) };
-        const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, loser);
+        const { revoked, left, suspected, handed } = await this.deps.effects.revoke(step.nodes, loser);
         const facts = { seat: this.seat, unit: step.unit, revoked };
         // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
         const isAlone = keepers.length === 0;
-        if (left.length === 0 && suspected.length === 0 && !(step.hard && isAlone)) {
+        const isClear = left.length === 0 && suspected.length === 0 && handed.length === 0;
+        if (isClear && !(step.hard && isAlone)) {
           log.info(facts, 'descriptors taken back');
           return { revoked };
         }
@@ -254,7 +255,10 @@ export class Executor {
         if (isAlone || step.hard) {
           const usb = this.bindAgain(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
-            log.warn({ ...facts, left, usb }, 'driver unbound and bound again, because revocation may not be complete');
+            log.warn(
+              { ...facts, left, handed, usb },
+              'driver unbound and bound again, because revocation may not be complete',
+            );
             return { revoked, left, rebound: usb };
           }
         }
@@ -272,18 +276,23 @@ export class Executor {
 
   /**
    * After a search that ended early because an ordinary user has so much open: all of it is looked at, while nobody waits but
-   * this seat. If that is still not all, it is said, and holds up nothing.
+   * this seat. If that is still not all, it is said, and holds up nothing. What somebody else may have been handed does: its
+   * driver could not be bound again. Not so what is shared, which other seats read on as well.
    */
   private async searchOn(
     step: Extract<Step, { step: 'revoke' }>,
     loser: Loser,
     facts: { readonly suspected: readonly string[]; readonly revoked: number },
   ): Promise<{ revoked: number; left: readonly string[] }> {
-    const { revoked, left, suspected } = await this.deps.effects.revoke(step.nodes, { ...loser, patient: true });
-    if (left.length > 0)
-      throw new Error(`the device cannot leave yet (${left.join(', ')}): it leaves when they let it go`);
-    this.deps.log.warn({ ...facts, suspected }, 'descriptors taken back, but for what could not be looked at');
-    return { revoked: facts.revoked + revoked, left: suspected };
+    const { revoked, left, suspected, handed } = await this.deps.effects.revoke(step.nodes, {
+      ...loser,
+      patient: true,
+    });
+    const holding = loser.keepers.length === 0 ? [...left, ...handed] : left;
+    if (holding.length > 0)
+      throw new Error(`the device cannot leave yet (${holding.join(', ')}): it leaves when they let it go`);
+    this.deps.log.warn({ ...facts, suspected, handed }, 'descriptors taken back, but for what could not be looked at');
+    return { revoked: facts.revoked + revoked, left: [...suspected, ...handed] };
   }
 
   /** Returns what was bound again; undefined when that cannot be done and `isOptional`. */

@@ -14,6 +14,8 @@ export interface Revocation {
   readonly left: readonly string[];
   /** Of ordinary users that have nothing to do with who loses it: they have more open than was looked at. */
   readonly suspected: readonly string[];
+  /** Of others than the container that loses it: they may have been handed it, and it is in nobody's table of descriptors. */
+  readonly handed: readonly string[];
 }
 
 /** From whom something is taken. */
@@ -35,7 +37,8 @@ export interface Loser {
  * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
  * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
  * revoke ioctl; a process that holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
- * io_uring, is named in `left`, and so is a container that cannot be frozen.
+ * io_uring, is named in `left`, and so is a container that cannot be frozen. Processes of others of whom that may be true are
+ * named in `handed`.
  */
 export async function revoke(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
   const { cgroup, mark } = loser;
@@ -65,28 +68,46 @@ async function takeAllBack(nodes: readonly NodeRef[], loser: Loser): Promise<Rev
   if (left.length === 0 && keepers.length === 0) {
     for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
   }
-  const { left: others, suspected } = doubts(search, loser);
-  return { revoked, left: [...left, ...others], suspected };
+  const { left: others, suspected, handed } = doubts(search, loser);
+  return { revoked, left: [...left, ...others], suspected, handed };
 }
 
 /** Those who are in none of these cgroups. */
 export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
   holders.filter(({ cgroup }) => !keepers.some((keeper) => isWithin(cgroup, keeper)));
 
+/** Of those who may have been handed a device, so many are named. */
+const mostNamed = 3;
+
 /**
  * Why others than those who were found may have a device open, in words. Who loses it can have hidden it anywhere in its
  * container or, rootless, in any process of its user. Anybody else with more open than is looked at counts when he is root,
  * and is suspected when he is not: no ordinary user of the PC is to hold up a seat by that.
+ * Who loses it can have sent it to anybody whom a socket of his reaches, and the kernel does not tell which file is in flight.
+ * So everybody counts who has something in flight, but for those who keep the device and for the PC itself.
+ * Where the kernel lists all who have a card open, no doubt is left: that list is the answer, unless others keep the card.
  */
 export function doubts(
+  search: Search,
+  loser: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
+): Omit<Revocation, 'revoked'> {
+  const { clients } = search;
+  if (clients === undefined || loser.keepers.length > 0) return suspicions(search, loser);
+  return { left: clients.map((client) => `the kernel says that ${client} has it open`), suspected: [], handed: [] };
+}
+
+function suspicions(
   { inFlight, unseen, ringsUnseen }: Search,
-  { cgroup, users }: Pick<Loser, 'cgroup' | 'users'>,
-): Pick<Revocation, 'left' | 'suspected'> {
+  { cgroup, users, keepers }: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
+): Omit<Revocation, 'revoked'> {
   const isTheirs = ({ cgroup: at, uid = -1 }: InFlight): boolean =>
     (cgroup !== undefined && isWithin(at, cgroup)) || users.some(({ first, last }) => uid >= first && uid <= last);
   const named = ({ command, pid }: InFlight): string => `${command} (pid ${pid})`;
   const tooMany = unseen.filter(({ why }) => why === 'too many');
   const isSuspected = (one: InFlight): boolean => !isTheirs(one) && one.uid !== undefined && one.uid !== 0;
+  const isHanded = (one: InFlight): boolean =>
+    !isTheirs(one) && !one.isHosts && !keepers.some((keeper) => isWithin(one.cgroup, keeper));
+  const isOnesLoss = cgroup !== undefined || users.length > 0;
   const many = (one: InFlight): string => `${named(one)} is of somebody with too many descriptors to look at`;
   return {
     left: [
@@ -96,7 +117,7 @@ export function doubts(
       ...unseen
         .filter((one) => one.why === 'refused' && isTheirs(one))
         .map((one) => `${named(one)} has a file open that the kernel does not show us`),
-      ...(ringsUnseen === undefined || (cgroup === undefined && users.length === 0)
+      ...(ringsUnseen === undefined || !isOnesLoss
         ? []
         : [`it cannot be told which processes have an io_uring: ${ringsUnseen}`]),
       ...tooMany
@@ -105,6 +126,9 @@ export function doubts(
         .map(many),
     ],
     suspected: tooMany.filter(isSuspected).slice(0, 1).map(many),
+    handed: (isOnesLoss ? inFlight.filter(isHanded) : [])
+      .slice(0, mostNamed)
+      .map((one) => `${named(one)} may have been handed it, in flight on a socket or in a ring`),
   };
 }
 

@@ -505,9 +505,14 @@ export class SeatWorker {
         nodes.map(({ number }) => number),
         patient,
       );
-      const others = withoutKeepers(search.holders, this.deps.keepers(unit));
+      const keepers = this.deps.keepers(unit);
+      const others = withoutKeepers(search.holders, keepers);
       const held = others.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
-      const [why = await this.mappedWith(loser.cgroup, nodes)] = [...held, ...doubts(search, loser).left];
+      const { left, handed } = doubts(search, { ...loser, keepers });
+      // What others share stays theirs to read: no stranger holds it up.
+      const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
+      const isTold = search.clients !== undefined && keepers.length === 0;
+      const why = found[0] ?? (isTold ? undefined : await this.mappedWith(loser.cgroup, nodes));
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }
     for (const unit of units ?? [...this.blocked.keys()]) this.blocked.delete(unit);

@@ -206,7 +206,7 @@ test('what the holder is not sure of is searched for, and nothing else', async (
       ...effects,
       revoke: async (nodes) => {
         revoked.push(...nodes.map(({ name }) => name));
-        return { revoked: 0, left: [], suspected: [] };
+        return { revoked: 0, left: [], suspected: [], handed: [] };
       },
     },
   });

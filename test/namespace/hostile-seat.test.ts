@@ -465,12 +465,70 @@ test('a card that an io_uring without a descriptor keeps open does not move befo
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
+for (const [hiding, program] of [
+  ['a message', keptInMessage],
+  ['an io_uring', keptInRing],
+] as const) {
+  test(`a card that somebody else was handed and has in ${hiding} does not move before he lets it go`, async () => {
+    const made = await begin();
+    const worker = agent();
+    await serve(worker, seatOf(asCard(full)), made);
+    // In no container's group, and of an ordinary user of the PC.
+    const own = program.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
+    const { child } = await script({ ...made, cgroup: root }, own);
+    await serve(worker, seatOf(), made);
+    assert.match(worker.report().problem ?? '', /python3 \(pid \d+\) may have been handed it/);
+    assert.equal(units(worker), [full.entry.syspath]);
+    await ended(child);
+    await worker.recheck();
+    assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  });
+}
+
+test('the driver is bound again when somebody else may have been handed an input', async () => {
+  const made = await begin();
+  const bound: string[] = [];
+  const rebind = (unit: string): string => {
+    bound.push(unit);
+    return 'a port';
+  };
+  const worker = agent({ effects: { ...effects, rebind } });
+  await serve(worker, seatOf(full), made);
+  const own = keptInMessage.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
+  const { child } = await script({ ...made, cgroup: root }, own);
+  await serve(worker, seatOf(), made);
+  assert.equal([bound, worker.report().problem, units(worker)], [[full.entry.syspath], undefined, []]);
+  await ended(child);
+});
+
+test('what is in flight counts with strangers, but not with the PC itself, who keeps the device, or when nobody loses it', () => {
+  const one = { pid: 7, command: 'x', cgroup: '/sys/fs/cgroup/other', uid: 4242, isHosts: false };
+  const search = { holders: [], inFlight: [one], unseen: [], ringsUnseen: undefined, clients: undefined };
+  const loser = { cgroup: '/sys/fs/cgroup/left', users: [], keepers: [] };
+  assert.is(doubts(search, loser).handed.length, 1);
+  assert.equal(doubts({ ...search, inFlight: [{ ...one, isHosts: true }] }, loser).handed, []);
+  assert.equal(doubts(search, { ...loser, keepers: [one.cgroup] }).handed, []);
+  assert.equal(doubts(search, { ...loser, cgroup: undefined }).handed, []);
+  assert.is(doubts({ ...search, inFlight: Array(100).fill(one) }, loser).handed.length, 3);
+});
+
+test('what the kernel says of who has a card open ends every doubt about it, unless another seat keeps the card', () => {
+  const theirs = { pid: 7, command: 'x', cgroup: '/sys/fs/cgroup/left', uid: 0, isHosts: false };
+  const search = { holders: [], inFlight: [theirs], unseen: [], ringsUnseen: 'no BTF', clients: [] };
+  const loser = { cgroup: theirs.cgroup, users: [], keepers: [] };
+  assert.equal(doubts(search, loser), { left: [], suspected: [], handed: [] });
+  const { left } = doubts({ ...search, inFlight: [], clients: ['Xorg (pid 9)'] }, loser);
+  assert.equal(left, ['the kernel says that Xorg (pid 9) has it open']);
+  assert.is(doubts(search, { ...loser, keepers: ['/sys/fs/cgroup/right'] }).left.length, 2);
+});
+
 test('where the kernel does not tell which processes have an io_uring, whoever loses a device is suspected, and nobody else', () => {
-  const search = { holders: [], inFlight: [], unseen: [], ringsUnseen: 'no BTF' };
+  const search = { holders: [], inFlight: [], unseen: [], ringsUnseen: 'no BTF', clients: undefined };
   const why = ['it cannot be told which processes have an io_uring: no BTF'];
-  assert.equal(doubts(search, { cgroup: '/sys/fs/cgroup/left', users: [] }).left, why);
-  assert.equal(doubts(search, { cgroup: undefined, users: [{ first: 4242, last: 4242 }] }).left, why);
-  assert.equal(doubts(search, { cgroup: undefined, users: [] }).left, []);
+  const keepers: string[] = [];
+  assert.equal(doubts(search, { cgroup: '/sys/fs/cgroup/left', users: [], keepers }).left, why);
+  assert.equal(doubts(search, { cgroup: undefined, users: [{ first: 4242, last: 4242 }], keepers }).left, why);
+  assert.equal(doubts(search, { cgroup: undefined, users: [], keepers }).left, []);
 });
 
 for (const isOver of [false, true]) {

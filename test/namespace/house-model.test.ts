@@ -61,6 +61,11 @@ test('nothing is left to the look every 30 s where nothing was lost', async () =
   assert.not.ok(await findsFault(sound, { ...again, numRuns: Math.ceil(count / 3) }, all));
 });
 
+test('the same holds where the kernel lists all who have a card open', async () => {
+  const lists = { ...sound, listsClients: true };
+  assert.not.ok(await findsFault(lists, { ...again, numRuns: Math.ceil(count / 3) }));
+});
+
 test('it is found out when what leaves is not denied', async () => {
   class Lenient extends Grants {
     override deny(): void {}

@@ -67,7 +67,21 @@ test('a graphics card that leaves the PC leaves its seat, and is the seat’s ag
   await lab.startScreens(['right']);
 });
 
-test('a card that somebody holds does not change hands before it is let go, and the holder is named', async () => {
+/** Has a file open as an ordinary user of the host, in a message that nobody has read: in nobody's table of descriptors. */
+const handed = (path: string): Process => {
+  const script = `import array, os, socket, sys, time
+reader, writer = socket.socketpair()
+file = os.open("${path}", os.O_RDWR)
+writer.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [file]))])
+os.close(file)
+os.setgid(4242)
+os.setuid(4242)
+print("held", flush=True)
+time.sleep(600)`;
+  return lab.start(['python3', '-c', script]);
+};
+
+test('a card that somebody holds, or was handed, does not change hands before it is let go, and who has it is named', async () => {
   const name = await card(gpu.host.pci);
   const rule = `  - { label: the third card, match: { subsystem: drm, ID_PATH: "pci-${gpu.host.pci}" } }`;
   const give = async (seat: Seat | undefined) => {
@@ -79,15 +93,24 @@ test('a card that somebody holds does not change hands before it is let go, and 
   await lab.until('the card at left', async () => (await nodes('left')).includes(name));
   const script = `import sys, time; card = open("/dev/dri/${name}", "rb+", 0); print("held", flush=True); time.sleep(600)`;
   const holder = lab.start(['lxc-attach', '-n', 'left', '--', 'python3', '-c', script]);
-  await lab.until('somebody to hold it', async () => holder.stdout.includes('held'));
+  // What is in flight somewhere holds up no card: the kernel itself says who has one open.
+  const [friend, stranger] = [handed(`/dev/dri/${name}`), handed('/dev/null')];
+  const all = [holder, friend, stranger];
+  await lab.until('them to hold it', async () => all.every(({ stdout }) => stdout.includes('held')));
   await give('right');
   await lab.until('it to be blocked', async () => /cannot leave: held by python3/.test(await problem('left')));
   assert.match(await nodes('left'), new RegExp(name), 'it stays whole where it is');
   assert.not.match(await nodes('right'), new RegExp(name));
   await lab.sh('pkill -f "card = open"');
+  await lab.until('its friend to be named', async () =>
+    /cannot leave: the kernel says that python3 \(pid \d+\) has it open/.test(await problem('left')),
+  );
+  assert.not.match(await nodes('right'), new RegExp(name));
+  await lab.sh(`pkill -f "os.open(./dev/dri/${name}"`);
   await lab.until('the card at right', async () => (await nodes('right')).includes(name));
   assert.not.match(await nodes('left'), new RegExp(name));
   assert.is(await problem('left'), '');
+  await lab.sh('pkill -f "os.open(./dev/null"'); // It was there all the time.
   await give(undefined);
   await lab.until('nobody to have it', async () => !(await nodes('right')).includes(name));
 });

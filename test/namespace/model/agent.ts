@@ -30,9 +30,11 @@ export interface Parts {
   readonly Grants: typeof Grants;
   /** Whether it asks the kernel who may have something in a message that nobody has read. */
   readonly seesInFlight: boolean;
+  /** Whether the kernel lists all who have a graphics card open. */
+  readonly listsClients: boolean;
 }
 
-export const sound: Parts = { Grants, seesInFlight: true };
+export const sound: Parts = { Grants, seesInFlight: true, listsClients: false };
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -163,7 +165,13 @@ export class Agent {
   private search(numbers: readonly DeviceNumber[]): Search {
     const { world, parts } = this;
     const inFlight = parts.seesInFlight ? world.inFlight() : [];
-    return { holders: world.holders(numbers), inFlight, unseen: [], ringsUnseen: undefined };
+    return {
+      holders: world.holders(numbers),
+      inFlight,
+      unseen: [],
+      ringsUnseen: undefined,
+      clients: parts.listsClients ? world.clients(numbers) : undefined,
+    };
   }
 
   private effects(inside: Inside): Effects {
@@ -174,8 +182,8 @@ export class Agent {
         life.later(() => {
           orders.get(basename(mark))?.revoking(nodes);
           const taken = world.revoke(basename(mark), nodes, keepers);
-          const { left } = doubts(this.search([]), { cgroup, users });
-          return { ...taken, left: [...taken.left, ...left] };
+          const { left, handed } = doubts(this.search(nodes.map(({ number }) => number)), { cgroup, users, keepers });
+          return { ...taken, left: [...taken.left, ...left], handed };
         }),
       rebind: (unit) => life.act(() => world.rebind(unit)),
       sendUevent: (socket, datagram) =>

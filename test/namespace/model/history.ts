@@ -88,13 +88,14 @@ export class History {
     world.smuggled = world.smuggled.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
     await this.hearAll();
+    // What was bound again on the way comes back, and that is told as well.
+    await this.hearAll();
     // What went wrong and was said is tried again, in a while.
     if (this.steps.every(isHeard) && world.agent?.house.problems().length === 0) {
       world.broken.push(...differences(world).map((difference) => `before the look, ${difference}`));
     }
     world.agent?.look();
     await this.rest();
-    // What was bound again comes back.
     await this.hearAll();
     world.broken.push(...differences(world));
     this.check();

@@ -137,9 +137,20 @@ export class World {
       command: name,
       cgroup,
       uid: user === undefined ? 0 : uid,
+      isHosts: false,
     }));
     const hasCard = this.smuggled.some(({ subsystem }) => subsystem === 'drm');
-    return hasCard ? [...inside, { pid: 1, command: 'session', cgroup: '/sys/fs/cgroup/user.slice', uid }] : inside;
+    return hasCard
+      ? [...inside, { pid: 1, command: 'session', cgroup: '/sys/fs/cgroup/user.slice', uid, isHosts: false }]
+      : inside;
+  }
+
+  /** All who have one of these cards open, wherever; undefined when one of them is no card. */
+  clients(numbers: readonly DeviceNumber[]): string[] | undefined {
+    if (numbers.length === 0 || numbers.some(({ major }) => major !== 226)) return undefined;
+    const isOne = ({ number }: PcDevice): boolean => number !== undefined && numbers.some((one) => isSame(one, number));
+    const runs = this.containers.populated.filter(({ open, inFlight }) => [...open, ...inFlight].some(isOne));
+    return [...runs.map(({ name }) => name), ...(this.smuggled.some(isOne) ? ['session'] : [])];
   }
 
   /** What the kernel can take back: of event nodes alone. */
@@ -157,7 +168,7 @@ export class World {
         } else left.push(`${run.name} holds ${name}`);
       }
     }
-    return { revoked, left, suspected: [] };
+    return { revoked, left, suspected: [], handed: [] };
   }
 
   /** What leaves a seat is taken back from whoever has it, but not from a seat whose it still is. */
