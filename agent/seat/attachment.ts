@@ -47,6 +47,8 @@ export class Attachment {
   accounts: Accounts = noAccounts;
   /** Its nodes that lie in no grafted directory. */
   readonly shown: ShownNodes;
+  /** The id of its group, once that is guarded: when it has ended, another container can have a group of the same path. */
+  private group: bigint | undefined;
   /** As its engine was last seen: a state that was seen once may have passed since. */
   private seen: Container | undefined;
   private grafted = false;
@@ -76,6 +78,11 @@ export class Attachment {
     this.grafted = false;
   }
 
+  /** Takes away all that it was granted. `emptied`: it is as if it had never been a seat's. */
+  drop(how: { readonly emptied: boolean }): void {
+    if (this.group !== undefined) this.deps.grants.drop(this.container.cgroup, this.group, how);
+  }
+
   /** Whether `ensure` would find nothing to do but by looking. */
   isSettled(now: Container, grafts: readonly Graft[]): boolean {
     const isOpen = this.opened === this.deps.grants.majors;
@@ -88,7 +95,8 @@ export class Attachment {
    * container is guarded, and nothing else; this throws then, so that it is given nothing.
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
-    this.deps.grants.guard(now.cgroup);
+    const group = this.deps.grants.guard(now.cgroup);
+    this.group ??= group;
     if (now.state === 'unclear') {
       throw new Error(
         `container ${now.name} is unclear, none of its processes is in its own user namespace any more: restart it`,

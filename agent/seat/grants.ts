@@ -36,14 +36,15 @@ export class Grants {
 
   /**
    * From now on the container can open only what it is granted, even where its engine allows more. Idempotent. It is the group that
-   * has this path now: grants of a former one of the same path stay on record until they are dropped.
+   * has this path now: grants of a former one of the same path stay on record until they are dropped. Returns its id.
    */
-  guard(cgroup: string): void {
+  guard(cgroup: string): bigint {
     const id = cgroupId(cgroup);
     this.id(cgroup);
     this.guarded.set(String(id), cgroup);
     this.record?.write(this.guarded);
     this.map.guard(id);
+    return id;
   }
 
   /**
@@ -110,14 +111,13 @@ export class Grants {
   /**
    * Takes all its grants from a container that has gone or was emptied. The guard stays while any process is
    * left in the group: a process without its init may still open what the init could. An emptied container is as it was
-   * before it was a seat's.
+   * before it was a seat's. `id`: what `guard` returned, because the path can be another container's by now.
    */
-  drop(cgroup: string, { emptied = false } = {}): void {
-    const id = this.ids.get(cgroup);
-    if (id === undefined) return;
-    for (const number of numbersIn(this.held.get(id))) this.v1?.deny(cgroup, number);
+  drop(cgroup: string, id: bigint, { emptied = false } = {}): void {
+    const isThere = isStill(cgroup, id);
+    if (isThere) for (const number of numbersIn(this.held.get(id))) this.v1?.deny(cgroup, number);
     this.forget(cgroup, id);
-    if (emptied || !isPopulated(cgroup)) this.unguard(id);
+    if (emptied || !isThere || !isPopulated(cgroup)) this.unguard(id);
     this.reread();
   }
 

@@ -437,7 +437,7 @@ export class SeatWorker {
   /** `emptied`: it is as if it had never been a seat's. */
   private detach({ emptied }: { emptied: boolean }): void {
     if (this.hold.attachment === undefined) return;
-    this.deps.grants.drop(this.hold.attachment.container.cgroup, { emptied });
+    this.hold.attachment.drop({ emptied });
     this.hold.attachment.close();
     this.hold.attachment = undefined;
   }

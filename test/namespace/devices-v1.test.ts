@@ -153,9 +153,9 @@ test("rules that are not the container's own are not widened, and that is said",
 
 test('a container that is gone leaves no rule in a group that stays', async () => {
   const its = grants();
-  its.guard(unified);
+  const id = its.guard(unified);
   its.grant(unified, nul, { syspath });
-  its.drop(unified);
+  its.drop(unified, id);
   assert.equal(rules(group), engine);
   await stop(init);
 });

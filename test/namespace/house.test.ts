@@ -370,9 +370,30 @@ test('a container that is another one under the same name is guarded by what it 
   // Its seat has not left it yet when the next one comes.
   rmdirSync(cgroup);
   mkdirSync(cgroup);
-  grants.guard(cgroup);
+  const next = grants.guard(cgroup);
   assert.ok(ids().includes(cgroupId(cgroup)));
-  grants.drop(cgroup);
+  grants.drop(cgroup, next);
+  rmdirSync(cgroup);
+});
+
+test('the end of a container takes nothing from the next one of the same path, which another seat may have', () => {
+  const cgroup = join(root, 'exchanged');
+  mkdirSync(cgroup);
+  const grants = new Grants(map);
+  const former = grants.guard(cgroup);
+  rmdirSync(cgroup);
+  mkdirSync(cgroup);
+  const next = grants.guard(cgroup);
+  grants.reread();
+  grants.grant(cgroup, { major: 1, minor: 3 }, { syspath: '/sys/devices/virtual/mem/null' });
+  const before = map.read().filter(({ cgroup: id }) => id === next);
+  grants.drop(cgroup, former, { emptied: true });
+  assert.equal(
+    map.read().filter(({ cgroup: id }) => id !== 0n),
+    before,
+  );
+  grants.drop(cgroup, next, { emptied: true });
+  assert.equal(map.read(), []);
   rmdirSync(cgroup);
 });
 
@@ -383,11 +404,11 @@ test('a container that ended before its seat had anything of it is not taken for
   grants.guard(cgroup);
   rmdirSync(cgroup);
   mkdirSync(cgroup);
-  grants.guard(cgroup);
+  const id = grants.guard(cgroup);
   grants.reread();
   grants.grant(cgroup, { major: 1, minor: 3 }, { syspath: '/sys/devices/virtual/mem/null' });
-  assert.equal([...map.grants().keys()], [cgroupId(cgroup)]);
-  grants.drop(cgroup, { emptied: true });
+  assert.equal([...map.grants().keys()], [id]);
+  grants.drop(cgroup, id, { emptied: true });
   assert.equal(map.read(), [], 'nor does its guard stay');
   grants.grant(cgroup, { major: 1, minor: 3 }, { syspath: '/sys/devices/virtual/mem/null' });
   const next = new Grants(map);

@@ -312,12 +312,12 @@ test('what is left in a group without an init stays guarded, also for the next a
   const isGuarded = () => map.read().some((entry) => entry.cgroup === cgroupId(cgroup) && entry.number.major === 0);
   const record = () => new RecordFile(join(scratch, 'guards.json'), (value) => typeof value === 'string');
   const grants = new Grants(map, undefined, record());
-  grants.guard(cgroup);
+  const id = grants.guard(cgroup);
   const pid = listed(cgroup)[0]?.pid ?? 0;
   process.kill(pid, 'SIGKILL');
   child.kill('SIGKILL');
   await until('no init', () => listed(cgroup).length === 0);
-  grants.drop(cgroup);
+  grants.drop(cgroup, id);
   assert.ok(isGuarded(), 'somebody is still there');
 
   const next = new Grants(map, undefined, record());
@@ -335,8 +335,7 @@ test('a container that was emptied is as it was before', async () => {
   const cgroup = group('lxc.payload.emptied');
   await run(cgroup);
   const grants = new Grants(map);
-  grants.guard(cgroup);
-  grants.drop(cgroup, { emptied: true });
+  grants.drop(cgroup, grants.guard(cgroup), { emptied: true });
   assert.not.ok(map.read().some((entry) => entry.cgroup === cgroupId(cgroup)));
 });
 

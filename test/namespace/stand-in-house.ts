@@ -7,7 +7,8 @@ const nothing = (): void => undefined;
 
 /** What a house asks of the kernel's grants, without a kernel. */
 const grants: Partial<Grants> = {
-  ...{ keep: nothing, restrict: nothing, reread: nothing, guard: nothing, drop: nothing, deny: nothing },
+  ...{ keep: nothing, restrict: nothing, reread: nothing, drop: nothing, deny: nothing },
+  guard: () => 0n,
   of: () => new Map(),
 };
 

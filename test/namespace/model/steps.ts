@@ -118,13 +118,16 @@ const amid = fc.oneof(
 export const histories = (maxLength: number): fc.Arbitrary<Step[]> =>
   fc.array(fc.record({ what, amid }), { maxLength, size: 'max' });
 
+/** Messages are lost, or a group goes in which no container is any more: its guard, which nobody is held by, goes at the next look. */
+const isUntold = (what: What): boolean => what.do === 'lose' || what.do === 'end-lingering';
+
 /** Whether the agent is told of a step, and loses nothing by it. */
-export const isHeard = ({ what }: Step): boolean => what.do !== 'lose' && (!('told' in what) || what.told);
+export const isHeard = ({ what }: Step): boolean => !isUntold(what) && (!('told' in what) || what.told);
 
 /** A history without what nobody tells of. */
 export const heard = (steps: readonly Step[]): Step[] =>
   steps.flatMap((step) => {
-    if (step.what.do === 'lose') return [];
+    if (isUntold(step.what)) return [];
     return 'told' in step.what ? [{ ...step, what: { ...step.what, told: true } }] : [step];
   });
 
