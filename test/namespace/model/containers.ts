@@ -55,6 +55,12 @@ export class Run {
     return this.open.includes(device) || this.inFlight.includes(device);
   }
 
+  /** Reads the messages that it has not read yet. */
+  readMessages(): void {
+    this.open = [...new Set([...this.open, ...this.inFlight])];
+    this.inFlight = [];
+  }
+
   /** Keeps of what it has open only some. */
   keepOpen(isKept: (device: PcDevice) => boolean): void {
     this.open = this.open.filter(isKept);

@@ -83,8 +83,11 @@ export class History {
     for (const run of world.containers.running) {
       run.isEager = false;
     }
-    for (const run of world.containers.populated)
+    // Where the kernel does not list who has a card open, whatever is in flight anywhere holds it up.
+    for (const run of world.containers.populated) {
+      if (!this.parts.listsClients) run.readMessages();
       run.keepOpen((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
+    }
     world.smuggled = world.smuggled.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
     await this.hearAll();
