@@ -55,8 +55,12 @@ async function kept(built: Image, prepared: Prepared | undefined): Promise<strin
   const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
   await madeOnce(dir, () => (prepared === undefined ? makeBooted(built, dir) : makePrepared(built, dir, prepared)));
+  await used(dir);
   return dir;
 }
+
+/** From now on it is young: a PC that runs on it reads it again when it boots. */
+const used = (dir: string): Promise<void> => utimes(dir, new Date(), new Date());
 
 async function makeBooted(built: Image, dir: string): Promise<void> {
   const machine = await Machine.boot(built);
@@ -70,7 +74,7 @@ async function makePrepared(built: Image, dir: string, prepared: Prepared): Prom
     await prepared.prepare(lab);
     await step('keeping the prepared state', () => lab.machine.keep(dir));
     // Now it is younger than what lies on it, and goes later.
-    await utimes(below, new Date(), new Date());
+    await used(below);
   } finally {
     await lab.stop();
     await forgetPreparations(built.dir);
@@ -84,13 +88,19 @@ export const bootLab = async (kernelArguments: readonly string[]): Promise<Lab> 
 /** A machine of which the card at right has a second output. Nothing of it is kept. */
 export const bootWithTwoOutputs = async (): Promise<Lab> => new Lab(await Machine.boot(await image(), [], true));
 
-/** Preparations are some 500 MB each: the newest four stay. */
+/** No file of tests takes longer, ms. */
+const longestUse = 2 * 60 * 60 * 1000;
+
+/** Preparations are some 500 MB each: the newest four stay, and those that a run may still be using. */
 async function forgetPreparations(cacheDir: string): Promise<void> {
   const names = (await readdir(cacheDir)).filter((name) => name.startsWith('prepared-'));
   const aged = await Promise.all(
     names.map(async (name) => ({ path: join(cacheDir, name), made: (await stat(join(cacheDir, name))).mtimeMs })),
   );
-  const old = aged.sort((a, b) => b.made - a.made).slice(4);
+  const old = aged
+    .sort((a, b) => b.made - a.made)
+    .slice(4)
+    .filter(({ made }) => made < Date.now() - longestUse);
   for (const { path } of old) await rm(path, { recursive: true, force: true });
 }
 
