@@ -89,9 +89,12 @@ async function debootstrap(
   note: (line: string) => void,
   hooks: string[],
 ): Promise<void> {
+  // In a mount namespace of its own: it mounts /proc and /sys below `dir`, and what removes `dir` after a failure must not
+  // walk into them.
   const run = execa(
-    'mmdebstrap',
+    'unshare',
     [
+      ...['--mount', '--', 'mmdebstrap'],
       ...recipe.options,
       '--keyring=/usr/share/keyrings/debian-archive-keyring.gpg',
       ...hooks,
