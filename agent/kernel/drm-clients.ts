@@ -33,16 +33,21 @@ function readList(read: (path: string) => string | undefined, minor: number): st
   }
 }
 
-/** Command, process, minor, master, authenticated, user, magic (drivers/gpu/drm/drm_debugfs.c, drm_clients_info). */
-const client = /^ *(.*?) +(\d+) +\d+ +[yn] +[yn] +\d+ +\d+/gm;
+/**
+ * Command, process, minor, master, authenticated, user, magic (drivers/gpu/drm/drm_debugfs.c, drm_clients_info). A command can
+ * look like all of that: what comes last in its line is the kernel's own. Behind it is nothing with a blank inside.
+ */
+const client = /^ *(.*) +(\d+) +\d+ +[yn] +[yn] +\d+ +\d+/gm;
 
-/** A command can hold line breaks: whatever cannot be read is somebody as well. */
+/**
+ * A command can hold line breaks: whatever cannot be read is somebody as well. So is this process, which opens no card itself:
+ * the kernel names whoever opened it, and a pid may be another's by now.
+ */
 function clientsIn(list: string): string[] | undefined {
   const [heading = '', ...lines] = list.split('\n');
   if (!heading.includes('command')) return undefined;
   const rest = lines.join('\n');
   if (rest.trim() === '') return [];
-  const found = [...rest.matchAll(client)].map(([, command = '', pid = '']) => ({ command, pid: Number(pid) }));
-  if (found.length === 0) return ['an unknown process'];
-  return found.filter(({ pid }) => pid !== process.pid).map(({ command, pid }) => `${command} (pid ${pid})`);
+  const found = [...rest.matchAll(client)].map(([, command = '', pid = '']) => `${command.trim()} (pid ${pid})`);
+  return found.length === 0 ? ['an unknown process'] : found;
 }
