@@ -24,7 +24,7 @@ function checkActs(rules: readonly Token[][]): void {
   for (const { key, attribute = '', operator, value } of acts(rules)) {
     assert.match(`${key}{${attribute}}${operator}`, allowed);
     if (key === 'IMPORT' && attribute === 'builtin') assert.match(value, /^(usb_id|path_id)$/);
-    if (key === 'TAG') assert.match(value, /^(uaccess|power-switch|udev-acl|xaccess-render|master-of-seat)$/);
+    if (key === 'TAG') assert.match(value, /^(uaccess|power-switch|udev-acl|xaccess(-render|-accel)?|master-of-seat)$/);
     if (key === 'ENV' && /[$%]/.test(value))
       assert.match(
         value,
@@ -142,7 +142,7 @@ test('children take over the seat of their head and lose power keys and access',
       .filter(({ key }) => key === 'TAG')
       .map(({ value }) => value)
       .sort(),
-    ['power-switch', 'uaccess', 'udev-acl', 'xaccess-render'],
+    ['power-switch', 'uaccess', 'udev-acl', 'xaccess', 'xaccess-accel', 'xaccess-render'],
   );
 });
 
