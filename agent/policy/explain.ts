@@ -20,6 +20,7 @@ export function known({ path }: z.core.$ZodIssue): boolean {
   if (path[0] !== 'devices' || path[2] !== 'match') return true;
   const negated = path[3] === 'not' && path.length > 4;
   const key = negated ? path[4] : path[3];
+  if (typeof key === 'string' && udevKey(key, undefined) !== undefined) return false;
   return typeof key !== 'string' || propertyName.test(key) || (negated ? negatableKeys : matchKeys).includes(key);
 }
 
@@ -135,6 +136,11 @@ export function unknownProperties(plain: unknown, place: Locate, root: Node | nu
         const never = udevKey(key, (match as Readonly<Record<string, unknown>>)[key], known === negatableKeys);
         if (never !== undefined) return [{ place: where, ...never }];
         if (!propertyName.test(key)) return [unknownKey(where, key, known)];
+        const ours = key.toLowerCase();
+        if (known.includes(ours)) {
+          const message = `no device has a property ${key}`;
+          return [{ place: where, message, remedy: `write ${ours}: this key is in small letters` }];
+        }
         const unfit = unfitProperty(key);
         const [message = '', remedy = ''] = unfit?.split(': ') ?? [];
         return unfit === undefined ? [] : [{ place: where, message: `${key} ${message}`, remedy }];
@@ -160,9 +166,10 @@ function meantFor(key: string, known: readonly string[]): string | undefined {
   if (known === matchKeys && attributeNames.includes(key)) return `write it below attr: attr: { ${key}: … }`;
   if (known === negatableKeys && attributeNames.includes(key)) {
     const property = asProperty[key];
-    return property === undefined
-      ? `only ${negatableKeys.join(', ')} and properties can be negated`
-      : `attributes cannot be negated: write ${property}`;
+    if (property !== undefined) return `attributes cannot be negated: write ${property}`;
+    // The kernel says these of an input as properties as well, in quotes.
+    if (/^(name|phys|uniq)$/.test(key)) return `attributes cannot be negated: write ${key.toUpperCase()}: "?…?"`;
+    return `only ${negatableKeys.join(', ')} and properties can be negated`;
   }
   const upper = key.toUpperCase();
   return (known === matchKeys || known === negatableKeys) && /^ID_/.test(upper) && propertyName.test(upper)

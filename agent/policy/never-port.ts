@@ -15,6 +15,8 @@ export function neverPort(port: string): Never | undefined {
       remedy: `write ${JSON.stringify(`${text}.0`)}, or a list with each function that you mean: ["${text}.0", "${text}.1"]`,
     };
   }
+  const phys = physPort(port);
+  if (phys !== undefined) return { message: nothing, remedy: `write ${JSON.stringify(phys)}` };
   if (/^usb(v\d+)?-/.test(port)) {
     return {
       message: `${JSON.stringify(port)} names no controller, so that nothing is at it`,
@@ -23,6 +25,12 @@ export function neverPort(port: string): Never | undefined {
   }
   const text = portInstead(port);
   return text === undefined ? undefined : { message: nothing, remedy: `write ${JSON.stringify(text)}` };
+}
+
+/** What the kernel says in `phys` (usb_make_path): the controller's name and the ports, without the word for what it hangs on. */
+function physPort(port: string): string | undefined {
+  const [, controller, ports] = /^usb-((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d)-([\d.]+)$/i.exec(port) ?? [];
+  return controller === undefined ? undefined : portInstead(`pci-${controller}-usb-${ports}`);
 }
 
 const shown = `write the port as hotseat devices shows it, such as ${JSON.stringify(example)}`;
@@ -49,6 +57,8 @@ function portInstead(port: string): string | undefined {
     .replace(/(^|-)pci-([0-9a-f]{2}:[0-9a-f]{2}\.\d)/, '$1pci-0000:$2')
     // Every bus of a controller is 0.
     .replace(/-usb(v\d+)?-(?!0(?::|$))(?:\d+[:-])?(\d+(?:\.\d+)*)/, '-usb$1-0:$2')
+    // A hub's ports are parted by dots.
+    .replace(/(-usb(?:v\d+)?-0:[\d.]+)-(\d+(?:\.\d+)*)$/, '$1.$2')
     // The end of a link's name below /dev/input/by-path.
     .replace(/-(?:event(?:-(?:kbd|mouse|joystick|ir))?|mouse|joystick)$/, '')
     .replace(/[-.:]+$/, '');
@@ -57,8 +67,29 @@ function portInstead(port: string): string | undefined {
 
 const lowered = (port: string): string => port.replace(/(^|-)pci-[0-9a-fA-F:]+/, (address) => address.toLowerCase());
 
-/** A pattern for the kernel's name of a head, if it can only be that of a node. */
+/** A pattern for a connector, if none is called so (drm_connector.c, drm_connector_init: the kind, a hyphen, and a number from 1). */
+export function neverConnector(pattern: string): Never | undefined {
+  const written = pattern
+    .replace(/^card[^-]*-/, '')
+    // As display servers call them.
+    .replace(/^HDMI-?(?=\d)/, 'HDMI-A-')
+    .replace(/^([A-Za-z]+)(?=\d)/, '$1-');
+  if (/-0$/.test(written)) {
+    const message = `connectors are numbered from 1, so that ${JSON.stringify(pattern)} never matches`;
+    return { message, remedy: 'write its name as hotseat devices shows it, such as DP-1' };
+  }
+  if (written === pattern) return undefined;
+  const message = `no connector is called ${JSON.stringify(pattern)}`;
+  return { message, remedy: `write ${JSON.stringify(written)}, as hotseat devices shows it` };
+}
+
+/** A pattern for the kernel's name of a head, if it can only be that of a node or of a part. */
 export function neverSysname(pattern: string): Never | undefined {
+  const [, card] = /^(card[^-]*)-[A-Za-z]/.exec(pattern) ?? [];
+  if (card !== undefined) {
+    const message = `sysname is that of a whole card, so that ${JSON.stringify(pattern)} never matches`;
+    return { message, remedy: `write sysname: ${card}, and connector: for one of its outputs` };
+  }
   const found =
     /^(?:\/dev\/\w+\/)?(?:(event|mouse|js|mice)|renderD|[a-z]+C[\d*?[]|hidraw)/.exec(pattern) ??
     /^\/|^\d+-\d|:/.exec(pattern);

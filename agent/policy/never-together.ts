@@ -42,12 +42,27 @@ function unsaid(conditions: readonly Condition[], subsystems: readonly Subsystem
       : isOfBluetooth && notOfBluetooth.test(key)
         ? ['Bluetooth', ofBluetooth]
         : [undefined, {}];
-    if (what === undefined) continue;
+    if (what === undefined) {
+      const wanted = prefixed(one, subsystems);
+      if (wanted === undefined) continue;
+      const message = `${key} begins with 0x on PCI alone, where no input is`;
+      return { key, message, remedy: `write ${key}: ${JSON.stringify(wanted)}` };
+    }
     const attribute = instead[key]?.(patterns[0] ?? '');
     const remedy = attribute === undefined ? 'write a port, or attr: { … }' : `write attr: { ${attribute} }`;
     return { key, message: `udev sets no ${key} for ${what} devices`, remedy };
   }
   return undefined;
+}
+
+/** The text to write for a number with 0x, which udev says of sound cards on PCI (78-sound-card.rules), in a rule for inputs. */
+function prefixed(
+  { key, patterns }: { readonly key: string; readonly patterns: readonly string[] },
+  subsystems: readonly Subsystem[],
+): string | undefined {
+  const isId = /^ID_(VENDOR|MODEL)_ID$/.test(key) && subsystems.join() === 'input';
+  const [first = ''] = patterns;
+  return isId && patterns.every((text) => text.startsWith('0x')) ? first.slice('0x'.length) : undefined;
 }
 
 /** The attribute that says the same as a property that is not there. */

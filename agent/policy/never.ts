@@ -2,7 +2,8 @@ import type { Node } from 'yaml';
 import { glob, literalPart } from '../core/glob.js';
 import type { Diagnostic } from '../core/policy.js';
 import type { At, Locate } from './explain.js';
-import { neverPath, neverPort, neverSysname } from './never-port.js';
+import { nearest } from './nearest.js';
+import { neverConnector, neverPath, neverPort, neverSysname } from './never-port.js';
 
 /** What is wrong with a text that no device can have, and what to write instead. */
 export interface Never {
@@ -32,9 +33,15 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
   },
   {
     // What a device says of itself is cleaned before it becomes a property (systemd, udev_replace_whitespace).
-    names: /^ID_(VENDOR|MODEL|SERIAL|SERIAL_SHORT|REVISION|BUS|TYPE|PATH|PATH_TAG|VENDOR_ID|MODEL_ID)(_ENC)?$/,
+    names: /^ID_(USB_)?(VENDOR|MODEL|SERIAL|SERIAL_SHORT|REVISION|BUS|TYPE|PATH|PATH_TAG|VENDOR_ID|MODEL_ID)$/,
     why: 'has no space in it: udev writes _',
     instead: (pattern) => (pattern.includes(' ') ? pattern.replaceAll(' ', '_') : undefined),
+  },
+  {
+    // The same, encoded (systemd, encode_devnode_name): a backslash cannot be written.
+    names: /^ID_(USB_)?(VENDOR|MODEL)_ENC$/,
+    why: 'has \\x20 for a space',
+    instead: (pattern) => (pattern.includes(' ') ? pattern.replaceAll(' ', '?x20') : undefined),
   },
   {
     // systemd, path_id.
@@ -43,12 +50,12 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
     instead: (pattern) => (isLiteral(pattern) && /[^A-Za-z0-9_-]/.test(pattern) ? tagOf(pattern) : undefined),
   },
   {
-    names: /^ID_BUS$/,
+    names: /^(ID_BUS|ID_(USB_)?TYPE)$/,
     why: 'is in small letters',
     instead: (pattern) => (isLiteral(pattern) && /[A-Z]/.test(pattern) ? pattern.toLowerCase() : undefined),
   },
   {
-    names: /^ID_(VENDOR|MODEL)_ID$/,
+    names: /^ID_(USB_)?(VENDOR|MODEL)_ID$/,
     why: 'has four small hexadecimal digits',
     instead: (pattern) => {
       const [, prefix = '', digits] = /^(0[xX])?([0-9a-fA-F]{1,4})$/.exec(pattern) ?? [];
@@ -56,7 +63,37 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
       return digits === undefined || text === pattern ? undefined : text;
     },
   },
+  {
+    names: /^ID_USB_INTERFACE_NUM$/,
+    why: 'has two small hexadecimal digits',
+    instead: (pattern) => (/^[0-9a-fA-F]$/.test(pattern) ? `0${pattern.toLowerCase()}` : undefined),
+  },
 ];
+
+/** What udev and its hardware database say of inputs (udev-builtin-input_id.c, hwdb.d). Admins may have words of their own. */
+const saidOfInputs: readonly string[] = [
+  ...[
+    'KEY',
+    'KEYBOARD',
+    'MOUSE',
+    'TOUCHPAD',
+    'TOUCHSCREEN',
+    'TABLET',
+    'TABLET_PAD',
+    'JOYSTICK',
+    'ACCELEROMETER',
+    'SWITCH',
+  ],
+  ...[
+    'POINTINGSTICK',
+    'TRACKBALL',
+    '3D_MOUSE',
+    'WIDTH_MM',
+    'HEIGHT_MM',
+    'TOUCHPAD_INTEGRATION',
+    'JOYSTICK_INTEGRATION',
+  ],
+].map((name) => `ID_INPUT_${name}`);
 
 /** Attributes that are hexadecimal: what stands before the digits, and how many there are. */
 const hexadecimal: Readonly<Record<string, { readonly prefix: string; readonly digits: number }>> = {
@@ -74,6 +111,10 @@ const tagOf = (path: string): string => path.replace(/[^A-Za-z0-9-]+/g, '_');
 
 /** A property's pattern, if nothing can have it. `negated`: it is below `not`, where no attribute can be. */
 export function neverProperty(key: string, pattern: string, negated = false): Never | undefined {
+  if (/^ID_INPUT_/.test(key) && !saidOfInputs.includes(key)) {
+    const near = nearest(key, saidOfInputs);
+    if (near !== undefined) return { message: `udev says no ${key} of any input`, remedy: `write ${near}` };
+  }
   if (key === 'ID_PATH') return isLiteral(pattern) && pattern !== '' ? neverPath(pattern) : undefined;
   for (const { names, why, instead } of ofProperties) {
     if (!names.test(key)) continue;
@@ -136,6 +177,8 @@ export function neverMatching(plain: unknown, place: Locate, _root: Node | null,
       switch (key) {
         case 'port':
           return each(value, [...path, key], neverPort);
+        case 'connector':
+          return each(value, [...path, key], neverConnector);
         case 'sysname':
           return each(value, [...path, key], neverSysname);
         default:

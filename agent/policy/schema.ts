@@ -59,13 +59,17 @@ export const unfitProperties: readonly { readonly names: RegExp; readonly why: s
     why: 'is of a node, and a device may have several: use subsystem, sysname or ID_PATH',
   },
   {
+    names: /^DEVTYPE$/,
+    why: 'is of what hangs on a bus, and of graphics cards: use subsystem or kind',
+  },
+  {
     names: /^(HID|PCI)_/,
     why: 'is of what the device hangs on: use attr, ID_VENDOR_ID, ID_MODEL_ID or ID_PATH',
   },
   {
     // udev(7): keys of its rules, which are no properties.
     names:
-      /^(KERNEL|KERNELS|SUBSYSTEMS|DRIVER|DRIVERS|ATTR|ATTRS|ENV|TAG|SYMLINK|TEST|PROGRAM|RESULT|CONST|SYSCTL|IMPORT|OWNER|GROUP|MODE)$/,
+      /^(KERNEL|KERNELS|SUBSYSTEMS|DRIVER|DRIVERS|ATTR|ATTRS|SYSFS|BUS|ENV|TAG|SYMLINK|TEST|PROGRAM|RESULT|CONST|SYSCTL|IMPORT|OWNER|GROUP|MODE)$/,
     why: "is a key of udev's rules and no property: use sysname, port, subsystem, attr or a property",
   },
   {
@@ -95,9 +99,12 @@ const match = z
         for (const key of Object.keys(given)) {
           // udevd knows every attribute, the agent reads these: any other would be read in two ways.
           if (attributeNames.includes(key)) continue;
+          const [, inner] = /^(?:ATTRS?|SYSFS)\{([^{}]*)\}$/.exec(key) ?? [];
           const message = propertyName.test(key)
             ? `is a udev property and no attribute: write it beside attr`
-            : `is no attribute that can be matched: use ${attributeNames.join(', ')}`;
+            : inner !== undefined && attributeNames.includes(inner)
+              ? `is a key of udev's rules: write ${inner}`
+              : `is no attribute that can be matched: use ${attributeNames.join(', ')}`;
           context.addIssue({ code: 'custom', path: [key], message });
         }
       })

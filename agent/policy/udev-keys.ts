@@ -1,6 +1,7 @@
 import type { Never } from './never.js';
+import { neverSysname } from './never-port.js';
 
-/** Match keys of udev's own rules (udev(7)) that are no properties, and what says the same here. */
+/** Match keys of udev's own rules (udev(7); `BUS` and `SYSFS` are of before 2010) that are no properties, and what says the same here. */
 const udevKeys: Readonly<Record<string, string>> = {
   KERNEL: 'sysname: NAME',
   KERNELS: 'port: PORT',
@@ -9,6 +10,8 @@ const udevKeys: Readonly<Record<string, string>> = {
   DRIVERS: 'attr: { idVendor: ID, idProduct: ID }',
   ATTR: 'attr: { KEY: VALUE }',
   ATTRS: 'attr: { KEY: VALUE }',
+  SYSFS: 'attr: { KEY: VALUE }',
+  BUS: 'ID_BUS: BUS',
   ENV: "the property's own name, such as ID_BUS: usb",
   TAG: 'subsystem, kind or a property',
   SYMLINK: 'port: PORT, or a property',
@@ -37,26 +40,36 @@ export const asProperty: Readonly<Record<string, string>> = {
 
 /** A key of udev's rules where a property should be: what to write instead. `negated`: below `not`, where no attribute can be. */
 export function udevKey(key: string, value: unknown, negated = false): Never | undefined {
-  const [, name = '', inner] = /^([A-Z_]+)(?:\{([^{}]*)\})?$/.exec(key) ?? [];
+  // With the operator, as it stands in a rule, too.
+  const [, name = '', inner] = /^([A-Z_]+)(?:\{([^{}]*)\})?(?:[=!+:-]=?)?$/.exec(key) ?? [];
   const message = `${JSON.stringify(key)} is a key of udev's rules and no property`;
   if (doing.has(name)) return { message, remedy: 'remove it: it says what udev does, and matches nothing' };
   const known = Object.hasOwn(udevKeys, name) ? udevKeys[name] : undefined;
   if (known === undefined) return undefined;
   if (name === 'ENV' && inner !== undefined) return { message, remedy: `write ${inner}: ${shown(value)}` };
-  if (negated && /^(ATTR|DRIVER)S?$/.test(name)) {
+  if (negated && /^((ATTR|DRIVER)S?|SYSFS)$/.test(name)) {
     const property = asProperty[inner ?? ''];
     const instead = property === undefined ? 'a property, such as ID_VENDOR_ID' : `${property}: ${shown(value)}`;
     return { message, remedy: `attributes cannot be negated: write ${instead}` };
   }
-  if (/^ATTRS?$/.test(name) && inner !== undefined) {
+  if (/^(ATTRS?|SYSFS)$/.test(name) && inner !== undefined) {
     return { message, remedy: `write attr: { ${inner}: ${shown(value)} }` };
   }
+  const pairs = typeof value === 'object' && value !== null ? Object.entries(value) : [];
+  if (pairs.length > 0 && /^(ATTRS?|SYSFS|ENV)$/.test(name)) {
+    const text = pairs.map(([one, wanted]: [string, unknown]) => `${one}: ${shown(wanted)}`).join(', ');
+    return { message, remedy: `write ${name === 'ENV' ? text : `attr: { ${text} }`}` };
+  }
+  if (name === 'BUS') return { message, remedy: `write ID_BUS: ${shown(value)}` };
   const [, ports] =
     name === 'KERNELS' && typeof value === 'string' ? (/^\d+-([\d.]+)(?::[\d.]+)?$/.exec(value) ?? []) : [];
   if (ports !== undefined) {
     return { message, remedy: `write port: and what hotseat devices shows: it ends in -usb-0:${ports}` };
   }
-  if (name === 'KERNEL') return { message, remedy: `write sysname: ${shown(value)}` };
+  if (name === 'KERNEL') {
+    const never = typeof value === 'string' ? neverSysname(value) : undefined;
+    return { message, remedy: never?.remedy ?? `write sysname: ${shown(value)}` };
+  }
   return { message, remedy: `write ${known}` };
 }
 
