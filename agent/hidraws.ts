@@ -3,7 +3,8 @@ import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Grantee } from './core/desired.js';
 import type { Unit } from './core/device.js';
-import { type HidInput, type Placement, placementAlone, placementOf } from './core/hid.js';
+import { type HidInput, type Placement, placementAlone, placementOf, readerOf } from './core/hid.js';
+import { isAccessible } from './core/last-word.js';
 import { isLoan } from './core/loan.js';
 import { rawRefusal } from './core/receipts.js';
 import type { Claim, Verdict } from './core/verdict.js';
@@ -14,6 +15,8 @@ interface Deps {
   readonly log: Logger;
   readonly table: DeviceTable;
   readonly grants: Pick<Grants, 'cover'>;
+  /** Hears whose a raw node is to the host, where that has to know it. */
+  readonly along?: ((raw: Unit, verdict: Verdict) => void) | undefined;
 }
 
 /**
@@ -87,8 +90,34 @@ export class Hidraws {
     });
   }
 
+  /**
+   * Raw nodes of devices with inputs, and whose they are to the host: those to which it gives users of its own access, or of which
+   * it was told before. udev cannot know it by itself.
+   */
+  onHost(raws: Iterable<string> = this.deps.table.raws()): { readonly unit: Unit; readonly verdict: Verdict }[] {
+    const { table } = this.deps;
+    return [...raws].flatMap((raw) => {
+      const unit = table.rawUnit(raw);
+      const inputs = table.readAt(raw).map((id) => ({ id, name: basename(id), verdict: this.verdictOf(id) }));
+      const isTold = unit?.head.properties['HOTSEAT_WITH'] !== undefined;
+      if (unit === undefined || inputs.length === 0 || !(isTold || isAccessible(unit.head))) return [];
+      // Of an input that nobody has judged yet nothing is known.
+      return inputs.some(({ verdict }) => verdict === undefined) ? [] : [{ unit, verdict: readerOf(inputs) }];
+    });
+  }
+
+  /** Every raw node of a seat that udev was told of, or judges by itself. */
+  judged(): { readonly unit: Unit; readonly verdict: Verdict }[] {
+    const alone = this.alone().flatMap(({ unit, placement }) => {
+      if (placement?.kind !== 'seat') return [];
+      return [{ unit, verdict: { kind: 'seat', claims: [placement.claim], trace: [] } as const }];
+    });
+    return [...this.onHost(), ...alone];
+  }
+
   private placeOne(raw: string, before: Placement | undefined): Placement | undefined {
     const { table } = this.deps;
+    for (const { unit, verdict } of this.onHost([raw])) this.deps.along?.(unit, verdict);
     const unit = table.rawUnit(raw);
     this.placed.delete(raw);
     if (unit === undefined) this.hadInputs.delete(raw);

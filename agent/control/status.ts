@@ -7,6 +7,7 @@ import { type JournalEntry, nodeOf } from '../core/step.js';
 import { type Claim, contestsOf, type Verdict } from '../core/verdict.js';
 import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
+import type { Hidraws } from '../hidraws.js';
 import { rulesThat } from '../host/later-rules.js';
 import type { House } from '../house.js';
 import type { OutputKeeper } from '../outputs/output-keeper.js';
@@ -83,7 +84,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
     conflicts,
     withheld: house.hidraws.withheld(),
     left: leftOf(table.units(), house.judged),
-    host: hostWords(table.units(), house.judged),
+    host: hostWords(table.units(), house.judged, house.hidraws.judged()),
     leaks: facts.leaks,
     udev: facts.udev,
     audit: facts.audit,
@@ -93,9 +94,17 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
   };
 }
 
-/** Where udevd's final answer on a seat's device is not the verdict, with the rule that says so. */
-export const hostWords = (units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Status['host'] =>
-  lastWords(units, judged).map(({ device, ...word }) => ({ device, reason: wordText(word) }));
+/** Where udevd's final answer on a seat's device, or on a raw node, is not the verdict, with the rule that says so. */
+export const hostWords = (
+  units: readonly Unit[],
+  judged: ReadonlyMap<string, Verdict>,
+  raws: ReturnType<Hidraws['judged']> = [],
+): Status['host'] => {
+  const verdicts = new Map([...judged, ...raws.map(({ unit, verdict }) => [unit.id, verdict] as const)]);
+  const all = [...units, ...raws.map(({ unit }) => unit)];
+  return lastWords(all, verdicts).map(({ device, ...word }) => ({ device, reason: wordText(word) }));
+};
+
 function pathOf(entry: JournalEntry): string | undefined {
   const node = nodeOf(entry);
   return node && nodePath(node);

@@ -58,6 +58,20 @@ export function placementOf(inputs: readonly HidInput[]): Placement | undefined 
 }
 
 /**
+ * Whose a raw node is to the host, whether it comes along or not: whoever opens it reads the inputs of its device, by which it
+ * is known here. Pure.
+ */
+export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]): Verdict {
+  const claims = new Map<string, Claim>();
+  for (const { id, verdict } of inputs) {
+    for (const claim of verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims)
+      if (!claims.has(claim.seat)) claims.set(claim.seat, { ...claim, along: id });
+  }
+  if (claims.size === 0) return { kind: 'host', trace: [] };
+  return { kind: claims.size === 1 ? 'seat' : 'conflict', claims: [...claims.values()], trace: [] };
+}
+
+/**
  * Places the raw node of a HID device that has no input, such as a security key: where a rule with `hidraw: true` asks for it
  * by its port or by what it is. `verdict` is by such rules alone. Undefined when no rule does. Pure.
  */

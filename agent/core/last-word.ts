@@ -15,6 +15,9 @@ export const masterTag = 'master-of-seat';
 /** Everything else that calls itself so. */
 const anyAccess = /^([a-z]?access|udev-acl)(-|$)|-acl$/;
 
+/** Whether the host gives its own users access to a node, by any of these. */
+export const isAccessible = ({ tags }: Pick<Device, 'tags'>): boolean => tags.some((tag) => anyAccess.test(tag));
+
 /** What udevd says of a seat's device in the end, when that is not what Hotseat's own rules said before. */
 export interface LastWord {
   /** Its node, or its path where it has none. */

@@ -56,6 +56,9 @@ export class HostRules {
     });
     this.told.clear();
     for (const unit of stale) this.trigger(unit, house.judged.get(unit.id));
+    for (const { unit, verdict } of house.hidraws.onHost()) {
+      if (unit.head.properties['HOTSEAT_SEAT'] !== hostSeat(verdict)) this.trigger(unit, verdict);
+    }
     if (stale.length > 0) this.log.info({ units: stale.map((unit) => unit.id) }, 'host seats changed');
   }
   /** The head first: devices below it take over its seat. */

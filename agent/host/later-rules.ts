@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import { accessTags } from '../core/last-word.js';
 import { namesIn, readUpTo } from '../kernel/read.js';
 import { rulesFile } from './udev-rules.js';
 
@@ -9,19 +10,21 @@ const directories = ['/etc/udev/rules.d', '/run/udev/rules.d', '/usr/local/lib/u
 const largest = 1024 * 1024;
 
 /**
- * The rules that set a device's seat to this, or give it this tag, as `/etc/udev/rules.d/85-mine.rules:3`. For a seat only files
- * that come after Hotseat's. Where none has the text itself, those that put it together (`$env{…}`). `roots`: the
+ * The rules that set a device's seat to this, or give it this tag, as `/etc/udev/rules.d/85-mine.rules:3`. For a seat, and for a tag
+ * that Hotseat's rules take away, only files that come after them. Where none has the text itself, those that put it together
+ * (`$env{…}`). `roots`: the
  * directories, for tests.
  */
 export function rulesThat(what: 'seat' | 'tag', value: string, roots: readonly string[] = directories): string[] {
   const seen = new Set<string>([basename(rulesFile)]);
+  const isOurs = what === 'seat' || accessTags.some((tag) => tag === value);
   const found = roots.flatMap((directory) =>
     namesIn(directory)
       .filter((name) => name.endsWith('.rules') && !seen.has(name))
       .sort()
       .flatMap((name) => {
         seen.add(name);
-        if (what === 'seat' && name < basename(rulesFile)) return [];
+        if (isOurs && name < basename(rulesFile)) return [];
         return placesIn(join(directory, name), what, value);
       }),
   );
@@ -38,7 +41,7 @@ function placesIn(file: string, what: 'seat' | 'tag', value: string): Found[] {
   const lines = textOf(file).split('\n');
   return lines.flatMap((line, index): Found[] => {
     if (line.trimStart().startsWith('#')) return [];
-    const set = what === 'seat' ? /ENV\{ID_SEAT\}\s*:?=\s*"([^"]*)"/g : /TAG\s*\+?=\s*"([^"]*)"/g;
+    const set = what === 'seat' ? /ENV\{ID_SEAT\}\s*:?=\s*e?"([^"]*)"/g : /TAG\s*[+:]?=\s*e?"([^"]*)"/g;
     const values = [...line.matchAll(set)].map(([, text = '']) => text);
     const place = `${file}:${index + 1}`;
     if (values.includes(value)) return [{ place, isExact: true }];

@@ -52,7 +52,7 @@ export function compileBody(policy: Policy): string {
   }
   lines.push(
     ...compileLoans(policy),
-    ...resolve(policy, alongLines(policy)),
+    ...resolve(policy, alongLines(policy.seats.filter(({ rules }) => rules.some(({ whole }) => whole)))),
     '# Nobody wants it: the seat of what it hangs on is not its own.',
     'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{HOTSEAT_ADMIN_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_ADMIN_SEAT}"',
     'ENV{HOTSEAT_SEAT}=="", ENV{ID_SEAT}=="", ENV{.HOTSEAT_UPSTREAM}=="1", ENV{ID_SEAT}="seat0"',
@@ -84,21 +84,23 @@ function resolve(policy: Policy, along: readonly string[] = []): string[] {
 
 /**
  * What no rule asks for comes along with what is the same physical device: only the agent knows that, and says so in an
- * argument of an event. It is kept for events that others ask for, and counts for as long as a rule of that seat says so.
+ * argument of an event. It is kept for events that others ask for, and counts for as long as there is that seat. `only`: a token for
+ * the devices that it is for.
  */
-function alongLines(policy: Policy): string[] {
-  const seats = policy.seats.filter(({ rules }) => rules.some(({ whole }) => whole));
+function alongLines(seats: Policy['seats'], only?: string): string[] {
   if (seats.length === 0) return [];
+  const where = only === undefined ? [] : [only];
   const comes = (argument: string, seat: string): string =>
     [
+      ...where,
       env('.HOTSEAT_HOST_SEAT', '==', ''),
       env('HOTSEAT_WITH', '==', argument),
       env('.HOTSEAT_HOST_SEAT', '=', seat),
     ].join(', ');
   return [
     '# The same physical device as something that a seat has, as the agent said.',
-    'ENV{SYNTH_ARG_HOTSEAT}=="", IMPORT{db}="HOTSEAT_WITH"',
-    'ENV{SYNTH_ARG_HOTSEAT}=="?*", ENV{HOTSEAT_WITH}="$env{SYNTH_ARG_HOTSEAT}"',
+    [...where, 'ENV{SYNTH_ARG_HOTSEAT}=="", IMPORT{db}="HOTSEAT_WITH"'].join(', '),
+    [...where, 'ENV{SYNTH_ARG_HOTSEAT}=="?*", ENV{HOTSEAT_WITH}="$env{SYNTH_ARG_HOTSEAT}"'].join(', '),
     ...seats.map(({ seat }) => comes(alongSeat(seat), `seat-${seat}`)),
     comes(alongShared, sharedSeat),
   ];
@@ -145,7 +147,8 @@ function compileHubs(policy: Policy): string[] {
     'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
     ...wanted,
     ...compileRaws(policy),
-    ...resolve(policy, policy.seats.some(({ rules }) => rules.some(asksRaw)) ? alongLines(policy) : []),
+    // Whoever opens a raw node reads the inputs of its device, whether a rule asks for it or not.
+    ...resolve(policy, alongLines(policy.seats, 'SUBSYSTEM=="hidraw"')),
     'GOTO="hotseat_apply"',
   ];
 }

@@ -2,6 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inventoryOf } from '../../agent/control/inspect.js';
+import { hostWords } from '../../agent/control/status.js';
 import { thingOf } from '../../agent/core/loan.js';
 import { keyboard } from './driver/capabilities.js';
 import { field, plug, type Seen, usbPort } from './driver/field.js';
@@ -59,6 +60,38 @@ test('what two seats ask for goes to neither, and what nobody asks for is said',
     { device: '/dev/hidraw2', reason: 'more than one seat asks for it: left, right' },
   ]);
   assert.equal(plug(pc, hub('')).raws('left'), []);
+});
+
+/** As Steam, QMK and Elgato tell their users to write them. */
+const admins = {
+  '60-steam-input.rules': 'KERNEL=="hidraw*", ATTRS{idVendor}=="1050", MODE="0660", TAG+="uaccess"\n',
+  '99-streamdeck.rules': 'KERNEL=="hidraw*", ATTRS{idVendor}=="0fd9", TAG+="uaccess", ENV{ID_SEAT}="seat9"\n',
+};
+
+test('whoever opens a raw node reads the keyboard: the host’s users lose it, whether it comes along or not', () => {
+  for (const more of [', hidraw: true', '']) {
+    const seen = plug(pc, { left: `  - { label: key, match: { kind: keyboard }${more} }` }, { more: admins });
+    const { head } = seen.table.rawUnit(seen.rawId('hidraw0')) ?? {};
+    assert.equal([head?.properties['ID_SEAT'], head?.tags.includes('uaccess')], ['seat-left', false], more);
+  }
+  const seen = plug(pc, { left: '  - { label: mice, match: { kind: mouse }, hidraw: true }' }, { more: admins });
+  const { head } = seen.table.rawUnit(seen.rawId('hidraw0')) ?? {};
+  assert.equal([head?.properties['ID_SEAT'], head?.tags.includes('uaccess')], [undefined, true], 'the host’s own');
+});
+
+test('a rule that has the last word on a raw node is named', () => {
+  const seen = plug(pc, hub(', hidraw: true'), { more: admins });
+  const said = hostWords(seen.units, seen.verdicts, seen.hidraws.judged());
+  assert.equal(
+    said.map(({ device, reason }) => [device, reason.replace(/: .*/, '')]),
+    [
+      ['/dev/hidraw2', 'udev has it at seat9 instead of seat-left (/run/udev/rules.d/99-streamdeck.rules:1)'],
+      [
+        '/dev/hidraw2',
+        "udev gives the host's own users access by the tag uaccess (/run/udev/rules.d/99-streamdeck.rules:1)",
+      ],
+    ],
+  );
 });
 
 test('the piano’s own MIDI 2.0 node comes with its card, and so does a kind of node that nobody knows yet', () => {

@@ -79,6 +79,7 @@ export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [], loans = [] 
     const seen = new Seen(policy);
     const tell = (): void => {
       for (const unit of seen.units) host.tell(unit, seen.verdict(unit.head.sysname));
+      for (const { unit, verdict } of seen.hidraws.onHost()) host.tell(unit, verdict);
     };
     if (pc.sysfs.synthesize(tell)) continue;
     seen.agree(unlike);
@@ -152,6 +153,11 @@ export class Seen {
   /** Raw nodes that a seat gets, by their names. */
   raws(seat: string): string[] {
     return this.hidraws.of(seat).map(({ unit }) => unit.head.sysname);
+  }
+
+  /** Where a raw node is in sysfs. */
+  rawId(name: string): string {
+    return [...this.table.raws()].find((raw) => raw.endsWith(`/${name}`)) ?? '';
   }
 
   /** What stays with the host although a seat has other parts of the same physical device. */
