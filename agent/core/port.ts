@@ -10,8 +10,11 @@ export const namesBus = (port: string): boolean => port !== canonicalPort(port);
 /** The property that has the bus in it. */
 export const pathWithBus = 'ID_PATH_WITH_USB_REVISION';
 
-/** What may follow a port: another hub's port or an interface on USB, a further part of the path on anything else. */
-const boundaries = (port: string): readonly string[] => (/-usb(v\d+)?-/.test(port) ? ['.', ':'] : ['-']);
+/**
+ * What may follow a port: on USB another hub's port or an interface, and everywhere a further part of the path, such as a
+ * platform device that a driver makes below a USB device (evdi).
+ */
+const boundaries = (port: string): string => (/-usb(v\d+)?-/.test(port) ? '.:-' : '-');
 
 /**
  * The ID_PATH patterns of a port: the thing at the port itself, and all below a hub there. It ends at a boundary, so
@@ -20,7 +23,7 @@ const boundaries = (port: string): readonly string[] => (/-usb(v\d+)?-/.test(por
  * the bus.
  */
 export function portPatterns(port: string): readonly string[] {
-  return [port, ...boundaries(port).map((boundary) => `${port}${boundary}*`)];
+  return [port, `${port}[${boundaries(port)}]*`];
 }
 
 /**
@@ -31,7 +34,7 @@ export const portCovers = (written: string, path: string, withBus = ''): boolean
   namesBus(written) && withBus !== '' ? covers(written, withBus) : covers(canonicalPort(written), path);
 
 const covers = (port: string, path: string): boolean =>
-  path.startsWith(port) && (path.length === port.length || boundaries(port).includes(path[port.length] ?? ''));
+  path.startsWith(port) && (path.length === port.length || boundaries(port).includes(path.charAt(port.length)));
 
 /** Every port that could cover this ID_PATH: the path itself and what stands before each of its boundaries. */
 export function portsAbove(path: string): string[] {

@@ -17,7 +17,7 @@ import { bytesOf, type HostFile, hostFile, list, type MatchFile, type SeatFile, 
 import { linesOf } from './udev-rules.js';
 import { readYaml } from './yaml.js';
 
-/** udevd drops lines of 16 KiB (UTIL_LINE_SIZE), and a port takes three times its length in one. */
+/** udevd drops lines of 16 KiB (UTIL_LINE_SIZE), and a port takes twice its length in one. */
 const longestMatch = 4000;
 
 /** A rule may take so many lines of udev's rules. */

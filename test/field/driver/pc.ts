@@ -285,6 +285,12 @@ export class UsbDevice {
     return this;
   }
 
+  /** A platform device that a driver makes below the USB device itself. */
+  platform(name: string, fill: (path: string) => void): this {
+    fill(this.pc.add(`${this.path}/${name}`, { subsystem: 'platform', driver: name.replace(/\..*/, '') }));
+    return this;
+  }
+
   /** Of a Bluetooth adapter: what its devices are below. */
   bluetoothHost(): string {
     const path = `${this.interface(0, 'e0', 'btusb')}/bluetooth/hci0`;
