@@ -1,6 +1,7 @@
 import { leftBehind, whyLeft } from '../core/along.js';
 import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
+import { lostLinks } from '../core/desired.js';
 import type { Unit } from '../core/device.js';
 import { findUnit } from '../core/find-unit.js';
 import type { Placement } from '../core/hid.js';
@@ -154,6 +155,15 @@ export function explanationOf(
   });
   return { ...infoOf(unit, verdict, revision), trace, withheld, left };
 }
+
+/** Stable names of a seat's device that are not there in the seat. */
+export const namesWithheld = (unit: Unit, verdict: Verdict | undefined): Explanation['withheld'] =>
+  verdict?.kind === 'seat'
+    ? lostLinks(unit).map((device) => ({
+        device,
+        reason: 'the name has a character that cannot be seen, or is too long',
+      }))
+    : [];
 
 /** What a policy would change for the devices that are here now, and for the `seats` as they are; nothing is done. */
 export function planOf(

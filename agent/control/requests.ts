@@ -21,7 +21,7 @@ import { connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
-import { explanationOf, inventoryOf, leftBeside, outputInfo, planOf, recordOf } from './inspect.js';
+import { explanationOf, inventoryOf, leftBeside, namesWithheld, outputInfo, planOf, recordOf } from './inspect.js';
 import type { Answerable, Answers, Attached, DeviceInfo, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
@@ -85,7 +85,9 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     explain: ({ device }) => {
       const unit = findUnit(table.units(), device);
       const left = leftBeside(unit, table.units(), house.judged);
-      return explanationOf(unit, house.judged.get(unit.id), house.revision, house.hidraws.withheld(unit.id), left);
+      const verdict = house.judged.get(unit.id);
+      const withheld = [...house.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
+      return explanationOf(unit, verdict, house.revision, withheld, left);
     },
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
     record: ({ device, unmask }) => recordOf(table.units(), device, unmask),

@@ -109,21 +109,32 @@ function desiredOutputs(unit: Unit, rule: Rule, present: (device: Device) => Pre
  * The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). Beyond
  * ASCII udev lets all UTF-8 through (systemd, udev_replace_chars); invisible characters stay out.
  */
-const stable = /^(by-id|by-path)\/(?!\.{1,2}$)(?:[A-Za-z0-9#+.:=@_-]|[^\p{ASCII}\p{C}\p{Z}\p{NChar}\ufffd]){1,200}$/u;
+const stable =
+  /^(by-id|by-path)\/(?!\.{1,2}$)(?:[A-Za-z0-9#+.:=@_-]|[^\p{ASCII}\p{C}\p{Zl}\p{Zp}\p{NChar}\ufffd]){1,200}$/u;
 /** The longest name of a file, bytes (NAME_MAX). */
 const longestName = 255;
 
 /** Links of a device that its seat gets too: those below its class directory, by a name that can be no way out of it. */
 function linksOf(subsystem: SeatSubsystem, { number, sysname, links }: Device): LinkSpec[] {
   if (number === undefined || subsystem === 'hidraw') return [];
-  const below = `/dev/${nodeClass(subsystem)}/`;
   return links.flatMap((link) => {
-    const name = link.startsWith(below) ? link.slice(below.length) : '';
-    return stable.test(name) && Buffer.byteLength(name) <= longestName
-      ? [{ class: nodeClass(subsystem), name, node: sysname }]
-      : [];
+    const name = nameBelow(subsystem, link);
+    return isStable(name) ? [{ class: nodeClass(subsystem), name, node: sysname }] : [];
   });
 }
+
+const nameBelow = (subsystem: SeatSubsystem, link: string): string => {
+  const below = `/dev/${nodeClass(subsystem)}/`;
+  return link.startsWith(below) ? link.slice(below.length) : '';
+};
+
+const isStable = (name: string): boolean => stable.test(name) && Buffer.byteLength(name) <= longestName;
+
+/** Names that udev makes of what a device is or where it is, and that its seat does not get. */
+export const lostLinks = ({ subsystem, nodes }: Unit): string[] =>
+  nodes.flatMap(({ links }) =>
+    links.filter((link) => /^by-(id|path)\//.test(nameBelow(subsystem, link)) && !isStable(nameBelow(subsystem, link))),
+  );
 
 function nodeSpec(
   { subsystem }: Unit,
