@@ -3,7 +3,7 @@ import { type Asker, type Audit, type Deed, onRecord } from './core/audit.js';
 import { changesOf } from './core/changes.js';
 import { decider } from './core/decide.js';
 import type { Unit } from './core/device.js';
-import { findUnit } from './core/find-unit.js';
+import { findRaw, findUnit, rawRefused } from './core/find-unit.js';
 import { isOf, isThing, thingOf, thisVery } from './core/loan.js';
 import { nameOf } from './core/name.js';
 import { areApart } from './core/physical.js';
@@ -55,13 +55,9 @@ export class Lender {
   /** Gives a device to a seat; settles when the seat has it, or has said why not. */
   async lend({ device, seat, forMs, force }: Wish, by: Asker): Promise<Loan> {
     const { book, table, house, keeper, audit } = this.deps;
+    const raw = findRaw(table.rawUnits(), device);
+    if (raw !== undefined) throw rawRefused(raw, table.readAt(raw.id));
     const unit = findUnit(table.units(), device);
-    if (unit.subsystem === 'hidraw') {
-      throw new ControlError(
-        'raw-node',
-        'a raw node goes where its inputs go, if their rule says `hidraw: true`: attach the input',
-      );
-    }
     const seats = house.seats.map(({ policy }) => policy.seat);
     if (!seats.includes(seat)) {
       throw new ControlError(

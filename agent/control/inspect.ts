@@ -156,6 +156,27 @@ export function explanationOf(
   return { ...infoOf(unit, verdict, revision), trace, withheld, left };
 }
 
+/** The same of a raw node of a device without any input: rules without `hidraw: true` do not give it, whatever they match. */
+export function rawExplanationOf(
+  unit: Unit,
+  placement: Placement | undefined,
+  policy: readonly SeatPolicy[],
+  revision: string,
+): Explanation {
+  const claim = placement?.kind === 'seat' ? placement.claim : undefined;
+  const trace = policy.flatMap(({ seat, rules }) =>
+    rules.map((rule): RuleResult => {
+      const isAlong = claim?.along !== undefined && claim.seat === seat && claim.rule === rule;
+      const failed = mismatch(rule, unit.head) ?? (rule.hidraw ? undefined : '`hidraw: true` is missing in it');
+      const result = { seat, label: rule.label, place: placeOf(rule, revision) };
+      return isAlong ? { ...result, failed: undefined, along: claim.along } : { ...result, failed };
+    }),
+  );
+  const withheld =
+    placement?.kind === 'withheld' ? [{ device: unit.head.node ?? unit.id, reason: placement.reason }] : [];
+  return { ...rawInfoOf(unit, placement, policy, revision), trace, withheld, left: [] };
+}
+
 /** Stable names of a seat's device that are not there in the seat. */
 export const namesWithheld = (unit: Unit, verdict: Verdict | undefined): Explanation['withheld'] =>
   verdict?.kind === 'seat'

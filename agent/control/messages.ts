@@ -337,7 +337,7 @@ export interface RuleResult {
 export interface Explanation extends DeviceInfo {
   /** Every rule, held against the device. */
   readonly trace: readonly RuleResult[];
-  /** The raw node of its HID device, when a rule asks for it and no seat gets it, and why. */
+  /** What of it does not come to its seat, and why: the raw node of its HID device when a rule asks for it, a stable name. */
   readonly withheld: readonly Remark[];
   /** The parts of its physical device that stay with the host. */
   readonly left: readonly Left[];

@@ -1,7 +1,8 @@
 import { basename, join } from 'node:path';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
-import { findUnit } from '../core/find-unit.js';
+import type { Unit } from '../core/device.js';
+import { findRaw, findUnit, rawRefused } from '../core/find-unit.js';
 import { isOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
@@ -21,8 +22,17 @@ import { connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
-import { explanationOf, inventoryOf, leftBeside, namesWithheld, outputInfo, planOf, recordOf } from './inspect.js';
-import type { Answerable, Answers, Attached, DeviceInfo, Status } from './messages.js';
+import {
+  explanationOf,
+  inventoryOf,
+  leftBeside,
+  namesWithheld,
+  outputInfo,
+  planOf,
+  rawExplanationOf,
+  recordOf,
+} from './inspect.js';
+import type { Answerable, Answers, Attached, DeviceInfo, Explanation, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
@@ -83,6 +93,8 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     detach: async ({ device }, by) => attached(rooms, await lender.takeBack(device, by)),
     devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, house))),
     explain: ({ device }) => {
+      const raw = findRaw(table.rawUnits(), device);
+      if (raw !== undefined) return explainRaw(rooms, raw);
       const unit = findUnit(table.units(), device);
       const left = leftBeside(unit, table.units(), house.judged);
       const verdict = house.judged.get(unit.id);
@@ -90,7 +102,11 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       return explanationOf(unit, verdict, house.revision, withheld, left);
     },
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
-    record: ({ device, unmask }) => recordOf(table.units(), device, unmask),
+    record: ({ device, unmask }) => {
+      const raw = findRaw(table.rawUnits(), device);
+      if (raw !== undefined) throw rawRefused(raw, table.readAt(raw.id));
+      return recordOf(table.units(), device, unmask);
+    },
     plan: async ({ revision }) =>
       planOf(
         await keeper.peek(revision),
@@ -119,6 +135,14 @@ const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
     house.seats.map(({ policy }) => policy),
     house.revision,
   );
+
+/** Why a raw node of a device without any input is where it is. @throws of any other, which goes where its inputs go. */
+function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
+  const alone = house.hidraws.alone().find(({ unit }) => unit.id === raw.id);
+  if (alone === undefined) throw rawRefused(raw, table.readAt(raw.id));
+  const policy = house.seats.map((one) => one.policy);
+  return rawExplanationOf(raw, alone.placement, policy, house.revision);
+}
 
 /** A graphics card with what can be seen of its outputs, whose names have no place in udev's database. */
 async function withOutputs(info: DeviceInfo, { judged, revision }: House): Promise<DeviceInfo> {

@@ -1,6 +1,21 @@
 import type { Unit } from './device.js';
 import { ControlError } from './refusal.js';
 
+/** The raw node that people mean, by its node, its kernel name or its path in sysfs; undefined where it is none of these. */
+export const findRaw = (raws: readonly Unit[], wanted: string): Unit | undefined =>
+  raws.find(({ id, head }) => [id, head.sysname, head.node].includes(wanted));
+
+/** Why a raw node is not what something is done with; `inputs`: what is read at it. */
+export function rawRefused({ head }: Unit, inputs: readonly string[]): ControlError {
+  const node = head.node ?? head.sysname;
+  const names = inputs.map((input) => input.slice(input.lastIndexOf('/') + 1));
+  const message =
+    names.length === 0
+      ? `${node} has no input: a rule with \`hidraw: true\` gives it, or brings it along with another part of its device`
+      : `${node} goes where the inputs of its device go, if their rule says \`hidraw: true\`: name ${names.join(' or ')}`;
+  return new ControlError('raw-node', message);
+}
+
 /**
  * The unit that people mean: by a node, a path in sysfs, a kernel name, or a name that only one device has. Pure.
  * @throws ControlError when there is none, or more than one.

@@ -10,7 +10,10 @@ export const refusals = {
   'not-permitted': { cause: 'The verb is for root, or for the members of a group.', remedy: 'run it as root' },
   'no-device': { cause: 'No device has this name.', remedy: 'hotseat devices' },
   'many-devices': { cause: 'Several devices have this name.', remedy: 'name one by its node or path' },
-  'raw-node': { cause: 'A raw node goes where its inputs go.', remedy: 'attach the input' },
+  'raw-node': {
+    cause: 'A raw node goes where its inputs go, or where a rule with `hidraw: true` says.',
+    remedy: 'name an input of its device',
+  },
   twins: { cause: 'Nothing tells the device from another one.', remedy: 'hotseat attach --force' },
   'no-seat': { cause: 'The policy has no such seat.', remedy: 'hotseat status' },
   'not-attached': { cause: 'The device was not attached by hand.', remedy: 'hotseat status' },

@@ -129,6 +129,10 @@ export class DeviceTable {
     return before === undefined ? [] : [...now.keys()].filter((name) => before.get(name) !== now.get(name));
   }
 
+  rawUnits(): Unit[] {
+    return [...this.raw.keys()].flatMap((raw) => this.rawUnit(raw) ?? []);
+  }
+
   /** Every raw node that there is, by syspath. */
   raws(): Iterable<string> {
     return this.raw.keys();

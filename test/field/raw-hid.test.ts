@@ -2,8 +2,11 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { inventoryOf } from '../../agent/control/inspect.js';
+import type { Explanation } from '../../agent/control/messages.js';
+import { answerer } from '../../agent/control/requests.js';
 import { hostWords } from '../../agent/control/status.js';
 import { thingOf } from '../../agent/core/loan.js';
+import type { ControlError } from '../../agent/core/refusal.js';
 import { keyboard } from './driver/capabilities.js';
 import { field, plug, type Seen, usbPort } from './driver/field.js';
 
@@ -67,6 +70,23 @@ const admins = {
   '60-steam-input.rules': 'KERNEL=="hidraw*", ATTRS{idVendor}=="1050", MODE="0660", TAG+="uaccess"\n',
   '99-streamdeck.rules': 'KERNEL=="hidraw*", ATTRS{idVendor}=="0fd9", TAG+="uaccess", ENV{ID_SEAT}="seat9"\n',
 };
+
+test('explain knows what devices lists, and what goes elsewhere is said', async () => {
+  const ask = (seen: Seen, device: string) => {
+    const { table, hidraws, policy, verdicts: judged } = seen;
+    const house = { hidraws, judged, revision: 'x', seats: policy.seats.map((one) => ({ policy: one })) };
+    return answerer({ house, table } as never)({ verb: 'explain', device }, { uid: 0, pid: 1 }) as Promise<Explanation>;
+  };
+  const { owner, trace } = await ask(plug(pc, hub('')), '/dev/hidraw2');
+  assert.equal([owner, trace[0]?.failed], ['host', '`hidraw: true` is missing in it']);
+  const given = await ask(plug(pc, hub(', hidraw: true')), 'hidraw2');
+  assert.equal([given.owner, given.trace[0]?.failed], ['left', undefined]);
+  const refused = await ask(plug(pc, hub('')), '/dev/hidraw0').catch((error: ControlError) => error);
+  assert.match(
+    (refused as ControlError).message,
+    /^\/dev\/hidraw0 goes where the inputs of its device go, .*: name input0$/,
+  );
+});
 
 test('whoever opens a raw node reads the keyboard: the host’s users lose it, whether it comes along or not', () => {
   for (const more of [', hidraw: true', '']) {
