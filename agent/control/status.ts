@@ -1,5 +1,5 @@
 import type { Unit } from '../core/device.js';
-import { type LastWord, lastWords } from '../core/last-word.js';
+import { type LastWord, lastWords, powerTag } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
@@ -118,6 +118,8 @@ function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {
   const rules = rulesThat(what, got);
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;
   if (what === 'seat') return `udev has it at ${got === '' ? 'no seat' : got} instead of ${wanted}${by}: ${seatRemedy}`;
+  if (got === powerTag)
+    return `udev gives its power keys to the host's logind by the tag ${got}${by}: take it out of that rule`;
   return `udev gives the host's own users access by the tag ${got}${by}: take it out of that rule`;
 }
 

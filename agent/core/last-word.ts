@@ -15,6 +15,9 @@ export const masterTag = 'master-of-seat';
 /** Everything else that calls itself so. */
 const anyAccess = /^([a-z]?access|udev-acl)(-|$)|-acl$/;
 
+/** systemd's for the keys by which logind suspends the PC or switches it off (70-power-switch.rules). */
+export const powerTag = 'power-switch';
+
 /** Whether the host gives its own users access to a node, by any of these. */
 export const isAccessible = ({ tags }: Pick<Device, 'tags'>): boolean => tags.some((tag) => anyAccess.test(tag));
 
@@ -45,7 +48,9 @@ function wordsOn({ node, syspath, properties, tags }: Device, wanted: string): L
   const got = properties['ID_SEAT'] ?? '';
   return [
     ...(got === wanted ? [] : [{ device, what: 'seat', got, wanted } as const]),
-    ...tags.filter((tag) => anyAccess.test(tag)).map((tag) => ({ device, what: 'tag', got: tag, wanted }) as const),
+    ...tags
+      .filter((tag) => anyAccess.test(tag) || tag === powerTag)
+      .map((tag) => ({ device, what: 'tag', got: tag, wanted }) as const),
   ];
 }
 

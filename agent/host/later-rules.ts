@@ -1,10 +1,13 @@
 import { basename, join } from 'node:path';
-import { accessTags } from '../core/last-word.js';
+import { accessTags, powerTag } from '../core/last-word.js';
 import { namesIn, readUpTo } from '../kernel/read.js';
 import { rulesFile } from './udev-rules.js';
 
 /** Where udevd reads rules from; a file hides those of its name in the directories behind it (udev(7)). */
 const directories = ['/etc/udev/rules.d', '/run/udev/rules.d', '/usr/local/lib/udev/rules.d', '/usr/lib/udev/rules.d'];
+
+/** systemd's own, which gives a seat only to what has none yet. */
+const notToBlame = '73-seat-late.rules';
 
 /** Larger ones are data, not somebody's own rules, bytes. */
 const largest = 1024 * 1024;
@@ -12,12 +15,12 @@ const largest = 1024 * 1024;
 /**
  * The rules that set a device's seat to this, or give it this tag, as `/etc/udev/rules.d/85-mine.rules:3`. For a seat, and for a tag
  * that Hotseat's rules take away, only files that come after them. Where none has the text itself, those that put it together
- * (`$env{…}`). `roots`: the
+ * (`$env{…}`, `IMPORT`). `roots`: the
  * directories, for tests.
  */
 export function rulesThat(what: 'seat' | 'tag', value: string, roots: readonly string[] = directories): string[] {
-  const seen = new Set<string>([basename(rulesFile)]);
-  const isOurs = what === 'seat' || accessTags.some((tag) => tag === value);
+  const seen = new Set<string>([basename(rulesFile), notToBlame]);
+  const isOurs = what === 'seat' || [...accessTags, powerTag].some((tag) => tag === value);
   const found = roots.flatMap((directory) =>
     namesIn(directory)
       .filter((name) => name.endsWith('.rules') && !seen.has(name))
@@ -45,7 +48,8 @@ function placesIn(file: string, what: 'seat' | 'tag', value: string): Found[] {
     const values = [...line.matchAll(set)].map(([, text = '']) => text);
     const place = `${file}:${index + 1}`;
     if (values.includes(value)) return [{ place, isExact: true }];
-    return values.some((text) => /[$%]/.test(text)) ? [{ place, isExact: false }] : [];
+    const isElsewhere = what === 'seat' && /IMPORT\{(program|file)\}\s*=/.test(line) && !file.startsWith('/usr/lib/');
+    return isElsewhere || values.some((text) => /[$%]/.test(text)) ? [{ place, isExact: false }] : [];
   });
 }
 

@@ -3,7 +3,7 @@ import { subsystemsOf } from '../core/classes.js';
 import { sharedSeat } from '../core/decide.js';
 import { glob } from '../core/glob.js';
 import { type Fact, kindTests, type Stream, streamLetters } from '../core/kind.js';
-import { accessTags, masterTag } from '../core/last-word.js';
+import { accessTags, masterTag, powerTag } from '../core/last-word.js';
 import { lent } from '../core/loan.js';
 import { propertyKey } from '../core/match.js';
 import type { Condition, Policy, Rule } from '../core/policy.js';
@@ -62,7 +62,7 @@ export function compileBody(policy: Policy): string {
     'IMPORT{parent}="HOTSEAT_SEAT"',
     'LABEL="hotseat_apply"',
     '# The host steps back: no seat of its own, no access for its users, no power key for logind.',
-    'ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="power-switch"' +
+    `ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="${powerTag}"` +
       accessTags.map((tag) => `, TAG-="${tag}"`).join(''),
     '# A display manager starts on every seat that logind has, and logind has each seat that has such a card.',
     `SUBSYSTEM=="drm", ENV{HOTSEAT_SEAT}=="?*", TEST=="${displayManager}", TAG-="${masterTag}"`,

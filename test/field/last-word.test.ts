@@ -64,6 +64,28 @@ test('the host steps back from every access tag that is known, and of others the
   assert.equal(rulesThat('tag', 'xaccess-compute'), ['/run/udev/rules.d/70-tags.rules:1']);
 });
 
+test('a power key that a later rule gives to logind is said, and systemd’s own file is not blamed for what is imported', () => {
+  const more = {
+    '90-mine.rules': `SUBSYSTEM=="input", ATTRS{name}=="Wolf*", TAG+="power-switch"
+SUBSYSTEM=="drm", KERNEL=="card0", IMPORT{program}="/usr/local/bin/seat-of-card"
+SUBSYSTEM=="drm", KERNEL=="card0", ENV{ID_SEAT}="seat-$env{ID_PATH_TAG}"\n`,
+  };
+  const seen = plug(pc, seats, { more });
+  const said = hostWords(seen.units, seen.verdicts).map(({ device, reason }) => [
+    device.split('/').at(-1),
+    reason.replace(/: .*/, ''),
+  ]);
+  const mine = '/run/udev/rules.d/90-mine.rules';
+  const key = `udev gives its power keys to the host's logind by the tag power-switch (${mine}:1)`;
+  const card = `udev has it at seat-pci-0000_00_02_0 instead of seat-left (${mine}:2, ${mine}:3)`;
+  assert.equal(said, [
+    ['input1', key],
+    ['event1', key],
+    ['js1', key],
+    ['card0', card],
+  ]);
+});
+
 test('a file hides those of its name further down', () => {
   for (const [directory, seat] of [
     ['/run/upper', 'seat-a'],
