@@ -2,7 +2,7 @@
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { explanationOf, inventoryOf, leftOf, planOf } from '../../agent/control/inspect.js';
+import { explanationOf, inventoryOf, leftBeside, leftOf, planOf } from '../../agent/control/inspect.js';
 import { HostRules } from '../../agent/host/host-rules.js';
 import { consumerControl, headsetButtons, keyboard, mouse, systemControl } from './driver/capabilities.js';
 import { field, plug, usbPort } from './driver/field.js';
@@ -72,6 +72,13 @@ test('without it they stay, and that is known', () => {
       'left has another part of the same physical device (left.yaml:4): whole: true in that rule would bring it along',
   });
   assert.equal(planOf(seen.policy, seen.units, new Map()).left.length, 3);
+  const beside = leftBeside(seen.unit('input0'), seen.units, seen.verdicts);
+  const { left: explained } = explanationOf(seen.unit('input0'), seen.verdict('input0'), 'x', [], beside);
+  assert.equal(
+    explained.map(({ device }) => device),
+    ['/dev/input/event1', '/dev/input/event2'],
+    'of this keyboard alone',
+  );
 });
 
 test('what a rule asks for by itself does not come along, and what is not at the port or is excluded neither', () => {

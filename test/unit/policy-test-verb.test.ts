@@ -177,15 +177,32 @@ test('the example policies pass their tests, and each of their rules has one', a
   assert.is(exitCode, 0, stdout + stderr);
 });
 
+const part = (name: string, kind: string) =>
+  `format: "1"\ndevices:\n  - { syspath: /sys/devices/x/1-2/1-2:1.0/input/${name}, subsystem: input, sysname: ${name}, properties: { ID_INPUT_${kind}: "1" } }\n`;
+
 test('a part of a recorded device goes along, although no test names the part that is asked for', async () => {
-  const part = (name: string, kind: string) =>
-    `format: "1"\ndevices:\n  - { syspath: /sys/devices/x/1-2/1-2:1.0/input/${name}, subsystem: input, sysname: ${name}, properties: { ID_INPUT_${kind}: "1" } }\n`;
   const ran = await run('- device: devices/media.yaml\n  expect: { seat: left, rule: keyboards }\n', {
     'left.yaml': seat('left', '{ label: keyboards, match: { kind: keyboard } }'),
     'tests/devices/keyboard.yaml': part('input7', 'KEYBOARD'),
     'tests/devices/media.yaml': part('input8', 'KEY'),
   });
   assert.equal(ran.ok && ran.results.map(({ failures }) => failures), [[]]);
+});
+
+test('check says what the rules leave behind of a recorded device, and nothing where they take it whole', async () => {
+  const notes = (rule: string) =>
+    inDirectory(
+      {
+        'left.yaml': seat('left', rule),
+        'tests/devices/keyboard.yaml': part('input7', 'KEYBOARD'),
+        'tests/devices/media.yaml': part('input8', 'KEY'),
+      },
+      async (directory) => (await hotseat('check', directory)).stdout.split('\n').slice(1),
+    );
+  assert.equal(await notes('{ label: keyboards, match: { kind: keyboard } }'), []);
+  assert.equal(await notes('{ label: keyboards, match: { kind: keyboard }, whole: false }'), [
+    'input8 input8 stays with the host: left has another part of the same physical device (left.yaml:4): whole: true in that rule would bring it along',
+  ]);
 });
 
 test.run();
