@@ -94,6 +94,13 @@ export function neverSysname(pattern: string): Never | undefined {
     /^(?:\/dev\/\w+\/)?(?:(event|mouse|js|mice)|renderD|[a-z]+C[\d*?[]|hidraw)/.exec(pattern) ??
     /^\/|^\d+-\d|:/.exec(pattern);
   if (found === null) return undefined;
+  if (pattern.includes('renderD')) {
+    const message = `a render node is a part of its card, so that ${JSON.stringify(pattern)} never matches`;
+    return {
+      message,
+      remedy: 'write sysname: card1, or kind: display and its port: no seat can have the render node alone',
+    };
+  }
   const [, input = pattern.includes('input') || undefined] = found;
   return {
     message: `sysname is that of a whole device, inputN or cardN, so that ${JSON.stringify(pattern)} never matches`,
