@@ -3,7 +3,7 @@ import { isKind, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
 import { areApart, physicalOf } from '../core/physical.js';
 import { kinds } from '../core/policy.js';
-import { portCovers } from '../core/port.js';
+import { pathWithBus, portCovers } from '../core/port.js';
 
 /** By its port, which holds for every device there; or by its serial number, which holds in every port. */
 export type By = 'port' | 'serial';
@@ -31,16 +31,17 @@ const unwritable = /["|\\]/;
 export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[] {
   const what = kinds.find((kind) => isKind(kind, unit.head, unit.nodes)) ?? unit.subsystem;
   const others = othersOf(unit, units);
-  const path = property(unit.head, 'ID_PATH');
   // At a receiver for several people each has an interface of it.
-  const port = portOf(
-    path,
-    others.some((other) => areApart(unit, other)),
-  );
+  const isApart = others.some((other) => areApart(unit, other));
+  // Two sockets can have one ID_PATH, and be told apart by the bus.
+  const ports = ['ID_PATH', pathWithBus].flatMap((key) => portOf(property(unit.head, key), isApart) ?? []);
+  const [best] = ports
+    .map((port) => ({ port, also: others.filter(({ head }) => isAt(port, head)) }))
+    .sort((a, b) => a.also.length - b.also.length);
   const proposals: Proposal[] = [];
-  if (port !== undefined) {
-    const also = others.filter(({ head }) => portCovers(port, property(head, 'ID_PATH'))).map(textOf);
-    proposals.push({ by: 'port', label: `any device at ${port}`, match: { port }, also });
+  if (best !== undefined) {
+    const { port, also } = best;
+    proposals.push({ by: 'port', label: `any device at ${port}`, match: { port }, also: also.map(textOf) });
   }
   const own = namesOf(unit).find(({ attributes }) => !others.some((other) => says(other, attributes)));
   if (own !== undefined) {
@@ -62,11 +63,14 @@ export function alike(unit: Unit, units: readonly Unit[]): string[] {
 const othersOf = (unit: Unit, units: readonly Unit[]): Unit[] =>
   units.filter((other) => physicalOf(other.id) !== physicalOf(unit.id) || areApart(unit, other));
 
+const isAt = (port: string, head: Unit['head']): boolean =>
+  portCovers(port, property(head, 'ID_PATH'), property(head, pathWithBus));
+
 const textOf = (unit: Unit): string => `${unit.nodes[0]?.node ?? unit.id} ${nameOf(unit)}`;
 
 /** The port, mostly without the interface of a USB device: `pci-0000:00:14.0-usb-0:2.1:1.0` is at `…-usb-0:2.1`. */
 function portOf(path: string, withInterface: boolean): string | undefined {
-  const port = withInterface ? path : path.replace(/(-usb-\d+:[\d.]+):\d+\.\d+$/, '$1');
+  const port = withInterface ? path : path.replace(/(-usb(?:v\d+)?-\d+:[\d.]+):\d+\.\d+$/, '$1');
   return /^[a-z]+-[A-Za-z0-9:._-]+$/.test(port) ? port : undefined;
 }
 

@@ -1,6 +1,7 @@
 // A controller that numbers its two buses apart: two sockets, one for each speed, have one ID_PATH.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { proposalsOf } from '../../agent/identify/proposal.js';
 import { keyboard } from './driver/capabilities.js';
 import { faults, field, plug, usbPort } from './driver/field.js';
 
@@ -33,6 +34,16 @@ test('each socket is its own, as it was written', () => {
   assert.equal(plug(pc, both, { more: newer(true) }).owners('input0', 'input1'), { input0: 'left', input1: 'left' });
   const not = { left: '  - { label: other, match: { kind: keyboard, not: { port: "pci-0000:00:14.0-usbv2-0:2" } } }' };
   assert.equal(plug(pc, not, { more: newer(true) }).owners('input0', 'input1'), { input0: 'host', input1: 'left' });
+});
+
+test('identify proposes the socket itself where the path alone names both', () => {
+  const ports = (withBus: boolean) => {
+    const seen = plug(pc, { left: '  - { label: none, match: { sysname: none } }' }, { more: newer(withBus) });
+    const [first] = proposalsOf(seen.unit('input0'), seen.units);
+    return [first?.match['port'], first?.also.length];
+  };
+  assert.equal(ports(true), ['pci-0000:00:14.0-usbv2-0:2', 0]);
+  assert.equal(ports(false), [usbPort('2'), 1], 'and says so where nothing tells them apart');
 });
 
 test('where udev says nothing of the bus, both are that port', () => {
