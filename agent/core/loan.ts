@@ -1,6 +1,7 @@
 import { isJoint, type SeatSubsystem, type Unit } from './device.js';
 import { property } from './match.js';
 import type { Condition, Loan, Policy, Rule, SeatPolicy, Thing } from './policy.js';
+import { pathWithBus } from './port.js';
 import type { Claim } from './verdict.js';
 
 /** Stands for the file that a rule of a loan is not in. */
@@ -18,6 +19,7 @@ export function thingOf({ subsystem, head }: Unit): Thing {
   return {
     subsystem,
     path,
+    withBus: property(head, pathWithBus) || undefined,
     serial: property(head, 'ID_SERIAL'),
     sysname: path === '' && subsystem !== 'input' ? head.sysname : undefined,
     name: said('name'),
@@ -35,6 +37,7 @@ type Told = Exclude<(typeof tellers)[number], 'sysname'>;
 /** Whether what a loan knows of its device is what another one is. */
 export const isThing = (known: Thing, other: Thing, sysname?: string): boolean =>
   (['subsystem', 'path', 'serial'] as const).every((key) => known[key] === other[key]) &&
+  (known.withBus === undefined || known.withBus === other.withBus) &&
   tellers.every(
     (key) => known[key] === undefined || known[key] === (key === 'sysname' ? (sysname ?? other[key]) : other[key]),
   );
@@ -77,6 +80,9 @@ function ruleOf(loan: Loan, thing: Thing): Rule {
       { on: 'subsystem', patterns: [thing.subsystem], negate: false },
       { on: 'property', key: 'ID_PATH', patterns: [literal(thing.path)], negate: false },
       { on: 'property', key: 'ID_SERIAL', patterns: [literal(thing.serial)], negate: false },
+      ...(thing.withBus === undefined
+        ? []
+        : [{ on: 'property' as const, key: pathWithBus, patterns: [literal(thing.withBus)], negate: false }]),
       ...(thing.sysname === undefined
         ? []
         : [{ on: 'sysname' as const, patterns: [literal(thing.sysname)], negate: false }]),

@@ -135,6 +135,8 @@ export interface Thing {
   readonly subsystem: SeatSubsystem;
   /** ID_PATH, of the port and the interface. */
   readonly path: string;
+  /** The same with the bus, where udev says it: of two sockets with one ID_PATH, which one. */
+  readonly withBus?: string | undefined;
   /** ID_SERIAL. */
   readonly serial: string;
   /** Where there is no path, for `snd/seq` and `snd/timer`, and of an input that nothing else tells from another. */

@@ -11,7 +11,7 @@ const text = z.string().max(4096);
 const optional = text.optional();
 const thing = z.object({
   subsystem: z.enum(['input', 'sound', 'drm']),
-  ...{ path: text, serial: text, sysname: optional, name: optional, uniq: optional, phys: optional },
+  ...{ path: text, withBus: optional, serial: text, sysname: optional, name: optional, uniq: optional, phys: optional },
 });
 const stored = z.array(
   z.object({
@@ -60,7 +60,7 @@ const whole = ({ seat, thing, parts, name, until, by }: z.infer<typeof stored>[n
   ...(parts === undefined ? {} : { parts: parts.map(wholeThing) }),
 });
 
-const wholeThing = ({ sysname, name, uniq, phys, ...known }: z.infer<typeof thing>): Thing => ({
+const wholeThing = ({ withBus, sysname, name, uniq, phys, ...known }: z.infer<typeof thing>): Thing => ({
   ...known,
-  ...{ sysname, name, uniq, phys },
+  ...{ withBus, sysname, name, uniq, phys },
 });

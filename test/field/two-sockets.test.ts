@@ -1,6 +1,7 @@
 // A controller that numbers its two buses apart: two sockets, one for each speed, have one ID_PATH.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { thingOf } from '../../agent/core/loan.js';
 import { proposalsOf } from '../../agent/identify/proposal.js';
 import { keyboard } from './driver/capabilities.js';
 import { faults, field, plug, usbPort } from './driver/field.js';
@@ -34,6 +35,14 @@ test('each socket is its own, as it was written', () => {
   assert.equal(plug(pc, both, { more: newer(true) }).owners('input0', 'input1'), { input0: 'left', input1: 'left' });
   const not = { left: '  - { label: other, match: { kind: keyboard, not: { port: "pci-0000:00:14.0-usbv2-0:2" } } }' };
   assert.equal(plug(pc, not, { more: newer(true) }).owners('input0', 'input1'), { input0: 'host', input1: 'left' });
+});
+
+test('what is attached by hand is known by its own socket, and udev agrees', () => {
+  const rules = { left: '  - { label: none, match: { sysname: none } }' };
+  const more = newer(true);
+  const { name: _, ...thing } = thingOf(plug(pc, rules, { more }).unit('input1'));
+  const loan = { seat: 'left', thing: { ...thing, name: undefined }, name: 'x', until: undefined, by: 0 };
+  assert.equal(plug(pc, rules, { more, loans: [loan] }).owners('input0', 'input1'), { input0: 'host', input1: 'left' });
 });
 
 test('identify proposes the socket itself where the path alone names both', () => {
