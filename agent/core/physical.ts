@@ -7,6 +7,9 @@ import { nameOf } from './name.js';
 /** A USB device in sysfs, as its interfaces and functions lie below it: bus and ports (drivers/usb/core/usb.c). */
 const usb = /^(.*\/\d+-\d+(?:\.\d+)*)(?=\/)/;
 
+/** A game controller at an adapter of Microsoft's (xone, gip_create_adapter): each has one of these below the adapter. */
+const gip = /^(.*\/gip\d+)(?=\/)/;
+
 /** Where a class begins: the path before it is that of the device that drives all of them. */
 const classes = /\/(?:input|sound|drm|hidraw|leds)(?:\/.*)?$/;
 
@@ -15,14 +18,14 @@ const ofUsb = /\/0003:[^/]*$/;
 
 /**
  * The one physical thing that a unit, or a raw node, is a part of, by its syspath: the path of what all parts of it lie below.
- * What is plugged into USB is the USB device; what is paired with a receiver, or comes by Bluetooth or I²C, is its HID device;
+ * What is plugged into USB is the USB device; what is paired with a receiver or an adapter, or comes by Bluetooth or I²C, is its HID device;
  * a card is its function on the bus. What hangs on nothing is itself.
  */
 export function physicalOf(syspath: string): string {
   const hids = hidDevicesAbove(syspath);
   const hid = hids.at(-1);
   if (hid !== undefined && (hids.length > 1 || !ofUsb.test(hid))) return hid;
-  const device = usb.exec(syspath)?.[1];
+  const device = gip.exec(syspath)?.[1] ?? usb.exec(syspath)?.[1];
   if (device !== undefined) return device;
   if (hid !== undefined) return hid;
   // Everything that a program makes lies in one directory.

@@ -38,6 +38,21 @@ const receiver = pc.usb('3', {
 for (const number of [0, 2, 4, 6]) receiver.plain(number, { name: 'Xbox 360 Wireless Receiver', can: pad });
 const twin = { name: 'DragonRise Inc.   Generic   USB  Joystick', can: pad };
 pc.usb('6', { ids: '0079:0006', product: 'Generic USB Joystick' }).hid(0, [twin, twin]);
+pc.usb('7', { ids: '045e:02fe', maker: 'Microsoft', product: 'XBOX ACC' }).gip(0, [
+  { name: 'Microsoft X-Box One pad', can: pad, headset: 'Chat' },
+  { name: 'Microsoft X-Box One Elite 2 pad', can: pad },
+]);
+
+test('of two pads at one adapter each is its own, with its headset', () => {
+  const seen = plug(pc, {
+    left: '  - { label: hers, match: { kind: joystick, attr: { name: "Microsoft X-Box One pad" } } }',
+    right: '  - { label: his, match: { kind: joystick, attr: { name: "*Elite*" } }, whole: true }',
+  });
+  assert.equal(seen.owners('input11', 'card1', 'input12'), { input11: 'left', card1: 'left', input12: 'right' });
+  const alone = plug(pc, { left: '  - { label: hers, match: { kind: joystick, attr: { name: "*One pad" } } }' });
+  assert.equal(alone.owners('input11', 'input12'), { input11: 'left', input12: 'host' });
+  assert.equal(alone.left(), []);
+});
 
 test('a rule for pads brings all of a pad, its raw node and its sound card as well', () => {
   const seen = plug(pc, { left: '  - { label: pads, match: { kind: joystick, ID_VENDOR_ID: "054c" }, hidraw: true }' });

@@ -268,6 +268,17 @@ export class UsbDevice {
     return this;
   }
 
+  /** Controllers at an adapter of Microsoft's (xone): inputs below a `gipN` each, and the sound card of a headset where it has one. */
+  gip(number: number, pads: readonly (Input & { readonly headset?: string })[]): this {
+    for (const [index, { headset, ...input }] of pads.entries()) {
+      const at = this.pc.add(`${this.interface(number, 'ff', 'xone-dongle')}/gip${index}`, { subsystem: 'xone-gip' });
+      const client = (id: number) => this.pc.add(`${at}/gip${index}.${id}`, { subsystem: 'xone-gip' });
+      this.pc.input(client(0), { bus: '0006', ids: this.ids }, { phys: `gip${index}.0/input0`, ...input });
+      if (headset !== undefined) this.pc.card(client(1), headset, ['pcmC#D0p', 'pcmC#D0c']);
+    }
+    return this;
+  }
+
   /** Inputs right below an interface, without HID: a pad by the driver xpad. */
   plain(number: number, input: Input, driver = 'xpad'): this {
     const phys = `usb-0000:00:14.0-${this.port}/input${number}`;
