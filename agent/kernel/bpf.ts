@@ -30,7 +30,7 @@ const logSize = 256 * 1024;
 /** A signal, such as SIGCHLD, ends the verifier with EAGAIN (kernel/bpf/verifier.c, do_check); libbpf tries as often. */
 const loadAttempts = 5;
 
-/** What the kernel tells of a loaded program. */
+/** Facts of the kernel about a loaded program. */
 export interface ProgramInfo {
   readonly id: number;
   readonly name: string;
@@ -95,15 +95,15 @@ export function insert(map: number, key: Buffer, value: Buffer): boolean {
   }
 }
 
-/** Removes a key; one that is not there is fine. */
+/** Removes a key. A missing key is no error. */
 export const remove = (map: number, key: Buffer): void => {
   present(() => bpf('delete', 'map', element(map, key, undefined, 0n), key));
 };
 
 /**
  * All keys and values of a hash in one call (BPF_MAP_LOOKUP_BATCH, 5.6 and newer), `count` of them one behind another.
- * `entries` is what the map can hold: with room for all there is no second batch, and the kernel ends with ENOENT and
- * the count of what it wrote.
+ * `entries`: the size of the map. With room for all entries there is no second batch: the kernel ends with ENOENT and
+ * the number of entries that it wrote.
  */
 export function elements(
   map: number,
@@ -136,8 +136,8 @@ function present(action: () => void): boolean {
 }
 
 /**
- * Loads a program; what the verifier has against it is in the error. `target`: for an iterator, the BTF id of the kernel
- * function that stands for it.
+ * Loads a program. The error has the verifier's reasons. `target`: for an iterator, the BTF id of the kernel function
+ * that stands for it.
  */
 export function load(type: number, name: string, instructions: Buffer, target = 0): number {
   // Helpers that read kernel memory are for GPL-compatible programs; the BPF programs alone are offered under both.
@@ -185,13 +185,13 @@ function expectedAttachType(type: number): number {
   return type === programType.tracing ? attachType.traceIter : 0;
 }
 
-/** Attaches a device program to a cgroup, beside others; or in the place of one that is there, in one instant. */
+/** Attaches a device program to a cgroup, beside others, or in the place of a present program, in one instant. */
 export const attach = (cgroup: number, program: number, replace?: number): void =>
   attachWith(cgroup, program, attachFlag.multi | (replace === undefined ? 0 : attachFlag.replace), replace);
 
 /**
- * Takes the place of the only program of a cgroup where it was attached without BPF_F_ALLOW_MULTI: there the same
- * flags are what replaces it, and BPF_F_REPLACE is refused (kernel/bpf/cgroup.c, __cgroup_bpf_attach).
+ * Takes the place of the only program of a cgroup where it was attached without BPF_F_ALLOW_MULTI: there the same flags
+ * replace it, and BPF_F_REPLACE is refused (kernel/bpf/cgroup.c, __cgroup_bpf_attach).
  */
 export const attachAlone = (cgroup: number, program: number, flags: number): void => attachWith(cgroup, program, flags);
 
@@ -281,7 +281,7 @@ export const mapName = (fd: number): string => text(info(fd, Buffer.alloc(88)).s
 /** How many entries a map has room for (struct bpf_map_info, max_entries). */
 export const mapEntries = (fd: number): number => info(fd, Buffer.alloc(88)).readUInt32LE(16);
 
-/** Id of a map: what programs that use it name it by. */
+/** Id of a map. Programs that use the map name it by this id. */
 export const mapId = (fd: number): number => info(fd, Buffer.alloc(88)).readUInt32LE(4);
 
 const text = (bytes: Buffer): string => bytes.toString('latin1').split('\0')[0] ?? '';
@@ -304,7 +304,7 @@ const link = (what: string, program: number, target: number, type: number): numb
     }),
   );
 
-/** A descriptor from which is read what the program writes on one round; the caller closes it. */
+/** A descriptor for one round: reading it gives the text that the program writes. The caller closes it. */
 export const openIterator = (link: number): number =>
   bpf(
     'iterCreate',

@@ -52,8 +52,8 @@ interface Type {
 }
 
 /**
- * Goes through all types of a kind and a name until one is what was looked for. There are some hundred thousand: they are
- * told apart by where their names lie, and no name is made a string for it.
+ * Goes through all types of a kind and a name until one is the wanted type. There are some hundred thousand. It
+ * compares the places of their names, and makes no name a string.
  */
 function search(btf: Buffer, kind: number, name: string, isIt: (type: Type) => boolean): void {
   if (btf.readUInt16LE(0) !== 0xeb9f) throw new Error('not a BTF file');

@@ -4,7 +4,7 @@ import { isGone, readOptional } from './read.js';
 
 let mounted: string | undefined;
 
-/** What there is to do where there is no cgroup2 hierarchy. */
+/** The remedy where there is no cgroup2 hierarchy. */
 export const unifiedRemedy = 'boot with systemd.unified_cgroup_hierarchy=1';
 
 /** Mount point of the cgroup2 hierarchy: `/sys/fs/cgroup`, or below it on hybrid hosts. It stays while we run. */
@@ -23,7 +23,7 @@ export const devicesRootV1 = (): string | undefined =>
 function wholeMount(wanted: (type: string, options: readonly string[]) => boolean): string | undefined {
   for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
     const [before, after] = line.split(' - ');
-    // Only a mount of the whole hierarchy (fourth field, proc_pid_mountinfo(5)), not one that an engine made of a part.
+    // Only a mount of the whole hierarchy (fourth field, proc_pid_mountinfo(5)), not an engine's mount of a part.
     const [, , , part, target] = before?.split(' ') ?? [];
     const [type = '', , options = ''] = after?.split(' ') ?? [];
     if (part === '/' && target !== undefined && wanted(type, options.split(','))) return target;
@@ -31,7 +31,7 @@ function wholeMount(wanted: (type: string, options: readonly string[]) => boolea
   return undefined;
 }
 
-/** What the kernel calls a cgroup in `bpf_get_current_ancestor_cgroup_id`: the inode of its directory (kernfs id). */
+/** The id of a cgroup in `bpf_get_current_ancestor_cgroup_id`: the inode of its directory (kernfs id). */
 export const cgroupId = (path: string): bigint => statSync(path, { bigint: true }).ino;
 
 /** Whether all its processes have stopped (`frozen` in cgroup.events, cgroup-v2.rst). */
@@ -39,8 +39,8 @@ export const isFrozen = (cgroup: string): boolean =>
   /^frozen 1$/m.test(readFileSync(join(cgroup, 'cgroup.events'), 'utf8'));
 
 /**
- * Whether any process is in a cgroup or below it (`populated` in cgroup.events); not when it has gone. Where that cannot be
- * read, it counts as populated: what guards it stays.
+ * Whether any process is in a cgroup or below it (`populated` in cgroup.events); not when it has gone. Where that
+ * cannot be read, it counts as populated: its guard stays.
  */
 export function isPopulated(cgroup: string): boolean {
   try {
@@ -81,8 +81,8 @@ export function cgroupOf(pid: number, read = readOptional): string | undefined {
 }
 
 /**
- * Takes a process that was killed and does not end out of the agent's group: systemd waits for whatever is in a service's
- * group before it starts it again.
+ * Takes a process that was killed and does not end out of the agent's group: systemd waits for every process in a
+ * service's group before it starts the service again.
  */
 export function leaveService(pid: number): void {
   try {
@@ -110,8 +110,8 @@ export function cgroupsBelow(top: string, bottom: string): string[] {
 const shared: ReadonlySet<string> = new Set(['docker', 'libpod_parent']);
 
 /**
- * Whose the processes in a cgroup are: a container's, a service's or a user's. Groups this high in the hierarchy are root's
- * to make; who is in one makes more below it, and gets nothing by that.
+ * Whose the processes in a cgroup are: a container's, a service's or a user's. Only root makes groups this high in the
+ * hierarchy. A process in such a group can make more below it, and gains nothing by that.
  */
 export function ownerOf(cgroup: string): string {
   const [top = '', below = ''] = cgroup.slice(cgroupRoot().length + 1).split('/');

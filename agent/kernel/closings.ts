@@ -5,9 +5,9 @@ const closings = 0x8 | 0x10; // IN_CLOSE_WRITE | IN_CLOSE_NOWRITE (inotify(7))
 const addToMask = 0x20000000; // IN_MASK_ADD
 
 /**
- * Has the fs.watch watchers of a file also fire when anybody closes it. libuv asks inotify for changes only, and a
- * terminal that is reset is opened, changed by ioctl and closed, which no other event tells of. The watch that libuv
- * made for this path is found in its own inotify instance and widened; libuv passes on whatever it then hears.
+ * Has the fs.watch watchers of a file also fire when anybody closes it. libuv asks inotify for changes only, and no
+ * other event tells of a terminal that is reset: it is opened, changed by ioctl and closed. The watch that libuv made
+ * for this path is found in its own inotify instance and widened; libuv then passes on all events that it hears.
  */
 export function watchClosings(path: string): void {
   for (const fd of readdirSync('/proc/self/fd')) {

@@ -210,7 +210,7 @@ export class DeviceMap {
   }
 }
 
-/** What is in the map under one key. */
+/** The value in the map under one key. */
 interface Entry {
   readonly cgroup: bigint;
   readonly number: DeviceNumber;
@@ -226,8 +226,9 @@ function readAll(map: number, entries: number): Entry[] {
 }
 
 /**
- * Copies a map into a larger one that nobody looks into yet. A device may go meanwhile: from `watch` on the kernel raises
- * its generation in the larger map, and what it raised in the smaller one until then is read again behind that.
+ * Copies a map into a larger one that nobody looks into yet. A device may go meanwhile: from `watch` on the kernel
+ * raises its generation in the larger map. Generations that it raised in the smaller map before that are read again
+ * afterwards.
  */
 function copy(former: number, map: number, watch: MapOptions['watch']): void {
   const entries = bpf.mapEntries(former);
@@ -243,7 +244,7 @@ function copy(former: number, map: number, watch: MapOptions['watch']): void {
   }
 }
 
-/** Says what it means that the map has no room (E2BIG, kernel/bpf/hashtab.c). */
+/** Says in words that the map has no room (E2BIG, kernel/bpf/hashtab.c). */
 function roomy<T>(map: number, put: () => T): T {
   try {
     return put();
@@ -271,7 +272,7 @@ const ownersIn = (map: number): Uids[] =>
 
 const inOrder = (uids: readonly Uids[]): Uids[] => uids.toSorted((a, b) => a.first - b.first || a.last - b.last);
 
-/** Attaches the guard, in the place of a former one that is another. */
+/** Attaches the guard, in the place of a former guard that differs. */
 function attachGuard(
   root: number,
   map: number,

@@ -6,8 +6,8 @@ import { directoriesIn, readOptional } from './read.js';
 
 /**
  * Rules of the devices controller of cgroups v1, by which engines of a hybrid host shut the door: the kernel asks it
- * besides the device programs, and opens what both allow (device_cgroup.h, devcgroup_check_permission). We only ever open,
- * number by number, and what forbids stays the guard. Which numbers those are stands in the map of grants alone.
+ * besides the device programs, and opens a device only if both allow it (device_cgroup.h, devcgroup_check_permission).
+ * We only open, number by number; only the guard forbids. The map of grants alone has these numbers.
  */
 export class DevicesV1 {
   /** `unified` and `root`: mount points of the cgroup2 hierarchy and of the controller's. */
@@ -29,15 +29,16 @@ export class DevicesV1 {
     if (!isWithin(at, own)) {
       if (!isShut(rules(at))) return;
       throw new Error(
-        `what its engine denies cannot be opened: it has no group of its own in ${this.root}, and ${at} is not its alone`,
+        `its engine denies a device, and Hotseat cannot open it: the container has no group of its own in ${this.root}, and ${at} is not its alone`,
       );
     }
     for (const number of granted) this.allow(cgroup, number);
   }
 
   /**
-   * Opens a container's group for a number, and every group below: one is made as a copy of that above it, and is not told
-   * of what is allowed there later (security/device_cgroup.c, devcgroup_online and propagate_exception).
+   * Opens a container's group for a number, and every group below: a new group is a copy of the group above it, and
+   * does not get permissions that the upper group gets later (security/device_cgroup.c, devcgroup_online and
+   * propagate_exception).
    */
   allow(cgroup: string, number: DeviceNumber): void {
     const rule = ruleOf(number);
@@ -47,7 +48,7 @@ export class DevicesV1 {
     }
   }
 
-  /** Takes it back: exactly this rule, so that what the engine allows by another stays. */
+  /** Takes back exactly this rule, so that permissions by other rules of the engine stay. */
   deny(cgroup: string, number: DeviceNumber): void {
     const rule = ruleOf(number);
     for (const group of groups(this.groupOf(cgroup))) if (rules(group).includes(rule)) write(group, 'deny', rule);
@@ -61,12 +62,13 @@ export class DevicesV1 {
 
 const ruleOf = (number: DeviceNumber): string => `c ${numberText(number)} rwm`;
 
-/** So many groups of a container are gone through: whoever is inside can make any number, in each other. */
+/** Limit of the groups of a container that are gone through: a process inside can nest any number of groups. */
 const mostGroups = 10_000;
 
 /**
- * A group and all below it, topmost first: none may allow what the one above it does not. What is denied to one is denied to
- * all below it by the kernel (devcgroup_update_access and propagate_exception), also to those that are not gone through here.
+ * A group and all below it, topmost first: no group may allow more than the group above it. When the kernel denies a
+ * device to a group, it also denies it to all groups below (devcgroup_update_access and propagate_exception), even to
+ * those that are not gone through here.
  */
 export function groups(top: string, most = mostGroups): string[] {
   const found = [top];
@@ -80,7 +82,10 @@ export function groups(top: string, most = mostGroups): string[] {
 /** Its rules, one a line (cgroup-v1/devices.rst); none when it has gone. */
 const rules = (group: string): string[] => (readOptional(join(group, 'devices.list')) ?? '').trim().split('\n');
 
-/** Whether anything is denied but what is allowed: of the opposite, the kernel lists this line and no other. */
+/**
+ * Whether the group denies everything that no rule allows. In the opposite case the kernel lists this line and no
+ * other.
+ */
 const isShut = (known: readonly string[]): boolean => !known.includes('a *:* rwm');
 
 function write(group: string, way: 'allow' | 'deny', rule: string): void {

@@ -34,12 +34,14 @@ function ioctl(fd: number, what: string, code: number, argument: Buffer | number
 }
 
 /**
- * Makes who opened this the master of its card; who is already stays it.
+ * Makes the opener of this descriptor the master of its card. A master stays master.
  * @throws SysError, with `EBUSY` while somebody else is
  */
 export const becomeMaster = (fd: number): void => ioctl(fd, 'DRM_IOCTL_SET_MASTER', request.setMaster, 0);
 
-/** All connectors of a card. Nothing is probed: that can take seconds, and only who shows a picture needs it. */
+/**
+ * All connectors of a card. Nothing is probed: that can take seconds, and only a program that shows a picture needs it.
+ */
 export function connectorsOfCard(fd: number): CardConnector[] {
   const { crtcs, connectors } = resourcesOf(fd);
   return connectors.map((id) => {
@@ -112,9 +114,10 @@ export interface CreatedLease {
 }
 
 /**
- * Leases CRTCs and connectors. Who has not asked for universal planes gives the planes of each CRTC with it, primary and
- * cursor (drm_lease.c, fill_object_idr).
- * @throws SysError: `EBUSY` where one of them is leased, `ENOENT` where there is no such, `EOPNOTSUPP` for a card that has none
+ * Leases CRTCs and connectors. Without universal planes, the planes of each CRTC go with it, primary and cursor
+ * (drm_lease.c, fill_object_idr).
+ * @throws SysError: `EBUSY` where one of them is leased, `ENOENT` where there is no such object, `EOPNOTSUPP` for a
+ * card without modesetting
  */
 export function createLease(fd: number, objects: readonly number[]): CreatedLease {
   const ids = idsOf(objects.length);
@@ -153,7 +156,7 @@ function list(fd: number, what: string, code: number): number[] {
   }
 }
 
-/** Has a CRTC show nothing: its last picture is gone, for whoever gets it next. */
+/** Has a CRTC show nothing: its last picture is gone, and the next user does not see it. */
 export function switchOff(fd: number, crtc: number): void {
   const asked = Buffer.alloc(104); // struct drm_mode_crtc: no connectors, no framebuffer, no mode
   asked.writeUInt32LE(crtc, 12);

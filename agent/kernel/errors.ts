@@ -1,13 +1,13 @@
 import koffi from 'koffi';
 
-/** Three errors have two names each; the one that man pages use, and that comes first (EAGAIN, not EWOULDBLOCK), counts. */
+/** Three errors have two names each. The first name counts, which manual pages use (EAGAIN, not EWOULDBLOCK). */
 const names = new Map<number, string>(
   Object.entries(koffi.os.errno)
     .reverse()
     .map(([name, value]) => [value as number, name]),
 );
 
-/** A system call that failed: `code` is errno's name (`ENOENT`), `what` says what it was about. */
+/** A system call that failed: `code` is errno's name (`ENOENT`), `what` is the thing that it was about. */
 export class SysError extends Error {
   readonly code: string;
 

@@ -23,7 +23,7 @@ const removeDirectory = 0x200; // AT_REMOVEDIR
 const noFollow = 0x100; // AT_SYMLINK_NOFOLLOW
 const resolve = { noXdev: 0x01n, noMagicLinks: 0x02n, noSymlinks: 0x04n, beneath: 0x08n, inRoot: 0x10n }; // openat2(2)
 
-/** What a directory entry is, not following links. Ids are host ids. */
+/** The kind, owner and mode of a directory entry, not following links. Ids are host ids. */
 export interface EntryStat {
   readonly type: 'character' | 'directory' | 'file' | 'link' | 'other';
   readonly major: number;
@@ -60,8 +60,8 @@ export function openAt(directory: number | undefined, path: string, flags: numbe
 }
 
 /**
- * A descriptor of a directory below another, found without following a link and without leaving that file system, so that
- * whoever owns it cannot have us wait for one of their own making. Nothing can be done with it but to look at it.
+ * A descriptor of a directory below another, found without following a link and without leaving that file system, so
+ * that its owner cannot make us wait for a file system of his own. The descriptor is only good for looking.
  */
 export const openWithin = (directory: number, path: string): number =>
   openat2(directory, path, pathOnly | constants.O_DIRECTORY, resolve.beneath | resolve.noSymlinks | resolve.noXdev);
@@ -74,11 +74,11 @@ export const openRoot = (directory: string): number =>
 export const openInRoot = (root: number, path: string): number =>
   openat2(root, path, constants.O_DIRECTORY, resolve.inRoot | resolve.noSymlinks | resolve.noMagicLinks);
 
-/** A descriptor of an entry itself, whatever it is, that nothing can be done with but to look at it and to mount on it. */
+/** A descriptor of an entry itself, of any kind. It is only good for looking and for mounting on it. */
 export const openEntry = (directory: number, name: string): number =>
   openat2(directory, name, pathOnly | constants.O_NOFOLLOW, resolve.beneath | resolve.noMagicLinks);
 
-/** Makes a directory with exactly this mode, whatever the umask; one that is there already is left as it is. */
+/** Makes a directory with exactly this mode, despite the umask. A directory that is there already stays as it is. */
 export function mkdirAt(directory: number, name: string, mode: number): void {
   try {
     unmasked(() => syscall('mkdirat', name, directory, name, mode));
@@ -156,7 +156,7 @@ export function makeNode(directory: number, name: string, { major, minor, uid, g
   }
 }
 
-/** Makes a symbolic link in one instant, in the place of whatever had its name. */
+/** Makes a symbolic link in one instant, in the place of any entry of that name. */
 export function makeLink(directory: number, name: string, target: string): void {
   const draft = temporary();
   syscall('symlinkat', name, target, directory, draft);
@@ -200,7 +200,7 @@ export function writeFileAt(directory: number, name: string, text: string, mode:
   }
 }
 
-/** Removes an entry that is no directory. One that is not there is fine. */
+/** Removes an entry that is no directory. A missing entry is no error. */
 export function unlinkAt(directory: number, name: string): void {
   try {
     syscall('unlinkat', name, directory, name, 0);
@@ -210,8 +210,9 @@ export function unlinkAt(directory: number, name: string): void {
 }
 
 /**
- * Makes a device node nobody's but root's before it is removed: whoever has a descriptor of its path (O_PATH) could open it
- * again by that, also when its number is another device's by then. What is no device node is left as it is.
+ * Makes a device node nobody's but root's before it is removed: a process with a descriptor of its path (O_PATH) could
+ * open the node again by that descriptor, even when the number belongs to another device by then. Other entries stay as
+ * they are.
  */
 export function retireNode(directory: number, name: string): void {
   let node: number;
@@ -247,7 +248,7 @@ export function socketAt(directory: number, name: string): SocketStat | undefine
   });
 }
 
-/** Says who may connect to a socket; one that is not there any more is fine. */
+/** Sets who may connect to a socket. A missing socket is no error. */
 export function permitSocket(directory: number, name: string, owner: Omit<SocketStat, 'inode'>): void {
   withSocket(directory, name, (file) => {
     const own = `/proc/self/fd/${file}`;
@@ -275,7 +276,7 @@ function withEntry<T>(directory: number, name: string, action: (file: number) =>
   }
 }
 
-/** Moves an entry of a directory of ours to another one, in the place of whatever has its name there. */
+/** Moves an entry of a directory of ours to another one, in the place of any entry of that name. */
 export function moveTo(path: string, directory: number, name: string): void {
   try {
     syscall('renameat2', name, here, path, directory, name, 0);
@@ -286,13 +287,14 @@ export function moveTo(path: string, directory: number, name: string): void {
   }
 }
 
-/** So deep, and so much in all, is removed of what somebody else has put into a directory of ours. */
+/** Limits of depth and number when entries of others are removed from a directory of ours. */
 const deepest = 8;
 const mostRemoved = 10_000;
 
 /**
- * Removes an entry of a directory of ours, whatever it is; a directory with all that is in it, unless that is more than anybody
- * needs: then it stays, and this throws. Never in a container, which could put there what is not its own to remove.
+ * Removes an entry of any kind from a directory of ours. A directory goes with all its contents. With more contents
+ * than anybody needs it stays, and this throws. Never use it in a container: the container could put entries of others
+ * there.
  */
 export function removeAt(directory: number, name: string): void {
   removeTree(directory, name, deepest, { entries: mostRemoved });
@@ -322,8 +324,8 @@ function empty(directory: number, name: string, depth: number, left: { entries: 
 }
 
 /**
- * The text of a plain file below a foreign root, following no link; undefined when there is none. What is no plain file,
- * or longer than `limit` bytes, is refused: nothing here waits for a reader or a writer.
+ * The text of a plain file below a foreign root, following no link; undefined when there is none. It refuses other
+ * kinds of files, and files longer than `limit` bytes: nothing here waits for a reader or a writer.
  */
 export function readInRoot(root: number, path: string, limit: number): string | undefined {
   let file: number;
@@ -366,7 +368,7 @@ export function listInRoot(root: number, path: string, limit: number): string[] 
   }
 }
 
-/** What is at a path: a link to /dev/null is how systemd masks a unit (systemctl(1)). */
+/** The kind of entry at a path. systemd masks a unit by a link to /dev/null (systemctl(1)). */
 export type Found = 'missing' | 'masked' | 'there';
 
 /** Whether there is anything at a path below a foreign root; a link in its last part is something, and is not followed. */
@@ -412,7 +414,7 @@ export function listDirectory(directory: number): string[] {
   }
 }
 
-/** What an entry is, not following a link; undefined when it is not there. */
+/** The kind of an entry, not following a link; undefined when it is not there. */
 export const statAt = (directory: number, name: string): EntryStat | undefined =>
   withEntry(directory, name, (file) => {
     const stat = fstatSync(file, { bigint: true });

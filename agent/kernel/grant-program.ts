@@ -4,7 +4,7 @@ import { Assembler, helper } from './bpf-asm.js';
 export const keySize = 16;
 export const valueSize = 8;
 
-/** What stands in the place of a cgroup's id, and is none. */
+/** Values in the place of a cgroup's id that are no ids. */
 export const everyone = 2n ** 64n - 1n;
 export const owner = 2n ** 64n - 2n;
 
@@ -78,9 +78,10 @@ function onlyOwned(program: Assembler, owners: readonly Uids[], otherwise: strin
 }
 
 /**
- * What forbids, attached once at the root of the hierarchy, where no container reaches: below a guarded cgroup nothing
- * of the guarded majors opens without a grant. `owners` can take any process of theirs out of their containers' groups:
- * out there they open no number that was ever granted. It stays when the agent is dead.
+ * The guard, which forbids. It is attached once at the root of the hierarchy, where no container reaches: below a
+ * guarded cgroup nothing of the guarded majors opens without a grant. `owners` can take any process of theirs out of
+ * their containers' groups. Outside of these groups they open no number that was ever granted. It stays when the agent
+ * is dead.
  */
 export function guardProgram(map: number, majors: readonly number[], owners: readonly Uids[] = []): Buffer {
   const program = onlyGuarded(new Assembler(), majors, 'allow');
@@ -99,9 +100,9 @@ export function guardProgram(map: number, majors: readonly number[], owners: rea
 export const openerEnd: Buffer = new Assembler().move(1, 6).build();
 
 /**
- * What opens: put before the program that an engine has on the container's cgroup, or systemd on a slice above it. It can
- * only say yes, to a container and what is granted to it; everything else falls through to the rules behind it, with the
- * context where they expect it.
+ * The opener. It goes before the program that an engine has on the container's cgroup, or systemd on a slice above it.
+ * It can only say yes, to a container and its granted devices. Everything else falls through to the rules behind it,
+ * with the context where they expect it.
  */
 export function openerPrefix(map: number, majors: readonly number[]): Buffer {
   const program = onlyGuarded(new Assembler(), majors, 'engine');
@@ -111,9 +112,9 @@ export function openerPrefix(map: number, majors: readonly number[]): Buffer {
 }
 
 /**
- * What withdraws: runs in the kernel when a device disappears, before its minor is free for another, and raises the
- * number's generation, which voids every grant of it at once; nobody has to be alive for that.
- * `argument`: offset of the first argument in struct pt_regs; `devt`: offset of `devt` in struct device.
+ * Withdraws grants. It runs in the kernel when a device disappears, before its minor is free for another, and raises
+ * the number's generation, which voids every grant of it at once. This needs no running agent. `argument`: offset of
+ * the first argument in struct pt_regs; `devt`: offset of `devt` in struct device.
  */
 export function withdrawProgram(map: number, argument: number, devt: number): Buffer {
   const program = new Assembler().load64(3, 1, argument).add(3, devt).zero64(10, -24);

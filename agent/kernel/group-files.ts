@@ -11,7 +11,7 @@ export interface GroupRef {
   readonly id: bigint;
 }
 
-/** What is written to a group. */
+/** Values to write into a group. */
 export interface GroupWrite {
   readonly root: string;
   readonly group: GroupRef;
@@ -25,7 +25,7 @@ export interface GroupWrite {
 /** No file of a group that is read here is longer, bytes. */
 const longest = 16 * 1024;
 
-/** The group at a path and what stands in some of its files; undefined when there is no such group. */
+/** The group at a path and the contents of some of its files; undefined when there is no such group. */
 export function readGroup(
   root: string,
   path: string,
@@ -105,7 +105,8 @@ function readFile(directory: number, name: string): string | undefined {
 function writeFile(directory: number, name: string, text: string): void {
   let file: number;
   try {
-    // O_NONBLOCK: since Linux 6.16 a limit is set at once then, and reclaimed down to by whoever goes beyond it.
+    // O_NONBLOCK: since Linux 6.16 a limit is set at once then, and the process that goes beyond it reclaims down to
+    // it.
     file = openAt(directory, name, constants.O_WRONLY | constants.O_NONBLOCK);
   } catch (error) {
     if (isSysError(error, 'ENOENT')) return;

@@ -1,4 +1,4 @@
-// The helper process: looks at what is others', and acts in their namespaces. See helpers.ts.
+// The helper process: looks at files of others, and acts in their namespaces. See helpers.ts.
 
 import { closeSync, constants, opendirSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
@@ -27,7 +27,7 @@ import { type ProcessRef, processKey } from './process-key.js';
 import { readUpTo } from './read.js';
 import { look } from './statx.js';
 
-/** What the agent may ask. `process`: whose namespaces. Descriptors are the agent's own. */
+/** The questions of the agent. `process`: whose namespaces. Descriptors are the agent's own. */
 export type Request =
   | {
       readonly do: 'graft';
@@ -74,7 +74,7 @@ export type Request =
   | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] }
   | ({ readonly do: 'write-group'; readonly process: ProcessRef } & GroupWrite);
 
-/** What each of them answers with. */
+/** The answer to each question. */
 export interface Results {
   /** For every mount the names that it covers now. */
   readonly graft: string[][];
@@ -107,12 +107,12 @@ const mostMappings = 65_530;
 
 // setns(2) into a mount namespace is refused while threads share file-system state (man 2 setns, EINVAL).
 syscall('unshare', 'file-system state of this thread', flags.fs);
-// systemd waits for whoever is in a service's group before it starts it again, and whom it cannot kill it waits for in vain.
-// So we are never in it while we look at anything.
+// systemd waits for every process in a service's group before it starts the service again, even for a process that it
+// cannot kill. So we are never in it while we look at anything.
 leaveService(process.pid);
 const own = { mount: open('/proc/thread-self/ns/mnt'), network: open('/proc/thread-self/ns/net') };
 
-/** What was opened for the agent, which has it by now when it asks the next thing. */
+/** Descriptors that were opened for the agent. It has them when it asks the next question. */
 let lent: number | undefined;
 
 process.on('message', (request: Request | 'taken') => {
@@ -153,8 +153,9 @@ function endWithAgent(): void {
 }
 
 /**
- * Does something with the directory of a process in /proc. It stays open meanwhile: what is looked up below it is that very
- * process's, and nobody's once it has ended, whoever gets its pid (fs/proc/base.c, proc_pid_lookup and get_proc_task).
+ * Does something with the directory of a process in /proc. It stays open meanwhile. A name below it then belongs to
+ * that very process. Once the process has ended, the name leads nowhere, even if another process gets the pid
+ * (fs/proc/base.c, proc_pid_lookup and get_proc_task).
  */
 function withProcess<T>({ pid, key }: ProcessRef, action: (directory: string) => T): T {
   const directory = open(`/proc/${pid}`);

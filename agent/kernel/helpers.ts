@@ -6,24 +6,30 @@ import type { Answer, Request, Results } from './helper.js';
 
 /** Longest that a helper may take to load what it needs, ms; on an emulated or busy machine that is many seconds. */
 const startLimit = 90_000;
-/** Who has waited this long for a helper gets another one, ms. Where a helper is slow to start, it is twice that time. */
+/**
+ * A question that has waited this long for a helper gets another helper, ms. Where helpers start slowly, twice that
+ * time.
+ */
 const shortestPatience = 500;
 /** A second helper that nobody needed for so long is ended, ms. */
 const spareLimit = 10_000;
-/** The last one that nobody needed for so long is ended too, ms: containers are looked at every 30 s while any runs. */
+/**
+ * The last helper ends too when nobody has needed it for so long, ms: containers are looked at every 30 s while any
+ * runs.
+ */
 const idleLimit = 70_000;
-/** How many helpers there may be that were killed and do not die: of one owner; and how many in all, whatever they do. */
+/** Limits: killed helpers of one owner that do not die, and helpers in all. */
 const most = { hangingOfOne: 2, ofAll: 8 };
 
 /**
- * Processes that look at what is others', and act in their namespaces; each does one thing at a time. A file system that
- * somebody serves himself (FUSE) can hold whoever looks at it, for ever and against SIGKILL. A thread that is held is lost
- * and keeps its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does
- * not die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more. None
- * is in the group of the agent's service, whose end it could hold up.
+ * Processes that look at files of others, and act in their namespaces; each does one thing at a time. A file system in
+ * user space (FUSE) can hold a process that looks at it, for ever and against SIGKILL. A held thread is lost and keeps
+ * its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does not
+ * die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more.
+ * None is in the group of the agent's service, whose end it could hold up.
  */
 export class Helpers {
-  /** All that have not ended, whatever they do. */
+  /** All helpers that have not ended, busy or not. */
   private readonly living = new Set<ChildProcess>();
   private readonly starting = new Set<ChildProcess>();
   private readonly idle: ChildProcess[] = [];
@@ -55,8 +61,9 @@ export class Helpers {
   }
 
   /**
-   * Has a helper answer. What is asked about processes of one owner (`ownerOf`) is done one after the other; what is asked
-   * about others does not wait for it. `take` is handed the answer and the helper's pid before that does anything else.
+   * Has a helper answer. Questions about processes of one owner (`ownerOf`) are done one after the other. Questions
+   * about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does anything
+   * else.
    */
   async ask<R extends Request, T = Results[R['do']]>(
     request: R,
@@ -73,7 +80,7 @@ export class Helpers {
     }
   }
 
-  /** Ends all helpers, for good: what is still asked of them is refused at once. */
+  /** Ends all helpers, for good: open questions are refused at once. */
   close(): void {
     this.closed = true;
     for (const child of this.living) child.kill('SIGKILL');
@@ -102,7 +109,7 @@ export class Helpers {
     }
   }
 
-  /** One that has nothing to do; another one when all others have been busy for too long. */
+  /** An idle helper, or a new one when all others have been busy for too long. */
   private async helper(): Promise<ChildProcess> {
     const began = performance.now();
     for (;;) {
@@ -157,9 +164,9 @@ export class Helpers {
       this.abandon(helper, owner);
       return `${kind} of process ${request.process.pid} took over ${this.limit} ms`;
     });
-    // Whoever asks may know more of a process than a helper has to.
+    // The caller may know more of a process than a helper needs.
     const { pid, key } = request.process;
-    // One that has ended is heard of by its end.
+    // The end of a helper is an event of its own.
     helper.send({ ...request, process: { pid, key } }, () => undefined);
     const answer = await heard;
     if ('result' in answer) return answer.result;
@@ -199,7 +206,7 @@ export class Helpers {
     const child = fork(fileURLToPath(new URL('./helper.js', import.meta.url)), [], {
       execArgv: [],
       serialization: 'advanced',
-      // Whoever reads what the agent writes would wait for the end of a helper that cannot end.
+      // A reader of the agent's output would wait for the end of a helper that cannot end.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     child.unref();
@@ -222,7 +229,7 @@ export class Helpers {
       return child;
     } finally {
       this.starting.delete(child);
-      // Whoever else waits may start the next one now.
+      // Another waiting question may start the next helper now.
       this.wake();
     }
   }

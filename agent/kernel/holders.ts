@@ -1,4 +1,4 @@
-// Who has a device open: a search through everybody's descriptors, as many of them as somebody may have made.
+// Which processes have a device open: a search through all descriptors, of which others can make very many.
 
 import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
@@ -47,7 +47,7 @@ export interface Search {
   readonly inFlight: readonly InFlight[];
   /** Empty when the search was complete. */
   readonly unseen: readonly Unseen[];
-  /** Why it cannot be told who has an io_uring without a descriptor; undefined when it can. */
+  /** Why io_urings without a descriptor cannot be found; undefined when they can. */
   readonly ringsUnseen: string | undefined;
   /** Of a graphics card, all who have it open, in words; undefined where the kernel does not tell. */
   readonly clients: readonly string[] | undefined;
@@ -67,7 +67,7 @@ export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
 /** Longest that everything else waits for a part of the search, ms. */
 const slice = 10;
 
-/** Everybody on this machine who has one of the devices open, and everybody who may be about to. */
+/** All processes of this machine that have one of the devices open, and all that may be about to. */
 export async function findHolders(numbers: readonly DeviceNumber[], limits: Limits = hasty): Promise<Search> {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const [holders, inFlight, unseen]: [Holder[], InFlight[], Unseen[]] = [[], [], []];
@@ -127,10 +127,10 @@ function whoHasRings(): { readonly owners: ReadonlySet<number>; readonly unseen:
 /** Accounts of services have uids up to this one, those of people greater ones (login.defs(5), SYS_UID_MAX). */
 const lastSystemUid = 999;
 
-/** What a look at a descriptor costs, in bytes of what the kernel writes down for us. */
+/** The cost of a look at a descriptor, in bytes that the kernel writes for us. */
 const bytesALook = 1024;
 
-/** The real uid of a process. Its owner pays for what has to be read for that: 450 kB, if it has very many groups. */
+/** The real uid of a process. Its owner pays for the reading: 450 kB, if it has very many groups. */
 function uidOf(pid: number, budget: Budget, owner: string): number | undefined {
   return realUid(pid, (path) => {
     const text = readOptional(path);
@@ -148,7 +148,7 @@ function isNews(known: Set<string>, one: string): boolean {
   return news;
 }
 
-/** Counts what was looked at, by owner. */
+/** Counts looks, by owner. */
 class Budget {
   private readonly spent = new Map<string, number>();
   private all = 0;
@@ -172,8 +172,8 @@ class Budget {
 }
 
 /**
- * The number of the device that a descriptor is of; `queue` for what may have others inside. What it is tells the file itself:
- * its path can be too long to be read (fs/d_path.c).
+ * The number of a descriptor's device; `queue` for a file that may have other files inside. The file itself says its
+ * kind: its path can be too long to be read (fs/d_path.c).
  */
 function whatIs(pid: number, fd: number): string | undefined {
   const found = look(`/proc/${pid}/fd/${fd}`);
@@ -240,7 +240,7 @@ function isRing(pid: number, fd: number): boolean {
   }
 }
 
-/** O_PATH (open(2)): nothing is read by such a descriptor, and whoever opens again by it is asked for a grant. */
+/** O_PATH (open(2)): nothing is read by such a descriptor, and opening again by it needs a grant. */
 const isNameOnly = (pid: number, fd: number): boolean =>
   (Number.parseInt(/^flags:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? '0', 8) &
     0o10000000) !==

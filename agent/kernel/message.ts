@@ -1,6 +1,6 @@
 import { address, syscall } from './libc.js';
 
-/** What goes with the bytes of a message (sendmsg(2)). */
+/** Data beside the bytes of a message (sendmsg(2)). */
 export interface Along {
   /** The address that it goes to, where the socket is connected to none. */
   readonly to?: Buffer;

@@ -47,11 +47,14 @@ const unescapeOctal = (text: string): string =>
 export function mountTmpfs(target: string, limits: { size: string; inodes: number; mode: number }): void {
   const data = `size=${limits.size},nr_inodes=${limits.inodes},mode=${limits.mode.toString(8)}`;
   syscall('mount', target, 'hotseat', target, 'tmpfs', flag.nosuid | flag.noexec, data);
-  // Private, so that what a container mounts inside never propagates to the host.
+  // Private, so that mounts inside a container never propagate to the host.
   syscall('mount', target, 'none', target, 'none', flag.private, 0);
 }
 
-/** Takes what is mounted on top of a path away, at once; who still has it open keeps it until then (umount(2)). */
+/**
+ * Takes the topmost mount of a path away, at once. A process that still has it open keeps it until it closes it
+ * (umount(2)).
+ */
 export const unmount = (target: string): void => {
   syscall('umount2', target, target, 0x2 | 0x8 /* MNT_DETACH | UMOUNT_NOFOLLOW */);
 };

@@ -12,9 +12,9 @@ import { type ProcessRef, processKey } from './process-key.js';
 type Asked<K extends Request['do']> = Omit<Extract<Request, { do: K }>, 'do'>;
 
 /**
- * Looks at what is others', and acts in their mount and network namespaces, by helper processes: the agent itself never
- * leaves home, and waits for nobody's file system. Every question is about a process, and throws when it has ended, and when
- * its owner does not let it be answered in time.
+ * Looks at files of others, and acts in their mount and network namespaces, by helper processes: the agent itself never
+ * leaves home, and waits for nobody's file system. Every question is about a process, and throws when it has ended, and
+ * when its owner does not let it be answered in time.
  */
 export class Namespaces {
   private readonly helpers: Helpers;
@@ -38,14 +38,14 @@ export class Namespaces {
   }
 
   /**
-   * Shows a single node in the `/dev` of a process: mounted on an empty file, which is made as its root user's. Whatever
-   * of the same file system was mounted there before goes. The descriptor stays the caller's.
+   * Shows a single node in the `/dev` of a process: mounted on an empty file, which is made as its root user's. A
+   * former mount of the same file system there goes. The descriptor stays the caller's.
    */
   bindNode(asked: Asked<'bind-node'>): Promise<NodeBind> {
     return this.helpers.ask({ do: 'bind-node', ...asked });
   }
 
-  /** Takes such a node away again, and the file below it if it still is the one that was made. */
+  /** Takes such a node away again, and the file below it if it still is the file that was made for it. */
   async unbindNode(asked: Asked<'unbind-node'>): Promise<void> {
     await this.helpers.ask({ do: 'unbind-node', ...asked });
   }
@@ -69,7 +69,7 @@ export class Namespaces {
     return this.helpers.ask({ do: 'open-local', process: { pid, key }, path }, borrowed);
   }
 
-  /** What is at paths of a container, below the root of a process. */
+  /** Entries at paths of a container, below the root of a process. */
   find(process: ProcessRef, paths: readonly string[]): Promise<Found[]> {
     return this.helpers.ask({ do: 'find', process, paths });
   }
@@ -118,7 +118,7 @@ export class Namespaces {
     await this.helpers.ask({ do: 'write-group', process, ...write });
   }
 
-  /** Ends the helpers, for good; what is still asked is refused. */
+  /** Ends the helpers, for good. Open questions are refused. */
   close(): void {
     this.helpers.close();
   }

@@ -19,15 +19,15 @@ export function sendUevent(socket: number, datagram: Buffer, credentials: Creden
 }
 
 /**
- * Has the kernel say a uevent of its own format in the network namespace of a socket, and there alone, as it says its own:
- * to group 1, with a sequence number, from nobody. It needs CAP_SYS_ADMIN over that namespace, and the credentials stay
- * with the message (lib/kobject_uevent.c, uevent_net_rcv_skb).
- * @throws SysError with what the kernel has against it.
+ * Has the kernel say a uevent of its own format in the network namespace of a socket, and there alone, as it says its
+ * own: to group 1, with a sequence number, from nobody. It needs CAP_SYS_ADMIN over that namespace, and the credentials
+ * stay with the message (lib/kobject_uevent.c, uevent_net_rcv_skb).
+ * @throws SysError with the kernel's reason
  */
 export function injectUevent(socket: number, payload: Buffer, credentials: Credentials): void {
   const header = Buffer.alloc(16); // struct nlmsghdr
   header.writeUInt32LE(header.length + payload.length, 0);
-  header.writeUInt16LE(16, 4); // NLMSG_MIN_TYPE: whatever is no control message
+  header.writeUInt16LE(16, 4); // NLMSG_MIN_TYPE: any message that is no control message
   header.writeUInt16LE(0x1 | 0x4, 6); // NLM_F_REQUEST | NLM_F_ACK
   send(socket, Buffer.concat([header, payload]), 0, credentials);
   // The kernel has dealt with it when it takes it; its answer is waiting.

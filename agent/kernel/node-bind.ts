@@ -13,16 +13,16 @@ const mostMounts = 16;
 
 /** What became of a node that was mounted by itself. */
 export interface NodeBind {
-  /** What was made for it; undefined when something was there that is not ours. */
+  /** The file that was made for it; undefined when there was a file of somebody else. */
   readonly placeholder: Placeholder | undefined;
-  /** What is covered now and was not made for it, in words. */
+  /** In words: a file of somebody else that the mount covers now. */
   readonly covers: string | undefined;
 }
 
 /**
  * Mounts a single node, `tree`, on a file below a foreign root. The file is made if nothing is there: empty, without
- * permissions, the root user's there. No link is followed; what is covered already is uncovered first.
- * `former`: what was made for this node before.
+ * permissions, the root user's there. No link is followed; an earlier mount there is removed first. `former`: the file
+ * that was made for this node before.
  */
 export function bindNode(
   root: number,
@@ -73,7 +73,7 @@ export function unbindNode(
   }
 }
 
-/** Only what is ours is unmounted: nothing that a container may have put on top of it or in its place. */
+/** Unmounts only our own mount: no mount that a container may have put on top of it or in its place. */
 function uncover(directory: number, name: string, device: bigint, inside: Inside): void {
   for (let tries = 0; tries < mostMounts && statEntry(directory, name)?.dev === device; tries++) {
     inside(() => unmountAt(directory, name));

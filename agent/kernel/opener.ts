@@ -15,14 +15,14 @@ export class OpenerError extends Error {
 
 type Program = bpf.ProgramInfo & { readonly fd: number };
 
-/** Ids of openers that were found to be what this version would attach, by the map's list of majors. */
+/** Ids of openers that are the same as this version would attach, by the map's list of majors. */
 const good = new WeakMap<readonly number[], Set<number>>();
 
 /**
- * Opens the door that an engine's own device program keeps shut, for what is granted, and for nothing else: the program
- * on a cgroup is replaced by our prefix with its own instructions behind it. Idempotent, and what repairs it when an engine
- * has attached its own again, when the opener looks into a map of the past, or when another version of the agent made it.
- * Returns whether anything was changed; no program means no shut door.
+ * Opens the door that an engine's own device program keeps shut, for granted devices and for nothing else: the program
+ * on a cgroup is replaced by our prefix with its own instructions behind it. Idempotent. It also repairs the group when
+ * an engine has attached its own program again, when the opener looks into a map of the past, or when another version
+ * of the agent made it. Returns whether anything was changed; no program means no shut door.
  */
 export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
   checkDepth(map, cgroup);
@@ -116,7 +116,10 @@ function plain(cgroup: string, program: Program): Buffer {
   return program.instructions;
 }
 
-/** What follows a prefix of ours. The prefix comes back changed (its lookups inlined), the engine's part as it went in. */
+/**
+ * The instructions behind a prefix of ours. The prefix comes back changed (its lookups inlined), the engine's part as
+ * it went in.
+ */
 function behindPrefix(cgroup: string, program: Program): Buffer {
   for (let at = 0; at < program.instructions.length; at += 8) {
     if (!program.instructions.subarray(at, at + 8).equals(openerEnd)) continue;

@@ -4,7 +4,7 @@ import { isSysError } from './errors.js';
 import { pidfdField } from './pidfd.js';
 import { socketOption } from './socket-option.js';
 
-/** Who is at the other end of a unix socket, as the kernel noted it when the connection was made (unix(7)). */
+/** The process at the other end of a unix socket, as the kernel noted it when the connection was made (unix(7)). */
 export interface Peer {
   readonly uid: number;
   readonly pid: number;
@@ -40,7 +40,7 @@ export function peerCgroup(fd: number): string | undefined {
   if (pidfd === undefined) return cgroupOf(ask(fd, option.credentials, Buffer.alloc(12)).readInt32LE(0));
   try {
     const cgroup = cgroupOf(pidOf(pidfd));
-    // After its group was read: whoever is still there had its pid then.
+    // After its group was read: a process that is still there had this pid then.
     return pidOf(pidfd) > 0 ? cgroup : undefined;
   } finally {
     closeSync(pidfd);

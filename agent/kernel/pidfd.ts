@@ -37,17 +37,19 @@ export function namespacePids(pid: number): number[] | undefined {
   }
 }
 
-/** What the kernel says of a pidfd, 5.5 and newer (fs/pidfs.c, pidfd_show_fdinfo; proc_pid_fdinfo(5)). */
+/** The kernel's facts about a pidfd, 5.5 and newer (fs/pidfs.c, pidfd_show_fdinfo; proc_pid_fdinfo(5)). */
 export const pidfdField = (pidfd: number, key: 'Pid' | 'NSpid'): string | undefined =>
   new RegExp(`^${key}:\\s*(.*)$`, 'm').exec(readFileSync(`/proc/self/fdinfo/${pidfd}`, 'utf8'))?.[1];
 
 /** A copy of another process's descriptor: the same open file (pidfd_getfd(2)). */
 export const pidfdGetfd = (pidfd: number, fd: number): number => syscall('pidfd_getfd', `fd ${fd}`, pidfd, fd, 0);
 
-/** Ioctls that make an open file dead for whoever holds it: linux/input.h, and linux/hidraw.h of 6.12 and newer. */
+/** Ioctls that make an open file dead for all its holders: linux/input.h, and linux/hidraw.h of 6.12 and newer. */
 const revocations = { EVIOCREVOKE: 0x40044591, HIDIOCREVOKE: 0x4004480d } as const;
 
-/** Makes an open file of a device dead, by the ioctl that such devices have. One that is dead already is fine. */
+/**
+ * Makes an open file of a device dead, by the ioctl that such devices have. A file that is dead already is no error.
+ */
 export function revokeFile(fd: number, by: keyof typeof revocations): void {
   try {
     syscall('ioctl', by, fd, revocations[by], 0);
@@ -57,8 +59,8 @@ export function revokeFile(fd: number, by: keyof typeof revocations): void {
 }
 
 /**
- * A copy of another process' descriptor, if it is one of this device. Throws ESTALE when it is not: a process that runs
- * on can have closed what was seen, and opened something else under the same number.
+ * A copy of another process' descriptor, if it is of this device. Throws ESTALE when it is not: a running process can
+ * have closed the file that was seen, and opened another file under the same number.
  */
 export function pidfdGetDevice(pidfd: number, fd: number, device: DeviceNumber): number {
   const copy = pidfdGetfd(pidfd, fd);

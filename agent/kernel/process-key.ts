@@ -52,8 +52,8 @@ export const parentOf = (pid: number): number | undefined => look(`/proc/${pid}`
 const exiting = 0x4;
 
 /**
- * What a process's `stat` says (proc_pid_stat(5), fields 4, 9 and 22): its parent, its flags, and its start time in clock ticks
- * since boot, undefined when it is gone. Throws when it cannot be read.
+ * The contents of a process's `stat` (proc_pid_stat(5), fields 4, 9 and 22): its parent, its flags, and its start time
+ * in clock ticks since boot, undefined when it is gone. Throws when it cannot be read.
  */
 function look(directory: string): Stat {
   const stat = readUnlessGone(`${directory}/stat`);

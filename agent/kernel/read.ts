@@ -12,8 +12,8 @@ import {
 import { basename } from 'node:path';
 
 /**
- * Whether an error of a system call says that what it is about is not there any more. Any other one says nothing about it:
- * there may have been no descriptor (`EMFILE`, `ENFILE`) or no memory left.
+ * Whether an error of a system call says that its object is not there any more. Any other error says nothing about the
+ * object: there may have been no descriptor (`EMFILE`, `ENFILE`) or no memory left.
  */
 export const isGone = (error: unknown): boolean =>
   ['ENOENT', 'ESRCH', 'ENODEV', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
@@ -36,8 +36,8 @@ export const inodeOf = (path: string): bigint | undefined =>
   statSync(path, { bigint: true, throwIfNoEntry: false })?.ino;
 
 /**
- * Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when what it is about has gone meanwhile, or cannot
- * be read. For what decides whether something lives there is `readUnlessGone`.
+ * Reads a file of procfs, sysfs, cgroupfs or udev's database; undefined when its object has gone meanwhile, or it
+ * cannot be read. To decide whether something lives, use `readUnlessGone`.
  */
 export function readOptional(path: string): string | undefined {
   try {
@@ -70,7 +70,7 @@ export function readUpTo(path: string, most: number): string | undefined {
 /** Some files of procfs are read in pieces of eight bytes only (proc_pid_pagemap(5)): a multiple of that. */
 const piece = 64 * 1024;
 
-/** What is left to be read of an open file; undefined when that is more than `limit` bytes. */
+/** The rest of an open file; undefined when that is more than `limit` bytes. */
 export function readAtMost(file: number, limit: number): Buffer | undefined {
   const parts: Buffer[] = [];
   for (let length = 0; length <= limit; ) {
@@ -122,7 +122,7 @@ export function directoriesUnlessGone(directory: string, most = Number.POSITIVE_
   return names;
 }
 
-/** Where a link of sysfs leads in the end; undefined when what it is about has gone meanwhile. */
+/** The final target of a link of sysfs; undefined when its object has gone meanwhile. */
 export function resolvedPath(path: string): string | undefined {
   try {
     return realpathSync(path);
@@ -131,7 +131,7 @@ export function resolvedPath(path: string): string | undefined {
   }
 }
 
-/** The last part of what a link of sysfs names, such as a device's `subsystem`; undefined when there is none. */
+/** The last part of the target of a link of sysfs, such as a device's `subsystem`; undefined when there is none. */
 export function linkName(path: string): string | undefined {
   try {
     return basename(readlinkSync(path));

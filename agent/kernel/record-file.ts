@@ -26,7 +26,7 @@ export class RecordFile<T> {
     }
   }
 
-  /** Writes the table, unless it is the one that was written last. */
+  /** Writes the table, unless it is the same as the last one. */
   write(table: ReadonlyMap<string, T>): void {
     const text = JSON.stringify(Object.fromEntries(table));
     if (text === this.text) return;

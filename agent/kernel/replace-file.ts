@@ -12,7 +12,7 @@ export function replaceFile(file: string, text: string, { flush = false, mode = 
   if (flush) syncDirectory(dirname(file));
 }
 
-/** What was renamed or removed in a directory is so on the disk as well (fsync(2)). */
+/** Brings renames and removals in a directory to the disk (fsync(2)). */
 export function syncDirectory(path: string): void {
   const fd = openSync(path, 'r');
   try {

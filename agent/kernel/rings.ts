@@ -1,4 +1,4 @@
-// Who has an io_uring: the kernel shows it in procfs only as long as a descriptor of it is open.
+// Which processes have an io_uring. The kernel shows it in procfs only as long as a descriptor of it is open.
 
 import { closeSync, readFileSync } from 'node:fs';
 import * as bpf from './bpf.js';
@@ -59,7 +59,7 @@ function prepare(): { readonly link: number } | 'none' {
   }
 }
 
-/** Runs for each thread (struct bpf_iter__task: meta, task) and writes the pid of one that has an io_uring. */
+/** Runs for each thread (struct bpf_iter__task: meta, task) and writes the pid of a thread with an io_uring. */
 const ringProgram = (ring: number, pid: number): Buffer =>
   new Assembler()
     .load64(2, 1, 8)

@@ -9,16 +9,16 @@ const dontSync = 0x4000; // AT_STATX_DONT_SYNC
 export interface Look {
   /** Tells this file from every other one. */
   readonly identity: string;
-  /** The bits of its mode that say what it is (S_IFMT, inode(7)); none of them for most files without a name. */
+  /** The bits of its mode that say its kind (S_IFMT, inode(7));  none of them for most files without a name. */
   readonly kind: number;
   /** Of a character device. */
   readonly device: DeviceNumber | undefined;
 }
 
 /**
- * What is at a path of procfs that leads to a file of somebody else, such as `/proc/PID/exe` (statx(2)); `unseen` when it is
- * there and we are not told. Never by plain stat: a file of a FUSE mount would be asked of its server, which may be frozen
- * with the container that we look into, and we would wait for it for ever.
+ * The file at a path of procfs that leads to somebody else's file, such as `/proc/PID/exe` (statx(2)); `unseen` when it
+ * is there and we are not told. Never by plain stat: a file of a FUSE mount would be asked of its server, which may be
+ * frozen with the container that we look into, and we would wait for it for ever.
  */
 export function look(path: string): Look | 'gone' | 'unseen' {
   // struct statx (linux/stat.h): mode at 28, inode at 32, rdev at 128, device of the file system at 136.

@@ -6,7 +6,7 @@ import { lengthOf, socketOption } from './socket-option.js';
 /** struct sockaddr_nl (netlink(7)): family, a pad, port, and the groups that the socket is in. */
 const addressSize = 12;
 const netlink = 16; // AF_NETLINK
-const udevd = 2; // the group of whoever listens to udevd (libudev, UDEV_MONITOR_UDEV)
+const udevd = 2; // the group of programs that listen to udevd (libudev, UDEV_MONITOR_UDEV)
 
 /** The descriptor of this process by which it listens to udevd; undefined when it has none. */
 export const udevMonitor = (): number | undefined =>

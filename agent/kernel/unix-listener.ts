@@ -6,8 +6,8 @@ import { unixAddress } from './unix-address.js';
 const backlog = 511;
 
 /**
- * Makes a unix socket at a path and listens on it; what was there before goes. Returns its descriptor, which is the
- * caller's. Until it has its `mode`, nobody can connect.
+ * Makes a unix socket at a path and listens on it; a former socket there goes. Returns its descriptor, which the caller
+ * owns. Until it has its `mode`, nobody can connect.
  * @throws SysError
  */
 export function listenAt(path: string, mode: number): number {
@@ -25,7 +25,7 @@ export function listenAt(path: string, mode: number): number {
   return socket;
 }
 
-/** The inode of a socket at a path, which tells it from one that was made there later; undefined when there is none. */
+/** The inode of a socket at a path, which tells it from a later socket at that path; undefined when there is none. */
 export const inodeAt = (path: string): string | undefined => lstatSync(path, { throwIfNoEntry: false })?.ino.toString();
 
 /**

@@ -1,11 +1,11 @@
-/** What a container may know of a device; everything else of the host's database stays on the host. */
+/** Properties of a device that a container may know. All others of the host's database stay on the host. */
 const allowed: readonly RegExp[] = [
   /^(DEVNAME|DEVPATH|SUBSYSTEM|DEVTYPE|MAJOR|MINOR|USEC_INITIALIZED|SEQNUM|MODALIAS|DRIVER)$/,
   /^ID_(INPUT|BUS|VENDOR|MODEL|SERIAL|PATH|USB|TYPE|REVISION|INTEGRATION|ID|INSTANCE)(_[A-Za-z0-9_]*)?$/,
   /^ID_INPUT\.tags$/,
   /^(PRODUCT|NAME|PHYS|UNIQ|PROP|EV|KEY|REL|ABS|MSC|LED|SND|FF|SW)$/,
-  // What the hardware database says of the device itself: a layout that is built in, how a sensor is mounted, which screen and seat
-  // of a compositor it is for (libinput).
+  // The hardware database about the device itself: a layout that is built in, how a sensor is mounted, which screen and
+  // seat of a compositor it is for (libinput).
   /^(XKB_FIXED_(LAYOUT|VARIANT|MODEL)|ACCEL_(MOUNT_MATRIX|LOCATION)|PROXIMITY_NEAR_LEVEL|WL_(OUTPUT|SEAT))$/,
   /^(LIBINPUT|EVDEV|MOUSE|POINTINGSTICK|TOUCHPAD|KEYBOARD)_[A-Za-z0-9_]*$/,
   /^(SOUND|ACP|PULSE|ALSA)_[A-Za-z0-9_.]*$/,
@@ -20,7 +20,7 @@ const longest = 1024;
 /** All of it together, bytes: with header, tags and sequence number it stays below the 8 KiB of older listeners. */
 const budget = 7168;
 
-/** Without these a message or a record means nothing, so they are never what is left out. */
+/** Without these a message or a record means nothing, so they are never left out. */
 const needed: ReadonlySet<string> = new Set([
   'DEVPATH',
   'SUBSYSTEM',
@@ -31,8 +31,9 @@ const needed: ReadonlySet<string> = new Set([
   'ID_INPUT',
 ]);
 
-// A device chooses some of these texts: whatever could end a line, start an escape or a second property stays out. So does what is
-// no UTF-8 to systemd (utf8_is_valid, unichar_is_valid): libudev would drop the whole message for it.
+// A device chooses some of these texts: no character that could end a line, or start an escape or a second property,
+// gets through. Nor does a text that is no UTF-8 to systemd (utf8_is_valid, unichar_is_valid): libudev would drop the
+// whole message for it.
 const hostile = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{NChar}]/u;
 
 /** The properties that pass into a container. A value with a control character is left out as a whole. */
@@ -43,7 +44,9 @@ export function allowedProperties(properties: Readonly<Record<string, string>>):
   return Object.fromEntries(withinBudget(passed));
 }
 
-/** One device with too much to say must not hold up its seat: what is longest is left out until the rest fits. */
+/**
+ * One device with too much to say must not hold up its seat: the longest properties are left out until the rest fits.
+ */
 function withinBudget(entries: [string, string][]): [string, string][] {
   let size = entries.reduce((sum, entry) => sum + bytes(entry), 0);
   if (size <= budget) return entries;
@@ -58,10 +61,10 @@ function withinBudget(entries: [string, string][]): [string, string][] {
 
 const bytes = ([key, value]: [string, string]): number => Buffer.byteLength(key) + Buffer.byteLength(value) + 2;
 
-/** What one event says and no device keeps: which connector of a graphics card changed (drm_sysfs.c). */
+/** Properties of one event that no device keeps: the changed connector of a graphics card (drm_sysfs.c). */
 const passing = ['HOTPLUG', 'CONNECTOR', 'PROPERTY', 'LEASE'];
 
-/** The part of an event that is news of the moment, for whoever has the device; empty for nearly every event. */
+/** The part of an event that is news of the moment, for the seat of the device. It is empty for nearly every event. */
 export const newsOf = (properties: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(
     passing.flatMap((key) => {

@@ -8,9 +8,9 @@ import { host, located, type Roots } from './enumerate.js';
 export interface Connector {
   /** `DP-1`: the same at every boot, as long as driver and slot are (drm_connector.c, drm_connector_init). */
   readonly name: string;
-  /** What the kernel saw when it last looked; nothing here makes it look (drm_sysfs.c, status_show). */
+  /** The state when the kernel last looked. Nothing here makes it look (drm_sysfs.c, status_show). */
   readonly status: 'connected' | 'disconnected' | 'unknown';
-  /** What the monitor calls itself; undefined where there is none, where it does not say, or where it took too long. */
+  /** The monitor's own name; undefined where there is no monitor or no name, or where it took too long. */
   readonly monitor: string | undefined;
 }
 

@@ -41,7 +41,7 @@ export function encode(action: Action, properties: Properties, tags: readonly st
   return Buffer.concat([header, body]);
 }
 
-/** What a listener makes of a message, by the same layout: for tests and for people who look at traffic. */
+/** Reads a message as a listener does: for tests and for people who look at traffic. */
 export function decode(datagram: Buffer): {
   readonly properties: Properties;
   readonly subsystemHash: number;

@@ -21,11 +21,11 @@ export interface Roots {
 }
 export const host: Roots = { sys: '/sys', data: '/run/udev/data' };
 
-/** What the kernel says of a device node in its `uevent` file. */
+/** Keys of a device node in its `uevent` file. */
 const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'MINOR']);
 /**
- * What it says of others (input_dev_uevent). NAME, PHYS and UNIQ are the device's own words, and a newline in one starts
- * a line of its own in this file: nothing is taken from it that could name a seat, a node or a kind.
+ * Keys of other devices (input_dev_uevent). NAME, PHYS and UNIQ are the device's own words, and a newline in them
+ * starts a line of its own in this file. So nothing is taken from it that could name a seat, a node or a kind.
  */
 const otherKeys: ReadonlySet<string> = new Set(['DEVTYPE', 'DRIVER', ...inputKeys]);
 
@@ -175,8 +175,8 @@ function attributesOf(path: string): Record<string, string> {
   const found: Record<string, string> = {};
   for (const name of attributeNames) {
     const value = readOptional(join(path, name));
-    // udev matches without trailing white space. A control character becomes one that no policy can write, so that a
-    // device gains no match by it that udev would not see.
+    // udev matches without trailing white space. A control character becomes a character that no policy can write, so
+    // that a device gains no match by it that udev would not see.
     if (value !== undefined)
       found[name] = value
         .trimEnd()

@@ -5,7 +5,7 @@ import { inputKeys } from './uevent-keys.js';
 /** The kernel's limit for a message with its header and the sequence number that it adds itself, bytes (UEVENT_BUFFER_SIZE). */
 const largest = 2048 - 16 - 'SEQNUM='.length - 21;
 
-/** What the kernel itself says of a device, in this order; the rest of what we know is udevd's to find out in there. */
+/** Keys that the kernel itself has of a device, in this order. The udevd in the container finds out the rest. */
 const said = [
   ...['SUBSYSTEM', 'MAJOR', 'MINOR', 'DEVNAME', 'DEVTYPE'],
   ...['HOTPLUG', 'CONNECTOR', 'PROPERTY', 'LEASE'],
@@ -14,9 +14,9 @@ const said = [
 
 /**
  * A message as the kernel sends it to a udevd (lib/kobject_uevent.c): `add@/devices/…`, then `KEY=VALUE` strings, each
- * ended by a NUL. What does not fit is left out from the end: udevd reads it from sysfs as well.
- * `properties` must have DEVPATH and SUBSYSTEM.
- * @throws Error when a text could be taken for two.
+ * ended by a NUL. Keys that do not fit are left out, from the end: udevd reads them from sysfs as well. `properties`
+ * must have DEVPATH and SUBSYSTEM.
+ * @throws Error when a text could be read as two
  */
 export function encodeKernel(action: Action, properties: Properties): Buffer {
   const path = properties['DEVPATH'] ?? '';

@@ -1,16 +1,16 @@
 import type { SeatSubsystem } from '../core/device.js';
 
-/** What the udev child process tells its parent. */
+/** Messages of the udev child process to its parent. */
 export type ChildMessage =
-  /** It listens now: what is enumerated from here on misses nothing. */
+  /** It listens now: an enumeration from here on misses nothing. */
   | { readonly kind: 'listening' }
   | { readonly kind: 'events'; readonly events: readonly RawEvent[] }
-  /** Answers the parent's question, whatever that was: it is alive. */
+  /** Answers any question of the parent: it is alive. */
   | { readonly kind: 'here' };
 
 /**
- * What the child ends with when its socket's buffer overran, because node-udev is deaf from then on (EX_TEMPFAIL of
- * sysexits.h). Not a message: that would wait behind all that the parent has not read yet.
+ * Exit status of the child when its socket's buffer overran, because node-udev is deaf from then on (EX_TEMPFAIL of
+ * sysexits.h). It is no message: that would wait behind all unread messages.
  */
 export const overrunStatus = 75;
 

@@ -53,7 +53,7 @@ const ownTags = ({ subsystem, sysname, tags }: Device): readonly string[] =>
     ? [...tags, masterTag]
     : tags;
 
-/** What identifies a device is taken from sysfs, not from what was said about it. */
+/** The identity of a device comes from sysfs, not from messages about it. */
 function identified(device: Device): Record<string, string> {
   const { syspath, subsystem, devtype, node, number, properties } = device;
   return {

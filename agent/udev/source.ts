@@ -4,7 +4,9 @@ import type { Logger } from 'pino';
 import { type Observable, Subject } from 'rxjs';
 import { type ChildMessage, overrunStatus, type RawEvent } from './messages.js';
 
-/** What the pipeline hears: one of udevd's messages, or that some may be missing and everything is to be read again. */
+/**
+ * Events for the pipeline: a message of udevd, or word that messages may be missing and everything must be read again.
+ */
 export type UdevMessage =
   | { readonly kind: 'event'; readonly event: RawEvent }
   | { readonly kind: 'resync'; readonly reason: 'start' | 'overrun' | 'child-died' };
@@ -17,8 +19,8 @@ const healthy = 10_000;
 const askEvery = 30_000;
 
 /**
- * node-udev in a supervised child process. A `resync` is said only once a new child listens, so that whatever is
- * enumerated after it and whatever it hears overlap, and nothing falls between.
+ * node-udev in a supervised child process. A `resync` is said only once a new child listens, so that the next
+ * enumeration and the new messages overlap, and nothing falls between.
  */
 export class UdevSource {
   private readonly subject = new Subject<UdevMessage>();
@@ -28,7 +30,7 @@ export class UdevSource {
   private stopped = false;
   private deaths = 0;
   private heardAt = performance.now();
-  /** `asked`: it owes an answer. One that starts is not asked yet: loading it takes seconds on a busy machine. */
+  /** `asked`: it owes an answer. A child that starts is not asked yet: loading it takes seconds on a busy machine. */
   private state: 'starting' | 'listening' | 'asked' = 'starting';
   private timer: NodeJS.Timeout | undefined;
 
@@ -64,7 +66,7 @@ export class UdevSource {
     this.subject.complete();
   }
 
-  /** A process that hangs is like one that died: its end is heard of, and another takes its place. */
+  /** A process that hangs counts as dead: it is ended, and another takes its place. */
   private askWhetherAlive(): void {
     const { child } = this;
     if (child?.connected !== true || this.state === 'starting') return;
@@ -74,7 +76,7 @@ export class UdevSource {
       return;
     }
     this.state = 'asked';
-    // One that ends just now is heard of by its end.
+    // The end of a child is an event of its own.
     child.send('still there?', () => undefined);
   }
 
@@ -89,8 +91,8 @@ export class UdevSource {
     this.child = child;
     this.state = 'starting';
     child.on('message', (message: ChildMessage) => {
-      // What a dead child left in the pipe may be read only after its successor's resync: a device that has gone would
-      // come back as a ghost. The resync knows better.
+      // Messages of a dead child may be read from the pipe only after its successor's resync: a device that has gone
+      // would come back as a ghost. The resync knows better.
       if (this.stopped || ended) return;
       this.heardAt = performance.now();
       switch (message.kind) {

@@ -37,7 +37,7 @@ export class DeviceTable {
   private things = new Multimap<string, string>();
   /** The same of raw nodes. */
   private rawThings = new Multimap<string, string>();
-  /** By card, what was seen last at each of its connectors. */
+  /** By card, the last state of each of its connectors. */
   private readonly monitors = new Map<string, ReadonlyMap<string, string>>();
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
@@ -50,8 +50,8 @@ export class DeviceTable {
   }
 
   /**
-   * Reads everything again, a few devices at a time, so that nobody waits for it: messages are taken in meanwhile. Settles with
-   * the units, and the raw nodes, that are not what they were known to be.
+   * Reads everything again, a few devices at a time, so that nobody waits for it: messages are taken in meanwhile.
+   * Settles with the units and raw nodes that have changed.
    */
   async readAgain(): Promise<Set<string>> {
     const changed = new Set<string>();
@@ -96,7 +96,7 @@ export class DeviceTable {
     return [...this.units_.keys()].flatMap((id) => this.unit(id) ?? []);
   }
 
-  /** What else is the same physical thing as a unit. */
+  /** The other parts of the same physical thing. */
   partsOf(id: string): Unit[] {
     return [...this.things.get(physicalOf(id))].flatMap((part) => (part === id ? [] : (this.unit(part) ?? [])));
   }
@@ -173,7 +173,7 @@ export class DeviceTable {
     return new Set([unit]);
   }
 
-  /** Reads one device again; returns its unit, or the raw node that it is, when it is not what it was known to be. */
+  /** Reads one device again; returns its unit, or the raw node that it is, when it has changed. */
   private renew(syspath: string, subsystem: SeatSubsystem): string | undefined {
     const unit = placeOf(subsystem, syspath);
     if (unit === undefined) return undefined;
@@ -199,8 +199,9 @@ export class DeviceTable {
   }
 
   /**
-   * What a device is after a message, undefined when it is gone. A message that was on its way while everything was read may be
-   * older than what was read. The device is read again then: udevd writes its database before it sends a message.
+   * The device after a message, undefined when it is gone. A message that was on its way while everything was read may
+   * be older than the facts that were read. The device is read again then: udevd writes its database before it sends a
+   * message.
    */
   private said(event: RawEvent, subsystem: SeatSubsystem): Device | undefined {
     if (Number(event.properties['SEQNUM']) <= this.sequence) return readDevice(event.syspath, subsystem, this.roots);
@@ -302,11 +303,11 @@ function addDefined<T>(set: Set<T>, value: T | undefined): void {
   if (value !== undefined) set.add(value);
 }
 
-/** The unit that a device belongs to, or, of a raw node, itself; undefined for what can belong to none. */
+/** The unit of a device, or the raw node itself; undefined for a device that can belong to no unit. */
 const placeOf = (subsystem: SeatSubsystem, syspath: string): string | undefined =>
   subsystem === 'hidraw' ? hidDeviceOf(syspath) && syspath : unitOf(subsystem, syspath);
 
-/** All that is known of a device but what is read of it only when a rule asks. */
+/** All facts of a device, without those that are read only when a rule asks. */
 const factsOf = ({ incarnation, number, node, devtype, properties, tags, links }: Device) => ({
   ...{ incarnation, number, node, devtype, properties, tags, links },
 });

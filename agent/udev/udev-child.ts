@@ -24,7 +24,7 @@ function take(device: Readonly<Record<string, unknown>>): void {
     const receivedNs = String(process.hrtime.bigint());
     batch.push({ action: properties['ACTION'] ?? '', syspath, properties, receivedNs });
   } catch {
-    // Nothing that a device says may end this process; the parent's next look at everything finds what was lost.
+    // No text of a device may end this process. The parent's next look at everything finds lost messages.
   }
 }
 
