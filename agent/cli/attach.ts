@@ -44,12 +44,13 @@ export const attach: Verb = {
 /** `hotseat detach`. */
 export const detach: Verb = {
   summary: 'take back a device that was attached by hand; the seat files decide again',
-  usage: 'detach DEVICE [--json]  (DEVICE: as in explain; one that is not plugged, by its name or port)',
+  usage: 'detach DEVICE [--json]  (DEVICE: as in explain; a device that is not plugged, by its name or port)',
   options: json,
   examples: [{ line: 'detach /dev/input/event3', help: 'before its time is over' }],
   run: async (call: Call): Promise<ExitCode> => {
     const [device] = call.words;
-    if (device === undefined) throw new Error('name the device: hotseat status lists what is attached by hand');
+    if (device === undefined)
+      throw new Error('name the device: hotseat status lists the devices that are attached by hand');
     const answer = await ask(controlSocket, { verb: 'detach', device }, patience);
     print(call, answer, (told) => [whose(told), ...problem(told)]);
     return answer.problem === undefined ? 0 : 1;

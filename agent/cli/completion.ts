@@ -1,6 +1,6 @@
 import type { ExitCode, Verb, Verbs } from './verb.js';
 
-/** What a shell offers behind a verb. */
+/** The words that a shell offers behind a verb. */
 const wordsOf = ({ options, choices = [] }: Verb): string =>
   [...choices, ...Object.keys(options).map((key) => `--${key}`), '--help'].join(' ');
 
@@ -75,7 +75,7 @@ function fish(verbs: Verbs): string {
 
 const shells: Readonly<Record<string, (verbs: Verbs) => string>> = { bash, zsh, fish };
 
-/** What a shell reads to complete our command line; undefined for a shell that is not known. */
+/** The completion script for our command line; undefined for an unknown shell. */
 export const completionOf = (shell: string, verbs: Verbs): string | undefined =>
   Object.hasOwn(shells, shell) ? shells[shell]?.(verbs) : undefined;
 

@@ -4,14 +4,14 @@ import { receiptText } from '../core/receipts.js';
 import type { UsbThing } from '../usb/topology.js';
 import { bad, good, type Line } from './line.js';
 
-/** A place with what is at it: a USB thing, or a port that is none. */
+/** A place with its devices: something on USB, or a port of another kind. */
 interface Place {
   readonly port: string;
   readonly thing: UsbThing | undefined;
   readonly infos: readonly DeviceInfo[];
 }
 
-/** All devices by hub and port, each below what it hangs on. Ports are written as rules take them. */
+/** All devices by hub and port, each below its hub or port. Ports are written as rules take them. */
 export function deviceTree(infos: readonly DeviceInfo[], things: readonly UsbThing[]): Line[] {
   // A thing's own port is longer than any that covers it.
   const above = (port: string): UsbThing[] => things.filter((thing) => portCovers(thing.port, port));
@@ -64,7 +64,7 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
   return [`${port}  ${name} (${ids})`, ...what].join(', ');
 }
 
-/** What is left with the host of a device that a seat has a part of. */
+/** The parts that stay with the host of a device of which a seat has another part. */
 export const leftText = ({ device, name, reason }: Left): string => `${device}  ${name} stays with the host: ${reason}`;
 
 /** One output of a card: which monitor is at it, and whose it is where not all of the card is one seat's. */

@@ -4,7 +4,7 @@ import { json, print } from './answer.js';
 import { deviceTree } from './device-tree.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** `hotseat devices`: needs the running agent, because whose a device is is what the agent says. */
+/** `hotseat devices`: needs the running agent, because only the agent knows the seat of a device. */
 export const devices: Verb = {
   summary: 'list every device by hub and port, with its kind and its owner',
   usage: 'devices [--json]',

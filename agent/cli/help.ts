@@ -1,7 +1,7 @@
 import { refusals } from '../core/refusal.js';
 import type { Verb, Verbs } from './verb.js';
 
-/** What an option looks like on a command line. */
+/** An option as it looks on a command line. */
 export const flag = (name: string, { type }: { readonly type: 'string' | 'boolean' }): string =>
   `--${name}${type === 'string' ? ' VALUE' : ''}`;
 

@@ -23,14 +23,14 @@ async function run(command: string, words: readonly string[], reject = true): Pr
   await execa(command, words, { timeout: 120_000, stdio: 'inherit', reject });
 }
 
-/** What is run once the files are there: the group first, because the agent lets it read the audit trail. */
+/** The commands to run once the files are there: the group first, because the agent lets it read the audit trail. */
 const commands = [
   ['systemd-sysusers', groupsFile(local(program))],
   ['systemctl', 'daemon-reload'],
   ['systemctl', 'enable', '--now', 'hotseat.service'],
 ] as const;
 
-/** What is run before everything is given back. */
+/** The commands to run before everything is given back. */
 const ending = [
   ['systemctl', 'disable', '--now', 'hotseat.service'],
   ['systemctl', 'stop', 'hotseat-mute.service', 'hotseat-holder.socket', 'hotseat-holder.service'],

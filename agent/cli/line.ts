@@ -3,7 +3,7 @@ import { printable } from './printable.js';
 
 const tones = { good: 'green', bad: 'red', soon: 'yellow' } as const;
 
-/** A word of ours that says how something is. What a device or a file is called is never one. */
+/** A word of ours for a state. The name of a device or a file is never such a word. */
 export interface Toned {
   readonly text: string;
   readonly tone: keyof typeof tones;

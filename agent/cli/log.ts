@@ -15,7 +15,7 @@ const lookEvery = 300;
 
 /** `hotseat log`: reads the files, so that it needs no agent. */
 export const log: Verb = {
-  summary: 'show the audit trail: what was bound, taken back, loaded and attached, when, why and by whom',
+  summary: 'show the audit trail: devices bound, taken back and attached, policies loaded; when, why and by whom',
   usage: 'log [--seat SEAT] [--device DEVICE] [--since TIME] [--failed] [--follow] [--json]',
   options: {
     seat: { type: 'string', help: 'only this seat' },

@@ -14,7 +14,7 @@ const prose = (text: string): string =>
     .trimEnd()
     .replace(/^(?=[.'])/gm, '\\&');
 
-/** What an installation has where, and what it is. */
+/** The files of an installation, with a meaning for each. */
 export const files: readonly (readonly [string, string])[] = [
   ['/etc/hotseat/policies', 'The seat files: a git repository, or a directory.'],
   ['/etc/default/hotseat', 'Options of the daemon.'],
@@ -76,7 +76,7 @@ export function manPage(verbs: Verbs, date: Date): string {
     ),
     ...section(
       'ENVIRONMENT',
-      ...tagged([['NO_COLOR', 'No colours, whatever the terminal.']]),
+      ...tagged([['NO_COLOR', 'No colours, on any terminal.']]),
       ...tagged([['LXC_NAME', 'The container, when LXC runs a hook.']]),
     ),
     ...section('FILES', ...tagged(files)),

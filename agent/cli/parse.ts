@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { Call, Verb } from './verb.js';
 
-/** A verb's arguments as what it is called with, or what is wrong with them. `--help` is an option of every verb. */
+/** A verb's arguments, parsed, or the mistake in them. `--help` is an option of every verb. */
 export function parse(verb: Pick<Verb, 'options'>, args: readonly string[]): Call | string {
   const options = Object.fromEntries(Object.entries(verb.options).map(([key, { type }]) => [key, { type }]));
   try {

@@ -7,11 +7,11 @@ import type { Call, ExitCode, Verb } from './verb.js';
 
 /** `hotseat plan`: exits 1 when `reload` would refuse. */
 export const plan: Verb = {
-  summary: 'say what a reload, or another revision, would change; change nothing',
+  summary: 'list the changes that a reload, or another revision, would make; change nothing',
   usage: 'plan [REVISION] [--json]',
   options: json,
   examples: [
-    { line: 'plan', help: 'what a reload would change' },
+    { line: 'plan', help: 'the changes that a reload would make' },
     { line: 'plan HEAD~1', help: 'what going back by one commit would change' },
   ],
   run: async (call: Call): Promise<ExitCode> => {

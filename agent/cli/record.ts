@@ -4,7 +4,7 @@ import { controlSocket } from '../seat/layout.js';
 import { asciiJson } from './printable.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** `hotseat record`: what the agent knows of a device, in the form that tests of policies take. */
+/** `hotseat record`: the agent's facts about a device, in the form that tests of policies take. */
 export const record: Verb = {
   summary: 'write a device as a file, for tests of policies and reports of bugs; mask private strings',
   usage: 'record DEVICE [--out FILE] [--unmask] [--json]',

@@ -1,6 +1,6 @@
 import type { ExitCode, Verb } from './verb.js';
 
-/** `hotseat release`: what an uninstallation does first. */
+/** `hotseat release`: the first step of an uninstallation. */
 export const release: Verb = {
   summary: 'give everything back to the host, as if there were no agent; stop the agent first',
   usage: 'release',

@@ -1,4 +1,4 @@
-// What a report of a bug is made of.
+// The parts of a report of a bug.
 
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { release, tmpdir } from 'node:os';
@@ -11,7 +11,7 @@ import { type Fixture, formatFixture } from '../policy/fixture.js';
 import { machineKey, maskFixture, textMasker } from '../policy/mask.js';
 import { controlSocket } from '../seat/layout.js';
 
-/** A file of the report: its path in the archive, what it is, and its text with private strings masked. */
+/** A file of the report: its path in the archive, its meaning, and its text with private strings masked. */
 export interface Part {
   readonly path: string;
   readonly what: string;
@@ -20,7 +20,7 @@ export interface Part {
 
 /** Longest that a program may take, ms: doctor itself waits 15 s for each thing that may hang. */
 const limitMs = 90_000;
-/** Most that is kept of what a program says, characters. */
+/** Limit of the text that is kept of a program, characters. */
 const longest = 4 * 2 ** 20;
 
 /** Everything that is known of this PC. Nothing that fails keeps the rest out: its part says why. `version`: Hotseat's. */
@@ -83,7 +83,7 @@ async function recordings(): Promise<{ readonly fixtures: readonly Fixture[]; re
   return { fixtures, failures };
 }
 
-/** What a program says on both streams, and how it ended where that was not well. */
+/** The text of a program on both streams, and its end when it failed. */
 async function said(program: string, ...words: string[]): Promise<string> {
   const options = { reject: false, timeout: limitMs, stdin: 'ignore', all: true, maxBuffer: longest } as const;
   const result = await execa(program, words, options);
@@ -105,7 +105,7 @@ async function versions(version: string): Promise<string> {
   ].join('\n');
 }
 
-/** The contents of a report, a line for each file: for its reader, and for the admin who gives it away. */
+/** The contents of a report, a line for each file: for its reader, and for the admin who gives the report away. */
 export const contents = (parts: readonly Part[]): string =>
   [
     'Serial numbers and addresses of devices are masked. Names of seats, containers, users and devices are not.',

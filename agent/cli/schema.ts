@@ -1,7 +1,7 @@
 import type { Definition } from '../policy/json-schema.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** `hotseat schema`: made of what the validator goes by, so that it cannot say anything else. */
+/** `hotseat schema`: made from the validator's own tables, so that both always agree. */
 export const schema: Verb = {
   summary: 'print the JSON Schema of seat files for editors, or a reference of all keys',
   usage: 'schema [seat|host|tests|device] [--markdown]',

@@ -24,7 +24,7 @@ export const status: Verb = {
   },
 };
 
-/** Of a PC where no agent can run, this is what is wrong with it, and not that none does. */
+/** On a PC where no agent can run, this is the fault to name, not the missing agent. */
 function unable(error: unknown): never {
   cgroupRoot();
   throw error;
@@ -90,7 +90,7 @@ function describeSeat(seat: SeatStatus): Line[] {
   return lines;
 }
 
-/** What a seat has of a card that it shares, and what that means. */
+/** The outputs that a seat has of a shared card, and the consequence. */
 function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: CardOutputs): Line[] {
   const lines = outputs.map(({ connector, rule }): Line => {
     const now = leased.includes(connector) ? good('shown') : soon('dark');
@@ -103,7 +103,7 @@ function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: 
   return lines;
 }
 
-/** What its display server opens instead of nodes. */
+/** The descriptors that its display server has instead of nodes. */
 function describeServed({ isOpen, opened, problem }: Served): Line {
   if (problem !== undefined) return ['  ', bad('descriptors'), `: ${problem}`];
   if (!isOpen) return '  descriptors: no display server has come to /dev/input/seatd.sock';

@@ -1,4 +1,4 @@
-/** What a verb was called with: options by name, and the words that are none. */
+/** The arguments of a verb: options by name, and the other words. */
 export interface Call {
   readonly options: Readonly<Record<string, string | boolean | undefined>>;
   readonly words: readonly string[];
@@ -7,7 +7,7 @@ export interface Call {
 /** 0 fine, 1 the answer is no, 2 misuse or fault. */
 export type ExitCode = 0 | 1 | 2;
 
-/** A command line without its first word, `hotseat`, and what it is good for. */
+/** A command line without its first word, `hotseat`, and its purpose. */
 export interface Example {
   readonly line: string;
   readonly help: string;
@@ -18,7 +18,7 @@ export interface Verb {
   readonly usage: string;
   readonly options: Readonly<Record<string, { readonly type: 'string' | 'boolean'; readonly help: string }>>;
   readonly examples: readonly Example[];
-  /** What its first word may be, where that is one of a few. */
+  /** The possible first words, where there are only a few. */
   readonly choices?: readonly string[];
   readonly run: (call: Call) => Promise<ExitCode>;
 }

@@ -6,9 +6,9 @@ import { endsBySignal } from './ends-by-signal.js';
 import { asciiJson, printable } from './printable.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** `hotseat watch`: what happens from now on, a line each, until it is interrupted or the agent stops. */
+/** `hotseat watch`: all events from now on, a line each, until it is interrupted or the agent stops. */
 export const watch: Verb = {
-  summary: 'say what happens as it happens: devices, containers, policies',
+  summary: 'print events as they happen: devices, containers, policies',
   usage: 'watch [--json]',
   options: json,
   examples: [

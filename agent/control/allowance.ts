@@ -4,21 +4,21 @@ interface Share {
   readonly burstMs: number;
 }
 
-/** Each user who is not root, and all of them together: one person can have many user ids (subuid(5)). */
+/** Limits for each user except root, and for all of them together: one person can have many user ids (subuid(5)). */
 const each: Share = { ofTime: 0.05, burstMs: 100 };
 const together: Share = { ofTime: 0.25, burstMs: 500 };
-/** What a request costs at least, ms: to read it, and to write its answer. */
+/** The lowest cost of a request, ms: to read it, and to write its answer. */
 const leastMs = 0.2;
 
 interface Account {
-  /** What is left of the burst, ms; below 0 what was taken beyond it. */
+  /** The rest of the burst, ms; below 0 the time that was taken beyond it. */
   balance: number;
   /** When it was last brought up to date, ms. */
   at: number;
 }
 
 /**
- * The time that clients who are not root take. A user who has had more than his share waits before his next request is
+ * The time that all clients but root take. A user who has had more than his share waits before his next request is
  * read: he delays himself, and neither the seats nor other users. `now`: a monotonic clock, ms.
  */
 export class Allowance {
@@ -42,13 +42,13 @@ export class Allowance {
     return Math.max(mine === undefined ? 0 : this.debt(mine, each), this.debt(this.all, together));
   }
 
-  /** How long until more of those who are not root are let in, ms: what they took together has to be made up for first. */
+  /** Wait until more clients but root are let in, ms: they make up for the time that they took together first. */
   delayOfAll(): number {
     return this.debt(this.all, together);
   }
 
   /**
-   * Charges a user with the time that something of his took, ms; `atLeast`: what a request costs at least, also to let
+   * Charges a user with the time that something of his took, ms; `atLeast`: the lowest cost of a request, also to let
    * somebody in.
    */
   spend(uid: number, ms: number, atLeast = leastMs): void {
@@ -66,7 +66,7 @@ export class Allowance {
     this.forget();
   }
 
-  /** Charges what was done for nobody's good, such as to turn somebody away, to all but root together, ms. */
+  /** Charges work for nobody, such as turning a client away, to all but root together, ms. */
   spendOfAll(ms: number): void {
     this.debt(this.all, together);
     this.all.balance -= Math.max(ms, leastMs);

@@ -80,7 +80,7 @@ export async function follow(
   });
 }
 
-/** Whether an agent listens at a path, or at root's beside it; what a crash left behind does not. */
+/** Whether an agent listens at a path, or at root's beside it. The remains of a crash do not count. */
 export async function listens(path: string): Promise<boolean> {
   for (const place of [rootSocketOf(path), path]) {
     try {
@@ -110,7 +110,7 @@ async function dial(path: string, timeoutMs: number, stop?: AbortSignal): Promis
       else if (!isCode(error, 'EAGAIN') || stop?.aborted === true || performance.now() + pause > end)
         throw notReached(place, error as NodeJS.ErrnoException);
       else {
-        // Not all of those who wait at the same moment.
+        // So that not all waiting clients come at the same moment.
         await sleep(pause * (0.5 + Math.random() / 2));
         pause = Math.min(2 * pause, retry.longest);
       }

@@ -8,9 +8,9 @@ const atOnce = 16;
 const againMs = 1000;
 
 /**
- * A unix socket that lets in only so many at a time. Node accepts as long as anybody waits, so a client that connects without end
- * would keep the event loop for himself. The socket outlives Node's server on it: while that one is away, the kernel lets
- * those who come wait, and refuses them with `EAGAIN` when too many do (unix(7)).
+ * A unix socket that lets in only so many at a time. Node accepts as long as anybody waits, so a client that connects
+ * without end would keep the event loop for himself. The socket outlives Node's server on it: while that one is away,
+ * the kernel lets new clients wait, and refuses them with `EAGAIN` when too many do (unix(7)).
  */
 export class Door {
   private listener: number | undefined;
@@ -78,7 +78,7 @@ export class Door {
     this.timer = setImmediate(() => this.open());
   }
 
-  /** At once: of those who wait, Node takes nobody any more. */
+  /** At once: Node takes no waiting client any more. */
   private shut(): void {
     this.server?.close();
     this.server = undefined;

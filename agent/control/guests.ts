@@ -1,6 +1,7 @@
 /**
- * How many connections a user has who is not root, and all of them together: one person can have many user ids (subuid(5)),
- * and every connection is a descriptor of the agent's. And how many of them watch, which may take for ever.
+ * Counts the connections of each user except root, and of all of them together: one person can have many user ids
+ * (subuid(5)), and every connection is a descriptor of the agent's. It also counts the watching ones, which may last
+ * for ever.
  */
 const most = { each: 32, together: 256, watching: { each: 8, together: 64 } };
 
@@ -11,7 +12,7 @@ export class Guests<T> {
   private readonly silent = new Set<T>();
   private readonly watching = new Set<T>();
 
-  /** `dismiss`: has a guest go, who is told why. */
+  /** `dismiss`: sends a guest away, with the reason. */
   constructor(private readonly dismiss: (guest: T, reason: string) => void) {}
 
   /** Lets a user's connection in; returns why not, undefined when it is in. Root is no guest and always is. */

@@ -64,8 +64,8 @@ export function outputInfo(
 }
 
 /**
- * All devices as `hotseat devices` shows them: units, and raw HID devices without an input. Of what is no seat's, although it is
- * at a port of one or part of what one has, with the reason.
+ * All devices as `hotseat devices` shows them: units, and raw HID devices without an input. A device without a seat, at
+ * a port of a seat or part of a seat's device, comes with the reason.
  */
 export function inventoryOf(
   units: readonly Unit[],
@@ -108,7 +108,7 @@ const rawNameOf = ({ head }: Unit): string =>
   head.properties['ID_MODEL'] ??
   head.sysname;
 
-/** What the rules say of something at a port that they name: the first that does not want it, and why. */
+/** For a device at a port that rules name: the first rule that does not want it, and why. */
 function atPort(
   { head }: Unit,
   policy: readonly SeatPolicy[],
@@ -186,7 +186,7 @@ export const namesWithheld = (unit: Unit, verdict: Verdict | undefined): Explana
       }))
     : [];
 
-/** What a policy would change for the devices that are here now, and for the `seats` as they are; nothing is done. */
+/** The changes that a policy would make for the present devices, and for the `seats` as they are; nothing is done. */
 export function planOf(
   policy: Policy,
   units: readonly Unit[],
@@ -210,7 +210,7 @@ export function planOf(
   };
 }
 
-/** What stays with the host of devices that seats have other parts of. */
+/** The parts that stay with the host of devices of which seats have other parts. */
 export const leftOf = (units: readonly Unit[], judged: ReadonlyMap<string, Verdict>): Left[] =>
   leftBehind(units, ({ id }) => judged.get(id)).map((one) => ({
     device: one.unit.nodes[0]?.node ?? one.unit.id,

@@ -10,7 +10,7 @@ import type { ShareExplanation } from '../shares/compare.js';
 import type { SeatShares } from '../shares/words.js';
 import type { Family } from './metrics.js';
 
-/** What a client may ask over the control socket: one JSON object a line, one answer a line. */
+/** The requests of a client over the control socket: one JSON object a line, one answer a line. */
 export type Request =
   /** The state of all seats, and everything that is wrong. */
   | { readonly verb: 'status' }
@@ -21,7 +21,7 @@ export type Request =
       readonly force: boolean;
       /** Goes back to the policy before it unless `confirm` comes within this time, ms: 1000 to 86400000. */
       readonly confirmMs?: number | undefined;
-      /** Also a signed commit that does not descend from the one that was confirmed last. For root alone. */
+      /** Also a signed commit that does not descend from the last confirmed commit. For root alone. */
       readonly allowRollback?: boolean;
     }
   /** Keeps the policy that is on trial. */
@@ -70,7 +70,7 @@ export type Request =
       /** Leaves serial numbers and addresses in it. */
       readonly unmask: boolean;
     }
-  /** What a reload would change. */
+  /** The changes that a reload would make. */
   | {
       readonly verb: 'plan';
       /** Another revision of the repository than the newest. */
@@ -87,10 +87,10 @@ export type Request =
       readonly timeoutMs: number;
     };
 
-/** What is answered once. */
+/** The requests that get one answer. */
 export type Answerable = Exclude<Request, { readonly verb: 'watch' }>;
 
-/** What each verb is answered. */
+/** The answer to each verb. */
 export interface Answers {
   readonly status: Status;
   readonly reload: { readonly revision: string };
@@ -148,22 +148,22 @@ export interface SeatStatus {
   readonly state: 'waiting' | ContainerState;
   /** Why it waits, while it does. */
   readonly reason: string | undefined;
-  /** What keeps the seat from something that it must have. */
+  /** The reason why the seat lacks something that it must have. */
   readonly problem: string | undefined;
   /** Programs in the container that hear of no device until they are started again. */
   readonly deaf: readonly string[];
   /**
-   * Who is udev in the container: `ours`, the agent; `own`, a udevd of the container, which the agent tells of devices as
+   * The udev of the container: `ours`, the agent; `own`, a udevd of the container, which the agent tells of devices as
    * the kernel would; `coming`, a udevd that the container is about to start. Absent while that is not known.
    */
   readonly udev: 'ours' | 'own' | 'coming' | undefined;
   /** The nodes that it has. */
   readonly devices: readonly DeviceStatus[];
-  /** What it has of graphics cards of which it has outputs; absent while there are none. */
+  /** The graphics cards of which it has outputs; absent while there are none. */
   readonly outputs?: readonly CardOutputs[] | undefined;
-  /** What its display server opens through the holder; absent where everything comes as nodes. */
+  /** The devices that its display server opens through the holder; absent where everything comes as nodes. */
   readonly served?: Served | undefined;
-  /** What it has of processors, memory and disks; absent while its container does not run. */
+  /** Its shares of processors, memory and disks; absent while its container does not run. */
   readonly shares?: SeatShares | undefined;
   /** Rules that have matched nothing since they were loaded. */
   readonly unmatched: readonly UnmatchedRule[];
@@ -189,7 +189,7 @@ export interface Conflict {
 export interface Remark {
   /** Its node, or its path where it has none. */
   readonly device: string;
-  /** What there is to say, in words. */
+  /** The message, in words. */
   readonly reason: string;
 }
 
@@ -209,7 +209,7 @@ export interface UdevStatus {
 export interface Status {
   /** The policy in force: a commit, or `unversioned`. */
   readonly revision: string;
-  /** What is wrong with a policy that was refused. The policy before it is in force. */
+  /** The faults of a refused policy. The policy before it is in force. */
   readonly policyErrors: readonly string[];
   /** When the policy that is on trial goes unless it is confirmed (ISO 8601); absent when none is on trial. */
   readonly trialEnds: string | undefined;
@@ -219,7 +219,7 @@ export interface Status {
   readonly conflicts: readonly Conflict[];
   /** Raw nodes of HID devices that a rule asks for and no seat gets, and why. */
   readonly withheld: readonly Remark[];
-  /** What stays with the host although a seat has other parts of the same physical device, and why. */
+  /** Parts that stay with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];
   /** Devices of seats that a udev rule of the host gives to somebody else, and which rule. */
   readonly host: readonly Remark[];
@@ -287,7 +287,7 @@ export interface OutputInfo {
   readonly connector: string;
   /** Whether a monitor is plugged in. */
   readonly status: 'connected' | 'disconnected' | 'unknown';
-  /** What the monitor calls itself; absent where it says nothing. */
+  /** The monitor's own name; absent where it says nothing. */
   readonly monitor?: string | undefined;
   /** Whose it is, of a card whose outputs have seats of their own: `left`, `conflict` or `nobody`. */
   readonly owner?: string | undefined;
@@ -367,14 +367,14 @@ export interface Plan {
   readonly shares: readonly string[];
   /** Why the reload would be refused without `--force`. */
   readonly dangers: readonly string[];
-  /** What would stay with the host although a seat has other parts of the same physical device, and why. */
+  /** Parts that would stay with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];
 }
 
 /** What `--for` can say at most, ms: 9999 hours. */
 const longestLoan = 9999 * 3_600_000;
 
-/** Parses one line of a client; a text says what is wrong with it. */
+/** Parses one line of a client. A text names its fault. */
 export function parseRequest(line: string): Request | string {
   let value: unknown;
   try {

@@ -22,13 +22,13 @@ export interface Family {
   readonly name: string;
   /** Its type, as Prometheus has it. */
   readonly type: 'counter' | 'gauge' | 'histogram';
-  /** What it means. */
+  /** Its meaning. */
   readonly help: string;
   /** Its numbers. */
   readonly samples: readonly Sample[];
 }
 
-/** Upper bounds, s: what the design promises of one event (0.5 ms, 2 ms) has bounds of its own. */
+/** Upper bounds, s. The design's promises for one event (0.5 ms, 2 ms) have bounds of their own. */
 const bounds = [0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.1, 1, 10];
 
 /** How long something took, counted by upper bounds. */
@@ -59,7 +59,7 @@ export class Histogram {
   }
 }
 
-/** What is counted while the agent runs. */
+/** The counters of a running agent. */
 export class Counts {
   private readonly histograms = { plan: new Histogram(), announce: new Histogram() };
 
@@ -73,7 +73,7 @@ export class Counts {
   families(): Family[] {
     const { plan, announce } = this.histograms;
     return [
-      histogram('hotseat_plan_duration_seconds', 'Comparing what a seat has with what it must have.', plan),
+      histogram('hotseat_plan_duration_seconds', 'Time of comparing the state of a seat with its wanted state.', plan),
       counter('hotseat_planned_units_total', 'Units that were looked at for that.', [one(this.units)]),
       histogram(
         'hotseat_announce_duration_seconds',
@@ -84,10 +84,10 @@ export class Counts {
   }
 }
 
-/** What the trail says of itself. */
+/** The trail's own numbers. */
 interface TrailFacts {
   readonly lost: number;
-  /** By what it was and how it ended: `bind done`. */
+  /** By action and end: `bind done`. */
   readonly ended: ReadonlyMap<string, number>;
 }
 
@@ -95,7 +95,7 @@ const deeds = ['policy', 'confirm', 'attach', 'detach', 'bind', 'unbind', 'revok
 const ends = ['done', 'gone', 'failed'];
 const states = ['waiting', ...containerStates];
 
-/** Everything that can be counted, from what the agent answers to `status` and from what it has counted itself. Pure. */
+/** All numbers, from the agent's answer to `status` and from its own counters. Pure. */
 export function metricsOf(status: Status, trail: TrailFacts, counted: readonly Family[]): Family[] {
   const { seats, udev } = status;
   // Every value that a label can have is there from the start, so that a rate has something to begin with.
@@ -120,7 +120,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     ),
     gauge(
       'hotseat_seat_problem',
-      'Whether something keeps a seat from what it must have.',
+      'Whether a seat lacks something that it must have.',
       seats.map(({ seat, problem }) => one(problem === undefined ? 0 : 1, { seat })),
     ),
     ...shareFamilies(seats),
@@ -128,9 +128,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     gauge('hotseat_attached', 'Devices that were given to a seat by hand.', [one(status.attached.length)]),
     gauge('hotseat_leaks', 'Ways in which keys may reach somebody else.', [one(status.leaks.length)]),
     gauge('hotseat_policy_info', 'The policy that is active.', [one(1, { revision: status.revision })]),
-    gauge('hotseat_policy_errors', 'What is wrong with the policy that was looked at last.', [
-      one(status.policyErrors.length),
-    ]),
+    gauge('hotseat_policy_errors', 'Errors of the policy that was looked at last.', [one(status.policyErrors.length)]),
     counter('hotseat_udev_events_total', "udevd's messages.", [one(udev.events)]),
     counter('hotseat_udev_overruns_total', 'Times that messages of udevd were lost, and everything read again.', [
       one(udev.overruns),
@@ -143,7 +141,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
     ),
     counter(
       'hotseat_engine_events_total',
-      'What engines have said of themselves, each a reason to look at their containers.',
+      'Events of engines, each a reason to look at their containers.',
       status.engines.map(({ engine, place, words }) => one(words, { engine, place })),
     ),
     counter('hotseat_audit_records_total', 'Deeds on record, by how they ended.', records),
@@ -152,7 +150,7 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
   ];
 }
 
-/** What seats have of what they share, and how long they have waited for it. */
+/** The shares of seats, and how long they have waited for processors, memory and disks. */
 function shareFamilies(seats: Status['seats']): Family[] {
   const running = seats.flatMap(({ seat, shares }) => (shares === undefined ? [] : [{ seat, shares }]));
   const amounts = (names: readonly Resource[]): Sample[] =>

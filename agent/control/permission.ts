@@ -2,7 +2,7 @@ import { ControlError } from '../core/refusal.js';
 import type { Peer } from '../kernel/peer.js';
 import type { Request } from './messages.js';
 
-/** Groups of the host whose members may ask: for anything, and for what changes nothing. */
+/** Groups of the host whose members may ask: for anything, and for requests that change nothing. */
 export const permitted = { all: 'hotseat-admin', reading: 'hotseat' } as const;
 
 /** Number of a group of the host by its name. */
@@ -10,8 +10,8 @@ type GroupOf = (name: string) => number | undefined;
 
 /**
  * Why a client may not ask for this, undefined when it may. Root and the members of `hotseat-admin` may do everything.
- * What changes nothing is for everybody, as `loginctl` and `udevadm` answer everybody; where there is a group `hotseat`,
- * it is for its members.
+ * Requests that change nothing are for everybody, as `loginctl` and `udevadm` answer everybody; where there is a group
+ * `hotseat`, they are for its members.
  */
 export function refusal(verb: Request['verb'], peer: Peer, groupOf: GroupOf): ControlError | undefined {
   const isIn = (name: string): boolean => {
@@ -33,7 +33,7 @@ function refused(verb: string, group: string, groupOf: GroupOf): ControlError {
   ]);
 }
 
-/** What changes something, and `plan`, for which git is run as root. */
+/** Requests that change something, and `plan`, for which git is run as root. */
 export function isForAdmins(verb: Request['verb']): boolean {
   switch (verb) {
     case 'reload':

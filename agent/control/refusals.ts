@@ -1,6 +1,8 @@
 /** One line for each user in so long, ms. */
 const everyMs = 60_000;
-/** So many users are told apart at a time; all others count as one: whoever has subordinate uids has thousands. */
+/**
+ * So many users are told apart at a time; all others count as one, because a user with subordinate uids has thousands.
+ */
 const mostUsers = 50;
 
 /** Which refusals are worth a line in the log: one user asks hundreds of times a second, and the journal drops lines then. */

@@ -67,7 +67,7 @@ type Answering = {
   ) => Answers[Name] | Promise<Answers[Name]>;
 };
 
-/** Answers what clients ask over the control socket, one request after the other or several at once. */
+/** Answers requests over the control socket, one request after the other or several at once. */
 export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<Answer> {
   const { house, table, keeper, lender, trail, counts, engines } = rooms;
   // A change of another seat's container that is seen here is seen by nobody else.
@@ -144,7 +144,7 @@ function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
   return rawExplanationOf(raw, alone.placement, policy, house.revision);
 }
 
-/** A graphics card with what can be seen of its outputs, whose names have no place in udev's database. */
+/** A graphics card with its outputs as they can be seen; their names have no place in udev's database. */
 async function withOutputs(info: DeviceInfo, { judged, revision }: House): Promise<DeviceInfo> {
   const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
   if (card === undefined) return info;
@@ -178,7 +178,7 @@ const status = ({
     descriptors,
   });
 
-/** Why a seat has what it has, and what that is worth beside the other seats. */
+/** The reasons for a seat's shares, and their worth beside the other seats. */
 function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
   const policy = house.seats.find((one) => one.policy.seat === seat)?.policy;
   if (policy === undefined) {

@@ -23,19 +23,19 @@ import { Refusals } from './refusals.js';
  * would wait longer than this for his turn is turned away, ms; and so many are told why who have to go, the others just go.
  */
 export const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
-/** What a piece of a line costs its sender, ms. */
+/** The cost of a piece of a line for its sender, ms. */
 const pieceMs = 0.05;
-/** At the end, who has not read his answers by then does not get them, ms. */
+/** At the end, clients have this long to read their answers, ms. */
 const farewellMs = 1000;
 
 /**
- * The unix sockets that `hotseat status` and the others talk to: one for everybody on the host, and root's. Who may ask for
- * what is decided by who the kernel says it is, and not by the socket. A client that sends too much, nonsense or nothing is
- * answered and dropped, and disturbs nobody.
+ * The unix sockets that `hotseat status` and the others talk to: one for everybody on the host, and root's. The
+ * client's identity, as the kernel gives it, decides what it may ask for, and not the socket. A client that sends too
+ * much, nonsense or nothing is answered and dropped, and disturbs nobody.
  */
 export class ControlServer {
   private readonly doors: readonly Door[];
-  /** Who watches, and whose time that takes: a user's id. */
+  /** The watching clients, each with the user whose time that takes. */
   private readonly watchers = new Map<Socket, number>();
   private readonly sockets = new Set<Socket>();
   private readonly allowance = new Allowance();
@@ -77,7 +77,7 @@ export class ControlServer {
         if (socket.writable) socket.write(line);
       } else {
         this.watchers.delete(socket);
-        reply(socket, { ok: false, code: 'busy', error: 'dropped: it did not read what it was told' });
+        reply(socket, { ok: false, code: 'busy', error: 'dropped: it did not read its answers' });
         socket.destroySoon();
         setTimeout(() => socket.destroy(), limits.idleMs).unref();
       }
@@ -240,7 +240,7 @@ export class ControlServer {
   }
 }
 
-/** Settles when a client has read what it was told, or has gone. */
+/** Settles when a client has read its answers, or has gone. */
 function drained(socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

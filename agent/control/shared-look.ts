@@ -5,7 +5,7 @@ const gapMs = 200;
 
 /**
  * A look at something that changes, shared by all who ask for one at a time, and taken five times a second at most.
- * What each gets was looked at after he asked.
+ * Each answer is from a look after its question.
  */
 export class SharedLook {
   private next: Promise<void> | undefined;

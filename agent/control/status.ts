@@ -16,7 +16,7 @@ import type { DeviceTable } from '../udev/table.js';
 import { leftOf } from './inspect.js';
 import type { AttachedStatus, SeatStatus, Status } from './messages.js';
 
-/** What the daemon knows besides the house. */
+/** The daemon's own facts, besides the house's. */
 interface Facts {
   readonly policyErrors: readonly string[];
   readonly trialEnds: Date | undefined;
@@ -30,7 +30,7 @@ interface Facts {
   readonly descriptors: Pick<DescriptorKeeper, 'statusOf'>;
 }
 
-/** The whole of what the agent knows, as `hotseat status --json` prints it. */
+/** Everything that the agent knows, as `hotseat status --json` prints it. */
 export function statusOf(house: House, table: DeviceTable, facts: Facts): Status {
   const reasonOf = ({ seat, container }: SeatPolicy): string => {
     const occupant = house.occupantOf(seat);

@@ -20,8 +20,8 @@ export interface TrailRecord extends Deed, Omit<Outcome, 'end'> {
 export const isFailure = ({ result }: TrailRecord): boolean => result === 'failed' || result === 'unclosed';
 
 /**
- * Puts a trail together again, part by part as it is read. Pure. What is no record (a line torn by a power cut, whatever
- * a full disk made) is passed over and counted; an end whose beginning went with a former file is no record either.
+ * Puts a trail together again, part by part as it is read. Pure. A line that is no record (torn by a power cut, or
+ * spoilt by a full disk) is passed over and counted. So is an end whose beginning went with a former file.
  */
 export class TrailReader {
   /** Lines that are no records. */
@@ -35,7 +35,7 @@ export class TrailReader {
     return this.lines.take(text).flatMap((line) => this.line(line));
   }
 
-  /** What was begun and not ended so far. `runs`: whether a process (`pid:start time`) does. */
+  /** Actions that were begun and not ended so far. `runs`: whether a process (`pid:start time`) does. */
   unclosed(runs: (process: string) => boolean): TrailRecord[] {
     return [...this.begun.values()].map((begun) => {
       const process = this.processes.get(runOf(begun.id));

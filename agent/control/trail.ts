@@ -45,17 +45,18 @@ interface Deps {
 /** A file of this holds some 15,000 bindings, bytes. */
 const usualLimit = 8 * 1024 * 1024;
 
-/** What was written is sent to the disk at most this much later, beside the way of any event, ms. */
+/** Longest time until lines are sent to the disk, beside the way of any event, ms. */
 const syncAfter = 1000;
 
 /**
- * The audit trail: a line before each deed, another behind it, only ever appended. One without the other is what a crash
- * or a power cut interrupted. A record that cannot be written holds up nothing: it is counted, and reported once.
+ * The audit trail: a line before each deed, another behind it, only ever appended. A first line alone is an action that
+ * a crash or a power cut interrupted. A record that cannot be written holds up nothing: it is counted, and reported
+ * once.
  */
 export class Trail {
   /** Records that could not be written. */
   lost = 0;
-  /** How many deeds ended, by what they were and how: `bind done`. */
+  /** How many actions ended, by action and end: `bind done`. */
   readonly ended = new Map<string, number>();
   /** Microseconds: no two runs begin in one. */
   private readonly run = Math.floor((performance.timeOrigin + performance.now()) * 1000).toString(36);
@@ -123,7 +124,7 @@ export class Trail {
   private openFile(): number {
     const { file, group } = this.deps;
     mkdirSync(dirname(file), { recursive: true });
-    // What else is in there is root's alone, file by file; this one has readers.
+    // All other files in there are for root alone; this file has readers.
     chmodSync(dirname(file), 0o711);
     const flags = constants.O_RDWR | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
     const fd = openSync(file, flags, 0o600);

@@ -11,7 +11,7 @@ import { displayManager } from '../policy/udev-rules.js';
 import type { BootFacts } from './facts.js';
 import { askSystemd, limit } from './service-facts.js';
 
-/** What a boot of this PC would go by, against the policy that was confirmed last; undefined when none was. */
+/** The files that a boot of this PC would use, against the last confirmed policy; undefined when there is none. */
 export async function bootFacts(): Promise<BootFacts | undefined> {
   const policy = lastGood(lastGoodFile, hostname())?.policy;
   if (policy === undefined) return undefined;

@@ -4,7 +4,7 @@ import { about, type Finding } from './finding.js';
 
 const { ok, warning, problem } = about('kernel');
 
-/** What each is for, and since when Linux has it. */
+/** The purpose of each, and since when Linux has it. */
 const purpose: Readonly<Record<Need, string>> = {
   openat2: 'opening files of containers without following links, Linux 5.6',
   pidfd: 'taking open devices back, Linux 5.6',

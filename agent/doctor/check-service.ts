@@ -37,7 +37,7 @@ export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabl
   return [...findings, ...complaints(agent.status), ...hearing(agent.status)];
 }
 
-/** Whether what the engines say of themselves is heard. Without it their containers are found by their cgroups alone. */
+/** Whether the agent hears the engines' own events. Without it their containers are found by their cgroups alone. */
 function hearing({ engines }: Status): Finding[] {
   return [...new Set(engines.map((stream) => stream.engine))].map((name) => {
     const streams = engines.filter((stream) => stream.engine === name);
@@ -100,6 +100,6 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks, host, aud
   ];
 }
 
-/** What is wrong, and behind the last colon what helps. */
+/** The fault, and behind the last colon the remedy. */
 const said = (reason: string): string => reason.slice(0, reason.lastIndexOf(': '));
 const asked = (reason: string): string => reason.slice(reason.lastIndexOf(': ') + 2);

@@ -6,7 +6,7 @@ import { about, type Finding } from './finding.js';
 
 const { ok, warning } = about('shares');
 
-/** Whether what seats share can be divided among them, and whose weights count against whose. */
+/** Whether processors, memory and disks can be divided among seats, and whose weights count against whose. */
 export function checkShares(facts: ShareFacts | undefined, seats: readonly SeatFacts[]): Finding[] {
   if (facts === undefined || seats.length === 0) return [];
   const { missing, hybrid, pressure, diskWeights } = facts;
@@ -23,7 +23,12 @@ export function checkShares(facts: ShareFacts | undefined, seats: readonly SeatF
     ),
     ...(pressure
       ? []
-      : [warning('the kernel does not count how long the seats wait for what they share', 'boot with psi=1')]),
+      : [
+          warning(
+            'the kernel does not count how long the seats wait for processors, memory and disks',
+            'boot with psi=1',
+          ),
+        ]),
     ...(!diskWeights && seats.some(({ asksForDisk }) => asksForDisk === true)
       ? [
           warning(
@@ -36,7 +41,7 @@ export function checkShares(facts: ShareFacts | undefined, seats: readonly SeatF
   ];
 }
 
-/** The first pair of each two arenas stands for all of theirs: what makes it comparable does so for the others. */
+/** The first pair of each two arenas stands for all of theirs: the same remedy makes the others comparable. */
 function comparisons(placed: readonly PlacedSeat[]): Finding[] {
   const seen = new Set<string>();
   return placed.flatMap((one, at) =>

@@ -34,7 +34,7 @@ export async function examine(policies: string): Promise<Finding[]> {
   });
 }
 
-/** What there is to say about a PC, given what is known of it. */
+/** The findings about a PC, from its facts. */
 export function diagnose({ kernel, service, boot, policy, engines, shares, load, seats }: Facts): Finding[] {
   const withOutputs = seatsWithOutputs(service);
   return [

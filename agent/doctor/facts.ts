@@ -6,7 +6,7 @@ import type { PressureName } from '../shares/pressure.js';
 /** Why something does not work, in words; undefined when it does. */
 export type Refusal = string | undefined;
 
-/** What the agent cannot do without, each tried on this very kernel. */
+/** Features that the agent needs, each tried on this very kernel. */
 export const needs = ['openat2', 'pidfd', 'mounts', 'device programs'] as const;
 export type Need = (typeof needs)[number];
 
@@ -48,11 +48,11 @@ export interface ServiceFacts {
   readonly unit: UnitFacts | undefined;
   /** The unit of the holder of shared graphics cards. */
   readonly holder?: UnitFacts | undefined;
-  /** What the agent answers, or why it does not. */
+  /** The agent's answer, or why there is none. */
   readonly agent: { readonly status: Status } | { readonly silent: string };
 }
 
-/** What a boot goes by before the agent runs. */
+/** The files that a boot uses before the agent runs. */
 export interface BootFacts {
   /** Whether the policy that was confirmed last has seats, and whether it mutes the consoles. */
   readonly seats: boolean;
@@ -76,7 +76,7 @@ export interface PolicyFacts {
   readonly seats: readonly { readonly seat: string; readonly container: ContainerRef }[];
 }
 
-/** An engine that is installed, and what it says of its version. */
+/** An installed engine, with its own words about its version. */
 export interface EngineFacts {
   readonly engine: EngineName;
   readonly version: string;
@@ -141,17 +141,17 @@ export interface ContainerFacts {
 export interface SeatFacts {
   readonly seat: string;
   readonly container: ContainerRef;
-  /** What it is like, or why it cannot be said. */
+  /** Its state, or why that cannot be said. */
   readonly found: ContainerFacts | { readonly absent: string };
-  /** Where its shares are, and what it has there; absent while its container does not run. */
+  /** Where its shares are set, and their amounts; absent while its container does not run. */
   readonly placed?: PlacedSeat | undefined;
   /** Whether its file has a weight for the disks. */
   readonly asksForDisk?: boolean;
 }
 
-/** What the host can divide among seats. */
+/** The resources that the host can divide among seats. */
 export interface ShareFacts {
-  /** What has no controller in the unified hierarchy. */
+  /** Resources without a controller in the unified hierarchy. */
   readonly missing: readonly Resource[];
   /** Whether controllers of cgroups v1 are in use. */
   readonly hybrid: boolean;
@@ -161,7 +161,7 @@ export interface ShareFacts {
   readonly diskWeights: boolean;
 }
 
-/** What the seats of one group use, and for what they wait. */
+/** Use and waiting of the seats of one group. */
 export interface SeatLoad {
   readonly seats: readonly string[];
   /** How many processors they kept busy while they were looked at. */
@@ -175,7 +175,7 @@ export interface SeatLoad {
 export interface LoadFacts {
   /** How many the PC has. */
   readonly processors: number;
-  /** How many were kept busy by what is no seat's. */
+  /** How many were kept busy by the rest of the PC. */
   readonly rest: number;
   readonly seats: readonly SeatLoad[];
 }

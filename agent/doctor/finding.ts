@@ -1,4 +1,4 @@
-/** What was looked at: part of the PC, or a seat with its name. */
+/** The subject: part of the PC, or a seat with its name. */
 export type Area =
   | 'kernel'
   | 'udev'
@@ -18,7 +18,7 @@ export type Finding =
       readonly level: 'ok';
       /** The part of the PC that was looked at. */
       readonly area: Area;
-      /** What was found. */
+      /** A finding. */
       readonly text: string;
     }
   /** Something is wrong. */
@@ -27,9 +27,9 @@ export type Finding =
       readonly level: 'warning' | 'problem';
       /** The part of the PC that was looked at. */
       readonly area: Area;
-      /** What is wrong. */
+      /** The fault. */
       readonly text: string;
-      /** What helps. */
+      /** The remedy. */
       readonly remedy: string;
     };
 

@@ -11,7 +11,7 @@ import { ringsRefusal } from '../kernel/rings.js';
 import { withdrawalRefusal } from '../kernel/withdraw.js';
 import type { KernelFacts, Need, Refusal } from './facts.js';
 
-/** What the kernel is; as root, what the agent needs of it is tried. Nothing of that outlives this call. */
+/** The kernel's version; as root, the features that the agent needs are tried. Nothing of that outlives this call. */
 export const kernelFacts = (root: boolean): KernelFacts => ({
   release: release(),
   disabled: (readOptional('/proc/cmdline') ?? '').trim().split(/\s+/).includes('hotseat.disable'),

@@ -9,7 +9,7 @@ import type { LoadFacts, SeatLoad } from './facts.js';
 /** How long the seats are looked at, ms. */
 const span = 1000;
 
-/** What each seat uses now, and for what it waits; seats that share a group are one. */
+/** Present use and waiting of each seat; seats that share a group are one. */
 export async function loadFacts(placed: readonly PlacedSeat[]): Promise<LoadFacts | undefined> {
   if (placed.length === 0) return undefined;
   const root = cgroupRoot();

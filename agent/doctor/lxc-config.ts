@@ -1,7 +1,7 @@
 import { execa } from 'execa';
 import { readOptional } from '../kernel/read.js';
 
-/** What the doctor wants to know of a container's configuration, with all that it includes. */
+/** The doctor's facts about a container's configuration, with all files that it includes. */
 export interface LxcConfig {
   /** Whether it mounts its seat's directories itself. */
   readonly mountsSeat: boolean;
@@ -26,8 +26,8 @@ export async function lxcConfig(name: string, seatPath: string): Promise<LxcConf
 }
 
 /**
- * Whether a seccomp profile keeps a container from bpf(2) (lxc.container.conf(5), SECCOMP CONFIGURATION): a version, then
- * what the list is, then the list. Rules for another architecture than all are no promise.
+ * Whether a seccomp profile keeps a container from bpf(2) (lxc.container.conf(5), SECCOMP CONFIGURATION): a version,
+ * then the kind of the list, then the list. Rules for another architecture than all are no promise.
  */
 export function deniesBpf(profile: string): boolean {
   const lines = profile.split('\n').map((line) => line.replace(/#.*$/, '').trim());

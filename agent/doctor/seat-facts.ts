@@ -19,7 +19,7 @@ import { xorgFacts } from './xorg-facts.js';
 /** Capabilities with which a program of any id can be had, by bit (linux/capability.h): CAP_SYS_ADMIN. */
 const sysAdmin = 1n << 21n;
 
-/** What each seat's container is like, seen from outside; nothing in one is changed. Needs root. */
+/** The state of each seat's container, seen from outside; nothing in it is changed. Needs root. */
 export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts[]> {
   const namespaces = new Namespaces();
   let engines: Engines | undefined;
@@ -80,7 +80,7 @@ async function containerFacts(
 
 const commandOf = (pid: number): string => (readOptional(`/proc/${pid}/comm`) ?? '').trim();
 
-/** Whether a process, or what it starts, can have the capability (proc_pid_status(5), CapBnd). */
+/** Whether a process, or a program that it starts, can have the capability (proc_pid_status(5), CapBnd). */
 function hasSysAdmin(pid: number): boolean {
   const set = /^CapBnd:\s*([0-9a-f]+)$/m.exec(readOptional(`/proc/${pid}/status`) ?? '')?.[1];
   return set !== undefined && (BigInt(`0x${set}`) & sysAdmin) !== 0n;

@@ -7,7 +7,7 @@ import { namesIn, readOptional } from '../kernel/read.js';
 import { available } from '../shares/host.js';
 import type { ShareFacts } from './facts.js';
 
-/** What this host can divide among seats; undefined where there is no cgroup2 hierarchy to look at. */
+/** The resources that this host can divide among seats; undefined where there is no cgroup2 hierarchy. */
 export function shareFacts(): ShareFacts | undefined {
   let root: string;
   try {

@@ -14,7 +14,9 @@ export interface SoundRoots {
   readonly seatPath: string;
 }
 
-/** The sound servers of a container, the sound cards of its seat, and what keeps the ones from the others. */
+/**
+ * The sound servers of a container, the sound cards of its seat, and the reasons why servers cannot play through cards.
+ */
 export function soundFacts({ cgroup, uid }: Pick<Container, 'cgroup' | 'uid'>, roots: SoundRoots): SoundFacts {
   const pids = pidsBelow(cgroup, mostProcesses);
   const nodes = namesIn(join(roots.seatPath, 'dev/snd')).filter((name) => /^controlC\d+$/.test(name));
@@ -33,7 +35,7 @@ export function soundFacts({ cgroup, uid }: Pick<Container, 'cgroup' | 'uid'>, r
   };
 }
 
-/** A program that plays, with what the kernel asks before it opens a file for it. */
+/** A program that plays, with the ids that the kernel checks before it opens a file for it. */
 interface Player {
   readonly pid: number;
   readonly command: string;

@@ -1,7 +1,7 @@
 import type { Policy } from '../core/policy.js';
 import { compileBody, liveFlag } from './udev-rules.js';
 
-/** What a boot goes by before the agent is up; paths on the host. */
+/** The files that a boot uses before the agent is up; paths on the host. */
 export interface BootGuards {
   /** The link that `systemctl enable` makes: without it the agent does not come with the PC. */
   readonly enabled: string;

@@ -7,7 +7,7 @@ interface Edit {
   readonly text: string;
 }
 
-/** What changes between two texts, line by line: `-3 was`, `+3 is`. Without context, for people who know the file. */
+/** The changes between two texts, line by line: `-3 was`, `+3 is`. Without context, for people who know the file. */
 export function diffLines(before: string, after: string): string[] {
   const [a, b] = [before.split('\n'), after.split('\n')];
   let head = 0;

@@ -15,7 +15,7 @@ export const printable = ({ place, message, remedy }: Diagnostic): Diagnostic =>
   return { place, message: visible(message), remedy: visible(remedy) };
 };
 
-/** What is wrong with the value of an unknown key is of no interest: the key itself is reported. */
+/** Faults in the value of an unknown key are of no interest: the key itself is reported. */
 export function known({ path }: z.core.$ZodIssue): boolean {
   if (path[0] !== 'devices' || path[2] !== 'match') return true;
   const negated = path[3] === 'not' && path.length > 4;
@@ -47,7 +47,7 @@ export function explain(
     case 'invalid_value':
       return [{ place: here, message: `${named} is not one of its values`, remedy: `use ${taken(issue)}` }];
     case 'invalid_union': {
-      // All unions are one of something or a list of them: what was meant is seen by what was written.
+      // All unions are a value or a list of values: the written form shows the intended one.
       const branch = issue.errors[Array.isArray(issue.input) ? 1 : 0] ?? [];
       return branch.flatMap((inner) => {
         const whole = { ...inner, path: [...issue.path, ...inner.path] } as z.core.$ZodIssue;
@@ -64,7 +64,7 @@ export function explain(
       return [{ place: here, message: `${named} has too ${many} ${units}`, remedy: `at ${bound}` }];
     }
     default: {
-      // Our own messages say what is wrong, and behind a colon what to do.
+      // Our own messages name the fault, and behind a colon the remedy.
       const [, message = issue.message, remedy = 'correct the value'] = /^(.*?): (.*)$/s.exec(issue.message) ?? [];
       return [{ place: here, message: `${named} ${message}`, remedy }];
     }
@@ -77,7 +77,7 @@ const name = (path: readonly PropertyKey[]): string => {
   return typeof path.at(-1) === 'number' ? `an entry of "${last}"` : `"${last}"`;
 };
 
-/** What may stand where an issue is, in words. */
+/** The allowed values at the place of an issue, in words. */
 function taken(issue: z.core.$ZodIssue): string {
   switch (issue.code) {
     case 'invalid_value':
@@ -96,7 +96,7 @@ const form = (expected: string): string =>
     expected
   ] ?? expected;
 
-/** Whether a key is missing only because it was misspelt: the unknown key is reported, and what was meant. */
+/** Whether a key is missing only because it was misspelt: the unknown key is reported, with the intended one. */
 export function misspelt(issue: z.core.$ZodIssue, issues: readonly z.core.$ZodIssue[], schema: z.ZodType): boolean {
   if (!missing(issue)) return false;
   const mapping = issue.path.slice(0, -1);
@@ -161,7 +161,7 @@ function unknownKey(place: Place, key: string, known: readonly string[]): Diagno
   return { place, message, remedy: near === undefined ? `remove it${properties}` : `did you mean "${near}"?` };
 }
 
-/** What somebody means who writes an attribute where it does not belong, or a property in small letters. */
+/** The probable intention behind an attribute in a wrong place, or a property in small letters. */
 function meantFor(key: string, known: readonly string[]): string | undefined {
   if (known === matchKeys && attributeNames.includes(key)) return `write it below attr: attr: { ${key}: … }`;
   if (known === negatableKeys && attributeNames.includes(key)) {

@@ -43,7 +43,7 @@ const device = z.strictObject({
     .record(z.string(), z.string().max(16_384))
     .optional()
     .describe(
-      'Its udev properties, as `udevadm info` shows them. What `loginctl attach` said is `HOTSEAT_ADMIN_SEAT` here; `ID_SEAT` is what the agent made of it.',
+      'Its udev properties, as `udevadm info` shows them. The seat that `loginctl attach` named is `HOTSEAT_ADMIN_SEAT` here; `ID_SEAT` is the seat that the agent made of it.',
     ),
   attributes,
   tags: z.array(z.string().max(256)).max(256).optional().describe('Its udev tags.'),
@@ -62,13 +62,13 @@ export const fixtureFile = z
   .strictObject({
     format: z.enum(['1']).describe('The version of this format.'),
     devices: z.array(device).min(1).max(256).describe('All devices of one unit; one of them is its head.'),
-    ancestors: z.array(ancestor).max(64).optional().describe('What the head hangs on, nearest first.'),
+    ancestors: z.array(ancestor).max(64).optional().describe('The parents of the head in sysfs, nearest first.'),
   })
-  .describe('A recorded device: what `hotseat record` prints, and what tests of policies are made of.');
+  .describe('A recorded device, as `hotseat record` prints it. Tests of policies use such files.');
 
 export type Fixture = z.infer<typeof fixtureFile>;
 
-/** A unit in the form in which it is written to a file; what has no value is left out. */
+/** A unit in the form of a file; fields without a value are left out. */
 export function fixtureOf({ head, nodes }: Unit): Fixture {
   const devices = nodes.includes(head) ? nodes : [head, ...nodes];
   return {
@@ -128,7 +128,7 @@ export function parseFixture(
             {
               place: place(['ancestors', index, 'syspath']),
               message: 'the device does not hang on this',
-              remedy: 'keep only what its path goes through',
+              remedy: 'keep only devices on its path',
             },
           ],
     ),
@@ -144,7 +144,7 @@ const headless = (place: Place): Diagnostic => ({
   remedy: 'add the device itself: inputN, the sound cardN, or the DRM cardN',
 });
 
-/** What makes a device no member of the unit, or no device. */
+/** The reason why a device is no member of the unit, or no device. */
 function faultOf(
   { syspath, subsystem, sysname, node, number }: Fixture['devices'][number],
   id: string | undefined,
@@ -153,7 +153,7 @@ function faultOf(
     return {
       key: 'syspath',
       message: 'no such device can be at a seat',
-      remedy: 'record one that hotseat devices lists',
+      remedy: 'record a device that hotseat devices lists',
     };
   }
   if (unitOf(subsystem, syspath) !== id) {

@@ -23,8 +23,8 @@ function floorOf(file: string): string | undefined {
 }
 
 /**
- * Why a signed commit must not follow the one that was confirmed last: an old commit has a good signature as well, so
- * only what descends from the confirmed one is newer. Undefined when it may, and where nothing has to be signed.
+ * Why a signed commit must not follow the last confirmed one. An old commit has a good signature as well, so only
+ * descendants of the confirmed commit count as newer. Undefined when it may, and where nothing has to be signed.
  */
 export async function rollback(place: PolicyPlace, commit: string, file = floorFile): Promise<string | undefined> {
   const { policies: repository, signers } = place;

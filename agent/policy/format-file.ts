@@ -15,7 +15,7 @@ export interface Outcome {
   readonly diff: readonly string[];
 }
 
-/** Brings one file into its form, or with `check` says what that would change. Links are not followed. */
+/** Brings one file into its form; with `check` it only lists the changes. Links are not followed. */
 export function formatFile(file: string, check: boolean): Outcome {
   const diagnostics: Diagnostic[] = [];
   const text = readPlain(dirname(file), basename(file), diagnostics);

@@ -44,7 +44,7 @@ const kinds: Readonly<Record<'seat' | 'host' | 'tests' | 'device', Kind>> = {
   device: { schema: fixtureFile, check: parseFixture, flow: false },
 };
 
-/** What a file is, by what it looks like and by its name. */
+/** The kind of a file, by its content and its name. */
 function kindOf(file: string, contents: unknown): Kind {
   if (isSeq(contents)) return kinds.tests;
   if (isMap(contents) && contents.has('format')) return kinds.device;
@@ -52,8 +52,8 @@ function kindOf(file: string, contents: unknown): Kind {
 }
 
 /**
- * A file in its one canonical form: keys in the order of the schema, two spaces, what is short on one line, comments
- * where they were. It means exactly what it meant; a file with errors is not touched.
+ * A file in its one canonical form: keys in the order of the schema, two spaces, short values on one line, comments
+ * where they were. Its meaning stays exactly the same. A file with errors is not touched.
  */
 export function formatText(
   file: string,
@@ -71,7 +71,7 @@ export function formatText(
   if ('diagnostics' in checked) return { diagnostics: checked.diagnostics as Diagnostic[] };
   const meaning: unknown = document.toJS();
   bare(document as Document<Node>);
-  // Whatever another reader would take for a number or for nothing is quoted by this schema.
+  // This schema quotes every text that another reader would take for a number or for nothing.
   document.setSchema('1.2', { schema: 'core' });
   lower(document.contents as Node);
   order(document.contents as Node, [kind.schema], true);
@@ -91,7 +91,7 @@ const aboveKey = (_: unknown, { key, value }: Pair): void => {
   value.commentBefore = null;
 };
 
-/** Without directives, tags, anchors and what else does nothing here. */
+/** Without directives, tags, anchors and other parts that do nothing here. */
 function bare(document: Document<Node>): void {
   document.directives = new Document().directives;
   visit(document, {
@@ -104,7 +104,7 @@ function bare(document: Document<Node>): void {
   });
 }
 
-/** What was quoted stays quoted; what stood on several lines is quoted, to stand on one. */
+/** A quoted text stays quoted. A text on several lines is quoted, to stand on one line. */
 function style({ type, value }: Scalar): Scalar.Type {
   if (type === Scalar.PLAIN || type === undefined) return Scalar.PLAIN;
   const text = String(value);
@@ -112,8 +112,8 @@ function style({ type, value }: Scalar): Scalar.Type {
 }
 
 /**
- * Comments at the end of a block are about what comes next, or they would have stood above; where nothing does, they are
- * at the end of what is around.
+ * Comments at the end of a block are about the next block, or they would have stood above. Where no block follows, they
+ * go to the end of the block around them.
  */
 function lower(node: Node): void {
   if (!isCollection(node)) return;
@@ -130,7 +130,10 @@ function lower(node: Node): void {
   }
 }
 
-/** Keys in order, switches and numbers as what they are for every reader; `headed` where a comment above is about the whole. */
+/**
+ * Keys in order, switches and numbers with the same type for every reader; `headed` where a comment above is about the
+ * whole.
+ */
 function order(node: Node, schemas: readonly z.core.$ZodType[], headed: boolean): void {
   if (isScalar(node)) {
     if (schemas.some(isSwitch)) node.value = node.value === 'true';
@@ -163,7 +166,7 @@ function sort(map: YAMLMap, schemas: readonly z.core.$ZodType[], headed: boolean
   const first = map.items[0]?.key;
   if (first === was || !isNode(first) || !isNode(was)) return;
   first.spaceBefore = false;
-  // What stands above the first key of a mapping goes with it, but for a head, which is about the whole.
+  // A comment above the first key of a mapping goes with that key, except a head, which is about the whole.
   if (headed || !map.commentBefore) return;
   was.commentBefore = join(map.commentBefore, was.commentBefore);
   map.commentBefore = null;
@@ -218,7 +221,7 @@ function fits(node: YAMLMap | YAMLSeq, start: number): boolean {
   return start + alone.toString({ lineWidth: 0 }).trimEnd().length <= widest;
 }
 
-/** Whether a comment stands inside; what follows the bracket at the end of a line stands outside. */
+/** Whether a comment stands inside; a comment behind the closing bracket stands outside. */
 function commented(node: YAMLMap | YAMLSeq): boolean {
   let found = Boolean(node.commentBefore) || (node.flow !== true && Boolean(node.comment));
   visit(node, {

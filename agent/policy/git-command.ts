@@ -3,7 +3,7 @@ import { leaveService } from '../kernel/cgroup.js';
 
 /** One answer of git may take this long, ms, and have this many bytes. */
 const limits = { timeoutMs: 10_000, bytes: 16 * 1024 * 1024 };
-/** Whoever is not killed within this time waits for somebody, ms. */
+/** A process that is not dead this long after it was killed waits for somebody, ms. */
 const dying = 1000;
 
 /**
@@ -46,7 +46,7 @@ const mostHanging = 2;
 /** Pids of all that have not ended. */
 const living = new Set<number>();
 
-/** At a stop: whatever still looks at a repository is killed, and cannot hold up the end of the service. */
+/** At a stop: every process that still looks at a repository is killed, and cannot hold up the end of the service. */
 export function abandonGit(): void {
   for (const pid of living) {
     killGroup(pid);
@@ -65,7 +65,8 @@ export async function git(
   settings: readonly string[] = [],
 ): Promise<Buffer> {
   const where = `git ${command[0]} in ${repository}`;
-  // Whoever has a say in the repository may have put a file system there that does not answer: we look at nothing ourselves.
+  // The owner of the repository may have mounted a file system there that does not answer: we look at nothing
+  // ourselves.
   const inner = resolve(repository, '.git');
   const bare = (await run(repository, where, 'test', ['-e', inner])).failed;
   const directory = bare ? resolve(repository) : inner;
@@ -84,7 +85,10 @@ export async function git(
   throw result.exitCode === undefined ? new GitUnavailable(message) : new Error(message);
 }
 
-/** A program that looks at a repository. It is waited for until the deadline; one that does not even die counts. */
+/**
+ * A program that looks at a repository. It is waited for until the deadline. A program that does not even die counts
+ * against its owner.
+ */
 async function run(repository: string, where: string, program: string, words: string[], input: string | Buffer = '') {
   const before = hanging.get(repository)?.size ?? 0;
   if (before >= mostHanging) {

@@ -39,7 +39,7 @@ export async function isAncestor(
       await git(directory, ['rev-list', '--count', '--end-of-options', commit]);
       return false;
     }
-    // What was before it does not matter, and a shallow clone need not have it.
+    // Earlier commits do not matter, and a shallow clone need not have them.
     writeFileSync(join(directory, 'shallow'), `${ancestor}\n`);
     const rest = await git(directory, ['rev-list', '--max-count=1', '--end-of-options', ancestor, `^${commit}`]);
     return rest.length === 0;
@@ -48,7 +48,7 @@ export async function isAncestor(
 
 /**
  * The seat files of one commit as a policy: all of them or none. No work tree, index, hook or filter takes part. With
- * signers, the signature is checked and the files are read in a private copy, and only what was signed is copied.
+ * signers, the signature is checked and the files are read in a private copy. Only the signed commit is copied.
  */
 export async function loadCommit(source: GitSource, commit: string, host: string, place = copies): Promise<Loaded> {
   const { repository, signers } = source;
@@ -71,7 +71,7 @@ async function load(repository: string, commit: string, host: string): Promise<L
     if (fit === undefined) continue;
     if (typeof fit !== 'string') diagnostics.push(fit);
     else if (!plain) diagnostics.push(problem(name, 'is no plain file', 'commit the file itself'));
-    // ls-tree goes on over an object that it cannot find; a policy without that seat is not what was committed.
+    // ls-tree goes on over an object that it cannot find; a policy without that seat is not the committed one.
     else if (size === 'BAD') diagnostics.push(problem(name, 'its object is missing', 'run git fsck, fetch it again'));
     else if (Number(size) > largest) diagnostics.push(tooLarge(name, Number(size)));
     else wanted.push({ name, object });
@@ -88,7 +88,7 @@ async function load(repository: string, commit: string, host: string): Promise<L
   return diagnostics.length > 0 ? { ok: false, diagnostics } : compose(texts, commit, host);
 }
 
-/** What is at the top of a commit; `size` in bytes, `-` for a directory and BAD without the object. */
+/** The entries at the top of a commit; `size` in bytes, `-` for a directory and BAD without the object. */
 async function entries(repository: string, commit: string) {
   const tree = (await git(repository, ['ls-tree', '-z', '-l', '--full-tree', commit])).toString('utf8');
   const lines = tree.split('\0').filter((text) => text !== '');
@@ -116,7 +116,9 @@ async function blobs(
   });
 }
 
-/** Only SSH signatures count: each program that the repository could name for another kind is one that says no. */
+/**
+ * Only SSH signatures count: each program that the repository could name for another kind is a program that says no.
+ */
 async function verify(repository: string, commit: string, signers: string): Promise<void> {
   const programs = ['gpg.program=false', 'gpg.openpgp.program=false', 'gpg.x509.program=false'];
   const ssh = ['gpg.format=ssh', 'gpg.ssh.program=ssh-keygen', 'gpg.minTrustLevel=fully'];

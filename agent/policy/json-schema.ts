@@ -21,7 +21,7 @@ export const jsonSchema = (name: Definition): object =>
     },
   });
 
-/** Not every reader of JSON Schema knows classes of Unicode; these are most of what they stand for. */
+/** Not every reader of JSON Schema knows classes of Unicode; these are most of their characters. */
 const invisible = '\\p{Cc}\\p{Cf}\\p{Zl}\\p{Zp}';
 const portable =
   '\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u2064\\u2066-\\u206f\\ufeff';

@@ -74,7 +74,7 @@ export function seatFiles(directory: string, diagnostics: Diagnostic[]): string[
   });
 }
 
-/** A file's text; links are not followed, and what is no plain file is neither waited for nor read. */
+/** A file's text. Links are not followed. An entry that is no plain file is neither waited for nor read. */
 export function readPlain(directory: string, name: string, diagnostics: Diagnostic[]): string | undefined {
   const refuse = (message: string, remedy: string): undefined => {
     diagnostics.push(problem(name, message, remedy));
@@ -91,7 +91,7 @@ export function readPlain(directory: string, name: string, diagnostics: Diagnost
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? '';
     if (code === 'ELOOP') return refuse('is a link', 'put the file itself here: links are not followed');
-    return refuse(`cannot be read (${code})`, 'mend what the system says');
+    return refuse(`cannot be read (${code})`, 'remove the cause that the system names');
   } finally {
     if (fd !== undefined) closeSync(fd);
   }

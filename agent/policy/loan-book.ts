@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { Loan, Thing } from '../core/policy.js';
 import { replaceFile } from '../kernel/replace-file.js';
 
-/** Outlives an agent and no boot: what was lent for a moment is not to be forgotten at a seat. */
+/** Outlives an agent and no boot: a loan for a moment must not be forgotten at a seat. */
 export const loanFile = '/run/hotseat/loans.json';
 
 const text = z.string().max(4096);
@@ -24,7 +24,7 @@ const stored = z.array(
   }),
 );
 
-/** What was given to seats by hand, the newest first, in a file that only root reads. */
+/** Devices that were given to seats by hand, the newest first, in a file that only root reads. */
 export class LoanBook {
   private known: readonly Loan[];
 
@@ -53,7 +53,7 @@ export class LoanBook {
   }
 }
 
-/** JSON leaves out what is undefined. */
+/** JSON leaves out undefined fields. */
 const whole = ({ seat, thing, parts, name, until, by }: z.infer<typeof stored>[number]): Loan => ({
   ...{ seat, name, until, by },
   thing: wholeThing(thing),

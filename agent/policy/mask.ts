@@ -2,11 +2,13 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { Fixture } from './fixture.js';
 
-/** What tells one person's thing from another's of the same make. */
+/** Properties that tell one person's device from another's of the same make. */
 const secretProperty = /^(UNIQ|HID_UNIQ|(\w+_)?SERIAL(_SHORT)?)$/;
 const secretAttribute = /^(uniq|serial)$/;
 
-/** Bluetooth and network addresses, wherever they stand: a receiver's is in what it says of its keyboards (PHYS). */
+/**
+ * Bluetooth and network addresses, wherever they stand: a receiver's is in its description of its keyboards (PHYS).
+ */
 const address = /(?<![0-9a-f])[0-9a-f]{2}([:-])[0-9a-f]{2}(?:\1[0-9a-f]{2}){4,6}(?![0-9a-f])/gi;
 
 /** A host controller has its PCI address for a serial (usbcore, hcd.c); it is in every path below, and nobody's secret. */
@@ -27,8 +29,8 @@ const telling = { shortest: 4, inWords: 8 };
 
 /**
  * A recorded unit without private strings: serial numbers and addresses become `masked-…`, by a keyed hash, so that
- * equal ones stay equal in all files that were recorded with one key, and nobody finds out by trying. What is around them
- * stays: `Maker_Model_SERIAL` becomes `Maker_Model_masked-…`.
+ * equal ones stay equal in all files that were recorded with one key, and nobody finds out by trying. The text around
+ * them stays: `Maker_Model_SERIAL` becomes `Maker_Model_masked-…`.
  */
 export function maskFixture(fixture: Fixture, key: string): Fixture {
   const secrets = secretsOf(fixture);
@@ -97,7 +99,7 @@ function cleaner(secrets: readonly string[], alias: Mask): Mask {
 
 const number = /^[0-9a-f]*$/i;
 
-/** What a private string is called instead, with a key. */
+/** The name in the place of a private string, with a key. */
 const aliasBy =
   (key: string) =>
   (secret: string): string =>
@@ -149,7 +151,7 @@ function mention(secret: string): string {
 }
 
 /**
- * What the strings of this PC are masked with. The machine's id never leaves it but by a keyed hash, as machine-id(5)
+ * The key for masking the strings of this PC. The machine's id never leaves it except as a keyed hash, as machine-id(5)
  * asks for; where there is none, files of different recordings cannot be compared.
  */
 export function machineKey(file = '/etc/machine-id'): string {

@@ -35,7 +35,7 @@ function physPort(port: string): string | undefined {
 
 const shown = `write the port as hotseat devices shows it, such as ${JSON.stringify(example)}`;
 
-/** A whole `ID_PATH`, if no device has it. What is plugged into USB is behind an interface, and has that in its path. */
+/** A whole `ID_PATH`, if no device has it. A device on USB is behind an interface, and has that in its path. */
 export function neverPath(path: string): Never | undefined {
   const message = `no device has the ID_PATH ${JSON.stringify(path)}`;
   if (/^\d/.test(path) || path.startsWith('/')) {

@@ -20,7 +20,7 @@ const saidOf: readonly { readonly names: RegExp; readonly by: readonly Subsystem
   { names: /^ID_(VENDOR|MODEL|SERIAL|REVISION|BUS|TYPE|USB|INSTANCE)(_|$)/, by: ['input', 'sound'] },
 ];
 
-/** Of what hangs on Bluetooth, udev says the bus and nothing more (60-persistent-input.rules). */
+/** For a Bluetooth device, udev says the bus and nothing more (60-persistent-input.rules). */
 const notOfBluetooth = /^ID_(VENDOR|MODEL|SERIAL|REVISION|TYPE|USB)(_|$)/;
 
 /** A property that nothing in these subsystems has. */

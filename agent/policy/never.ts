@@ -5,7 +5,7 @@ import type { At, Locate } from './explain.js';
 import { nearest } from './nearest.js';
 import { neverConnector, neverPath, neverPort, neverSysname } from './never-port.js';
 
-/** What is wrong with a text that no device can have, and what to write instead. */
+/** The fault of a text that no device can have, and the text to write instead. */
 export interface Never {
   readonly message: string;
   readonly remedy: string;
@@ -32,7 +32,7 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
     instead: (pattern) => (glob(pattern, '1') || glob(pattern, '') ? undefined : '1'),
   },
   {
-    // What a device says of itself is cleaned before it becomes a property (systemd, udev_replace_whitespace).
+    // A device's own words are cleaned before they become a property (systemd, udev_replace_whitespace).
     names: /^ID_(USB_)?(VENDOR|MODEL|SERIAL|SERIAL_SHORT|REVISION|BUS|TYPE|PATH|PATH_TAG|VENDOR_ID|MODEL_ID)$/,
     why: 'has no space in it: udev writes _',
     instead: (pattern) => (pattern.includes(' ') ? pattern.replaceAll(' ', '_') : undefined),
@@ -95,7 +95,7 @@ const saidOfInputs: readonly string[] = [
   ],
 ].map((name) => `ID_INPUT_${name}`);
 
-/** Attributes that are hexadecimal: what stands before the digits, and how many there are. */
+/** Attributes that are hexadecimal: the text before the digits, and the number of digits. */
 const hexadecimal: Readonly<Record<string, { readonly prefix: string; readonly digits: number }>> = {
   ...Object.fromEntries(
     ['idVendor', 'idProduct', 'id/vendor', 'id/product', 'id/bustype'].map((name) => [name, { prefix: '', digits: 4 }]),
@@ -189,7 +189,7 @@ export function neverMatching(plain: unknown, place: Locate, _root: Node | null,
 
   function each(value: unknown, path: readonly PropertyKey[], test: (text: string) => Never | undefined): Diagnostic[] {
     return patternsOf(value).flatMap(([text, more]) => {
-      // What the schema refuses is said already.
+      // The schema has reported its own refusals already.
       const never = isWritable(text) ? test(text) : undefined;
       return never === undefined ? [] : [{ place: place([...path, ...more]), ...never }];
     });

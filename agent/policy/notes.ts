@@ -5,7 +5,7 @@ import { nameOf } from '../core/name.js';
 import type { Diagnostic, Policy } from '../core/policy.js';
 import { rawRefusal } from '../core/receipts.js';
 
-/** What the rules leave behind of devices that were recorded beside the policy, in words. */
+/** In words: parts of the recorded devices beside the policy that the rules leave with the host. */
 export function leftNotes(policy: Policy, recorded: readonly Unit[]): string[] {
   const verdicts = decideAll(decider(policy), recorded);
   return leftBehind(recorded, ({ id }) => verdicts.get(id)).map(
@@ -13,7 +13,7 @@ export function leftNotes(policy: Policy, recorded: readonly Unit[]): string[] {
   );
 }
 
-/** What is good policy and yet worth knowing, in words. */
+/** Remarks on a good policy, in words. */
 export function notesOf({ seats }: Pick<Policy, 'seats'>): string[] {
   const users = new Map<string, string[]>();
   for (const { seat, container } of seats) {
@@ -23,12 +23,12 @@ export function notesOf({ seats }: Pick<Policy, 'seats'>): string[] {
     theirs.length < 2
       ? []
       : [
-          `seats ${theirs.join(', ')} trust each other: ${user} runs their containers, and can do in each what the others can`,
+          `seats ${theirs.join(', ')} trust each other: ${user} runs their containers, and has the same rights in each of them`,
         ],
   );
 }
 
-/** What this very kernel cannot do of a policy; `release` as uname(2) has it. */
+/** The parts of a policy that this very kernel cannot do; `release` as uname(2) has it. */
 export function refusedHere({ seats }: Pick<Policy, 'seats'>, release: string): Diagnostic[] {
   const why = rawRefusal(release);
   if (why === undefined) return [];

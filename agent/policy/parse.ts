@@ -79,7 +79,7 @@ export function parseSeat(
   return { seat, hosts: list(value.hosts ?? '*'), place: place(['seat']) };
 }
 
-/** What a rule for outputs cannot say as well. */
+/** Keys that a rule for outputs cannot have as well. */
 function unfitForOutputs(rule: SeatFile['devices'][number], place: (key: string) => Place): Diagnostic[] {
   if (rule.match.connector === undefined) return [];
   const never = { share: 'an output has one seat', whole: 'an output comes without its card' };
@@ -90,13 +90,13 @@ function unfitForOutputs(rule: SeatFile['devices'][number], place: (key: string)
   );
 }
 
-/** `host.yaml`: what the host does with its own consoles. */
+/** `host.yaml`: the host's own consoles. */
 export function parseHost(file: string, text: string): HostFile | { readonly diagnostics: Diagnostic[] } {
   const parsed = readYaml(file, text, hostFile);
   return 'diagnostics' in parsed ? parsed : parsed.value;
 }
 
-/** `usual`: how the seat receives what its rules say nothing else of. */
+/** `usual`: how the seat receives devices of rules that say nothing else. */
 function toRule(rule: SeatFile['devices'][number], place: Place, usual: Receipt | undefined): Rule {
   const { connector } = rule.match;
   const receive = rule.receive ?? usual;
@@ -130,7 +130,7 @@ function toResources(asked: NonNullable<SeatFile['resources']>, place: Locate): 
   return Object.fromEntries(found);
 }
 
-/** `extra: snd/seq`: what joins seats anyway is shared by all that name it. */
+/** `extra: snd/seq`: these nodes join seats anyway, so all seats that name one share it. */
 function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
   const sysname: Condition = { on: 'sysname', patterns: [node.slice('snd/'.length)], negate: false };
   const what = { label: node, place, conditions: [sysname] };

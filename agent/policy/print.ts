@@ -1,12 +1,12 @@
 import { type Document, type Node, visit } from 'yaml';
 
-/** What is not seen when it is printed, or does something else to a terminal; a newline is wanted. */
+/** Characters that are invisible when printed, or control a terminal; without the newline, which is wanted. */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\ufeff]/u;
 const allInvisible = new RegExp(invisible.source, 'gu');
 
 /**
- * A document as text, every value on one line. Some values are a device's own words: whatever is invisible in them is
- * written as an escape, because files are shown on terminals as well.
+ * A document as text, every value on one line. Some values are a device's own words: invisible characters in them are
+ * written as escapes, because files are shown on terminals as well.
  */
 export function printDocument(document: Document<Node>): string {
   visit(document, {

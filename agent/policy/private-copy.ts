@@ -5,7 +5,7 @@ import { git, TooMuch } from './git-command.js';
 /** Below a directory that only root reads; one directory in it for each copy that is in use. */
 export const copies = '/var/lib/hotseat/copies';
 
-/** What an agent that was killed left behind is removed once, before the first copy. */
+/** Copies of a killed agent are removed once, before the first new copy. */
 let swept = false;
 
 /**
@@ -75,7 +75,7 @@ async function transfer(
   await git(to, ['index-pack', '--stdin', '--threads=1', ...checks], pack, [...streamed, 'core.fsync=none']);
   const there = (await git(to, ['cat-file', '--batch-check'], names)).toString('latin1').split('\n');
   const missing = there.find((line) => line.endsWith(' missing'))?.split(' ')[0];
-  if (missing !== undefined) throw new Error(`${from}: object ${missing} is not what its name says: run git fsck`);
+  if (missing !== undefined) throw new Error(`${from}: object ${missing} does not match its name: run git fsck`);
 }
 
 /** Objects beyond this size are not held in memory. */

@@ -7,7 +7,7 @@ import { readPlain, seatFiles } from './load.js';
 /** Where `hotseat record` puts devices, beside the seat files and their tests. */
 const directoryOf = 'tests/devices';
 
-/** The devices that were recorded beside a policy. What is wrong with one of their files is for `hotseat test` to say. */
+/** The devices that were recorded beside a policy. `hotseat test` reports faults in their files. */
 export function recordedDevices(directory: string): Unit[] {
   if (!existsSync(join(directory, directoryOf))) return [];
   return seatFiles(join(directory, directoryOf), []).flatMap((name) => {

@@ -3,12 +3,12 @@ import { dirname, join } from 'node:path';
 import { auditTime, EMPTY, Observable, switchMap, timer } from 'rxjs';
 import type { PolicyPlace } from './source.js';
 
-/** What a commit changes comes in several pieces, ms. */
+/** The changes of a commit come in several pieces, ms. */
 const settle = 100;
 
 /**
- * Opens a directory by name only. Rejects when there is none, and when it need not answer: whoever has a say in the repository
- * may have put a file system of his own there.
+ * Opens a directory by name only. Rejects when there is none, and when it need not answer: the owner of the repository
+ * may have mounted a file system of his own there.
  */
 export type OpenDirectory = (path: string) => Promise<number>;
 

@@ -10,7 +10,7 @@ const titles: Readonly<Record<Definition, string>> = {
   device: 'Recorded devices',
 };
 
-/** All keys of all files as Markdown, made of what the validator goes by. */
+/** All keys of all files as Markdown, made from the validator's tables. */
 export function reference(): string {
   const parts = (Object.keys(definitions) as Definition[]).map((name) => {
     const schema: z.core.$ZodType = definitions[name];
@@ -26,7 +26,7 @@ interface Row {
   readonly meaning: string;
 }
 
-/** The keys of a mapping, or of the mappings of a list, and of what is below them. */
+/** The keys of a mapping, or of the mappings of a list, and of the mappings below them. */
 function rowsOf(schema: z.core.$ZodType, prefix: string): Row[] {
   const here = inner(schema);
   if (here instanceof z.ZodArray) return rowsOf(here.def.element, prefix);
@@ -42,7 +42,7 @@ function rowsOf(schema: z.core.$ZodType, prefix: string): Row[] {
   return [...named, { key: `\`${prefix}PROPERTY\``, takes: takesOf(others), meaning: meaningOf(others) }];
 }
 
-/** `not` takes what the mapping around it takes: to be said once. */
+/** `not` takes the same keys as the mapping around it. The page says so once. */
 function repeats(member: z.core.$ZodType, shape: Readonly<Record<string, unknown>>): boolean {
   const below = inner(member);
   return below instanceof z.ZodObject && Object.keys(below.shape).every((key) => Object.hasOwn(shape, key));

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { attributeNames, jointNodes } from '../core/device.js';
 import { engineNames, kinds, receipts } from '../core/policy.js';
 
-/** A value that becomes part of a udev rule: printable, and without what would end it or split it (udev(7)). */
+/**
+ * A value that becomes part of a udev rule: printable, and without characters that would end or split it (udev(7)).
+ */
 const safe = /^[^"|\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u;
 const unsafe = 'must be printable and without ", | and \\: write alternatives as a list';
 
@@ -29,11 +31,11 @@ const port = z
 const plain = {
   subsystem: oneOrMore(z.enum(['input', 'sound', 'drm']))
     .optional()
-    .describe('What the kernel calls it: `input`, `sound` or `drm`.'),
+    .describe("The kernel's name for it: `input`, `sound` or `drm`."),
   kind: oneOrMore(z.enum(kinds))
     .optional()
     .describe(
-      'What the thing is. Kinds overlap: a tablet can be a mouse as well, a headset is `sound`, `microphone` and `speaker`, a `jack` of a sound card is a `switch`. `keys` has keys and is nothing else: media and power keys, buttons of a headset, and the power button of the PC itself.',
+      'The kind of device. Kinds overlap: a tablet can be a mouse as well, a headset is `sound`, `microphone` and `speaker`, a `jack` of a sound card is a `switch`. `keys` means keys and nothing else: media and power keys, buttons of a headset, and the power button of the PC itself.',
     ),
   port: oneOrMore(port)
     .optional()
@@ -48,13 +50,13 @@ export const propertyName = /^[A-Z][A-Z0-9_]{0,63}$/;
 
 /** Properties that cannot be matched: our rules, which run at 72, and the agent would not read the same. */
 export const unfitProperties: readonly { readonly names: RegExp; readonly why: string }[] = [
-  { names: /^HOTSEAT_/, why: 'is what Hotseat itself writes: use ID_SEAT for what the admin said' },
+  { names: /^HOTSEAT_/, why: "is Hotseat's own property: use ID_SEAT for the seat that the admin named" },
   {
     names: /^(ACTION|SEQNUM|USEC_INITIALIZED|DEVLINKS|TAGS|CURRENT_TAGS|UDEV_DATABASE_VERSION)$/,
     why: 'differs from event to event: use a property of the device',
   },
   {
-    // A card and its render node have different ones, and what is enumerated has not all of those that an event has.
+    // A card and its render node have different ones, and an enumerated device has fewer of them than an event.
     names: /^(DEVNAME|DEVPATH|MAJOR|MINOR|SUBSYSTEM)$/,
     why: 'is of a node, and a device may have several: use subsystem, sysname or ID_PATH',
   },
@@ -64,7 +66,7 @@ export const unfitProperties: readonly { readonly names: RegExp; readonly why: s
   },
   {
     names: /^(HID|PCI)_/,
-    why: 'is of what the device hangs on: use attr, ID_VENDOR_ID, ID_MODEL_ID or ID_PATH',
+    why: 'belongs to a parent of the device: use attr, ID_VENDOR_ID, ID_MODEL_ID or ID_PATH',
   },
   {
     // udev(7): keys of its rules, which are no properties.
@@ -82,7 +84,7 @@ export const unfitProperty = (name: string): string | undefined =>
   unfitProperties.find(({ names }) => names.test(name))?.why;
 
 const properties = oneOrMore(pattern).describe(
-  'A udev property, by its name in upper case, by glob; one that is not set is empty. `ID_SEAT` is what `loginctl attach` said.',
+  'A udev property, by its name in upper case, by glob. A missing property counts as empty. `ID_SEAT` is the seat that `loginctl attach` named.',
 );
 const negated = z.object(plain).catchall(properties);
 const match = z
@@ -110,7 +112,9 @@ const match = z
       })
       .meta({ propertyNames: { enum: [...attributeNames] } })
       .optional()
-      .describe('Attributes in sysfs, by glob, all of them of one device: of this one or of one that it hangs on.'),
+      .describe(
+        'Attributes in sysfs, by glob. All of them must belong to one device: this device or one of its parents.',
+      ),
     not: negated
       .optional()
       .describe('Conditions of which none must hold: all of these keys but `connector`, `attr` and `not`.'),
@@ -125,7 +129,7 @@ const account = z.string().regex(/^([a-z_][a-z0-9_-]{0,31}|\d{1,10})$/, 'must be
 
 const rule = z.strictObject({
   label: z.string().regex(safe, unsafe).min(1).max(120).describe('What people call it: in logs, answers and tests.'),
-  match: match.describe('What a device must be; all conditions must hold, and a list means or.'),
+  match: match.describe('The conditions for a device. All of them must hold, and a list means or.'),
   share: boolean
     .optional()
     .describe('Whether several seats may have it, such as loudspeakers; every one of their rules must say so.'),
@@ -139,7 +143,7 @@ const rule = z.strictObject({
     .describe(
       'Whether its `/dev/hidrawN` comes along, for programs that speak with a game controller themselves. It hears every input of its device, so that it does only if all of them are of this one seat. One of a device without any input (a security key, a Stream Deck) comes by the port, by its own properties or with the rest of its device.',
     ),
-  owner: account.optional().describe("Who owns its nodes inside: a user of the container's own, root without it."),
+  owner: account.optional().describe('The owner of its nodes inside: a user of the container. Without it, root.'),
   group: account
     .optional()
     .describe(
@@ -158,7 +162,9 @@ const rule = z.strictObject({
   revoke: z
     .enum(['auto', 'hard'])
     .optional()
-    .describe('`hard` has the driver bound again whenever the device changes hands, whatever was found open (`auto`).'),
+    .describe(
+      '`hard` has the driver bound again whenever the device changes hands. `auto` does so only when open descriptors may be left.',
+    ),
 });
 
 /** Names that may stand in a path and, behind `seat-`, as logind's seat (sd-login, seat_name_is_valid). */
@@ -173,7 +179,7 @@ const containerName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'mus
 const userName = z.string().regex(/^[a-z_][a-z0-9_-]{0,31}$/, 'must be a login name');
 
 const container = z.strictObject({
-  engine: z.enum(engineNames).describe('What runs the container.'),
+  engine: z.enum(engineNames).describe('The engine that runs the container.'),
   name: containerName.describe('Its name; in an Incus project other than the default one, `project_name`.'),
   user: userName.optional().describe("The login name of whose engine runs it, when that is not root's."),
 });
@@ -185,7 +191,7 @@ const numeric = <T extends z.ZodType>(text: T, minimum: number, maximum: number)
   return text;
 };
 
-/** Of what weights divide, in words that a reader of one key understands. */
+/** Text on weights, in words that a reader of one key understands. */
 const weight = (what: string) =>
   numeric(
     z.string().regex(/^([1-9]\d{0,3}|10000)$/, 'must be a weight: a whole number from 1 to 10000, 100 is even'),
@@ -194,7 +200,7 @@ const weight = (what: string) =>
   )
     .optional()
     .describe(
-      `A weight from 1 to 10000; 100 without it, so that all seats get the same. While several seats want ${what}, each gets its weight's part of the sum; who is alone gets all.`,
+      `A weight from 1 to 10000. Without it, 100: all seats get the same. While several seats want ${what}, each gets its weight's part of the sum. A seat that is alone gets all.`,
     );
 
 const units: Readonly<Record<string, number>> = { M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
@@ -202,7 +208,7 @@ const units: Readonly<Record<string, number>> = { M: 2 ** 20, G: 2 ** 30, T: 2 *
 /** Less than this no system runs in; it would stand still rather than fail. Bytes. */
 const leastMemory = 64 * 2 ** 20;
 
-/** `2G` as bytes; NaN of what is no amount of memory. */
+/** `2G` as bytes; NaN for a text that is no amount of memory. */
 export const bytesOf = (text: string): number => {
   const [, count, unit = ''] = /^([1-9]\d{0,5})([MGT])$/.exec(text) ?? [];
   return Number(count) * (units[unit] ?? Number.NaN);
@@ -217,7 +223,7 @@ const resources = z
       .refine((text) => !(bytesOf(text) < leastMemory), 'is too little for any system to run in: 64M or more')
       .optional()
       .describe(
-        'An amount of memory, such as `512M` or `2G` (units of 1024; M, G or T). What the seat uses beyond it is taken back from it (swapped out, or dropped and read again), and it is slowed down until that has succeeded; nothing is killed. No limit without it.',
+        'An amount of memory, such as `512M` or `2G` (units of 1024; M, G or T). Beyond it, the kernel takes memory back from the seat (swaps it out, or drops it and reads it again), and slows the seat down until that has succeeded. It kills nothing. Without it, there is no limit.',
       ),
     io: weight('the disks'),
     pids: numeric(
@@ -230,10 +236,10 @@ const resources = z
     )
       .optional()
       .describe(
-        'How many processes and threads it may have at most. Without it 15 % of what the kernel can have, less where there are more than six seats, and only if nothing else bounds them already.',
+        'The greatest number of processes and threads. Without it, 15 % of the number that the kernel can have, less where there are more than six seats, and only if nothing else bounds them already.',
       ),
   })
-  .describe('What the seat gets of what all seats share.');
+  .describe('The shares of this seat in the processors, memory and disks of the PC.');
 
 export const seatFile = z
   .strictObject({
@@ -246,16 +252,16 @@ export const seatFile = z
     receive: receive
       .optional()
       .describe(
-        'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and what it has opened can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and graphics always come as nodes.',
+        'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and they can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and graphics always come as nodes.',
       ),
     extra: oneOrMore(z.enum(jointNodes))
       .optional()
       .describe(
         "Nodes that are no card's and that join seats: their programs meet there. `snd/timer` is what a sound server in a virtual machine wakes up by.",
       ),
-    devices: z.array(rule).describe('What the seat gets. The first rule that matches a device is the one that counts.'),
+    devices: z.array(rule).describe('The devices of the seat. The first rule that matches a device counts.'),
   })
-  .describe('A seat file, such as `left.yaml`: one seat, its container, and what it gets.');
+  .describe('A seat file, such as `left.yaml`: one seat, its container, and its devices.');
 
 export const hostFile = z
   .strictObject({
@@ -266,7 +272,7 @@ export const hostFile = z
         "`mute`: the host's text consoles hear no keyboard while there are seats; `open` is reported as a leak.",
       ),
   })
-  .describe('`host.yaml`: what the host itself does.');
+  .describe('`host.yaml`: settings of the host itself.');
 
 export type SeatFile = z.infer<typeof seatFile>;
 export type MatchFile = z.infer<typeof match>;

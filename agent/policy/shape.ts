@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-/** What an optional schema is made of. */
+/** The schema inside an optional one. */
 export const inner = (schema: z.core.$ZodType): z.core.$ZodType =>
   schema instanceof z.ZodOptional ? inner(schema.def.innerType) : schema;
 
-/** The schemas of what stands at a path: several where a union leaves it open. */
+/** The schemas at a path: several where a union leaves it open. */
 export function schemasAt(schema: z.core.$ZodType, path: readonly PropertyKey[]): z.core.$ZodType[] {
   const here = inner(schema);
   if (here instanceof z.ZodUnion) return here.options.flatMap((option) => schemasAt(option, path));

@@ -27,7 +27,7 @@ const expectation = z
   });
 
 const one = z.strictObject({
-  name: z.string().min(1).max(200).optional().describe('What the test shows, for people.'),
+  name: z.string().min(1).max(200).optional().describe('The purpose of the test, for people.'),
   pc: z
     .string()
     .min(1)
@@ -42,7 +42,7 @@ const one = z.strictObject({
     )
     .max(200)
     .describe('A file that `hotseat record` made, relative to this one.'),
-  expect: expectation.describe('What the policy must say of the device.'),
+  expect: expectation.describe('The verdict that the policy must give for the device.'),
 });
 
 /** `tests/*.yaml` beside the seat files. */
@@ -52,7 +52,7 @@ export const testFile = z
   .max(1000)
   .describe('Tests of a policy, a file `tests/*.yaml` beside the seat files: they say where each device must go.');
 
-/** What a test wants to come of a device. */
+/** The verdict that a test expects for a device. */
 export type Expectation =
   | { readonly kind: 'seat'; readonly seats: readonly string[]; readonly rules: readonly string[] | undefined }
   | { readonly kind: 'host' }

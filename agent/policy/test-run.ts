@@ -19,7 +19,7 @@ const testsDirectory = 'tests';
 
 export interface TestResult {
   readonly test: PolicyTest;
-  /** What came of the device, in words. */
+  /** The verdict for the device, in words. */
   readonly got: string;
   /** Why it did not pass, a line each; none when it did. */
   readonly failures: readonly string[];
@@ -52,7 +52,7 @@ export function runTests(directory: string, pc: string): TestRun {
   }
   if (diagnostics.length > 0) return { ok: false, diagnostics };
 
-  // What no test names can still be a part of what one does.
+  // A unit that no test names can still be part of a device that a test names.
   const recorded = new Map([...recordedDevices(directory), ...units.values()].map((unit) => [unit.id, unit]));
   const hits = new Set<string>();
   const results = tests.flatMap((test): TestResult[] => {
@@ -127,7 +127,9 @@ function describe(verdict: Verdict): string {
   }
 }
 
-/** Why a verdict is not what was expected: what won, and for what was expected the first condition that failed. */
+/**
+ * Why a verdict differs from the expected one: the rule that won, and the first failed condition of the expected rule.
+ */
 function failuresOf(expect: Expectation, verdict: Verdict, policy: Policy, unit: Unit): string[] {
   const got = `got ${describe(verdict)}`;
   if (expect.kind === 'host') return verdict.kind === 'host' ? [] : [`expected host, ${got}`];

@@ -3,10 +3,10 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { Text } from './files.js';
 
-/** Survives a boot: an agent that starts again must not take for good what nobody confirmed. */
+/** Survives a boot: an agent that starts again must not keep a policy that nobody confirmed. */
 export const trialFile = '/var/lib/hotseat/on-trial';
 
-/** Remembers the policy that was taken on trial, by a digest of its files; none: the one that serves is there to stay. */
+/** Remembers the policy that was taken on trial, by a digest of its files; none: the active policy stays. */
 export function markTrial(file: string, texts: readonly Text[] | undefined): void {
   if (texts === undefined) {
     rmSync(file, { force: true });

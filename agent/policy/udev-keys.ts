@@ -1,7 +1,7 @@
 import type { Never } from './never.js';
 import { neverSysname } from './never-port.js';
 
-/** Match keys of udev's own rules (udev(7); `BUS` and `SYSFS` are of before 2010) that are no properties, and what says the same here. */
+/** Match keys of udev's own rules (udev(7); `BUS` and `SYSFS` are of before 2010) that are no properties, and the condition that says the same here. */
 const udevKeys: Readonly<Record<string, string>> = {
   KERNEL: 'sysname: NAME',
   KERNELS: 'port: PORT',

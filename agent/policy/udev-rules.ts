@@ -16,7 +16,7 @@ export const liveFlag = '.HOTSEAT_LIVE';
 export const displayManager = '/etc/systemd/system/display-manager.service';
 
 /**
- * A policy as udev rules, for a file that sorts after `72-seat-*` (what `loginctl attach` was told) and before
+ * A policy as udev rules, for a file that sorts after `72-seat-*` (the words of `loginctl attach`) and before
  * `73-seat-late` (which makes children inherit and grants `uaccess`). They set properties and take tags away; they run
  * no program. Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
  * well, and what hangs on them inherits: whoever installs the rules has udevd look at all USB devices again.
@@ -27,7 +27,7 @@ ENV{${liveFlag}}="1"
 ${compileBody(policy)}`;
 }
 
-/** What the rules say of each device. They end at the label `hotseat_end`. */
+/** The rules for each device. They end at the label `hotseat_end`. */
 export function compileBody(policy: Policy): string {
   const lines = [
     'ACTION=="remove", GOTO="hotseat_end"',
@@ -47,7 +47,7 @@ export function compileBody(policy: Policy): string {
   ];
   for (const { seat, rules } of policy.seats) {
     lines.push(`# ${seat}`);
-    // What joins seats is nobody's on the host either.
+    // Nodes that join seats belong to no user of the host either.
     for (const rule of rules) if (!rule.byName) lines.push(...compileRule(seat, rule));
   }
   lines.push(
@@ -83,9 +83,9 @@ function resolve(policy: Policy, along: readonly string[] = []): string[] {
 }
 
 /**
- * What no rule asks for comes along with what is the same physical device: only the agent knows that, and says so in an
- * argument of an event. It is kept for events that others ask for, and counts for as long as there is that seat. `only`: a token for
- * the devices that it is for.
+ * A unit that no rule asks for comes along with other parts of its physical device. Only the agent knows that, and says
+ * so in an argument of an event. It is kept for events that others ask for, and counts for as long as a rule of that
+ * seat says so. `only`: a token for the devices that the lines are for.
  */
 function alongLines(seats: Policy['seats'], only?: string): string[] {
   if (seats.length === 0) return [];
@@ -107,8 +107,8 @@ function alongLines(seats: Policy['seats'], only?: string): string[] {
 }
 
 /**
- * A sound card learns what it is from `78-sound-card`, after us, and only on `change`. A policy that names sound cards by
- * it has the same builtin and the same attributes read here.
+ * A sound card gets its properties from `78-sound-card`, after us, and only on `change`. A policy that names sound
+ * cards by it has the same builtin and the same attributes read here.
  */
 function soundIdentity(policy: Policy): string[] {
   const rules = [...policy.seats.flatMap((seat) => seat.rules), ...lent(policy).map(({ rule }) => rule)];
@@ -127,8 +127,8 @@ const asksSoundIdentity = (rule: Rule): boolean =>
   rule.conditions.some((condition) => condition.on === 'property' && !/^ID_(SEAT|PATH|INPUT)/.test(condition.key));
 
 /**
- * Hubs at or below a port that a rule names and asks nothing else of: such a rule wants all that hangs there. Everything
- * that is not an input, a sound card or a graphics card takes over what stands above it.
+ * Hubs at or below a port that a rule names and asks nothing else of: such a rule wants all that hangs there.
+ * Everything that is not an input, a sound card or a graphics card takes over the seat of its parent.
  */
 function compileHubs(policy: Policy): string[] {
   const hub = 'SUBSYSTEM=="usb", ENV{DEVTYPE}=="usb_device", ATTR{bDeviceClass}=="09"';
@@ -156,8 +156,8 @@ function compileHubs(policy: Policy): string[] {
 const asksRaw = ({ hidraw }: Rule): boolean => hidraw;
 
 /**
- * Raw nodes of HID devices that have no input, for rules that ask for such. udev says neither where nor what they are, unless it
- * is asked; a device with inputs has them before its raw node (hid-core.c, hid_connect).
+ * Raw nodes of HID devices that have no input, for rules that ask for such. udev says neither their place nor their
+ * kind, unless it is asked; a device with inputs has them before its raw node (hid-core.c, hid_connect).
  */
 function compileRaws(policy: Policy): string[] {
   const alone = 'SUBSYSTEM=="hidraw", TEST!="device/input"';
@@ -177,7 +177,10 @@ function compileRaws(policy: Policy): string[] {
   ];
 }
 
-/** What was given to a seat by hand: the first that matches sets the mark of that seat and takes those of all others. */
+/**
+ * Devices that were given to a seat by hand: the first match sets the mark of that seat and takes away the marks of all
+ * others.
+ */
 function compileLoans(policy: Policy): string[] {
   const unmarked = (seat: string) =>
     policy.seats.map((other) => env(mark(other.seat), '=', other.seat === seat ? '1' : ''));
@@ -222,9 +225,10 @@ function compileCondition(condition: Condition): string[][] {
     case 'port':
       return compilePort(condition.patterns, condition.negate);
     case 'kind': {
-      // Each once: what is not one of them has a line for every way to be none.
+      // Each once: "not any of them" needs a line for every way not to match.
       const kinds = [...new Set(condition.patterns)].map((kind) => kindTests[kind]);
-      // "a or b" is a line for each; "not a or b" is neither, and not a thing is whatever fails one of its tests.
+      // "a or b" is a line for each; "not a or b" is neither, and "not a thing" is every device that fails one of the
+      // thing's tests.
       if (!condition.negate) return kinds.map((facts) => facts.map((fact) => factToken(fact, '==')));
       return kinds.reduce<string[][]>(
         (lines, facts) => lines.flatMap((line) => facts.map((fact) => [...line, factToken(fact, '!=')])),
@@ -305,8 +309,8 @@ const env = (key: string, operator: string, text: string): string => `ENV{${key}
 const mark = (seat: string): string => `.HOTSEAT_WANTED_${seat.replaceAll('-', '_')}`;
 
 /**
- * A quoted value. The schema has refused what cannot be said; that nothing got past it is made sure of here, where
- * a quote or a newline would become another rule.
+ * A quoted value. The schema has refused texts that cannot be quoted. This checks again, because a quote or a newline
+ * would become another rule.
  */
 function value(patterns: readonly string[]): string {
   for (const pattern of patterns) {

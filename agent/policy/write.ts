@@ -14,7 +14,7 @@ import { basename, dirname, join } from 'node:path';
 /** A new file's mode, before the umask. */
 const plainMode = 0o644;
 
-/** Writes a file that is not there yet; one that is stays as it is. */
+/** Writes a file that is not there yet. A present file stays as it is. */
 export function writeNew(path: string, text: string): void {
   try {
     writeOut(path, text);
@@ -25,8 +25,8 @@ export function writeNew(path: string, text: string): void {
 }
 
 /**
- * Puts a text in the place of a file, whose owner and mode stay: under another name first, so that whoever reads it
- * finds the former or this one, never half of it.
+ * Puts a text in the place of a file, whose owner and mode stay: under another name first, so that a reader finds the
+ * former text or the new one, never half of it.
  */
 export function replaceWhole(path: string, text: string, former: Stats): void {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.new`);

@@ -6,7 +6,7 @@ import { largest, problem, tooLarge } from './files.js';
 
 export type Parsed<T> = { readonly value: T; readonly place: Locate } | { readonly diagnostics: Diagnostic[] };
 
-/** What a schema alone cannot say of a file. */
+/** Faults of a file that a schema alone cannot find. */
 interface Checks {
   /** Whether an issue of the schema is to be reported. */
   readonly concerns?: (issue: z.core.$ZodIssue) => boolean;
@@ -87,7 +87,7 @@ function read<T extends z.ZodType>(file: string, text: string, schema: T, checks
 
 /** That a file goes deeper than the parser of YAML can follow; no file of ours goes deeper than a few steps. */
 export const tooDeep = (file: string): Diagnostic =>
-  problem(file, 'the file is nested too deep', 'remove what is nested');
+  problem(file, 'the file is nested too deep', 'remove the nested values');
 
 /** One mistake can make everything behind it wrong: no more than this many are told of. */
 const mostFaults = 10;

@@ -308,7 +308,7 @@ test('with signers, a blob that lies under the name of the one that was signed i
     assert.equal(seats(await repository.load('main')), ['evil'], 'git itself does not notice');
     assert.match(
       await failure(repository.load('main', signers)),
-      new RegExp(`object ${good} is not what its name says`),
+      new RegExp(`object ${good} does not match its name`),
     );
 
     rmSync(repository.loose(good));
@@ -316,7 +316,7 @@ test('with signers, a blob that lies under the name of the one that was signed i
     assert.equal(seats(await repository.load('main')), ['evil'], 'nor in a pack');
     assert.match(
       await failure(repository.load('main', signers)),
-      new RegExp(`object ${good} is not what its name says`),
+      new RegExp(`object ${good} does not match its name`),
     );
     assert.equal(readdirSync(repository.copies), [], 'a copy is gone after its use');
   }));
@@ -355,7 +355,7 @@ test('with signers, neither another tree nor another commit under the signed nam
       copyFileSync(repository.loose(other), repository.loose(good));
       assert.match(
         await failure(repository.load(commit, signers)),
-        new RegExp(`hash mismatch ${good}|object ${good} is not what its name says`),
+        new RegExp(`hash mismatch ${good}|object ${good} does not match its name`),
       );
       rmSync(repository.loose(good));
       writeFileSync(repository.loose(good), kept);
