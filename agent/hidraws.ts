@@ -53,7 +53,7 @@ export class Hidraws {
     for (const raw of new Set([...this.placed.keys(), ...this.deps.table.raws()])) this.placeOne(raw, undefined);
   }
 
-  /** What a seat gets. */
+  /** The raw nodes that a seat gets. */
   of(seat: string): Grantee[] {
     return [...this.placed.keys()].flatMap((raw) => this.granteeOf(seat, raw) ?? []);
   }
@@ -72,7 +72,7 @@ export class Hidraws {
     return placement?.kind === 'seat' ? [placement.claim.seat] : [];
   }
 
-  /** What a rule asks for and no seat gets, in words; of one unit, or all of it. */
+  /** In words: raw nodes that a rule asks for and no seat gets; of one unit, or all of them. */
   withheld(unit?: string): { readonly device: string; readonly reason: string }[] {
     const wanted = unit === undefined ? [...this.placed.keys()] : [...this.deps.table.rawOf([unit])];
     return wanted.flatMap((raw) => {

@@ -50,7 +50,7 @@ export interface HouseDeps {
   readonly isLeased?: (unit: string) => boolean;
   /** Called after seats were brought up to date. */
   readonly served?: () => void;
-  /** What comes as descriptors; nothing does unless given. */
+  /** Inputs that come as descriptors; none unless given. */
   readonly descriptors?: Descriptors;
   /** This machine's kernel unless given. */
   readonly effects?: Effects;
@@ -70,7 +70,7 @@ export interface SplitCard {
 export interface Receiver {
   readonly seat: string;
   readonly outlet: Outlet;
-  /** Who may connect; undefined when only what is left is to be taken back. */
+  /** Who may connect; undefined when only leftovers are to be taken back. */
   readonly rule: Pick<Rule, 'access'> | undefined;
   readonly cgroup: string | undefined;
   readonly container: Container | undefined;
@@ -80,8 +80,8 @@ export interface Receiver {
 const young = 25_000;
 
 /**
- * What is known between two triggers: the policy, a verdict for each unit, the containers, and one worker a seat.
- * Every method takes in one kind of news and returns the seats that it may have changed; `serve` brings them up to date.
+ * The state between two triggers: the policy, a verdict for each unit, the containers, and one worker a seat. Every
+ * method takes in one kind of news and returns the seats that it may have changed; `serve` brings them up to date.
  */
 export class House {
   /** Rules that have taken a device at any time; a policy that is loaded again has others. */
@@ -98,7 +98,7 @@ export class House {
   private readonly youngUntil = new Map<string, number>();
   /** Classes of which a seat has got devices under this policy, also classes that its rules do not name. */
   private readonly came = new Map<string, Set<NodeClass>>();
-  /** When something else than udev last changed what a seat must have (CLOCK_MONOTONIC, ns). */
+  /** When something else than udev last changed the wanted devices of a seat (CLOCK_MONOTONIC, ns). */
   private readonly changed = new Map<string, bigint>();
   /** Cards of which seats have outputs. */
   private readonly split = new Set<string>();
@@ -109,7 +109,7 @@ export class House {
   private restricted: ReadonlySet<string> = new Set();
   /** Why it does not cover all that it should, in words. */
   private unrestricted: string | undefined;
-  /** What comes along with inputs instead of being judged. */
+  /** Raw nodes, which come along with inputs instead of being judged. */
   readonly hidraws: Hidraws;
 
   constructor(private readonly deps: HouseDeps) {
@@ -153,7 +153,7 @@ export class House {
       for (const worker of this.workers.values()) worker.tell(syspath, news);
       return;
     }
-    // That a lease came or went is the business of whoever leases.
+    // The coming and going of leases is the business of the lessor.
     const { LEASE: _lease, ...rest } = news;
     if (Object.keys(rest).length === 0) return;
     for (const seat of hearing(verdict, this.deps.table.changedConnectors(id))) {
@@ -190,7 +190,7 @@ export class House {
 
   /** Restricts users who run a seat, or may still have something of one. Their uids are looked up again each time. */
   private restrict(): void {
-    // Until there is a policy, the guard forbids what the former agent made it forbid.
+    // Until there is a policy, the guard goes on to forbid as the former agent told it.
     if (this.policy === undefined) return;
     const tenants = [...this.workers.values()].flatMap(({ tenant }) => tenant ?? []);
     const containers = [...this.policy.seats.map(({ container }) => container), ...tenants];
@@ -201,7 +201,7 @@ export class House {
       this.unrestricted = undefined;
     } catch (error) {
       // The guard is as it was, and this is tried again at each look.
-      const why = `users cannot be kept from what they do not have: ${(error as Error).message}`;
+      const why = `users cannot be kept from devices of others: ${(error as Error).message}`;
       if (why !== this.unrestricted) this.deps.log.error({ err: error }, 'the guard does not cover all users of seats');
       this.unrestricted = why;
     }
@@ -232,7 +232,7 @@ export class House {
     return whole(touched);
   }
 
-  /** Hands the seats what they must have; settles when each has it, or has said why not. */
+  /** Gives the seats their wanted devices; settles when each has them, or has said why not. */
   async serve(touched: Touched): Promise<void> {
     await Promise.all([...touched].map(([seat, scope]) => this.prepared(seat, scope)?.trigger(scope)));
     this.deps.served?.();
@@ -249,7 +249,7 @@ export class House {
     });
   }
 
-  /** What a seat's display server gets its lease by; all seats that there are or were. */
+  /** The sockets by which display servers get their leases, for all present and former seats. */
   outlets(): Map<string, Outlet> {
     return new Map([...this.workers].map(([seat, worker]) => [seat, worker.outlet]));
   }
@@ -280,8 +280,8 @@ export class House {
   }
 
   /**
-   * Looks at everything again, one seat after the other, and no longer in one piece than one seat takes: heals what no event
-   * told of. No seat waits until another one is done.
+   * Looks at everything again, one seat after the other, and no longer in one piece than one seat takes: heals changes
+   * that no event told of. No seat waits until another one is done.
    */
   async recheck(): Promise<void> {
     this.restrict();
@@ -325,7 +325,7 @@ export class House {
     return this.policy?.revision ?? 'none';
   }
 
-  /** What keeps seats, also those that the policy no longer names, from what they must have. */
+  /** Why seats, also former ones, lack devices that they must have. */
   problems(): string[] {
     const ofSeats = [...this.workers].flatMap(([seat, worker]) => {
       const { problem } = worker.report();
@@ -354,7 +354,7 @@ export class House {
     this.note(verdict);
     this.deps.along?.(unit, verdict);
     this.sayContests(unit, before, verdict);
-    // What is at its outputs now is what their seats find.
+    // The seats of its outputs find the present monitors.
     if (isSplit(verdict)) this.deps.table.changedConnectors(unit.id);
     if (verdict.kind === 'conflict' && before?.kind !== 'conflict') {
       const rules = verdict.claims.map(({ seat, rule }) => `${seat} (${lineOf(rule.place)})`);
@@ -375,8 +375,8 @@ export class House {
   }
 
   /**
-   * While something is unplugged, what came along with a part that has gone already stays where it is until it goes as well,
-   * and so does it while the driver of that part is bound again.
+   * While a device is unplugged, parts that came along with a part that has gone already stay at their seat until they
+   * go as well. They also stay while the driver of that part is bound again.
    */
   private remaining(before: Verdict | undefined, now: Verdict): Verdict {
     if (now.kind !== 'host' || before === undefined || !isAlong(before) || before.kind === 'host') return now;
@@ -427,17 +427,22 @@ export class House {
     return worker;
   }
 
-  /** At once: the seat's run, which guards what it serves, may have to take back first what another container had. */
+  /**
+   * At once: the seat's run guards the containers that it serves, but it may have to take devices back from another
+   * container first.
+   */
   private guard({ cgroup }: Container): void {
     try {
       this.deps.grants.guard(cgroup);
     } catch (error) {
-      // It has ended by now, or the seat's run will say what is wrong.
+      // It has ended by now, or the seat's run will name the fault.
       this.deps.log.debug({ cgroup, err: error }, 'not guarded');
     }
   }
 
-  /** What this seat gets now: nothing that still is in another seat and may not be in two (promise 1). */
+  /**
+   * The devices that this seat gets now: no device that still is in another seat and may not be in two (promise 1).
+   */
   private wishes(seat: string): Map<string, Wish> {
     const wishes = new Map<string, Wish>();
     for (const id of [...this.verdicts.keys(), ...this.hidraws.of(seat).map(({ unit }) => unit.id)]) {
@@ -488,7 +493,7 @@ export class House {
     return this.keeps(seat, id) || !this.isHeld(id, seats);
   }
 
-  /** Whether a seat has what it may share: it keeps that while another seat is losing it. */
+  /** Whether a seat has a device that it may share: it keeps the device while another seat is losing it. */
   private keeps(seat: string, id: string): boolean {
     const verdict = this.verdicts.get(id);
     const isShared = verdict?.kind === 'seat' && verdict.claims.every(({ rule }) => rule.share);
@@ -515,8 +520,9 @@ export class House {
   }
 
   /**
-   * For what the seat's rules lead to expect, for what was given to it by hand, and for every class of which it gets a device.
-   * A class that has come once stays, so that a device that is plugged again finds it. Worked out once until that changes.
+   * Classes of devices that the seat's rules can match, that were given to it by hand, or of which it gets a device. A
+   * class that has come once stays, so that a device that is plugged again finds it. Worked out once until one of these
+   * changes.
    */
   private graftsOf(seat: string): readonly Graft[] {
     const known = this.grafts.get(seat);
@@ -541,7 +547,7 @@ export class House {
     return verdict?.kind === 'seat' ? verdict.claims.find((claim) => claim.seat === seat)?.rule.label : undefined;
   }
 
-  /** When a message was received, unless what is done now is due to something that came after it. */
+  /** When a message was received, unless the present work is due to a later event. */
   private due(seat: string, received: bigint | undefined): bigint | undefined {
     return received !== undefined && received > (this.changed.get(seat) ?? 0n) ? received : undefined;
   }
@@ -574,7 +580,10 @@ export class House {
   }
 }
 
-/** Seats that get any device as a descriptor, with the first rule that says so: whoever could open a node by it may connect. */
+/**
+ * Seats that get any device as a descriptor, with the first rule that says so: users who could open a node by that rule
+ * may connect.
+ */
 const receiving = ({ seats }: Policy): ReadonlyMap<string, Pick<Rule, 'access'>> =>
   new Map(
     seats.flatMap(({ seat, rules, receive = 'node' }): [string, Pick<Rule, 'access'>][] => {

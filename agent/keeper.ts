@@ -36,7 +36,7 @@ export interface KeeperDeps {
 
 type Good = Extract<Loaded, { ok: true }>;
 
-/** So much of what is wrong with a policy is said, each on a line of the log. */
+/** Limit of the reported faults of a policy, each on a line of the log. */
 const mostReasons = 100;
 
 /** A commit that git dies over is tried so often. */
@@ -47,7 +47,7 @@ export class Keeper {
   private readonly subject = new Subject<Policy>();
   /** Every policy that is adopted, for the pipeline. */
   readonly policies = this.subject.asObservable();
-  /** What was wrong with the policy that was looked at last. */
+  /** The faults of the policy that was looked at last. */
   private refused: readonly string[] = [];
   /** Why it cannot be told now which one there is. */
   private unseen: string | undefined;
@@ -63,7 +63,7 @@ export class Keeper {
 
   constructor(private readonly deps: KeeperDeps) {}
 
-  /** What is wrong: with the last one that was looked at, or with looking. */
+  /** The faults of the policy that was looked at last, or of looking. */
   get errors(): readonly string[] {
     return [...new Set([...(this.unseen === undefined ? [] : [this.unseen]), ...this.refused])];
   }
@@ -83,7 +83,7 @@ export class Keeper {
         this.keep(good);
       });
     } catch (error) {
-      // What is wrong with a policy has been said; anything else has not.
+      // Faults of a policy have been reported; other errors have not.
       if (!(error instanceof ControlError)) this.deps.log.error({ err: error }, 'the policy is not in force');
       const kept = lastGood(lastGoodFile, hostname());
       if (kept === undefined) return;
@@ -179,7 +179,7 @@ export class Keeper {
   }
 
   /**
-   * Looks whether the ref moved; a commit that was refused is not tried again, and one that is being taken, perhaps on
+   * Looks whether the ref moved; a refused commit is not tried again, and a commit that is being taken, perhaps on
    * trial, is not taken a second time beside it.
    */
   follow(): Promise<void> {
@@ -200,7 +200,7 @@ export class Keeper {
     // A reload would refuse it; any other revision is only looked at.
     const back = revision === undefined ? await rollback(this.deps.place, loaded.policy.revision) : undefined;
     if (back !== undefined)
-      throw new ControlError('policy-back', 'the policy does not follow the one that was confirmed last', [back]);
+      throw new ControlError('policy-back', 'the policy does not follow the last confirmed policy', [back]);
     return this.whole(loaded.policy);
   }
 
@@ -261,13 +261,13 @@ export class Keeper {
   private async refuseRollback({ policy }: Good): Promise<void> {
     const reason = await rollback(this.deps.place, policy.revision);
     if (reason !== undefined)
-      this.refuse('policy-back', [reason], 'the policy does not follow the one that was confirmed last, which stays');
+      this.refuse('policy-back', [reason], 'the policy does not follow the last confirmed policy, which stays');
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {
     const { dangers } = changesOf(this.deps.table.units(), this.deps.house.judged, decider(this.whole(policy)));
     if (this.active === undefined || force || dangers.length === 0) return;
-    this.refuse('dangerous', dangers, 'refused: hotseat plan shows what would change, hotseat reload --force does it');
+    this.refuse('dangerous', dangers, 'refused: hotseat plan shows the changes, hotseat reload --force makes them');
   }
 
   private async adopt(policy: Policy): Promise<void> {
@@ -283,7 +283,7 @@ export class Keeper {
     this.deps.tell({ kind: 'policy', revision: policy.revision, seats: names });
   }
 
-  /** To the seats and to the host, with what was lent by hand. */
+  /** To the seats and to the host, with devices that were attached by hand. */
   private async apply(policy: Policy): Promise<void> {
     const { rules, table, house } = this.deps;
     const whole = this.whole(policy);

@@ -79,8 +79,8 @@ export class Lender {
   }
 
   /**
-   * Takes back what was given by hand: whose it is then is for the policy to say. A device that is not plugged goes by
-   * its name, or by the path of its port.
+   * Takes back a device that was given by hand; the policy decides again. A device that is not plugged goes by its
+   * name, or by the path of its port.
    */
   async takeBack(wanted: string, by: Asker): Promise<Loan> {
     const loan = this.find(wanted);
@@ -104,8 +104,8 @@ export class Lender {
   }
 
   /**
-   * What a device is known by, part by part. @throws when another one that is plugged would go along, before anything moves; with
-   * `force` it is known by the kernel's names, until it is unplugged.
+   * The facts by which a device is recognised, part by part. @throws when another one that is plugged would go along,
+   * before anything moves; with `force` it is known by the kernel's names, until it is unplugged.
    */
   private tellApart(own: readonly Unit[], force: boolean): readonly Thing[] {
     const things = own.map(thingOf);

@@ -52,10 +52,10 @@ export interface Options extends PolicyPlace {
   readonly logLevel: string;
 }
 
-/** What nobody tells of, a container that came or a ref that moved, is looked for this often, ms. */
+/** How often to look for changes without an event, such as a new container or a moved ref, ms. */
 const lookEvery = 30_000;
 
-/** At a stop, containers have this long for what is under way in them, ms. What is not done then is tried by the next run. */
+/** At a stop, actions in containers have this long to end, ms. The next run tries unfinished actions again. */
 const lastAnswers = 3000;
 
 const isText = (value: unknown): value is string => typeof value === 'string';
@@ -75,7 +75,7 @@ export async function run(options: Options): Promise<void> {
   const deviceMap = DeviceMap.open({ cgroupRoot: root, watch: ensureWithdraw });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
-  // What that takes is made now, and not while a container stands still.
+  // The preparations are made now, and not while a container stands still.
   const unseen = ringsRefusal();
   if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
 

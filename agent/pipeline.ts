@@ -15,7 +15,7 @@ export interface Sources {
   readonly containers: Observable<readonly Container[]>;
 }
 
-/** What no event tells of is looked for this often, ms (promise 6). */
+/** How often to look for changes that no event tells of, ms (promise 6). */
 const recheckEvery = 30_000;
 
 /**

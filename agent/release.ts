@@ -46,8 +46,8 @@ import { DeviceTable } from './udev/table.js';
 
 /**
  * Gives everything back, as if there had never been an agent: devices to the host, their own rules to the containers,
- * the keyboards to the consoles. For an uninstallation, and refused while the agent runs. Each part is tried whatever
- * became of the others; what failed is returned, in words.
+ * the keyboards to the consoles. For an uninstallation, and refused while the agent runs. Each part is tried, even
+ * after another has failed. Failures are returned, in words.
  */
 export async function release(): Promise<string[]> {
   const log = pino({ name: 'hotseat', level: 'warn' }, pino.destination({ dest: 2, sync: true }));
@@ -108,8 +108,8 @@ function denyAll(map: DeviceMap, grants: Grants, containers: readonly Container[
 }
 
 /**
- * A policy in which no seat gets anything empties them: nodes and records go, whoever was told of a device is told that it
- * goes, open descriptors are taken back.
+ * A policy in which no seat gets anything empties them: nodes and records go, programs that were told of a device are
+ * told that it goes, open descriptors are taken back.
  */
 async function empty(
   grants: Grants,
@@ -132,7 +132,7 @@ async function empty(
     const all = house.adopt({ ...nothing, seats: withNothing(seats, containers) });
     house.populate(containers);
     await house.serve(all);
-    // What a container could not be told of goes all the same.
+    // Devices go even when their container could not be told.
     await house.serve(house.adopt({ ...nothing, seats: [] }));
     await descriptors.end();
     const problems = house.problems();
@@ -146,7 +146,7 @@ async function empty(
   }
 }
 
-/** The seats whose container runs, known by what it was told: the policy may be another by now, or none. */
+/** The seats whose container runs, known by their journals: the policy may be another by now, or none. */
 const withNothing = (seats: readonly string[], containers: readonly Container[]): SeatPolicy[] =>
   seats.flatMap((seat) => {
     const audience = new Set([...journalOf(seat).entries.values()].flatMap(({ knownTo, toldTo }) => [knownTo, toldTo]));
@@ -167,7 +167,7 @@ async function putSharesBack(root: string, containers: readonly Container[], log
   }
 }
 
-/** What was grafted, or mounted by the container's own configuration, goes from every container that runs. */
+/** Grafts, and mounts by the container's own configuration, go from every container that runs. */
 async function unmountGrafts(
   containers: readonly Container[],
   seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
@@ -213,7 +213,7 @@ const journalOf = (seat: string): Journal => new Journal(journalRoot(seat), () =
 /** So many groups are gone through: a container or a user can make any number, in each other. */
 const mostGroups = 100_000;
 
-/** The upper ones first. Engines attach theirs far up: whoever is inside cannot push those out of the list. */
+/** The upper ones first. Engines attach theirs far up: a process inside cannot push those out of the list. */
 function cgroups(top: string): string[] {
   const found = [top];
   for (let at = 0; at < found.length; at++) {

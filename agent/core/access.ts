@@ -9,8 +9,8 @@ export interface Ownership {
 }
 
 /**
- * The accounts of a container, from names (or numbers) as it has them itself to host ids; undefined for what it has not
- * or what its user namespace does not map.
+ * The accounts of a container, from its own names (or numbers) to host ids; undefined for accounts that it does not
+ * have, or that its user namespace does not map.
  */
 export interface Accounts {
   user(name: string): number | undefined;
@@ -41,7 +41,7 @@ const usualMode = 0o660;
 
 /**
  * Owner, group and mode of a node in a container: as the rule says, and otherwise as a desktop of its own would have
- * them, so that an Xorg, a PipeWire or a game that do not run as root can open what is theirs.
+ * them, so that an Xorg, a PipeWire or a game without root can open the devices of its seat.
  */
 export function accessOf(
   { access }: Pick<Rule, 'access'>,

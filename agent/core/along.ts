@@ -6,9 +6,9 @@ import { lineOf } from './policy.js';
 import type { Claim, Verdict } from './verdict.js';
 
 /**
- * udev judges each device by itself and cannot know what else is the same physical device. The agent says so, in an argument
- * of the event that it asks for (`SYNTH_ARG_HOTSEAT`, Documentation/ABI/testing/sysfs-uevent): letters and digits only.
- * Nobody has a seat of these names: they begin with a small letter.
+ * udev judges each device by itself and cannot know the other parts of the same physical device. The agent says so, in
+ * an argument of the event that it asks for (`SYNTH_ARG_HOTSEAT`, Documentation/ABI/testing/sysfs-uevent): letters and
+ * digits only. Nobody has a seat of these names: they begin with a small letter.
  */
 export const alongShared = 'Z';
 const alongNobody = '0';
@@ -20,7 +20,7 @@ export const alongSeat = (seat: string): string => seat.replaceAll('-', 'Z');
 export const isAlong = (verdict: Verdict): boolean =>
   verdict.kind !== 'host' && verdict.claims.some(({ along }) => along !== undefined);
 
-/** What udev is to be told of a head now; undefined while it knows. Nothing is told of what it can judge by itself. */
+/** The message for udev about a head; undefined while udev knows. udev is told nothing that it can judge by itself. */
 export function alongArgument({ properties }: Device, verdict: Verdict): string | undefined {
   const known = properties['HOTSEAT_WITH'] ?? alongNobody;
   const wanted = isAlong(verdict) ? argumentOf(hostSeat(verdict)) : alongNobody;
@@ -30,7 +30,7 @@ export function alongArgument({ properties }: Device, verdict: Verdict): string 
 const argumentOf = (seat: string | undefined): string =>
   seat === undefined || seat === sharedSeat ? alongShared : alongSeat(seat.slice('seat-'.length));
 
-/** What a rule leaves of a physical device that it takes for a seat: the host has it. */
+/** A part of a physical device that a rule leaves with the host, while a seat gets the rest. */
 export interface LeftBehind {
   readonly unit: Unit;
   /** The seat that has another part of the device, and the rule by which it has that. */

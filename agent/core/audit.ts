@@ -8,7 +8,7 @@ export interface Asker {
 
 /** Something that is done to the bindings, or decides about them. Fields that do not apply are left out. */
 export interface Deed {
-  /** What is done. */
+  /** The action. */
   readonly what: 'run' | 'policy' | 'confirm' | 'attach' | 'detach' | 'bind' | 'unbind' | 'revoke';
   /** The name of the seat. */
   readonly seat?: string | undefined;
@@ -51,15 +51,15 @@ export interface Outcome {
 }
 
 /**
- * Puts on record that something is about to be done; what it returns is called when that is over. Neither throws, and
- * neither waits for a disk: both are on the way of every event.
+ * Puts on record that an action is about to begin. The caller calls the returned function when the action is over.
+ * Neither throws, and neither waits for a disk: both are on the way of every event.
  */
 export type Audit = (deed: Deed) => (outcome: Outcome) => void;
 
-/** For what is done without an agent. */
+/** For actions without an agent. */
 export const unrecorded: Audit = () => () => undefined;
 
-/** Does something on record; what it throws is its end, and thrown on. */
+/** Does something on record. An error ends the record, and is thrown on. */
 export async function onRecord<T>(
   audit: Audit,
   deed: Deed,

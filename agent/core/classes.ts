@@ -11,7 +11,7 @@ export function classesOf(seat: SeatPolicy): ReadonlySet<NodeClass> {
   return new Set(seat.rules.flatMap((rule) => expectedOf(rule).map(nodeClass)));
 }
 
-/** A graphics adapter at a USB port is rare, and a graft for nothing would cover what the container has of its own there. */
+/** A graphics adapter at a USB port is rare, and a graft for nothing would cover the container's own files there. */
 function expectedOf(rule: Rule): readonly Subsystem[] {
   const wanted = subsystemsOf(rule);
   return wanted.length > 1 && rule.conditions.some(isAtUsb) ? wanted.filter((one) => one !== 'drm') : wanted;

@@ -5,7 +5,7 @@ import { type ActualSeat, type DesiredSeat, nodeKey } from './state.js';
 import type { LinkSpec, NodeSpec } from './step.js';
 import { unitOrder, type Wanted } from './wanted.js';
 
-/** A seat, found by what its devices are called. */
+/** A seat, found by the names of its devices. */
 export interface Indexed {
   readonly wanted: Wanted;
   readonly entries: Entries;
@@ -13,12 +13,12 @@ export interface Indexed {
 }
 
 /**
- * These units, and every unit that shares a record, the name of a node or a stable name with one of them, in what the seat
- * has or in what it must have. Nothing that is done for them can concern any other unit.
+ * These units, and every unit that shares a record, the name of a node or a stable name with one of them, in the state
+ * or the wanted state of the seat. No action for them can concern any other unit.
  */
 export function closure(units: Iterable<string>, seat: Indexed): Set<string> {
   const closed = new Set(units);
-  // A set is walked on to what is added meanwhile.
+  // A walk through a set reaches elements that are added meanwhile.
   for (const unit of closed) for (const other of relatives(unit, seat)) closed.add(other);
   return closed;
 }
@@ -60,8 +60,8 @@ const held = (
 ];
 
 /**
- * What a seat must have and what it has, as far as it concerns units that are closed in the sense of `closure`. The plan that
- * is made of it is the plan of the whole seat as far as it concerns them; the time for it does not grow with the seat.
+ * Wanted state and state of a seat, for a set of units that `closure` has closed. The plan from these parts is the same
+ * as the plan of the whole seat for these units. Its time does not grow with the seat.
  */
 export function restricted<Actual extends Omit<ActualSeat, 'blocked'>>(
   units: ReadonlySet<string>,

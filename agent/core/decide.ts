@@ -8,14 +8,14 @@ import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, pathWithBus, portsAbove } from './port.js';
 import type { Claim, TraceLine, Verdict } from './verdict.js';
 
-/** A policy, ready to judge one unit after the other; `parts`: what else is the same physical device. */
+/** A policy, ready to judge one unit after the other; `parts`: the other parts of the same physical device. */
 export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
 
 /**
  * Judges by a policy: in each seat the first rule that matches claims the unit. One claim wins; several win together
- * only if every one says `share`, or wants other outputs of a card; otherwise it is a conflict, never a race. What was given
- * to a seat by hand is that seat's alone, against the rules. A unit that no rule asks for comes along with other parts of the
- * same physical device, where the rule that takes those says so. Pure.
+ * only if every one says `share`, or wants other outputs of a card; otherwise it is a conflict, never a race. A device
+ * that was given to a seat by hand is that seat's alone, against the rules. A unit that no rule asks for comes along
+ * with other parts of the same physical device, where the rule that takes those says so. Pure.
  *
  * Rules are looked up by what they ask for, so that the time for one unit does not grow with their number. Why the
  * others did not match is worked out when somebody asks for the trace.
@@ -169,7 +169,7 @@ class RuleIndex {
 
   private add(entry: Entry): void {
     const { conditions } = entry.rule;
-    // What is cheapest to look up first: attributes have to be read from sysfs.
+    // The cheapest lookups first: attributes have to be read from sysfs.
     const best =
       conditions.find((condition) => condition.on === 'port' && !condition.negate) ??
       conditions.find((condition) => keyed(condition) && condition.patterns.every((text) => literalPart(text).exact)) ??
@@ -220,7 +220,7 @@ function of<K, V>(map: Map<K, V>, key: K, make: () => V): V {
 
 const put = (shelf: Shelf, key: string, entry: Entry): void => void of(shelf, key, (): Entry[] => []).push(entry);
 
-/** The seat that logind on the host must see; undefined for what stays the host's own. */
+/** The seat that logind on the host must see; undefined for devices that stay the host's own. */
 export function hostSeat(verdict: Verdict): string | undefined {
   if (verdict.kind === 'host') return undefined;
   const [claim, ...others] = verdict.claims;

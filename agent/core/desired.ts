@@ -53,7 +53,7 @@ function unitDevices(
   present: (device: Device) => Presentation,
   unknown: Unknown[],
 ): DesiredDevice[] {
-  // Who has outputs gets word of the card and no node of it: the descriptor comes from the holder.
+  // A seat with outputs is told of the card and gets no node of it: the descriptor comes from the holder.
   if (outputs !== undefined) return [desiredOutputs(unit, rule, present)];
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
@@ -81,11 +81,11 @@ function unitDevices(
   });
 }
 
-/** Whether a seat gets nodes of a unit by a rule: `descriptor` is for what can be taken back alone. */
+/** Whether a seat gets nodes of a unit by a rule: `descriptor` is only for nodes that can be taken back. */
 const isNode = ({ subsystem }: Unit, { receive }: Rule): boolean =>
   receive !== 'descriptor' || (subsystem !== 'input' && subsystem !== 'hidraw');
 
-/** What the holder opens: event nodes and raw nodes, which have an ioctl that takes them back. */
+/** Nodes that the holder opens: event nodes and raw nodes, which have an ioctl that takes them back. */
 function servedRef({ subsystem }: Unit, { number, sysname }: Device, { receive = 'node' }: Rule): NodeRef | undefined {
   const isServable = subsystem === 'hidraw' || (subsystem === 'input' && sysname.startsWith('event'));
   if (receive === 'node' || number === undefined || !isServable) return undefined;
@@ -106,8 +106,8 @@ function desiredOutputs(unit: Unit, rule: Rule, present: (device: Device) => Pre
 }
 
 /**
- * The names that udev's own rules make of what a device is and where it is plugged (60-persistent-input.rules and others). Beyond
- * ASCII udev lets all UTF-8 through (systemd, udev_replace_chars); invisible characters stay out.
+ * The names that udev's own rules make from the kind and place of a device (60-persistent-input.rules and others).
+ * Beyond ASCII udev lets all UTF-8 through (systemd, udev_replace_chars); invisible characters stay out.
  */
 const stable =
   /^(by-id|by-path)\/(?!\.{1,2}$)(?:[A-Za-z0-9#+.:=@_-]|[^\p{ASCII}\p{C}\p{Zl}\p{Zp}\p{NChar}\ufffd]){1,200}$/u;

@@ -1,7 +1,7 @@
 /** What every EDID begins with (VESA E-EDID 1.4, 3.3). */
 const header = Buffer.from([0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00]);
 
-/** Bytes of the base block; what follows it are extensions, which do not name the monitor. */
+/** Bytes of the base block; extensions follow, which do not name the monitor. */
 const blockLength = 128;
 
 /** The four descriptors of 18 bytes each (3.10); those that describe no mode begin with two zeros. */
@@ -10,9 +10,9 @@ const nameTag = 0xfc;
 const serialTag = 0xff;
 
 /**
- * What a monitor calls itself, from its EDID: its name, or its maker's three letters and the product code, `DEL A0C1`, and
- * behind either the serial number on its back where it tells it. Undefined for what is no EDID. The text is the monitor's
- * own: nothing but printable ASCII passes.
+ * The name that a monitor gives itself, from its EDID: its name, or its maker's three letters and the product code,
+ * `DEL A0C1`, and behind either the serial number on its back where it tells it. Undefined for bytes that are no EDID.
+ * The text is the monitor's own: nothing but printable ASCII passes.
  */
 export function monitorName(edid: Buffer): string | undefined {
   if (edid.length < blockLength || !edid.subarray(0, header.length).equals(header)) return undefined;

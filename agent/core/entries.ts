@@ -2,7 +2,7 @@ import { Multimap } from './multimap.js';
 import { nodeKey } from './state.js';
 import type { JournalEntry } from './step.js';
 
-/** What a seat has been given, by record id, by unit and by the name of its node. */
+/** The entries of a seat, by record id, by unit and by the name of the node. */
 export class Entries {
   private readonly byId = new Map<string, JournalEntry>();
   private readonly unitIds = new Multimap<string, string>();

@@ -11,7 +11,7 @@ export function glob(pattern: string, text: string): boolean {
 const ascii = /^[\0-\x7f]*$/;
 const bytes = (text: string): string => Buffer.from(text, 'utf8').toString('latin1');
 
-/** What stands before the first wildcard; the whole pattern when `exact`. For looking rules up instead of trying them. */
+/** The text before the first wildcard; the whole pattern when `exact`. For looking rules up instead of trying them. */
 export function literalPart(pattern: string): { readonly prefix: string; readonly exact: boolean } {
   const at = pattern.search(/[*?[]/);
   return at < 0 ? { prefix: pattern, exact: true } : { prefix: pattern.slice(0, at), exact: false };

@@ -1,4 +1,4 @@
-/** Things by what they have in common, each group and all groups in the order in which they come. */
+/** Things, grouped by a common property, each group and all groups in the order in which they come. */
 export function grouped<K, V>(things: Iterable<V>, commonOf: (thing: V) => K): Map<K, V[]> {
   const groups = new Map<K, V[]>();
   for (const thing of things) {

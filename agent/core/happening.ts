@@ -69,5 +69,5 @@ export type Happening =
  */
 export type Measure = (what: 'plan' | 'announce' | 'units', value: number) => void;
 
-/** Takes in what happens; never throws and never waits. */
+/** Takes in events; never throws and never waits. */
 export type Tell = (happening: Happening) => void;

@@ -5,7 +5,10 @@ import type { Claim, Verdict } from './verdict.js';
 /** A HID device's own name in sysfs: bus, vendor, product, and a number that counts up (hid-core.c, hid_add_device). */
 const part = /\/[0-9A-F]{4,}:[0-9A-F]{4,}:[0-9A-F]{4,}\.[0-9A-F]{4,}(?=\/)/g;
 
-/** The HID devices that something is part of, outermost first: a wireless receiver is one, and what is paired with it another. */
+/**
+ * The HID devices that something is part of, outermost first: a wireless receiver is one HID device, and each device
+ * that is paired with it is another.
+ */
 export const hidDevicesAbove = (syspath: string): string[] =>
   [...syspath.matchAll(part)].map((match) => syspath.slice(0, match.index + match[0].length));
 
@@ -17,8 +20,8 @@ export function hidDeviceOf(syspath: string): string | undefined {
 }
 
 /**
- * Whether what is done at one of two devices can be read at the other: they are the same, or one is the raw node of a
- * HID device that the other is part of. No two seats may have two such.
+ * Whether input at one of two devices can be read at the other: they are the same, or one is the raw node of a HID
+ * device that the other is part of. Two seats must never have one each.
  */
 export const overhears = (a: string, b: string): boolean => a === b || reads(a, b) || reads(b, a);
 
@@ -71,9 +74,8 @@ export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]
   return { kind: claims.size === 1 ? 'seat' : 'conflict', claims: [...claims.values()], trace: [] };
 }
 
-/**
- * Places the raw node of a HID device that has no input, such as a security key: where a rule with `hidraw: true` asks for it
- * by its port or by what it is. `verdict` is by such rules alone. Undefined when no rule does. Pure.
+ * Places the raw node of a HID device that has no input, such as a security key: where a rule with `hidraw: true` asks
+ * for it by its port or its kind. `verdict` is by such rules alone. Undefined when no rule does. Pure.
  */
 export function placementAlone(verdict: Verdict): Placement | undefined {
   if (verdict.kind === 'host') return undefined;

@@ -19,7 +19,7 @@ const input = (...names: readonly string[]): Fact[] =>
 const noInput = (...names: readonly string[]): Fact[] =>
   names.map((name) => ({ on: 'property', property: `ID_INPUT_${name}`, negate: true }));
 
-/** What a thing of each kind is: all of it must hold. */
+/** The conditions for each kind: all of them must hold. */
 export const kindTests: Readonly<Record<Kind, readonly Fact[]>> = {
   keyboard: input('KEYBOARD'),
   mouse: input('MOUSE'),

@@ -3,13 +3,14 @@ import type { Device, Unit } from './device.js';
 import type { Verdict } from './verdict.js';
 
 /**
- * Tags by which the host gives its own users access to a node: udev's builtin (70-uaccess.rules), ConsoleKit's, and those for
- * remote sessions: `xaccess` before systemd 260 (distributions carry it), since then every `xaccess-…`, of which its own
- * 70-uaccess.rules has these two. udev can take away only what is named in full.
+ * Tags by which the host gives its own users access to a node: udev's builtin (70-uaccess.rules), ConsoleKit's, and
+ * those for remote sessions that systemd 260 brought. udev can take away only tags that are named in full.
  */
 export const accessTags = ['uaccess', 'udev-acl', 'xaccess', 'xaccess-render', 'xaccess-accel'] as const;
 
-/** udev's for what makes a seat one of logind's: every graphics card and each of its connectors (71-seat.rules). */
+/**
+ * udev's tag for devices that make a seat of logind: every graphics card and each of its connectors (71-seat.rules).
+ */
 export const masterTag = 'master-of-seat';
 
 /** Everything else that calls itself so. */

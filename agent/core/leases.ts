@@ -15,13 +15,13 @@ export interface CardConnector {
   readonly crtcs: readonly number[];
 }
 
-/** An output that is leased, and what drives it. */
+/** An output that is leased, with its CRTC and planes. */
 export interface LeasedOutput {
   readonly connector: string;
   readonly crtc: number;
 }
 
-/** What a lease is made of. */
+/** The objects of a lease. */
 export interface LeaseObjects {
   readonly outputs: readonly LeasedOutput[];
   readonly connectors: readonly number[];
@@ -39,8 +39,9 @@ export const mayStay = (seat: string, outputs: readonly LeasedOutput[], wanted: 
 };
 
 /**
- * What to lease to one seat of a card. CRTCs are chosen for all seats of the card together, so that no seat takes the only one
- * that another seat's output can have; `leased`: what other seats have already, which stays as it is. Pure.
+ * The objects to lease to one seat of a card. CRTCs are chosen for all seats of the card together, so that no seat
+ * takes the only one that another seat's output can have; `leased`: the leases of other seats, which stay as they are.
+ * Pure.
  */
 export function leaseFor(
   seat: string,
@@ -50,7 +51,7 @@ export function leaseFor(
 ): LeaseObjects {
   const names = wanted.find((one) => one.seat === seat)?.connectors ?? [];
   const known = new Map(card.map((one) => [one.name, one]));
-  // Whoever asks comes last: what it gets is what leaves most to the others.
+  // The asking seat comes last: it gets the objects that leave most to the others.
   const order = [...wanted.filter((one) => one.seat !== seat), { seat, connectors: names }];
   const outputs = order.flatMap(({ connectors }) =>
     connectors.flatMap((connector) => {

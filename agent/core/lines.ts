@@ -1,4 +1,4 @@
-/** Text that comes in pieces, as lines. What has been gone through is not gone through again with the next piece. */
+/** Text that comes in pieces, as lines. It looks at each character once, also when many pieces make one line. */
 export class Lines {
   private rest = '';
 

@@ -34,7 +34,7 @@ export const thisVery = (unit: Unit): Thing => ({ ...thingOf(unit), sysname: uni
 const tellers = ['sysname', 'name', 'uniq', 'phys'] as const;
 type Told = Exclude<(typeof tellers)[number], 'sysname'>;
 
-/** Whether what a loan knows of its device is what another one is. */
+/** Whether the facts of a loan about its device fit another device. */
 export const isThing = (known: Thing, other: Thing, sysname?: string): boolean =>
   (['subsystem', 'path', 'serial'] as const).every((key) => known[key] === other[key]) &&
   (known.withBus === undefined || known.withBus === other.withBus) &&
@@ -52,7 +52,7 @@ export const isOf = (loan: Loan, unit: Unit): boolean =>
 export const termsOf = ({ until, by }: Loan): string =>
   `until ${until === undefined ? 'hotseat detach' : new Date(until).toISOString()}, by uid ${by}`;
 
-/** The loans of a policy as claims, for the seats that it has, one for each part of a device; the one that comes first wins. */
+/** The loans of a policy as claims, for the seats that it has, one for each part of a device; the first one wins. */
 export const lent = (policy: Policy): Claim[] => lentByDevice(policy).flat();
 
 /** The same, by device. */
@@ -99,7 +99,10 @@ function ruleOf(loan: Loan, thing: Thing): Rule {
   };
 }
 
-/** A pattern that matches this text: no wildcard is one, and what cannot stand in a udev rule is any byte. */
+/**
+ * A pattern that matches this text: wildcards are literal, and a character that cannot stand in a udev rule matches any
+ * byte.
+ */
 const literal = (text: string): string =>
   text
     .replace(/[*?[]/g, '[$&]')

@@ -98,7 +98,9 @@ function isFact(fact: Fact, head: Device, nodes: Nodes): boolean {
 
 const anyGlob = (patterns: readonly string[], text: string): boolean => patterns.some((pattern) => glob(pattern, text));
 
-/** ID_SEAT in a policy means what the admin said, never what our own rules made of it (promise 10). */
+/**
+ * ID_SEAT in a policy means the seat that the admin named, never the seat that our own rules made of it (promise 10).
+ */
 export const propertyKey = (key: string): string => (key === 'ID_SEAT' ? 'HOTSEAT_ADMIN_SEAT' : key);
 
 /** A property that is not set is empty, as for udev. */

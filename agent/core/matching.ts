@@ -5,9 +5,9 @@ export interface WantsCrtc {
 }
 
 /**
- * A CRTC for each output, as many outputs as can have one at once. What is `fixed` stays as it is: it is leased, and a lease
- * cannot be changed. Whoever stands first is served first, but gives way to another CRTC where that makes room for one more
- * (Kuhn's augmenting paths). Outputs that get none are not in the answer. Pure.
+ * A CRTC for each output, as many outputs as can have one at once. `fixed` pairs stay as they are: they are leased, and
+ * a lease cannot be changed. Earlier outputs are served first, but take another CRTC where that makes room for one more
+ * output (Kuhn's augmenting paths). Outputs that get none are not in the answer. Pure.
  */
 export function matchCrtcs(
   outputs: readonly WantsCrtc[],

@@ -17,9 +17,9 @@ const classes = /\/(?:input|sound|drm|hidraw|leds)(?:\/.*)?$/;
 const ofUsb = /\/0003:[^/]*$/;
 
 /**
- * The one physical thing that a unit, or a raw node, is a part of, by its syspath: the path of what all parts of it lie below.
- * What is plugged into USB is the USB device; what is paired with a receiver or an adapter, or comes by Bluetooth or I²C, is its HID device;
- * a card is its function on the bus. What hangs on nothing is itself.
+ * The one physical thing that a unit, or a raw node, is a part of, by its syspath: the common parent of all its parts.
+ * For a device on USB this is the USB device; for a device that is paired with a receiver, or comes by Bluetooth or
+ * I²C, its HID device; for a card, its function on the bus. A device without such a parent is itself.
  */
 export function physicalOf(syspath: string): string {
   const hids = hidDevicesAbove(syspath);

@@ -3,7 +3,7 @@ import { grouped } from './grouped.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 import type { JournalEntry, LinkSpec, NodeSpec, Step } from './step.js';
 
-/** What belongs together of a plan: all that one unit's leaving or coming takes, or what nothing accounts for. */
+/** Steps of a plan that belong together: all steps of one unit's leaving or coming, or of leftovers without a unit. */
 export interface Part {
   readonly what: 'leave' | 'stray' | 'come';
   /** Syspath of the unit; empty for strays. */
@@ -12,9 +12,9 @@ export interface Part {
 }
 
 /**
- * The difference between what a seat must have and what it has, in the order of promise 2:
- * everything that leaves goes first (deny, node, record, announcement, revocation), unit by unit;
- * then what comes (grant, node, record, announcement). Pure: no I/O, no clock.
+ * The difference between the wanted state and the state of a seat, in the order of promise 2: departures first (deny,
+ * node, record, announcement, revocation), unit by unit; then arrivals (grant, node, record, announcement). Pure: no
+ * I/O, no clock.
  */
 export function parts(desired: DesiredSeat, actual: ActualSeat): Part[] {
   const wanted = byId(desired);
@@ -177,7 +177,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       }
       const isNew = before === undefined || !sameNode(actual.nodes.get(nodeKey(entry.node)), entry.node);
       if (isNew) nodes.push({ step: 'node', node: entry.node });
-      // What is mounted is one inode: another node under the same name is not it.
+      // The mount is of one inode: another node under the same name is not the same.
       if (
         entry.node.class === 'hidraw' &&
         actual.shown !== undefined &&
@@ -207,7 +207,7 @@ const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntr
 /** A card without one is known of to a seat that has outputs of it. */
 const hasNode = ({ node }: JournalEntry): boolean => node !== undefined;
 
-/** Whether the holder opens it for the display server. One that comes in another way from now on leaves first. */
+/** Whether the holder opens it for the display server. A device that comes in another way from now on leaves first. */
 const isServed = ({ served }: JournalEntry): boolean => served !== undefined;
 
 /** PulseAudio ignores `add` and loads a card on `change` (module-udev-detect.c); PipeWire takes both alike. */

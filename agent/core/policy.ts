@@ -14,10 +14,10 @@ export interface Place {
 export const lineOf = ({ file, line }: Place): string => (line === 0 ? file : `${file}:${line}`);
 
 /**
- * One condition of a match. All conditions of a rule must hold; `patterns` are alternatives (or).
- * `property` looks at the head's udev properties (`ID_SEAT` means what the admin said: HOTSEAT_ADMIN_SEAT),
- * `attribute` at the head's own and its ancestors' sysfs attributes (ATTRS), `port` at the physical hub or port,
- * `kind` at what the thing is, `subsystem` and `sysname` at the udev fields.
+ * One condition of a match. All conditions of a rule must hold; `patterns` are alternatives (or). `property` looks at
+ * the head's udev properties (`ID_SEAT` means the admin's word: HOTSEAT_ADMIN_SEAT), `attribute` at the head's own and
+ * its ancestors' sysfs attributes (ATTRS), `port` at the physical hub or port, `kind` at what the thing is, `subsystem`
+ * and `sysname` at the udev fields.
  */
 export type Condition = HeadCondition | AttributeCondition;
 
@@ -65,7 +65,7 @@ export interface Rule {
   readonly conditions: readonly Condition[];
   /** More than one seat may have the device (speakers). */
   readonly share: boolean;
-  /** What is the same physical device as something that matches comes along, unless a rule asks for it by itself. */
+  /** Other parts of the same physical device come along, unless a rule asks for them by themselves. */
   readonly whole: boolean;
   /** Globs of connector names: of a graphics card that matches the seat gets these outputs, and not the card. */
   readonly connectors?: readonly string[] | undefined;
@@ -80,7 +80,7 @@ export interface Rule {
   readonly hidraw: boolean;
   /** How its event nodes and raw nodes come; as nodes when missing. */
   readonly receive?: Receipt | undefined;
-  /** Made from a seat's `extra`: the only kind of rule that gets what joins seats (`snd/seq`, `snd/timer`). */
+  /** Made from a seat's `extra`: the only kind of rule that gets nodes that join seats (`snd/seq`, `snd/timer`). */
   readonly byName: boolean;
   /** `hard`: on a move the driver is always unbound and bound again, also when nothing was found open. */
   readonly revoke: 'auto' | 'hard';
@@ -103,17 +103,19 @@ export interface ContainerRef {
 export const isSameContainer = (a: ContainerRef, b: ContainerRef): boolean =>
   a.engine === b.engine && a.name === b.name && a.user === b.user;
 
-/** What is divided among seats: time of the processors and of the disks by weight, memory in bytes, processes by number. */
+/**
+ * Resources that seats divide: time of the processors and of the disks by weight, memory in bytes, processes by number.
+ */
 export const resourceNames = ['cpu', 'memory', 'io', 'pids'] as const;
 export type Resource = (typeof resourceNames)[number];
 
-/** What a seat file says of a resource, and where. */
+/** The amount of a resource in a seat file, and its place. */
 export interface Asked {
   readonly value: number;
   readonly place: Place;
 }
 
-/** What a seat file asks for; everything else is as the host divides it. */
+/** The amounts that a seat file asks for. Everything else is as the host divides it. */
 export type Resources = Readonly<Partial<Record<Resource, Asked>>>;
 
 export interface SeatPolicy {
@@ -121,15 +123,16 @@ export interface SeatPolicy {
   readonly seat: string;
   readonly container: ContainerRef;
   readonly rules: readonly Rule[];
-  /** As in a rule, of what is given by hand. */
+  /** As in a rule, for devices that are given by hand. */
   readonly receive?: Receipt | undefined;
   readonly resources?: Resources;
   readonly file: string;
 }
 
 /**
- * What a device is known by when it comes back: its subsystem, the path of its port and its serial number, as udev says
- * them, and of an input what tells it from others there: several things are paired with one receiver, one adapter.
+ * Facts by which a device is recognised when it comes back: its subsystem, the path of its port and its serial number,
+ * as udev says them. For an input, also facts that tell it from others there: several devices are paired with one
+ * receiver or adapter.
  */
 export interface Thing {
   readonly subsystem: SeatSubsystem;
@@ -151,7 +154,7 @@ export interface Thing {
 export interface Loan {
   readonly seat: string;
   readonly thing: Thing;
-  /** What else is the same physical device, and goes with it. */
+  /** The other parts of the same physical device, which go with it. */
   readonly parts?: readonly Thing[] | undefined;
   /** What people call the device, for when it is not plugged. */
   readonly name: string;
@@ -166,9 +169,9 @@ export interface Policy {
   /** A git commit, or `unversioned`. */
   readonly revision: string;
   readonly seats: readonly SeatPolicy[];
-  /** What the host does with its text consoles while a policy with seats is loaded (`host.yaml`). */
+  /** The host's text consoles while a policy with seats is loaded (`host.yaml`). */
   readonly console: 'mute' | 'open';
-  /** What was given to seats by hand, which comes before every rule; the newest first. */
+  /** Devices that were given to seats by hand, which come before every rule; the newest first. */
   readonly loans?: readonly Loan[];
 }
 
@@ -176,7 +179,7 @@ export interface Policy {
 export interface Diagnostic {
   /** Where it is. */
   readonly place: Place;
-  /** What is wrong. */
+  /** The fault. */
   readonly message: string;
   /** What to do about it. */
   readonly remedy: string;

@@ -11,8 +11,8 @@ export const namesBus = (port: string): boolean => port !== canonicalPort(port);
 export const pathWithBus = 'ID_PATH_WITH_USB_REVISION';
 
 /**
- * What may follow a port: on USB another hub's port or an interface, and everywhere a further part of the path, such as a
- * platform device that a driver makes below a USB device (evdi).
+ * The text that may follow a port: another hub's port or an interface on USB, a further part of the path on anything
+ * else.
  */
 const boundaries = (port: string): string => (/-usb(v\d+)?-/.test(port) ? '.:-' : '-');
 
@@ -36,7 +36,7 @@ export const portCovers = (written: string, path: string, withBus = ''): boolean
 const covers = (port: string, path: string): boolean =>
   path.startsWith(port) && (path.length === port.length || boundaries(port).includes(path.charAt(port.length)));
 
-/** Every port that could cover this ID_PATH: the path itself and what stands before each of its boundaries. */
+/** Every port that could cover this ID_PATH: the path itself, and the text before each of its boundaries. */
 export function portsAbove(path: string): string[] {
   const found = [path];
   for (let index = 1; index < path.length; index++) {

@@ -1,11 +1,11 @@
 /**
- * Every reason for which the agent, or a client on its way to it, says no: a code that scripts may rely on, why it happens, and
- * what helps. Help and the manual are made from this table.
+ * Every reason for which the agent, or a client on its way to it, says no: a code that scripts may rely on, the cause,
+ * and the remedy. Help and the manual are made from this table.
  */
 export const refusals = {
   'agent-away': { cause: 'The agent does not run, or cannot be reached.', remedy: 'systemctl start hotseat' },
   'agent-silent': { cause: 'The agent did not answer in time, or broke off.', remedy: 'journalctl --unit hotseat' },
-  'bad-request': { cause: 'The request is not one that the agent knows.', remedy: 'hotseat VERB --help' },
+  'bad-request': { cause: 'The agent does not know this request.', remedy: 'hotseat VERB --help' },
   busy: { cause: 'Too many ask at once, or one user asks too much.', remedy: 'try again later, or ask as root' },
   'not-permitted': { cause: 'The verb is for root, or for the members of a group.', remedy: 'run it as root' },
   'no-device': { cause: 'No device has this name.', remedy: 'hotseat devices' },
@@ -26,7 +26,7 @@ export const refusals = {
   'no-policy': { cause: 'No policy is in force yet.', remedy: 'hotseat status' },
   'policy-errors': { cause: 'The policy has errors, or cannot be read.', remedy: 'hotseat check' },
   'policy-back': {
-    cause: 'The policy does not follow the one that was confirmed last.',
+    cause: 'The policy does not follow the last confirmed policy.',
     remedy: 'commit on top of it',
   },
   'policy-unconfirmed': {

@@ -1,4 +1,4 @@
-/** What may have changed of a seat: these units, by syspath, or anything. */
+/** The possible changes of a seat: these units, by syspath, or anything. */
 export type Scope = 'all' | ReadonlySet<string>;
 
 /** Which seats something may have changed, and what of them. */

@@ -3,7 +3,7 @@ import { lineOf, type Resource, type Resources, resourceNames, type SeatPolicy }
 /** The weight that the kernel gives to a group of whom nobody says anything (cgroup-v2.rst, cpu.weight and io.weight). */
 export const evenWeight = 100;
 
-/** What a seat must have of a resource. `asked`: by its seat file; otherwise it is the host's default. */
+/** The wanted amount of a resource for a seat. `asked`: by its seat file; otherwise it is the host's default. */
 export interface Share {
   /** A weight, bytes or a number of processes; undefined where nothing bounds it. */
   readonly amount: number | undefined;
@@ -16,14 +16,17 @@ export type Shares = Readonly<Record<Resource, Share>>;
 export type Amounts = Readonly<Partial<Record<Resource, string>>>;
 
 /**
- * How many processes a seat may have when its file does not say. 15 % of what the kernel can have, as systemd gives to a
+ * How many processes a seat may have when its file does not say. 15 % of the kernel's limit, as systemd gives to a
  * service (DefaultTasksMax=). Where there are many seats, it is less, so that a tenth is left for the host. `most`: the
  * kernel's own bound.
  */
 export const defaultPids = (seats: number, most: number): number =>
   Math.floor(most * Math.min(0.15, 0.9 / Math.max(1, seats)));
 
-/** What a seat must have: what its file asks for, even weights, and a bound on processes. `pids`: the default of that. */
+/**
+ * The wanted shares of a seat: the amounts in its file, even weights, and a bound on processes. `pids`: the default of
+ * that.
+ */
 export function sharesOf({ resources = {} }: Pick<SeatPolicy, 'resources'>, pids: number): Shares {
   const defaults = { cpu: evenWeight, memory: undefined, io: evenWeight, pids };
   const share = (name: Resource): Share => ({
@@ -47,16 +50,16 @@ export function together(all: readonly Shares[]): Shares {
   return { cpu: capped(sum('cpu')), memory: sum('memory'), io: capped(sum('io')), pids: sum('pids') };
 }
 
-/** What has to be written, and what was there before anything was. */
+/** The values to write, and the values before the first write. */
 export interface Correction {
   readonly write: Amounts;
   readonly former: Amounts;
 }
 
 /**
- * What makes a group have its shares. `now`: what it has; `former`: what it had before we wrote; `available`: what can be
- * divided on this host. What nobody asks for any more goes back to what it was. The default bound on processes is for who
- * has none: a stricter one of the engine's stays.
+ * The writes that give a group its shares. `now`: its values; `former`: its values before our first write; `available`:
+ * the resources that this host can divide. A value that nobody asks for any more goes back to its former value. The
+ * default bound on processes is only for a group without a bound: a stricter bound of the engine stays.
  */
 export function correction(
   shares: Shares,
@@ -89,7 +92,7 @@ function targetOf(name: Resource, { amount, asked }: Share, was: string): string
   }
 }
 
-/** What puts a group back to what it had before us. */
+/** The writes that give a group its former values back. */
 export const restoration = (now: Amounts, former: Amounts): Amounts =>
   Object.fromEntries(Object.entries(former).filter(([name, amount]) => now[name as Resource] !== amount));
 

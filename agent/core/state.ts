@@ -7,18 +7,18 @@ export interface DesiredDevice {
   readonly record: RecordSpec;
   /** Its stable names. */
   readonly links: readonly LinkSpec[];
-  /** What the journal keeps of it; `knownTo` is never set here. */
+  /** Its entry in the journal; `knownTo` is never set here. */
   readonly entry: JournalEntry;
 }
 
-/** What a seat must look like, in announcement order (head first, sound control last). */
+/** The wanted state of a seat, in announcement order (head first, sound control last). */
 export interface DesiredSeat {
   readonly devices: readonly DesiredDevice[];
   /** Names in the policy that the container does not have. */
   readonly unknown: readonly Unknown[];
 }
 
-/** What a seat does look like, read from the seat directory, the device map, the container and the journal. */
+/** The state of a seat, read from the seat directory, the device map, the container and the journal. */
 export interface ActualSeat {
   /** Key of the container (pid and start time), undefined while there is none: nothing can be granted then. */
   readonly container: string | undefined;

@@ -11,7 +11,7 @@ export interface NodeSpec {
   readonly mode: number;
 }
 
-/** Which node something is, whoever may open it. */
+/** The identity of a node, without its access rights. */
 export type NodeRef = Pick<NodeSpec, 'class' | 'name' | 'number'>;
 
 /** A stable name of a node, as udev's own rules give it: `by-path/pci-…-event-kbd`, a link to `../event3`. */
@@ -51,7 +51,7 @@ export interface JournalEntry {
   /** Syspath of the unit's head. */
   readonly unit: string;
   readonly node: NodeSpec | undefined;
-  /** What the holder opens for the display server of the seat; absent where that opens nodes by itself only. */
+  /** The devices that the holder opens for the seat's display server; absent where that opens only nodes by itself. */
   readonly served?: NodeRef | undefined;
   /** The holder that was told first, and may have opened it: what another one has opened is not known to it. */
   readonly holder?: string | undefined;
@@ -68,18 +68,18 @@ export interface JournalEntry {
    */
   readonly loose?: boolean | undefined;
   /**
-   * Key of the container that was told of it, or may have been: written before anything is said, so that whatever was
-   * announced is taken back, also by an agent that starts after a crash.
+   * Key of the container that was told of it, or may have been: written before the announcement, so that every
+   * announced device is taken back, also by an agent that starts after a crash.
    */
   readonly toldTo?: string | undefined;
-  /** What was made in the container for a node that lies in no grafted directory. */
+  /** The file that was made in the container for a node in no grafted directory. */
   readonly placeholder?: Placeholder | undefined;
 }
 
 /**
- * What an executor can do, as plain data: dry-run prints it, audit records it, tests compare it.
- * `intend` precedes everything that puts a device into a seat, `forget` follows everything that takes it out:
- * a crash in between leaves the entry, and the next plan finishes the removal.
+ * The actions of an executor, as plain data: dry-run prints it, audit records it, tests compare it. `intend` precedes
+ * everything that puts a device into a seat, `forget` follows everything that takes it out: a crash in between leaves
+ * the entry, and the next plan finishes the removal.
  */
 export type Step =
   | { readonly step: 'intend'; readonly entry: JournalEntry }
@@ -97,7 +97,9 @@ export type Step =
   | { readonly step: 'link'; readonly link: LinkSpec }
   | { readonly step: 'record'; readonly record: RecordSpec }
   | { readonly step: 'announce'; readonly action: 'add' | 'change' | 'remove'; readonly entry: JournalEntry }
-  /** No display server may open it any more, and what was opened is dead. `nodes`: those that are still plugged. */
+  /**
+   * No display server may open it any more, and open descriptors are dead. `nodes`: the nodes that are still plugged.
+   */
   | {
       readonly step: 'withdraw';
       readonly unit: string;

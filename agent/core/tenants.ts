@@ -1,7 +1,7 @@
 import { hidDevicesAbove, overhears } from './hid.js';
 import { Multimap } from './multimap.js';
 
-/** Which seats have, or may still have, which units: kept by those who have them. */
+/** Which seats have, or may still have, which units. The seats themselves keep this up to date. */
 export class Tenants {
   private readonly seats = new Multimap<string, string>();
   /** Units that anybody has, by the HID devices that they are part of. */
@@ -17,7 +17,10 @@ export class Tenants {
     }
   }
 
-  /** Who can read what is done at a unit: who has it, and who has a raw node at which it is read, or the other way round. */
+  /**
+   * Seats that can read the input of a unit: its seats, and the seats of a raw node of the same HID device, or the
+   * other way round.
+   */
   of(unit: string): ReadonlySet<string> {
     const related = hidDevicesAbove(unit).flatMap((hid) => [...this.units.get(hid)]);
     const heard = related.filter((other) => other !== unit && overhears(other, unit));

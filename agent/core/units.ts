@@ -3,7 +3,8 @@ import { type Device, isJoint, majors, type Subsystem, type Unit } from './devic
 // Not always below a directory `input`: a sound card's jacks are `sound/card0/input7` (drivers/base/core.c, get_device_parent).
 const input = /^(.*\/input\d+)(?:\/(?:event|mouse|js)\d+)?$/;
 const joint = /^\/sys\/devices\/virtual\/sound\/(?:seq|timer)$/;
-// Whatever the kernel calls a node of a card, `umpC3D0` since 6.5: a kind that a later one brings belongs to its card as well.
+// Any name of a card's node, such as `umpC3D0` since 6.5: a kind that a later kernel brings belongs to its card as
+// well.
 const sound = /^(.*\/sound\/card\d+)(?:\/[a-z]+C\d+(?:D\d+)?[a-z]?)?$/;
 const drm = /^(.*\/drm)\/(?:card|renderD)\d+$/;
 
@@ -15,9 +16,9 @@ const nodes: Readonly<Record<Subsystem, RegExp>> = {
 };
 
 /**
- * Which unit a device belongs to: the syspath of its head (`inputN`, sound `cardN`), or the `drm` directory that a
- * card and its render node share; `seq` and `timer` are units of their own. Undefined for what can belong to none, such
- * as `/dev/input/mice` or a connector.
+ * Which unit a device belongs to: the syspath of its head (`inputN`, sound `cardN`), or the `drm` directory that a card
+ * and its render node share; `seq` and `timer` are units of their own. Undefined for devices that can belong to no
+ * unit, such as `/dev/input/mice` or a connector.
  */
 export function unitOf(subsystem: string, syspath: string): string | undefined {
   switch (subsystem) {

@@ -3,8 +3,8 @@ import { Multimap } from './multimap.js';
 import { type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 
 /**
- * What a seat must have, by unit, by record id and by name. Several devices can ask for one stable name: the first has it, in
- * the order of units, so that every look at them gives the same.
+ * The wanted devices of a seat, by unit, by record id and by name. Several devices can ask for one stable name: the
+ * first has it, in the order of units, so that every look at them gives the same.
  */
 export class Wanted {
   private readonly byUnit = new Map<string, readonly DesiredDevice[]>();
@@ -51,7 +51,7 @@ export class Wanted {
     return this.nodes.get(node);
   }
 
-  /** In the place of what it was until now; nothing when empty. */
+  /** In the place of its former entry; nothing when empty. */
   set(unit: string, devices: readonly DesiredDevice[]): void {
     for (const { entry, links } of this.byUnit.get(unit) ?? []) {
       this.ids.delete(entry.id, unit);

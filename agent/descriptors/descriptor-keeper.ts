@@ -37,21 +37,24 @@ interface Waiting {
   readonly timer: NodeJS.Timeout;
 }
 
-/** Longest that the holder takes for what is no more than a few system calls, ms. */
+/** Longest that the holder takes for a few system calls, ms. */
 const patience = 5000;
 
 /**
- * Has the holder open devices for the display servers of seats. What a seat has is said at once and waited for; where its socket is,
- * and who may connect there, is compared whenever it may have changed.
+ * Has the holder open devices for the display servers of seats. Changes of a seat's devices are sent at once and waited
+ * for. The place of its socket and the access to it are compared whenever they may have changed.
  */
 export class DescriptorKeeper implements Descriptors {
   private readonly link: HolderLink;
   private readonly served = new Map<string, Map<string, ServedDevice>>();
-  /** What was asked and is not answered, by serial number. */
+  /** Unanswered requests, by serial number. */
   private readonly waiting = new Map<number, Waiting>();
   private serial = 0;
   private state: HolderState | undefined;
-  /** Before a policy is in force nothing is said: what seats have is not known yet, and the holder would take it away. */
+  /**
+   * Before a policy is in force nothing is said: the devices of the seats are not known yet, and the holder would take
+   * them away.
+   */
   private isRuled = false;
   /** Where the sockets are and whose, as it was said last. */
   private places = '';
@@ -66,7 +69,7 @@ export class DescriptorKeeper implements Descriptors {
     );
   }
 
-  /** A policy is in force: from now on what the seats must have is known. */
+  /** A policy is in force: from now on the wanted devices of the seats are known. */
   begin(): void {
     this.isRuled = true;
     this.schedule();
@@ -193,7 +196,7 @@ export class DescriptorKeeper implements Descriptors {
     });
   }
 
-  /** Whatever was asked up to a serial number is done. */
+  /** All requests up to a serial number are done. */
   private answer(serial: number, done: Done | undefined): void {
     for (const [asked, { settle, timer }] of this.waiting) {
       if (asked > serial) continue;
@@ -217,11 +220,11 @@ export class DescriptorKeeper implements Descriptors {
     return { seat, path: outlet.draft, shown: outlet.shown, cgroup, answersSwitch: answers, devices };
   }
 
-  /** Takes in what the holder has now. */
+  /** Takes in the holder's present state. */
   private take(state: HolderState | undefined): void {
     this.state = state;
     if (state === undefined) {
-      // One that went on without a word may still serve; where none listens, none does.
+      // A holder that went away without a word may still serve; where none listens, none does.
       if (this.link.isAbsent) this.answer(this.serial, undefined);
       this.places = '';
       return;

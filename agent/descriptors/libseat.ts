@@ -13,8 +13,8 @@ const newer = /Device paused \(%s\)|Could not read and queue events/;
 export const isNewer = (library: string): boolean => newer.test(library);
 
 /**
- * The same of a container's libseat. Nothing on the wire says which one a client has (seatd 2293dea). What has none that is found,
- * or brings its own, is taken for a newer one.
+ * The same of a container's libseat. No message on the wire says which one a client has (seatd 2293dea). A container
+ * without a libseat that is found, or a program with its own, counts as newer.
  */
 export async function answersSwitch(namespaces: Pick<Namespaces, 'readFile'>, init: ProcessRef): Promise<boolean> {
   for (const place of places) {

@@ -15,7 +15,7 @@ import { programPath } from './programs.js';
 import type { Heard } from './streams/hearing.js';
 import { foreignSubids } from './users.js';
 
-/** What is on record of a container, by `pid:starttime`. */
+/** The record of a container, by `pid:starttime`. */
 export type OnRecord = Known & { readonly engine: EngineName };
 
 /** Whether a value read from the record is one. */
@@ -33,8 +33,8 @@ export interface EnginesDeps {
   readonly commandLine: CommandLine;
   readonly log?: Logger;
   /**
-   * What is known of containers, for an agent that starts again when their engines' monitors have died. With it, nobody's
-   * containers are looked for but of those who are on record or attended to; without it, everybody's.
+   * The record of containers, for an agent that starts again when their engines' monitors have died. With it, only
+   * containers of recorded and named users are looked for; without it, everybody's.
    */
   readonly record?: RecordFile<OnRecord>;
 }
@@ -80,7 +80,7 @@ export class Engines {
     this.changes = merge(...this.engines.map((engine) => engine.changes));
   }
 
-  /** Listens to what the engines of these containers say of themselves, and to no other engine. */
+  /** Listens to the events of the engines of these containers, and to no other engine. */
   attend(containers: readonly ContainerRef[]): void {
     for (const engine of this.engines) {
       engine.attend(new Set(containers.filter((ref) => ref.engine === engine.name).map(({ user }) => user)));
@@ -105,7 +105,7 @@ export class Engines {
     return this.running;
   }
 
-  /** As `list`, but waits for what has to be asked first. */
+  /** As `list`, but waits for open questions first. */
   async listAll(): Promise<readonly Container[]> {
     this.list();
     await Promise.all(this.engines.map((engine) => engine.settled()));
@@ -139,7 +139,7 @@ export class Engines {
     try {
       record.write(new Map(known));
     } catch (error) {
-      log?.error({ err: error }, 'what is known of containers is not on record');
+      log?.error({ err: error }, 'the record of containers cannot be written');
     }
   }
 

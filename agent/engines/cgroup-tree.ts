@@ -25,8 +25,8 @@ export class CgroupTree {
   ) {}
 
   /**
-   * Absolute paths of those that are there now. Everything on the way to them is watched from here on. Throws when a group
-   * cannot be read: what was watched before still is then.
+   * Absolute paths of those that are there now. Everything on the way to them is watched from here on. Throws when a
+   * group cannot be read; the former watches stay then.
    */
   find(): string[] {
     const former = this.watchers;
@@ -42,7 +42,7 @@ export class CgroupTree {
   private findBeside(former: Map<string, FSWatcher>): string[] {
     this.left.clear();
     this.overfull = undefined;
-    // Watched before it is read: what appears in between is heard of, not missed.
+    // Watched before it is read: a group that appears in between is heard of, not missed.
     const found = new Set(this.paths.flatMap((patterns) => this.below(this.root, patterns, former)));
     for (const cgroup of found) this.keep(join(cgroup, 'cgroup.events'), former, () => this.changed());
     for (const [key, watcher] of former) if (!this.watchers.has(key)) watcher.close();

@@ -13,8 +13,8 @@ export interface Identity {
 }
 
 /**
- * What one engine does in its own way: where it puts its containers' cgroups, what it calls them, and where it tells of them.
- * Everything else is the same for all engines, because it is the kernel's.
+ * The peculiarities of one engine: where it puts its containers' cgroups, how it names them, and where it tells of
+ * them. Everything else is the same for all engines, because it is the kernel's.
  */
 export interface Dialect {
   readonly engine: EngineName;
@@ -28,8 +28,8 @@ export interface Dialect {
   /** Paths of containers' cgroups below the root of the hierarchy, one pattern for each level; the last is a container's. */
   readonly paths: readonly (readonly RegExp[])[];
   /**
-   * Who runs in such a cgroup, undefined when it is no container of this engine. Asked once for each init. `title`: the
-   * command line of its monitor.
+   * The container in such a cgroup, undefined when it is no container of this engine. Asked once for each init.
+   * `title`: the command line of its monitor.
    */
   identify(container: { readonly cgroup: string; readonly title: readonly string[] }): Identity | undefined;
   /** Whether a container can get another name while it runs: then it is asked again after a word of the engine. */

@@ -7,7 +7,7 @@ const id = '[0-9a-f]{64}';
 const scope = new RegExp(`^docker-(${id})\\.scope$`);
 const plain = new RegExp(`^(${id})$`);
 
-/** Of what happens to containers, that which is not about a command run in one (Docker Engine API, GET /events). */
+/** Events of containers, without those about a command that runs in a container (Docker Engine API, GET /events). */
 const filters = { type: ['container'], event: ['start', 'die', 'pause', 'unpause', 'rename'] };
 const events = httpStream(
   'dockerd',

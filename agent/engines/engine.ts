@@ -21,10 +21,10 @@ export interface Container {
   readonly gid: number;
   /**
    * `setup` until the engine has handed over to the container's own init: nothing may be grafted before. `unclear` when
-   * nobody can tell any more who its root is: it is guarded and is given nothing.
+   * its root user cannot be told any more: it is guarded and is given nothing.
    */
   readonly state: ContainerState;
-  /** Whether its init has a root of its own by now, so that what is read there is the container's. */
+  /** Whether its init has a root of its own by now, so that files that are read there are the container's. */
   readonly rooted: boolean;
   /** Whether the engine is done with its device programs: an engine that replaces its own must not find ours there. */
   readonly openable: boolean;

@@ -15,7 +15,7 @@ import { pathsFor, uidOf, userOf } from './users.js';
 /** So many processes of a user are looked at for inits, in all his groups and at one look. */
 const mostOfUser = 10_000;
 
-/** What was found out about a container once and stays true as long as its init lives. */
+/** Facts about a container that stay true as long as its init lives. */
 export type Known = Identity & {
   /** Since its engine has handed over to it. */
   readonly ids?: RootIds | undefined;
@@ -24,14 +24,14 @@ export type Known = Identity & {
 export interface FollowerDeps {
   readonly commandLine: CommandLine;
   readonly log?: Logger | undefined;
-  /** What an agent that has gone knew, by `pid:starttime`. */
+  /** The knowledge of a former agent, by `pid:starttime`. */
   readonly known?: ReadonlyMap<string, Known>;
-  /** What is known of the containers of other engines, which are not this one's, even if they look so by now. */
+  /** Known containers of other engines. They are not this engine's, even if they look so by now. */
   readonly others?: (key: string) => boolean;
 }
 
 /**
- * An engine's containers, found by their cgroups and followed by inotify and by what the engine says of itself. It is never
+ * An engine's containers, found by their cgroups and followed by inotify and by the engine's own events. It is never
  * asked about anything, so that a slow, hung or missing engine delays nobody.
  */
 export class Follower {
@@ -46,11 +46,14 @@ export class Follower {
   private uids: string | undefined;
   /** Whose engine is listened to. */
   private attended: readonly (string | undefined)[] = [];
-  /** What the last `list` answered; undefined before the first one. */
+  /** The answer of the last `list`; undefined before the first one. */
   private last: readonly Container[] | undefined;
   /** The init that each group had at the last look. */
   private inits = new Map<string, { readonly pid: number; readonly key: string }>();
-  /** By `pid:starttime`: what identifies a container, such as the engine's monitor, may die before it does. */
+  /**
+   * By `pid:starttime`: the process that identifies a container, such as the engine's monitor, may die before the
+   * container does.
+   */
   private known: ReadonlyMap<string, Known>;
   /** The engine has said something since the last look: a container may have got another name. */
   private told = false;
@@ -84,7 +87,7 @@ export class Follower {
     return this.dialect.engine;
   }
 
-  /** Listens to what the engine itself says of containers of these users (undefined: root's), and looks for those. */
+  /** Listens to the engine's own events about containers of these users (undefined: root's), and looks for those. */
   attend(users: ReadonlySet<string | undefined>): void {
     this.attended = [...users];
     this.lookFor(users);
@@ -117,12 +120,12 @@ export class Follower {
     this.hearing.attend(this.attended.length === 0 ? [] : this.dialect.streams(this.attended));
   }
 
-  /** What it is listened to by, while it is attended to. */
+  /** The streams of its events, while it is attended to. */
   get heard(): readonly Heard[] {
     return this.hearing.now;
   }
 
-  /** What is known of the containers that the last `list` found, by `pid:starttime`. */
+  /** The facts about the containers that the last `list` found, by `pid:starttime`. */
   get knows(): ReadonlyMap<string, Known> {
     return this.known;
   }

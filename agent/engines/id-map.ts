@@ -1,7 +1,7 @@
 import { readOptional } from '../kernel/read.js';
 import { ownerOfPidNamespace, userNamespaceOf } from '../kernel/user-namespace.js';
 
-/** From an id inside a user namespace to the host's; undefined for what is not mapped. */
+/** From an id inside a user namespace to the host's; undefined for an id that is not mapped. */
 export type IdMap = (inside: number) => number | undefined;
 
 /** The map of a process's user namespace (user_namespaces(7)): inside, outside, length on each line. */

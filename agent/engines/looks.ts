@@ -3,7 +3,7 @@ import { map, merge, type Observable, of, startWith, switchMap, throttle, timer 
 /** A container that is being set up tells nobody when it is done: looked at this often then, ms. */
 const setupCheck = [50, 100, 200, 400, 800, 1500, 3000, 6000, 12_000, 20_000];
 
-/** How often we look at a user who makes and removes cgroups, or has an engine talk, without end, ms. */
+/** How often to look at a user who makes and removes cgroups, or lets an engine send events, without end, ms. */
 const atMostEvery = 20;
 
 /** And a look that takes long is taken so many times its own length apart: nobody can have all of the time by that. */

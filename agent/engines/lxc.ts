@@ -35,7 +35,7 @@ export const lxc: Dialect = {
   streams: (users) => (users.includes(undefined) ? [programStream('lxc-monitor', '--name', '.*')] : []),
 };
 
-/** What happens to instances of all projects (Incus' REST API, GET /1.0/events). */
+/** Events of instances of all projects (Incus' REST API, GET /1.0/events). */
 const incusEvents = websocketStream(
   'incusd',
   '/var/lib/incus/unix.socket',

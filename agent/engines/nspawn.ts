@@ -2,7 +2,7 @@ import { basename } from 'node:path';
 import { type Dialect, seatSlice } from './dialect.js';
 import { journalStream } from './streams/program.js';
 
-/** How systemd writes a name in a unit's name: `\x2d` for what is not allowed there (systemd.unit(5)). */
+/** How systemd writes a name in a unit's name: `\x2d` for a character that is not allowed there (systemd.unit(5)). */
 const unescaped = (text: string): string =>
   text.replace(/\\x([0-9a-f]{2})/g, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 

@@ -32,7 +32,7 @@ const shortened = (name: string): string =>
 
 /**
  * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
- * What a container is called stands on the command line of conmon, the parent of its init (`-n`, libpod's
+ * The name of a container stands on the command line of conmon, the parent of its init (`-n`, libpod's
  * oci_conmon_common.go). A container that is renamed while it runs keeps its former name here until it starts again.
  */
 export const podman: Dialect = {

@@ -35,8 +35,8 @@ export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): numb
 }
 
 /**
- * What a container can make: a threaded group, whose processes are listed in the group above (cgroups(7)), and so many
- * groups in groups that there is no path to the lowest.
+ * Errors that a container can cause: by a threaded group, whose processes are listed in the group above (cgroups(7)),
+ * and by groups nested so deeply that there is no path to the lowest.
  */
 const isClosed = (error: unknown): boolean =>
   ['EOPNOTSUPP', 'ENOTSUP', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '');
@@ -101,8 +101,8 @@ function lingers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boole
 /**
  * Whether a daemon of root's of this name runs outside all containers: the kernel keeps 15 bytes of a name
  * (proc_pid_comm(5)), and lists one pid for each pid namespace that a process is in. Anybody may have any name, and a
- * command line that can never be read. What Incus's daemon leaves behind for each container keeps its name when it is gone:
- * LXC's monitor, and its own `incusd fork…`.
+ * command line that can never be read. A process that Incus's daemon leaves behind for each container keeps the
+ * daemon's name when the daemon is gone: LXC's monitor, and its own `incusd fork…`.
  */
 export const runs = (program: string): boolean =>
   namesIn('/proc').some(
@@ -117,7 +117,7 @@ export const runs = (program: string): boolean =>
 const isDaemons = (commandLine: string): boolean =>
   commandLine !== '' && !/^(\[lxc monitor\]|[^\0]*\0fork)/.test(commandLine);
 
-/** By its effective uid first (proc_pid(5)): what else there is to be told of somebody's process may take long. */
+/** By its effective uid first (proc_pid(5)): further facts about somebody's process may take long. */
 const isRootsOutside = (pid: number, inside = namespacePids(pid)): boolean =>
   inside?.length === 1 && statSync(`/proc/${pid}`, { throwIfNoEntry: false })?.uid === 0 && realUid(pid) === 0;
 

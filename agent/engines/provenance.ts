@@ -1,4 +1,4 @@
-// Who may say what a container is called.
+// Which users may name which container.
 
 import { statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';

@@ -40,7 +40,7 @@ export function userOf(cgroup: string): string | undefined {
 /** From passwd(5); users of other sources are known by their number. */
 const loginName = (uid: string): string | undefined => accounts().find((fields) => fields[2] === uid)?.[0];
 
-/** The number of a user, by whichever `userOf` calls it. */
+/** The number of a user, from any name that `userOf` gives. */
 export const uidOf = (user: string): string => accounts().find(([name]) => name === user)?.[2] ?? user;
 
 /** All uids of this machine that processes of a user can have: his own, and his subordinate ones (subuid(5)). */
@@ -66,7 +66,7 @@ export const foreignSubids = (): string | undefined =>
 
 const accounts = (): string[][] => linesOf('/etc/passwd').map((line) => line.split(':'));
 
-/** What was read last, by path. */
+/** The texts that were read last, by path. */
 const former = new Map<string, string>();
 
 /** Lines of a file; those of before when it cannot be read now: nobody has lost his account by that. */

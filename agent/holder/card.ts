@@ -5,7 +5,7 @@ import { becomeMaster, connectorsOfCard, createLease, leasedObjects, revokeLease
 import { isSysError } from '../kernel/errors.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
 
-/** What one start of a display server was given. */
+/** The objects that one start of a display server got. */
 interface Lease {
   readonly lessee: number;
   /** Kept open: as long as it is, the number of the lessee is nobody else's (drm_lease.c, idr_alloc). */
@@ -65,8 +65,8 @@ export class HeldCard {
       this.fd = fd;
       this.problem = undefined;
       this.say(`${node}: held`);
-      // Whatever was shown until now is nobody's to see: a console, or a picture of whoever had the card as a whole.
-      for (const crtc of crtcs) this.attempt('switch off what was shown', () => switchOff(fd as number, crtc));
+      // Nobody may see the picture until now: a console, or a picture of the seat that had the whole card.
+      for (const crtc of crtcs) this.attempt('switch off the former picture', () => switchOff(fd as number, crtc));
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
       this.problem = isSysError(error, 'EBUSY')
@@ -97,8 +97,8 @@ export class HeldCard {
   }
 
   /**
-   * A new lease for a seat's display server that starts. The one before it is taken back, since what it drew with is still in it.
-   * @throws with words for whoever asked
+   * A new lease for a seat's display server that starts. The lease before it is taken back, because its outputs are still in it.
+   * @throws with words for the client
    */
   lease(seat: string): HandedLease {
     if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
@@ -127,12 +127,12 @@ export class HeldCard {
     this.leases.delete(seat);
     this.attempt(`revoke ${seat}`, () => revokeLease(this.fd as number, lease.lessee));
     for (const { crtc } of lease.outputs) {
-      this.attempt(`switch off what ${seat} showed`, () => switchOff(this.fd as number, crtc));
+      this.attempt(`switch off the last picture of ${seat}`, () => switchOff(this.fd as number, crtc));
     }
     closeSync(lease.fd);
   }
 
-  /** The display server of a seat has ended, and with it whatever it needed. */
+  /** The display server of a seat has ended, and its needs with it. */
   ended(seat: string): void {
     if (this.leases.has(seat)) this.say(`${this.node}: the display server of ${seat} has ended`);
     this.end(seat);

@@ -12,10 +12,12 @@ import { Seats } from './seats.js';
  * an agent it goes on with the last thing that it was told.
  */
 
-/** What an agent says at once: all cards and seats of a PC. */
+/** The largest message of an agent: all cards and seats of a PC. */
 const longestLine = 1024 * 1024;
 
-/** One that holds nothing and that nobody talks to ends after this, ms: systemd starts it when it is needed again. */
+/**
+ * A holder that holds nothing and has no client ends after this time, ms. systemd starts it when it is needed again.
+ */
 const idleMs = 60_000;
 
 const listeners = new Set<Socket>();

@@ -10,13 +10,15 @@ import { type Lessor, SeatSocket } from './seat-socket.js';
 const againMs = 1000;
 
 /**
- * All that the holder has: cards, leases, and the sockets of the seats. It compares what it has with what the agent wants last,
- * and keeps all of it while there is no agent.
+ * All that the holder has: cards, leases, and the sockets of the seats. It compares its state with the agent's last
+ * wishes, and keeps all of it while there is no agent.
  */
 export class Holdings implements Lessor {
   private cards: HeldCard[] = [];
   private readonly sockets = new Map<string, SeatSocket>();
-  /** By seat, the connection of the display server that has a lease, or had one that was taken back. */
+  /**
+   * By seat, the connection of the display server with the present lease, or with the last one if that was taken back.
+   */
   private readonly servers = new Map<string, { readonly socket: Socket; readonly card: HeldCard }>();
   private timer: NodeJS.Timeout | undefined;
 
@@ -26,7 +28,7 @@ export class Holdings implements Lessor {
     private readonly changed: () => void,
   ) {}
 
-  /** Takes in what must be held and served from now on. Departures come before arrivals. */
+  /** Takes in the wanted cards and seats from now on. Departures come before arrivals. */
   want({ cards, sockets }: Wanted): void {
     for (const held of this.cards.filter((one) => !cards.some((card) => one.isSame(card)))) {
       held.divide([]);
@@ -96,7 +98,7 @@ export class Holdings implements Lessor {
       const known = this.sockets.get(seat);
       if (known !== undefined && known.inode === shown) continue;
       try {
-        // One that nobody sees yet is waiting at its path; one that nobody can see any more is of no use.
+        // A socket that nobody sees yet waits at its path. A socket that nobody can see any more is of no use.
         const made = new SeatSocket(seat, path, this);
         known?.close();
         this.sockets.set(seat, made);

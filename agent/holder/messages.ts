@@ -19,7 +19,7 @@ export interface WantedSocket {
   readonly seat: string;
   /** Where it is made; the agent takes it from there to where the seat sees it. */
   readonly path: string;
-  /** Inode of the one that the seat sees; another one is made where the holder does not listen at that. */
+  /** Inode of the socket that the seat sees. The holder makes another one where it does not listen at that. */
   readonly shown: string | undefined;
 }
 
@@ -32,9 +32,9 @@ export interface Wanted {
 /** How a seat stands with its outputs of a card. */
 export interface SeatLease {
   readonly seat: string;
-  /** What it must have. */
+  /** The outputs that it must have. */
   readonly connectors: readonly string[];
-  /** What its display server has now; none when there is no lease. */
+  /** The outputs that its display server has now; none when there is no lease. */
   readonly leased: readonly string[];
   /** When the lease was made, ISO 8601. */
   readonly since?: string | undefined;
@@ -50,7 +50,7 @@ export interface CardState {
   readonly seats: readonly SeatLease[];
 }
 
-/** What the holder says of itself, a line of JSON: to whoever connects, and whenever it changes. */
+/** The holder's state, a line of JSON: to each new client, and at each change. */
 export interface HolderState {
   readonly pid: number;
   readonly cards: readonly CardState[];
@@ -73,7 +73,7 @@ export const isDone = (said: HolderState | Done): said is Done => 'done' in said
 export interface ServedDevice {
   /** `c13:67`. */
   readonly id: string;
-  /** What the display server calls it, and where it is on the host: `/dev/input/event3`. */
+  /** Its path in the display server's words, which is also its path on the host: `/dev/input/event3`. */
   readonly path: string;
   /** By which ioctl it is taken back. */
   readonly kind: 'input' | 'hidraw';
@@ -84,7 +84,7 @@ export interface ServedDevice {
   readonly incarnation?: string | undefined;
 }
 
-/** What is served to a seat. */
+/** The devices that are served to a seat. */
 export interface ServedSeat extends WantedSocket {
   /** The group of its container; nobody is let in while there is none. */
   readonly cgroup: string | undefined;
@@ -93,7 +93,7 @@ export interface ServedSeat extends WantedSocket {
   readonly devices: readonly ServedDevice[];
 }
 
-/** What is served from now on, a line of JSON; answered with `Done`. */
+/** The devices to serve from now on, a line of JSON; answered with `Done`. */
 export interface WantedSeats {
   /** Counts up. */
   readonly serial: number;
@@ -106,7 +106,7 @@ export interface WantedSeats {
 export interface Done {
   /** Of the last request that this answers. */
   readonly done: number;
-  /** Which holder this is: one that was started again knows nothing of what the former one had opened. */
+  /** The identity of this holder: a holder that was started again knows nothing of the former one's open files. */
   readonly holder: string;
   /** Why something that was opened could not be taken back, by id. */
   readonly left: Readonly<Record<string, string>>;

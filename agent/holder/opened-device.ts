@@ -7,12 +7,12 @@ import type { ServedDevice } from './messages.js';
 
 const openFile = promisify(open);
 
-/** As libseat's own server opens devices: whatever it is, opening it must not wait for a peer, nor follow a link. */
+/** As libseat's own server opens devices: opening must never wait for a peer, nor follow a link. */
 const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
- * An open file of a device, of which a display server has a descriptor. Whatever copies are made of that one, hidden or not, are
- * this same open file: what is revoked here is dead for all of them.
+ * An open file of a device, of which a display server has a descriptor. All copies of that descriptor, hidden or not,
+ * are this same open file: a revocation here is the end of all of them.
  */
 export class OpenedDevice {
   private constructor(
@@ -21,13 +21,13 @@ export class OpenedDevice {
   ) {}
 
   /**
-   * Opens a device, off the loop: the kernel lets whoever opens an idle USB device sleep (drivers/hid/usbhid, usbhid_open).
-   * Rejects with `code` ENODEV when what has its name and number is another device by now.
+   * Opens a device, off the loop: the kernel lets a process that opens an idle USB device sleep (drivers/hid/usbhid,
+   * usbhid_open). Rejects with `code` ENODEV when another device has its name and number by now.
    */
   static async open(device: ServedDevice): Promise<OpenedDevice> {
     const fd = await openFile(device.path, flags);
     const number = parseNumber(device.number);
-    // After it was opened: what is there now was there then.
+    // After it was opened: a device that is there now was there then.
     if (
       number !== undefined &&
       numberText(numberOf(fstatSync(fd, { bigint: true }).rdev)) === device.number &&
@@ -39,7 +39,7 @@ export class OpenedDevice {
     throw Object.assign(new Error(`${device.path} is another device`), { code: 'ENODEV' });
   }
 
-  /** Makes the open file dead for whoever has it. Returns why that was not possible; undefined when it was. */
+  /** Makes the open file dead for all its holders. Returns why that was not possible; undefined when it was. */
   revoke(): string | undefined {
     try {
       revokeFile(this.fd, this.device.kind === 'hidraw' ? 'HIDIOCREVOKE' : 'EVIOCREVOKE');

@@ -1,19 +1,19 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
 
-/** How many may be connected at once, and for how long one may say nothing, ms: who connects is in a container. */
+/** How many may be connected at once, and how long a client may say nothing, ms: clients are in a container. */
 const limits = { connections: 8, idleMs: 10_000, line: 128, restMs: 200 } as const;
 
 /** Hands a lease over, and hears when the display server that has it has ended. */
 export interface Lessor {
-  /** @throws with words for whoever asked */
+  /** @throws with words for the client */
   lease(seat: string, card: string | undefined, socket: Socket): void;
   ended(seat: string, socket: Socket): void;
 }
 
 /**
- * Where a seat's display server gets its lease. It says `lease`, or `lease card1`, and is answered with one line of JSON and the
- * descriptor. The lease lasts for as long as the connection does: whoever has it keeps both.
+ * Where a seat's display server gets its lease. It says `lease`, or `lease card1`, and is answered with one line of
+ * JSON and the descriptor. The lease lasts as long as the connection: its owner keeps both.
  */
 export class SeatSocket {
   readonly inode: string;
@@ -34,12 +34,12 @@ export class SeatSocket {
     this.server.listen({ fd });
   }
 
-  /** Nobody else gets in; who has a lease keeps it. */
+  /** Nobody else gets in; a lease that was given stays. */
   close(): void {
     this.server.close();
   }
 
-  /** Nobody gets in, and whoever is in goes. */
+  /** Nobody gets in, and all clients go. */
   shut(): void {
     this.close();
     for (const socket of this.sockets) socket.destroy();

@@ -24,12 +24,12 @@ export interface ClientSeat {
 }
 
 /**
- * One connection of a display server. It is asked one thing after the other, as libseat does; whoever sends without end or does
- * not read waits alone.
+ * One connection of a display server. It answers one request after the other, as libseat sends them. A client that
+ * sends without end or does not read makes only itself wait.
  */
 export class SeatdClient {
   private readonly reader = new SeatdReader();
-  /** By device id. One that was taken back is there until the client closes it. */
+  /** By device id. A revoked device is there until the client closes it. */
   private readonly devices = new Map<number, OpenedDevice | undefined>();
   private nextId = 1;
   private isBusy = false;
@@ -58,7 +58,7 @@ export class SeatdClient {
     this.answer({ say: 'enable-seat' });
   }
 
-  /** Takes back what it has opened of devices; why some of that was not possible, by id. */
+  /** Takes back its open files of devices. Returns the failures, by id. */
   withdraw(isMeant: (device: ServedDevice) => boolean): Record<string, string> {
     const left: Record<string, string> = {};
     for (const [id, opened] of this.devices) {
@@ -70,7 +70,7 @@ export class SeatdClient {
     return left;
   }
 
-  /** Answers what has come, in order; what comes meanwhile stays in the kernel. */
+  /** Answers the requests that have come, in order. Later requests stay in the kernel meanwhile. */
   private async work(): Promise<void> {
     if (this.isBusy) return;
     this.isBusy = true;
@@ -114,7 +114,7 @@ export class SeatdClient {
       case 'open-seat':
         if (this.isAtSeat) throw new ProtocolError('open-seat twice');
         this.isAtSeat = true;
-        // Whatever the seat is called outside: the records of its devices name none, which means this one.
+        // Always this name, with any name outside: the records of its devices name no seat, which means this one.
         return { say: 'seat-opened', seat: 'seat0' };
       case 'close-seat':
         this.leaveSeat();
@@ -124,10 +124,11 @@ export class SeatdClient {
       case 'close-device':
         return this.closeDevice(request.device);
       case 'switch-session':
-        // There is no other session. Who does not wait for an answer would take it for the answer to what it asks next.
+        // There is no other session. A client that does not wait for an answer would take it for the answer to its next
+        // request.
         return this.seat.answersSwitch ? refused(errno.EINVAL) : undefined;
       case 'disable-seat':
-        // It acknowledges what is never asked of it.
+        // It acknowledges a message that is never sent.
         return refused(errno.EBUSY);
       case 'ping':
         return { say: 'pong' };
@@ -148,7 +149,7 @@ export class SeatdClient {
     return undefined;
   }
 
-  /** One that was taken back is closed like any other. */
+  /** A revoked device is closed like any other. */
   private closeDevice(id: number): SeatdAnswer {
     if (!this.devices.has(id)) return refused(errno.EBADF);
     this.devices.get(id)?.revoke();
@@ -164,7 +165,7 @@ export class SeatdClient {
     this.seat.leave(this);
   }
 
-  /** Never waits: what the client does not read is not kept for it. */
+  /** Never waits: messages that the client does not read are not kept for it. */
   private answer(answer: SeatdAnswer): void {
     if (this.socket.destroyed) return;
     try {

@@ -21,8 +21,9 @@ interface Guest {
 }
 
 /**
- * Serves the devices of one seat to its display server, as seatd does (seatd(1)). The first that comes is at the seat; others
- * wait until it has gone. Only processes of the seat's container are served: whoever comes before that is known waits.
+ * Serves the devices of one seat to its display server, as seatd does (seatd(1)). The first that comes is at the seat;
+ * others wait until it has gone. Only processes of the seat's container are served. A client that comes before the
+ * container is known waits.
  */
 export class SeatdServer implements ClientSeat {
   inode = '';
@@ -31,7 +32,7 @@ export class SeatdServer implements ClientSeat {
   /** In the order in which they came to the seat; the first one has it. */
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
-  /** One open at a time: whatever the kernel makes of it, a seat never takes more than one thread. */
+  /** One open at a time: even when the kernel takes long, a seat never takes more than one thread. */
   private opening: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -45,7 +46,7 @@ export class SeatdServer implements ClientSeat {
     return this.wanted.answersSwitch;
   }
 
-  /** What was opened of devices that are not the seat's any more is taken back. Returns why some of that was not, by id. */
+  /** Takes back open files of devices that are not the seat's any more. Returns the failures, by id. */
   update(wanted: ServedSeat): Record<string, string> {
     this.wanted = wanted;
     // A device is another one when anything of it is.
@@ -67,7 +68,7 @@ export class SeatdServer implements ClientSeat {
     return left;
   }
 
-  /** Nobody is served any more; whatever was opened is taken back. */
+  /** Nobody is served any more; all open files are taken back. */
   close(): Record<string, string> {
     const left: Record<string, string> = {};
     for (const { client, socket } of [...this.guests]) {
@@ -150,7 +151,7 @@ export class SeatdServer implements ClientSeat {
     this.admit(guest);
   }
 
-  /** Lets in who is of the seat's container, and has everybody else go. */
+  /** Lets in processes of the seat's container, and sends all others away. */
   private admit(guest: Guest): void {
     if (this.isOfContainer(guest)) guest.client ??= new SeatdClient(guest.socket, this);
     else if (guest.client !== undefined || this.wanted.cgroup !== undefined) {

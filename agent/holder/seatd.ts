@@ -1,6 +1,6 @@
 /*
- * seatd's protocol (seatd 0.9.1, include/protocol.h): a header of two 16-bit numbers, operation and size of what follows, in the
- * machine's own byte order, which is little-endian wherever this runs. No version is negotiated.
+ * seatd's protocol (seatd 0.9.1, include/protocol.h): a header of two 16-bit numbers, operation and size of the rest,
+ * in the machine's own byte order, which is little-endian wherever this runs. No version is negotiated.
  */
 
 /** As libseat has them: longest path and name with their NUL, and most devices of one client. */
@@ -10,7 +10,7 @@ const headerSize = 4;
 /** The longest message of a client: OPEN_DEVICE. */
 export const longestRequest = headerSize + 2 + limits.path;
 
-/** What a client asks. */
+/** The requests of a client. */
 export type SeatdRequest =
   | { readonly ask: 'open-seat' }
   | { readonly ask: 'close-seat' }
@@ -20,7 +20,10 @@ export type SeatdRequest =
   | { readonly ask: 'close-device'; readonly device: number }
   | { readonly ask: 'switch-session'; readonly session: number };
 
-/** What a client is told. `disable-seat` is missing on purpose: up to libseat 0.8 and from 0.9 on it is answered differently. */
+/**
+ * The messages to a client. `disable-seat` is missing on purpose: up to libseat 0.8 and from 0.9 on it is answered
+ * differently.
+ */
 export type SeatdAnswer =
   | { readonly say: 'seat-opened'; readonly seat: string }
   | { readonly say: 'device-opened'; readonly device: number }
@@ -35,7 +38,10 @@ export class ProtocolError extends Error {
 const plain = { 1: 'open-seat', 2: 'close-seat', 5: 'disable-seat', 7: 'ping' } as const;
 const isPlain = (operation: number): operation is keyof typeof plain => Object.hasOwn(plain, operation);
 
-/** Cuts what a client sends into requests; what is incomplete waits for the rest, and is never longer than one message. */
+/**
+ * Cuts the bytes of a client into requests. An incomplete request waits for its rest, and is never longer than one
+ * message.
+ */
 export class SeatdReader {
   private rest: Buffer = Buffer.alloc(0);
 

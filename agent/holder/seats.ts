@@ -16,7 +16,7 @@ export class Seats {
     private readonly openDevice?: OpenDevice,
   ) {}
 
-  /** Serves this from now on. When it returns, whatever is in it no more is taken back. */
+  /** Serves these devices from now on. When it returns, all other devices are taken back. */
   want({ serial, seats, isAll }: WantedSeats): Done {
     const left: Record<string, string> = {};
     for (const [seat, server] of this.servers) {

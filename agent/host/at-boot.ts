@@ -17,7 +17,9 @@ export const enabledLink = '/etc/systemd/system/multi-user.target.wants/hotseat.
 
 const guards = { enabled: enabledLink, unit: '/etc/systemd/system/hotseat.service', disable: 'hotseat.disable' };
 
-/** Templates of the units of login prompts: what starts with the PC, and what logind starts at a switch. */
+/**
+ * Templates of the units of login prompts: the one that starts with the PC, and the one that logind starts at a switch.
+ */
 export const promptUnits = ['getty@', 'autovt@'] as const;
 
 /**
@@ -41,7 +43,7 @@ export function bootFiles(policy: Policy): ReadonlyMap<string, string | undefine
   ]);
 }
 
-/** Keeps what a boot goes by in agreement with the policy that was confirmed last. */
+/** Keeps the files that a boot uses in agreement with the last confirmed policy. */
 export class AtBoot {
   constructor(private readonly log: Logger) {}
 
@@ -77,7 +79,9 @@ export function forgetAtBoot(): void {
   for (const file of [bootRulesFile, ...promptFiles]) put(file, undefined);
 }
 
-/** Makes a file what it must be, so that a power cut leaves the former or this one; returns whether it was another. */
+/**
+ * Gives a file its wanted text, so that a power cut leaves the former text or the new one; returns whether it changed.
+ */
 function put(file: string, text: string | undefined): boolean {
   if (readOptional(file) === text) return false;
   const directory = dirname(file);

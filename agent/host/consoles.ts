@@ -7,7 +7,7 @@ import { getKeyboardMode, keyboardMode, openConsole, setKeyboardMode } from '../
 import { runtime } from '../seat/layout.js';
 import { Remembered } from './remembered.js';
 
-/** What was before somebody muted: the modes of the consoles, and SysRq's setting. */
+/** The state before the muting: the modes of the consoles, and SysRq's setting. */
 interface Before {
   readonly modes: Remembered;
   readonly sysrq: Remembered;
@@ -24,19 +24,19 @@ const beforeBoot: Before = {
 const sysrqFile = '/proc/sys/kernel/sysrq';
 /** The foreground console; kernfs tells inotify when it changes. */
 const activeFile = '/sys/class/tty/tty0/active';
-/** What no watch tells of is looked at this often, ms. */
+/** How often to look for changes that no watch tells of, ms. */
 const lookEvery = 30_000;
 /** After a console could not be muted, ms: first, and the longest. */
 const lookAgain = { first: 50, longest: lookEvery };
 
 /**
- * Keeps what is typed at a seat from the host's text consoles: the kernel hands every key of every keyboard to the
+ * Keeps the keys of a seat from the host's text consoles: the kernel hands every key of every keyboard to the
  * foreground console unless that one's keyboard mode is K_OFF (drivers/tty/vt/keyboard.c). A getty or a terminal reset
  * opens the console, sets the mode again and closes it, which inotify tells. Each console is kept open here, so that
  * looking at it is no such closing. The kernel answers SysRq in every mode: it is switched off as well.
  */
 export class Consoles {
-  /** By what is watched. */
+  /** By the watched path. */
   private readonly watchers = new Map<string, FSWatcher>();
   /** Why something is not watched: the last look found no room for it in inotify, say. */
   private blind: string | undefined;
@@ -67,7 +67,7 @@ export class Consoles {
   /** In words, how keys may reach the host. */
   leaks(): string[] {
     if (this.wanted === 'open') {
-      return ["the host's consoles are open (host.yaml, console: open): what is typed at any seat also reaches them"];
+      return ["the host's consoles are open (host.yaml, console: open): keys of every seat also reach them"];
     }
     if (this.wanted !== 'mute') return [];
     // A hang-up is over by then.
@@ -115,7 +115,7 @@ export class Consoles {
     silenceSysrq(this.deps.log);
   }
 
-  /** A hang-up takes a moment; what lasts longer is not asked for all the time. */
+  /** A hang-up takes a moment. A longer state is not asked for all the time. */
   private planAnother(): void {
     clearTimeout(this.again);
     if (this.failing.size === 0) return;
@@ -206,7 +206,7 @@ function silenceSysrq(log: Logger): void {
   }
 }
 
-/** What a boot has muted is the agent's from now on. */
+/** The muting of a boot is the agent's from now on. */
 function takeOver(): void {
   for (const what of ['modes', 'sysrq'] as const) {
     for (const [name, value] of Object.entries(beforeBoot[what].read())) beforeAgent[what].keep(name, value);
@@ -216,7 +216,7 @@ function takeOver(): void {
 
 /**
  * Gives every console the keyboard mode back that it had, and SysRq its setting. Does nothing when nothing was changed.
- * `agentsOnly`: what a boot has muted, and no agent has taken over, stays muted.
+ * `agentsOnly`: consoles that a boot has muted, and no agent has taken over, stay muted.
  */
 export function restoreConsoles(log?: Logger, { agentsOnly = false } = {}): void {
   if (!agentsOnly) takeOver();

@@ -16,7 +16,10 @@ export class HostRules {
 
   constructor(private readonly log: Logger) {}
 
-  /** Tells udev of a unit that it cannot judge by itself, when its last word is another: what comes along, or no longer does. */
+  /**
+   * Tells udev of a unit that it cannot judge by itself, when its last word differs: a unit that comes along, or no
+   * longer does.
+   */
   tell(unit: Unit, verdict: Verdict): void {
     const argument = alongArgument(unit.head, verdict);
     if (argument !== undefined) {
@@ -24,7 +27,7 @@ export class HostRules {
       return;
     }
     if (unit.head.properties['HOTSEAT_WITH'] === undefined) return;
-    // A node that udevd looked at before its head was told of takes over what is said of that only when it is looked at again.
+    // A node that udevd looked at before its head was told of takes over that word only when udevd looks at it again.
     const seat = unit.head.properties['HOTSEAT_SEAT'];
     for (const node of unit.nodes) {
       if (node.properties['HOTSEAT_SEAT'] !== seat && this.isNews(node, `${seat}`)) triggerChange(node.syspath);
@@ -44,7 +47,7 @@ export class HostRules {
   async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
     if (await installRules(compileRules(policy))) {
       for (const syspath of usbDevices()) triggerChange(syspath);
-      // Where they are, and what they are, is found out only when a rule asks for them.
+      // Their place and kind are found out only when a rule asks for them.
       if (policy.seats.some(({ rules }) => rules.some(({ hidraw }) => hidraw))) {
         for (const { unit } of house.hidraws.alone()) triggerChange(unit.id);
       }

@@ -17,7 +17,7 @@ export function priorityOf(level: number): number {
 
 /**
  * Where the log goes: lines of JSON. In the journal each carries its priority in front, `<3>`, which journald takes off
- * again: `journalctl -p warning` finds what it should, and `-o cat` shows plain JSON.
+ * again: `journalctl -p warning` works, and `-o cat` shows plain JSON.
  */
 export function logStream(fd: number, environment: NodeJS.ProcessEnv): DestinationStream {
   const lines = pino.destination({ dest: fd, sync: true });

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isSysError } from '../kernel/errors.js';
 import { sendUnixDatagram } from '../kernel/unix-datagram.js';
 
-/** What the service manager can be told (sd_notify(3)). */
+/** Messages for the service manager (sd_notify(3)). */
 export type State = 'READY=1' | 'STOPPING=1' | 'WATCHDOG=1' | `STATUS=${string}`;
 
 /** A manager that is busy, as one is that reloads its units, gets the message later: after this, and no later than that, ms. */

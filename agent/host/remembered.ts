@@ -2,8 +2,8 @@ import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node
 import { dirname } from 'node:path';
 
 /**
- * What a setting of the host was before the agent changed it, kept in a file until it is given back. What is remembered
- * first stays: a restarted agent finds its own setting in place and must not take it for the host's.
+ * The former value of a setting of the host, kept in a file until it is given back. The first remembered value stays: a
+ * restarted agent finds its own setting in place and must not take it for the host's.
  */
 export class Remembered {
   constructor(private readonly file: string) {}

@@ -23,7 +23,7 @@ export async function installRules(text: string): Promise<boolean> {
 export async function removeRules(): Promise<void> {
   rmSync(rulesFile, { force: true });
   await reload();
-  // Whatever is below a seat's device has inherited its seat, HID devices and lights too (73-seat-late.rules): what is
+  // Every device below a seat's device has inherited its seat, HID devices and lights too (73-seat-late.rules): what is
   // left out hands it on to its children again.
   const all = ['usb', 'input', 'sound', 'drm'].map((subsystem) => `--subsystem-match=${subsystem}`);
   for (const which of ['--property-match=ID_SEAT=seat-*', ...all]) {
@@ -44,8 +44,8 @@ async function udevadm(command: readonly string[], timeout: number): Promise<voi
 }
 
 /**
- * Has udevd look at a device again, as `udevadm trigger --action=change` does; `argument` is what its rules find as
- * SYNTH_ARG_HOTSEAT then (lib/kobject_uevent.c). A device that has gone meanwhile is fine.
+ * Has udevd look at a device again, as `udevadm trigger --action=change` does; its rules find `argument` as
+ * SYNTH_ARG_HOTSEAT then (lib/kobject_uevent.c). A device that has gone meanwhile is no error.
  */
 export function triggerChange(syspath: string, argument?: string): void {
   try {

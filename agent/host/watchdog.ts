@@ -11,7 +11,7 @@ export interface Pulse {
 
 /**
  * Longest that each may take, ms, before nothing but a new start helps. The udev process is replaced after 60 s at the
- * latest; what a seat's run waits for is limited to 10 s each.
+ * latest; each wait of a seat's run is limited to 10 s.
  */
 const limits = { udev: 120_000, seat: 180_000 };
 
@@ -31,8 +31,8 @@ export function watchdogMs({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): 
 }
 
 /**
- * Tells systemd that the agent is alive for as long as it is: the timer says that the event loop turns, `look` how the
- * rest is. An agent that hangs falls silent, and systemd starts it again. Returns what ends it.
+ * Tells systemd that the agent is alive for as long as it is: the timer shows that the event loop turns, `look` the
+ * state of the rest. An agent that hangs falls silent, and systemd starts it again. The returned function ends it.
  */
 export function keepWatch(log: Logger, look: () => Pulse): () => void {
   const within = watchdogMs(process.env);

@@ -6,7 +6,7 @@ import { type InputEvent, parseEvents, touchDetector } from './touch.js';
 /** A person takes longer to press a key and let it go, ms. */
 const lookEvery = 30;
 
-/** What is listened to, for how long, and who hears that it has begun. */
+/** The devices to listen to, the time, and a callback for the beginning. */
 export interface Listening {
   /** Whether a node is to be listened to. */
   readonly wanted: (node: string) => boolean;
@@ -25,8 +25,8 @@ interface Ear {
 
 /**
  * The first event node that somebody touches, `/dev/input/event3`; undefined when nobody did in time. Nodes that come
- * meanwhile count as well. What is typed is looked at only for that something was, and goes to its seat as ever:
- * nothing is grabbed. Needs root.
+ * meanwhile count as well. It looks only whether a key was pressed, not which. Keys go to their seat as always: nothing
+ * is grabbed. Needs root.
  */
 export async function firstTouched({
   wanted,
@@ -70,7 +70,7 @@ function open(directory: string, ears: Map<string, Ear>, wanted: (node: string) 
   }
 }
 
-/** What a device said since it was asked last; undefined when it has gone, or was revoked because it changed hands. */
+/** Events of a device since the last question; undefined when it has gone, or was revoked because it changed hands. */
 function heard(fd: number): InputEvent[] | undefined {
   const bytes = Buffer.alloc(64 * 24);
   try {

@@ -20,7 +20,7 @@ export interface Proposal {
   readonly also: readonly string[];
 }
 
-/** What a seat file can hold (policy/schema.ts): a device that calls itself otherwise cannot be named by that. */
+/** Texts that a seat file can hold (policy/schema.ts). A device with another name cannot be named by it. */
 const writable = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 const unwritable = /["|\\]/;
 
@@ -52,14 +52,16 @@ export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[]
   return proposals;
 }
 
-/** What else says the same of itself as this device, in words: why nothing is proposed by its serial number. */
+/**
+ * In words, other devices with the same description as this one: the reason to propose nothing by its serial number.
+ */
 export function alike(unit: Unit, units: readonly Unit[]): string[] {
   const others = othersOf(unit, units);
   const names = namesOf(unit);
   return others.filter((other) => names.some(({ attributes }) => says(other, attributes))).map(textOf);
 }
 
-/** What is not the same thing to people as this device. */
+/** Devices that people do not see as the same thing as this device. */
 const othersOf = (unit: Unit, units: readonly Unit[]): Unit[] =>
   units.filter((other) => physicalOf(other.id) !== physicalOf(unit.id) || areApart(unit, other));
 
@@ -91,7 +93,7 @@ function namesOf({ head }: Unit): OwnName[] {
     names.push({ name: serial, attributes: { idVendor, idProduct, serial }, isOfInput: false });
   }
   if (fits(uniq)) names.push({ name: uniq, attributes: { uniq }, isOfInput: true });
-  // What a program makes is at no port, and mostly says nothing but its name.
+  // A device that a program makes is at no port, and mostly has only a name.
   const name = head.attributes['name'];
   if (property(head, 'ID_PATH') === '' && fits(name)) names.push({ name, attributes: { name }, isOfInput: true });
   return names;

@@ -8,7 +8,7 @@ export interface InputEvent {
 /** Size of `struct input_event` on 64-bit machines: a time of two words, type, code, value. */
 const eventSize = 24;
 
-/** What was read from an event node; a rest that is no whole event is left out. */
+/** Events from the bytes of an event node. An incomplete event at the end is left out. */
 export function parseEvents(bytes: Buffer): InputEvent[] {
   const events: InputEvent[] = [];
   for (let at = 0; at + eventSize <= bytes.length; at += eventSize) {

@@ -22,7 +22,7 @@ export const packaged: Places = {
   zsh: '/usr/share/zsh/vendor-completions',
 };
 
-/** A checkout's, which stays where it is: what the distribution owns is left alone. */
+/** A checkout's, which stays where it is. The distribution's files are left alone. */
 export const local = (program: string): Places => ({
   program,
   bin: '/usr/local/bin',
@@ -40,7 +40,7 @@ export interface InstalledFile {
   readonly admins: boolean;
 }
 
-/** What is made from the table of verbs. */
+/** Files that are made from the table of verbs. */
 export interface Generated {
   readonly page: string;
   readonly completion: (shell: 'bash' | 'zsh' | 'fish') => string;

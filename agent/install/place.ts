@@ -2,13 +2,13 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, wri
 import { dirname, join } from 'node:path';
 import type { InstalledFile } from './files.js';
 
-/** What would be done to a file, or was. */
+/** The planned or finished change of a file. */
 export interface Change {
   readonly path: string;
   readonly what: 'write' | 'keep' | 'remove' | 'absent';
 }
 
-/** What an installation does to each file. A file that is right already, or the admin's, is kept. */
+/** The change of each file by an installation. A file that is right already, or the admin's, is kept. */
 export const changesForInstall = (files: readonly InstalledFile[], root = '/'): Change[] =>
   files.map(({ path, text, admins }): Change => {
     const at = join(root, path);
@@ -16,7 +16,7 @@ export const changesForInstall = (files: readonly InstalledFile[], root = '/'): 
     return { path, what: there && (admins || readFileSync(at, 'utf8') === text) ? 'keep' : 'write' };
   });
 
-/** What an uninstallation does to each: what the admin may have changed stays. */
+/** The change of each file by an uninstallation. Files that the admin may have changed stay. */
 export const changesForUninstall = (files: readonly InstalledFile[], root = '/'): Change[] =>
   files.map(({ path, admins }): Change => {
     const there = existsSync(join(root, path));

@@ -9,7 +9,7 @@ const limit = { timeout: 30_000 };
 
 /**
  * Makes the policy repository, ready to be committed to, with no seat in it. A directory that has anything in it is the
- * admin's and left as it is. Returns whether it was made. `source`: directory with what goes into it.
+ * admin's and left as it is. Returns whether it was made. `source`: directory with its first files.
  */
 export async function makeRepository(directory: string, source: string): Promise<boolean> {
   if (existsSync(directory) && readdirSync(directory).length > 0) return false;

@@ -17,9 +17,9 @@ const againMs = 1000;
 const longestLine = 1024 * 1024;
 
 export interface LinkEvents {
-  /** What the holder has; undefined when it went, and all leases with it. */
+  /** The holder's state; undefined when it went, and all leases with it. */
   readonly state: (state: HolderState | undefined) => void;
-  /** What was asked of seats is done. */
+  /** Requests about seats are done. */
   readonly done?: (done: Done) => void;
 }
 
@@ -29,7 +29,7 @@ export interface LinkEvents {
  */
 export class HolderLink {
   private socket: Socket | undefined;
-  /** What is said on each new connection; undefined while nothing is asked. */
+  /** The first message on each new connection; undefined while nothing is asked. */
   private greeting: (() => string) | undefined;
   private wanted: string | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -55,7 +55,7 @@ export class HolderLink {
     this.say(line, () => line);
   }
 
-  /** Says a part of what is wanted of seats; on a new connection `all` of it. */
+  /** Sends a part of the wanted seats; on a new connection `all` of them. */
   wantSeats(part: WantedSeats, all: () => WantedSeats): void {
     this.say(lineOf(part), () => lineOf(all()));
   }
@@ -66,7 +66,7 @@ export class HolderLink {
     else if (!this.socket.connecting) this.socket.write(line);
   }
 
-  /** Asks nothing any more; the holder keeps what it has. */
+  /** Asks nothing any more; the holder keeps its state. */
   close(): void {
     this.greeting = undefined;
     this.wanted = undefined;

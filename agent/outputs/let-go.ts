@@ -6,8 +6,8 @@ import { HolderLink } from './holder-link.js';
 const patience = 5000;
 
 /**
- * Has the holder let go of all cards, and take back what it has leased of them: for a release. `marker`: there while it may have
- * any. Rejects when it has not within 5 s.
+ * Has the holder let go of all cards, and take back all their leases: for a release. `marker`: a file that exists while
+ * it may have any. Rejects when that has not happened within 5 s.
  */
 export async function letGo(marker: string): Promise<void> {
   if (!existsSync(marker)) return;

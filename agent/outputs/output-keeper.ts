@@ -21,7 +21,7 @@ export interface OutputKeeperDeps {
 }
 
 /**
- * Has the holder lease outputs as the policy gives them. It compares what the holder has with what seats must have, whenever
+ * Has the holder lease outputs as the policy gives them. It compares the holder's state with the wanted one, whenever
  * either may have changed; a card becomes the holder's when no seat has a node of it any more, and the other way round.
  */
 export class OutputKeeper {
@@ -40,7 +40,7 @@ export class OutputKeeper {
     this.link = new HolderLink({ state: (state) => this.take(state) }, deps.holder);
   }
 
-  /** A policy is in force: from now on what the seats must have is known. */
+  /** A policy is in force: from now on the wanted outputs of the seats are known. */
   begin(): void {
     this.isRuled = true;
     this.schedule();
@@ -63,7 +63,7 @@ export class OutputKeeper {
     return this.state?.cards.some((card) => card.number === numberText(number)) === true;
   }
 
-  /** What a seat has and must have of cards that it shares, for status. */
+  /** Outputs that a seat has and must have of shared cards, for status. */
   of(seat: string): CardOutputs[] {
     return outputsOf(seat, this.cards, this.state, this.link.problem);
   }
@@ -96,7 +96,7 @@ export class OutputKeeper {
     this.link.want({ cards: this.cards.flatMap(wantedCard), sockets } satisfies Wanted);
   }
 
-  /** Takes in what the holder has now. */
+  /** Takes in the holder's present state. */
   private take(state: HolderState | undefined): void {
     const before = this.state;
     this.state = state;

@@ -15,17 +15,17 @@ export interface CardOutputs {
   }[];
   /** `waiting`: no display server has asked for them yet; `restart`: one runs on without them. */
   readonly state: 'leased' | 'waiting' | 'restart' | 'blocked';
-  /** What its display server draws on now. */
+  /** The outputs on which its display server draws now. */
   readonly leased: readonly string[];
   /** Since when its display server has had them, as a time of ISO 8601; absent while it has none. */
   readonly since?: string | undefined;
-  /** What is wrong, and what to do; absent while nothing is. */
+  /** The fault and the remedy; absent while there is none. */
   readonly problem?: string | undefined;
-  /** Seats that have other outputs of the card: their programs can read what this one shows. */
+  /** Seats that have other outputs of the card: their programs can read this seat's pictures. */
   readonly sharedWith: readonly string[];
 }
 
-/** What a seat has of each card that it has outputs of, and what keeps it from more. Pure. */
+/** For each shared card, the outputs of a seat, and the reasons for missing ones. Pure. */
 export function outputsOf(
   seat: string,
   cards: readonly SplitCard[],

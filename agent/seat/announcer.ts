@@ -11,9 +11,9 @@ export class Untold extends Error {
 }
 
 /**
- * Speaks in one container's network namespace: as udevd to everybody who listens to one, or, where the container runs a
- * udevd of its own, as the kernel to that. The socket was made in there and is kept; its messages carry the host id of the
- * container's root, which reads as root inside (libudev checks that).
+ * Speaks in one container's network namespace: as udevd to all programs that listen to a udevd; or as the kernel to the
+ * container's own udevd, where it runs one. The socket was made in there and is kept; its messages carry the host id of
+ * the container's root, which reads as root inside (libudev checks that).
  */
 export class Announcer {
   private sequence = 0;

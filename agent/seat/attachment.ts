@@ -14,7 +14,7 @@ import { type Graft, udevTarget } from './layout.js';
 import { runsUdevd, type UdevWay, willRunUdevd } from './own-udev.js';
 import { ShownNodes } from './shown.js';
 
-/** What an attachment needs of its seat. */
+/** The parts of a seat that an attachment needs. */
 interface Deps {
   readonly log: Logger;
   readonly grants: Grants;
@@ -25,9 +25,11 @@ interface Deps {
 /** How long a container that will run a udevd of its own is given to start it, ms. */
 const patience = 60_000;
 
-/** What becomes of what its listeners have been told: they have read some by themselves, or there are others now. */
+/**
+ * Callbacks for the announcement state: listeners have read some devices by themselves, or there are new listeners.
+ */
 export interface Audience {
-  /** What a program that starts now finds in the seat's directories. */
+  /** The devices that a program that starts now finds in the seat's directories. */
   finds(): readonly JournalEntry[];
   /** They have read of these, and may have read of all others. */
   knows(found: readonly JournalEntry[]): void;
@@ -37,7 +39,7 @@ export interface Audience {
 /** Our hold on one run of one container: its guard, its grafts, and the socket that speaks into it. */
 export class Attachment {
   announcer: Announcer | undefined;
-  /** Who is udev in there, once that was looked at. */
+  /** The udev of the container, once that is known. */
   udev: UdevWay | undefined;
   /** Why nothing is announced, in words, when it cannot be. */
   mute: string | undefined;
@@ -54,11 +56,11 @@ export class Attachment {
   private grafted = false;
   /** The majors for which it was opened: the kernel chooses that of raw HID nodes when the first one comes. */
   private opened: readonly number[] | undefined;
-  /** What was grafted when that was last looked at: another policy may want more. */
+  /** The grafts at the last look: another policy may want more. */
   private targets = '';
   private complained = '';
   /**
-   * What was there when it was last seen before its init ran: a program that runs now can have read and opened it. Undefined
+   * The devices at the last look before its init ran: a program that runs now can have read and opened them. Undefined
    * when it was not seen so early.
    */
   private found: readonly JournalEntry[] | undefined;
@@ -91,8 +93,8 @@ export class Attachment {
 
   /**
    * Guards the container, opens the door that its engine keeps shut, and grafts the seat's directories where they are
-   * missing. The audience knows what was there before anything ran, when its own configuration had done that. An unclear
-   * container is guarded, and nothing else; this throws then, so that it is given nothing.
+   * missing. The audience knows the devices that were there before anything ran, if its own configuration had grafted
+   * them. An unclear container is guarded, and nothing else; this throws then, so that it is given nothing.
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
     const group = this.deps.grants.guard(now.cgroup);

@@ -21,7 +21,7 @@ export function deafMonitors(init: number, cgroup: string): string[] {
     const inside = namespacePids(pid)?.at(-1);
     if (inside === undefined || !ports.has(String(inside))) return [];
     const command = (readOptional(`/proc/${pid}/comm`) ?? '').trim();
-    // What a udevd sends with listens to nothing either.
+    // The socket with which a udevd sends listens to nothing either.
     return isUdevd(command) ? [] : [`${command} (pid ${inside})`];
   });
 }

@@ -5,8 +5,8 @@ import { nodeKey } from '../core/state.js';
 import { type JournalEntry, nodeOf } from '../core/step.js';
 
 /**
- * What a part of a plan does, for the audit trail; undefined when it gives and takes no node, but tidies up or changes a
- * description. `before`: what the seat has of the unit before the part is done.
+ * The action of a part of a plan, for the audit trail; undefined when it gives and takes no node, but tidies up or
+ * changes a description. `before`: the seat's entries of the unit before the part is done.
  */
 export function deedOf({ what, unit, steps }: Part, before: Iterable<JournalEntry>): Deed | undefined {
   const intended = steps.flatMap((step) => (step.step === 'intend' ? [step.entry] : []));
@@ -20,7 +20,7 @@ export function deedOf({ what, unit, steps }: Part, before: Iterable<JournalEntr
   return { what: what === 'leave' ? 'unbind' : 'bind', ...facts };
 }
 
-/** What is known of a unit by its entries, also when it has been unplugged. */
+/** The facts of a unit in its entries, also when it has been unplugged. */
 export function factsOf(unit: string, entries: readonly JournalEntry[]): Omit<Deed, 'what'> {
   const rule = entries[0]?.rule ?? '';
   const [, file = rule, line] = /^(.*):(\d+)$/.exec(rule) ?? [];

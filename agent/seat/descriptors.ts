@@ -10,7 +10,7 @@ export interface Withdrawn {
 
 /** Devices that are opened for the display server of a seat, which has no node of them. */
 export interface Descriptors {
-  /** What a seat had when this agent started. */
+  /** The devices that a seat had when this agent started. */
   resume(seat: string, entries: Iterable<JournalEntry>): void;
   /** Settles with the holder's name when the display server can open it. */
   serve(seat: string, entry: JournalEntry, served: NodeRef): Promise<string>;

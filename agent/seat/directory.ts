@@ -26,7 +26,7 @@ import { mountPoints, mountTmpfs, openTree, setReadOnly, unmount } from '../kern
 import { readAtMost } from '../kernel/read.js';
 import { nodeClasses, seatRoot } from './layout.js';
 
-/** What a seat directory holds. */
+/** The contents of a seat directory. */
 export interface Contents {
   readonly nodes: Map<string, NodeSpec>;
   readonly links: Links;
@@ -50,9 +50,10 @@ const isOurSocket = (at: NodeClass, name: string): boolean =>
 const largestRecord = 64 * 1024;
 
 /**
- * The host-owned tree of one seat: `dev/{input,snd,dri,hidraw}` and `udev/{control,data,tags}` on a tmpfs of its own, limited
- * and without `nodev`. A privileged container can remount its view read-write and put things in: every write here goes
- * through descriptors opened before, with O_EXCL and O_NOFOLLOW, and what is read back is checked, never believed.
+ * The host-owned tree of one seat: `dev/{input,snd,dri,hidraw}` and `udev/{control,data,tags}` on a tmpfs of its own,
+ * limited and without `nodev`. A privileged container can remount its view read-write and put things in: every write
+ * here goes through descriptors opened before, with O_EXCL and O_NOFOLLOW, and everything that is read back is checked,
+ * never believed.
  */
 export class SeatDirectory {
   private readonly open: OpenTree;
@@ -167,15 +168,15 @@ export class SeatDirectory {
   }
 
   /**
-   * What is in there now. Anything that is no character device, no link of ours and no small plain file is removed at
-   * sight; where that is prevented, it lies there.
+   * The present contents. Every entry that is no character device, no link of ours and no small plain file is removed
+   * at sight. Where the container prevents that, the entry stays.
    */
   read(): Contents {
     const nodes = new Map<string, NodeSpec>();
     const links = new Links();
     for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
-        // Whoever serves there looks after it.
+        // The server of that socket looks after it.
         if (isOurSocket(name, entry) && socketAt(fd, entry) !== undefined) continue;
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
@@ -308,7 +309,10 @@ function openDirectory(parent: number, name: string): number {
 /** Names that can be ours. A name that is no UTF-8 cannot even be printed. */
 const namesIn = (directory: number): string[] => listDirectory(directory).filter((name) => !name.includes('\ufffd'));
 
-/** Removes what is not ours, if the container lets us: it can make its directories immutable, or fill them meanwhile. */
+/**
+ * Removes entries that are not ours, if the container lets us: it can make its directories immutable, or fill them
+ * meanwhile.
+ */
 function clear(directory: number, name: string): void {
   try {
     removeAt(directory, name);

@@ -4,8 +4,8 @@ import { rebind } from './rebind.js';
 import { revoke } from './revoke.js';
 
 /**
- * What a seat has the kernel do beside its files, its grants and its container's namespaces: it looks which processes have a device open,
- * takes that back, and speaks to listeners.
+ * Actions of a seat in the kernel beside its files, its grants and its container's namespaces: it finds the processes
+ * that have a device open, takes that back, and speaks to listeners.
  */
 export interface Effects {
   readonly findHolders: typeof findHolders;

@@ -17,7 +17,7 @@ import type { Journal } from './journal.js';
 import { standstillOf } from './layout.js';
 import type { Loser } from './revoke.js';
 
-/** What it takes to execute steps for a seat. */
+/** The parts that executing steps for a seat needs. */
 export interface ExecutorDeps {
   readonly log: Logger;
   readonly directory: SeatDirectory;
@@ -34,17 +34,17 @@ export interface ExecutorDeps {
   readonly keepers: (unit: string) => readonly string[];
 }
 
-/** What a seat is served with: steps change it, plans are made from it. */
+/** The state of a seat: steps change it, plans are made from it. */
 export interface Hold {
   /** On the container that has the devices now. */
   attachment: Attachment | undefined;
-  /** What is in the seat's directory. */
+  /** The contents of the seat's directory. */
   seen: Contents;
   /** Units of which something has left for good since this was last emptied. */
   readonly left: Set<string>;
 }
 
-/** Executes the steps of a plan for one seat, and puts on record what they give and take. */
+/** Executes the steps of a plan for one seat, and puts on record the devices that they give and take. */
 export class Executor {
   constructor(
     private readonly seat: string,
@@ -52,7 +52,7 @@ export class Executor {
     private readonly hold: Hold,
   ) {}
 
-  /** What gives or takes is on record before it begins, and how it ended behind it. */
+  /** Each part that gives or takes is on record before it begins, and its end afterwards. */
   async perform(part: Part): Promise<void> {
     const deed = deedOf(part, this.deps.journal.index.ofUnit(part.unit));
     const close = deed && this.deps.audit({ ...deed, ...this.place() });
@@ -68,8 +68,8 @@ export class Executor {
 
   /**
    * Every step of a removal is tried, even after one has failed: a container can keep its own directories from being
-   * tidied up, but by that no descriptor from being taken back. What lies about is a stray to the next run; what was not
-   * denied, told of and taken back is not forgotten.
+   * tidied up, but by that no descriptor from being taken back. Leftover files are strays to the next run. A device
+   * that was not denied, announced as gone and taken back is not forgotten.
    */
   private async takeAway(steps: readonly Step[]): Promise<void> {
     const litter: Error[] = [];
@@ -158,7 +158,7 @@ export class Executor {
     if (entry !== undefined) this.hold.left.add(entry.unit);
   }
 
-  /** What has not left for good under the same id is not forgotten over its successor. */
+  /** A device that has not left for good is not forgotten over a successor with the same id. */
   private intend(entry: JournalEntry): void {
     const former = this.deps.journal.entries.get(entry.id);
     if (former !== undefined && !isSame(former, entry)) {
@@ -178,8 +178,9 @@ export class Executor {
   }
 
   /**
-   * What is told to go and stays after all is told of again, and what is told of is told to go, also when the agent dies right
-   * before or after the message: it is no longer known before the one, and may have been told before the other.
+   * A device that was announced as gone and stays after all is announced again. A device that was announced is
+   * announced as gone, also when the agent dies right before or after the message. So the journal forgets it before the
+   * one message, and notes it before the other.
    */
   private announce({ action, entry: { id }, entry }: Extract<Step, { step: 'announce' }>): void {
     const announcer = this.announcer();
@@ -205,8 +206,8 @@ export class Executor {
   }
 
   /**
-   * The holder's own open files are taken back without a search. What a former holder had opened, or what this one could not take
-   * back, is looked for like any other descriptor; not so of what has been unplugged.
+   * The holder's own open files are taken back without a search. Files that a former holder had opened, or that this
+   * one could not take back, are searched for like any other descriptor, except when the device has been unplugged.
    */
   private async withdraw({ unit, ids, nodes }: Extract<Step, { step: 'withdraw' }>): Promise<void> {
     const { log, audit, journal, descriptors } = this.deps;
@@ -295,7 +296,7 @@ export class Executor {
     return { revoked: facts.revoked + revoked, left: [...suspected, ...handed] };
   }
 
-  /** Returns what was bound again; undefined when that cannot be done and `isOptional`. */
+  /** Returns the driver that was bound again; undefined when that cannot be done and `isOptional`. */
   private bindAgain(
     { unit, nodes }: Extract<Step, { step: 'revoke' }>,
     left: readonly string[],

@@ -5,7 +5,7 @@ import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
 import type { Graft } from './layout.js';
 
-/** What was found where a graft belongs. */
+/** The finding at the place of a graft. */
 export interface GraftReport {
   readonly target: string;
   /** Files that were there before and are covered now; said, never silent. */

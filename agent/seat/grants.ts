@@ -35,8 +35,8 @@ export class Grants {
   }
 
   /**
-   * From now on the container can open only what it is granted, even where its engine allows more. Idempotent. It is the group that
-   * has this path now: grants of a former one of the same path stay on record until they are dropped. Returns its id.
+   * From now on the container can open only granted devices, even where its engine allows more. Idempotent. It is the
+   * group that has this path now: grants of a former one of the same path stay on record until they are dropped.
    */
   guard(cgroup: string): bigint {
     const id = cgroupId(cgroup);
@@ -48,8 +48,8 @@ export class Grants {
   }
 
   /**
-   * What is granted, the programs of others let through from now on. Idempotent. Every program from the root of the
-   * hierarchy down to where init is has a say: engines attach theirs to the container's cgroup or below it (crun to
+   * From now on the programs of others let granted devices through. Idempotent. Every program from the root of the
+   * hierarchy down to the group of init has a say: engines attach theirs to the container's cgroup or below it (crun to
    * `…/container`), systemd those of its slices' DeviceAllow= above it.
    */
   open(cgroup: string, init: ProcessRef): void {
@@ -66,7 +66,7 @@ export class Grants {
     return this.map.majors;
   }
 
-  /** From now on a guarded container can open only what it is granted of this major as well. Idempotent. */
+  /** From now on a guarded container can open only granted devices of this major as well. Idempotent. */
   cover(major: number): void {
     this.map.cover(major);
   }
@@ -109,9 +109,9 @@ export class Grants {
   }
 
   /**
-   * Takes all its grants from a container that has gone or was emptied. The guard stays while any process is
-   * left in the group: a process without its init may still open what the init could. An emptied container is as it was
-   * before it was a seat's. `id`: what `guard` returned, because the path can be another container's by now.
+   * Takes all its grants from a container that has gone or was emptied. The guard stays while any process is left in
+   * the group: a process without its init may still open the same devices as the init. An emptied container is as it
+   * was before it was a seat's.
    */
   drop(cgroup: string, id: bigint, { emptied = false } = {}): void {
     const isThere = isStill(cgroup, id);
@@ -122,8 +122,8 @@ export class Grants {
   }
 
   /**
-   * Forgets every container but these: their seat may have gone, or got another one, while no agent ran. Of these it
-   * forgets what is no longer in force. The guard of any other stays while a process is left in its group.
+   * Forgets every container but these: their seat may have gone, or got another container, while no agent ran. Of these
+   * it forgets grants that are no longer in force. The guard of any other stays while a process is left in its group.
    */
   keep(cgroups: readonly string[]): void {
     // Asked again: another one may have the name of a former one by now.

@@ -18,9 +18,9 @@ export interface Tenant {
 }
 
 /**
- * One small file for each device of a seat, root-only and outside every graft. It is what survives a crash: which
- * container has the devices, what was about to be given, what was announced to which container, and the properties that a
- * later removal needs.
+ * One small file for each device of a seat, root-only and outside every graft. It survives a crash: it has the
+ * container of each device, devices that were about to be given, announcements with their container, and the properties
+ * that a later removal needs.
  */
 export class Journal {
   private readonly known = new Entries();
@@ -51,7 +51,7 @@ export class Journal {
     }
   }
 
-  /** Key of the container that has been given what is in here, or may have been. */
+  /** Key of the container that has been given these devices, or may have been. */
   get container(): string | undefined {
     return this.last?.key;
   }
@@ -110,7 +110,7 @@ export class Journal {
   }
 }
 
-/** Undefined for what is none; the group is needed only while processes are left in it. */
+/** Undefined for a text that is no key. The group is needed only while processes are left in it. */
 function parseTenant(text: string | undefined): Tenant | undefined {
   if (text === undefined) return undefined;
   // As version 1 wrote it.

@@ -8,11 +8,11 @@ export const runtime = '/run/hotseat';
 /** The socket that everybody may connect to. Root's is beside it (agent/control/places.ts). */
 export const controlSocket = join(runtime, 'control.sock');
 
-/** What is known of containers, and which groups are guarded: for an agent that starts again. */
+/** The record of containers and of guarded groups: for an agent that starts again. */
 export const containerRecord = join(runtime, 'containers.json');
 export const guardRecord = join(runtime, 'guards.json');
 
-/** What seats' groups had before their shares were set. */
+/** The values of seats' groups before their shares were set. */
 export const shareRecord = join(runtime, 'shares.json');
 
 /** There while the holder of shared cards may have anything. */

@@ -4,8 +4,8 @@ import type { SeatDirectory, SeatSocketName } from './directory.js';
 
 /**
  * A socket of the holder for the display server of a seat: `lease`, `/dev/dri/hotseat` in the container, or `seatd`,
- * `/dev/input/seatd.sock`. The holder makes it and serves it; the agent puts it where the seat sees it, because it clears away there
- * whatever is not its own doing.
+ * `/dev/input/seatd.sock`. The holder makes it and serves it; the agent puts it where the seat sees it, because it
+ * clears away all other entries there.
  */
 export class Outlet {
   constructor(
@@ -19,22 +19,22 @@ export class Outlet {
     return this.directory.draftOf(this.socket);
   }
 
-  /** Inode of what the container sees; undefined while there is none. */
+  /** Inode of the socket that the container sees; undefined while there is none. */
   get shown(): string | undefined {
     return this.directory.socket(this.socket)?.inode;
   }
 
-  /** Shows what the holder has made, if it is not shown yet. */
+  /** Shows the holder's new socket, if it is not shown yet. */
   show(inode: string): void {
     if (this.shown !== inode) this.directory.showSocket(this.socket);
   }
 
-  /** Whoever could open a node by this rule, of a card or of an input, may connect. */
+  /** Users who could open a node by this rule, of a card or of an input, may connect. */
   permit(rule: Pick<Rule, 'access'>): void {
     const now = this.directory.socket(this.socket);
     if (now === undefined) return;
     const [subsystem, sysname] = this.socket === 'lease' ? (['drm', 'card0'] as const) : (['input', 'event0'] as const);
-    // Names that the container does not have are said of what it gets as nodes.
+    // Unknown names are reported for devices that it gets as nodes.
     const wanted = accessOf(rule, subsystem, sysname, this.accounts(), () => undefined);
     if (now.uid === wanted.uid && now.gid === wanted.gid && now.mode === wanted.mode) return;
     this.directory.permitSocket(this.socket, wanted);

@@ -7,9 +7,9 @@ import type { ProcessRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
 
 /**
- * Who is udev in a container. `ours`: its database is grafted, and what is announced is what udevd would say.
- * `own`: it runs a udevd, which has a database of its own and is told what the kernel would say. `coming`: it is about to
- * start one, and a grafted database would be in its way.
+ * The udev of a container. `ours`: its database is grafted, and announcements are the messages of a udevd. `own`: it
+ * runs a udevd, which has a database of its own and gets messages as from the kernel. `coming`: it is about to start
+ * one, and a grafted database would be in its way.
  */
 export type UdevWay = 'ours' | 'own' | 'coming';
 
@@ -24,7 +24,7 @@ export function runsUdevd({ pid: init, cgroup }: Pick<Container, 'pid' | 'cgroup
   );
 }
 
-/** Programs that start what is installed; anything else as init runs what it was told to. */
+/** Programs that start installed services. Any other init runs only its own command. */
 const managers = /^(systemd|init|openrc-init|runit|s6-svscan|busybox)$/;
 
 const programs = ['usr/lib/systemd/systemd-udevd', 'lib/systemd/systemd-udevd', 'usr/sbin/udevd', 'sbin/udevd'];

@@ -7,12 +7,12 @@ import { openStreams } from '../kernel/pcm.js';
 import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
 import { whileStill } from './standstill.js';
 
-/** What a revocation achieved: how many descriptors were taken back, and why it may not be all of them. */
+/** The result of a revocation: how many descriptors were taken back, and why some may be left. */
 export interface Revocation {
   readonly revoked: number;
   /** Empty when no process can read the device any more. */
   readonly left: readonly string[];
-  /** Of ordinary users that have nothing to do with who loses it: they have more open than was looked at. */
+  /** Ordinary users without any relation to the losing seat: they have more open files than were looked at. */
   readonly suspected: readonly string[];
   /** Of others than the container that loses it: they may have been handed it, and it is in nobody's table of descriptors. */
   readonly handed: readonly string[];
@@ -72,7 +72,7 @@ async function takeAllBack(nodes: readonly NodeRef[], loser: Loser): Promise<Rev
   return { revoked, left: [...left, ...others], suspected, handed };
 }
 
-/** Those who are in none of these cgroups. */
+/** Processes in none of these cgroups. */
 export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
   holders.filter(({ cgroup }) => !keepers.some((keeper) => isWithin(cgroup, keeper)));
 
@@ -80,12 +80,10 @@ export const withoutKeepers = (holders: readonly Holder[], keepers: readonly str
 const mostNamed = 3;
 
 /**
- * Why others than those who were found may have a device open, in words. Who loses it can have hidden it anywhere in its
- * container or, rootless, in any process of its user. Anybody else with more open than is looked at counts when he is root,
- * and is suspected when he is not: no ordinary user of the PC is to hold up a seat by that.
- * Who loses it can have sent it to anybody whom a socket of his reaches, and the kernel does not tell which file is in flight.
- * So everybody counts who has something in flight, but for those who keep the device and for the PC itself.
- * Where the kernel lists all who have a card open, no doubt is left: that list is the answer, unless others keep the card.
+ * In words, why other processes than the ones found may have a device open. The losing seat can have hidden it anywhere
+ * in its container or, rootless, in any process of its user. Another process with more open files than are looked at
+ * counts when it is root's. When it is not, it is only suspected: no ordinary user of the PC can hold up a seat by
+ * that.
  */
 export function doubts(
   search: Search,

@@ -7,9 +7,10 @@ import { readUnlessGone } from '../kernel/read.js';
 const limit = { timeoutMs: 2000 };
 
 /**
- * Does something while no process of a container can act. A container that its admin has frozen stays so. `still` is false when
- * not all could be stopped: a process that waits inside the kernel cannot be, and a container can have one wait for ever.
- * `mark`: a file that names the container meanwhile, for the agent that comes after one that was killed in between.
+ * Does something while no process of a container can act. A container that its admin has frozen stays so. `still` is
+ * false when not all could be stopped: a process that waits inside the kernel cannot be, and a container can make a
+ * process wait for ever. `mark`: a file that names the container meanwhile, for the agent that comes after a killed one
+ * in between.
  */
 export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => Promise<T>): Promise<T> {
   if (isGone(cgroup) || isFrozen(cgroup)) return act(true);

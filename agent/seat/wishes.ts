@@ -5,7 +5,7 @@ import { Wanted } from '../core/wanted.js';
 /** How a seat must have one unit, given the accounts of its container. */
 export type Wish = (accounts: Accounts) => DesiredSeat;
 
-/** What a seat is to have, worked out again only where something has changed since. */
+/** The wanted state of a seat, worked out again only where something has changed since. */
 export class Wishes {
   readonly wanted = new Wanted();
   private readonly all = new Map<string, Wish>();
@@ -26,7 +26,7 @@ export class Wishes {
     for (const [unit, wish] of wishes) this.set(unit, wish);
   }
 
-  /** Works out what was not yet, or all where the accounts are others by now; returns whether it was all. */
+  /** Works out the missing parts, or everything if the accounts have changed; returns whether it was everything. */
   workOut(accounts: Accounts): boolean {
     const areOthers = accounts !== this.accounts;
     if (areOthers) for (const unit of this.all.keys()) this.due.add(unit);

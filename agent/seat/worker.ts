@@ -26,7 +26,7 @@ import { doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
-/** What the rest of the house hands to a seat. */
+/** The parts that the rest of the house hands to a seat. */
 export interface SeatDeps extends ExecutorDeps {
   readonly namespaces: Namespaces;
   /** Whether a device is plugged now. */
@@ -46,8 +46,8 @@ const lookAgain = 1000;
 const retry = { first: 200, longest: 30_000 };
 
 /**
- * One seat: compares what the seat must have with what it has, and runs the difference, one step after the
- * other. Level-triggered: `trigger` says only that something may have changed; runs never overlap.
+ * One seat: compares its wanted state with its state, and runs the difference, one step after the other.
+ * Level-triggered: `trigger` says only that something may have changed; runs never overlap.
  */
 export class SeatWorker {
   private readonly wishes: Wishes = new Wishes();
@@ -61,12 +61,12 @@ export class SeatWorker {
     left: new Set(),
   };
   private readonly executor: Executor;
-  /** What others may have done to the directory and the grants is looked at by the next run. */
+  /** The next run reads the directory and the grants again, which others may have changed. */
   private stale = true;
   private running: Promise<void> | undefined;
   /** When the run that is under way began, monotonic ms. */
   private began: number | undefined;
-  /** What the next run has to look at. */
+  /** The scope of the next run. */
   private pending: Scope | undefined;
   private backoff = 0;
   private retryTimer: NodeJS.Timeout | undefined;
@@ -137,14 +137,14 @@ export class SeatWorker {
     return this.look();
   }
 
-  /** Reads the seat directory and the grafts again before the next run, and so notices what others did. */
+  /** Reads the seat directory and the grafts again before the next run, and so notices changes by others. */
   look(): Promise<void> {
     this.stale = true;
     this.hold.attachment?.invalidate();
     return this.trigger();
   }
 
-  /** Passes on what is no change of a device itself, if the seat has it: a monitor came or went. */
+  /** Passes on news that do not change a device itself, if the seat has it: a monitor came or went. */
   tell(syspath: string, news: Properties): void {
     for (const entry of this.deps.journal.entries.values()) {
       const isThere =
@@ -193,7 +193,7 @@ export class SeatWorker {
     container: Container | undefined;
     problem: string | undefined;
     deaf: readonly string[];
-    /** Who is udev in the container; undefined while that is not known. */
+    /** The udev of the container; undefined while that is not known. */
     udev: UdevWay | undefined;
     entries: readonly JournalEntry[];
   } {
@@ -292,7 +292,7 @@ export class SeatWorker {
     return isLeft;
   }
 
-  /** Plans what a scope and all that is connected with it takes, and does it. */
+  /** Plans the steps for a scope and all connected units, and does them. */
   private async bring(scope: Scope, isReady: boolean, keep: (error: unknown) => void): Promise<void> {
     const { desired, actual, units } = this.view(scope);
     const blocked = await this.findBlocked(desired, actual.journal, units);
@@ -310,7 +310,7 @@ export class SeatWorker {
     this.executor.logBindings(done, started);
   }
 
-  /** What the seat must have and what it has; `units`: of which, undefined: of all. */
+  /** The wanted state and the state of the seat; `units`: of these units only, undefined: of all. */
   private view(scope: Scope): { desired: DesiredSeat; actual: Actual; units: ReadonlySet<string> | undefined } {
     const seat = { wanted: this.wishes.wanted, entries: this.deps.journal.index, links: this.hold.seen.links };
     const actual = this.actual();
@@ -319,7 +319,7 @@ export class SeatWorker {
     return { ...restricted(units, seat, actual), units };
   }
 
-  /** Whether what is given now is given to the container that must have it: the policy may be another by now. */
+  /** Whether the present container is the wanted one: the policy may be another by now. */
   private isInPlace(): boolean {
     return this.hold.attachment?.container.key === this.container?.key;
   }
@@ -355,7 +355,7 @@ export class SeatWorker {
       await attachment.ensure(former, there, this.audienceOf(former.key)).catch(keep);
     }
     if (await this.takeAll(keep)) {
-      // What cannot be told of anything loses it all the same.
+      // A container that cannot be told of removals loses its devices all the same.
       attachment.close();
       await this.takeAll(keep);
     }
@@ -371,7 +371,7 @@ export class SeatWorker {
       });
     log.info(facts, 'container is no longer the seat’s');
     tell({ kind: 'container', ...facts, state: 'went' });
-    // A container that can still see what the seat gets from now on stays guarded.
+    // A container that can still see the seat's later devices stays guarded.
     this.detach({ emptied: isEmptied });
     this.deps.journal.setTenant(undefined);
     return true;
@@ -391,8 +391,8 @@ export class SeatWorker {
   }
 
   /**
-   * Lets go of a container that has ended, perhaps while no agent ran. It stays on record while processes of it linger, or its
-   * user may still have what the seat has.
+   * Lets go of a container that has ended, perhaps while no agent ran. It stays on record while processes of it linger,
+   * or its user may still have the seat's devices.
    */
   private noticeEnd(): void {
     const { attachment } = this.hold;
@@ -410,7 +410,7 @@ export class SeatWorker {
     if (!isThere && !hasUser) journal.setTenant(undefined);
   }
 
-  /** Takes away what can be; returns whether the container could not be told of some of it. */
+  /** Takes away everything that can go; returns whether the container could not be told of some of it. */
   private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
     const blocked = await this.findBlocked(nothing, this.deps.journal.entries, undefined);
@@ -446,7 +446,7 @@ export class SeatWorker {
     const { entries } = this.deps.journal;
     const { records } = this.hold.seen;
     return {
-      // What lies in no grafted directory is not there yet.
+      // Nodes in no grafted directory are not there yet.
       finds: () => [...entries.values()].filter(({ id, node }) => node?.class !== 'hidraw' && records.has(id)),
       knows: (found) =>
         this.noteAll((entry) =>
@@ -478,13 +478,16 @@ export class SeatWorker {
     }
   }
 
-  /** Whether nothing is to be done in the container before a device is: no event is to cost what a start does. */
+  /** Whether the container needs nothing before a device is given: an event must not cost as much as a start. */
   private isSettled(): boolean {
     const { container, hold } = this;
     return container === undefined || hold.attachment?.isSettled(container, this.grafts) === true;
   }
 
-  /** Of a container that started on top of its grafts: what it has read needs no announcement, what it may have read a removal. */
+  /**
+   * For a container that started on top of its grafts: devices that it has read need no announcement; devices that it
+   * may have read need a removal.
+   */
   private noteAll(newsOf: (entry: JournalEntry) => Pick<JournalEntry, 'toldTo'>): void {
     for (const entry of this.deps.journal.entries.values()) this.deps.journal.put({ ...entry, ...newsOf(entry) });
   }

@@ -1,6 +1,6 @@
 import type { Amounts } from '../core/shares.js';
 
-/** The files of a group that say what it may have (cgroup-v2.rst). */
+/** The files of a group with its shares (cgroup-v2.rst). */
 export const amountFiles = ['cpu.weight', 'memory.high', 'io.weight', 'pids.max'] as const;
 
 /** What those files say. A weight for the disks may be followed by others for single disks. */

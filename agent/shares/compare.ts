@@ -3,7 +3,7 @@ import { type Amounts, amountText } from '../core/shares.js';
 import { commonSlice } from '../engines/dialect.js';
 import { arenaOf, intoSlice, placeKey, type SharePlace } from './place.js';
 
-/** A seat whose container runs, and what it has where. */
+/** A seat whose container runs, with its place and its amounts. */
 export interface PlacedSeat {
   readonly seat: string;
   readonly container: ContainerRef;
@@ -13,14 +13,14 @@ export interface PlacedSeat {
 
 /** Why the weights of two seats say nothing about each other; undefined when they do. */
 export function incomparable(one: PlacedSeat, other: PlacedSeat): string | undefined {
-  if (placeKey(one.place) === placeKey(other.place)) return `they share ${one.place.group}, and what it has`;
+  if (placeKey(one.place) === placeKey(other.place)) return `they share ${one.place.group} with all its amounts`;
   const [here, there] = [arenaOf(one.place), arenaOf(other.place)];
   if (here === there) return undefined;
   // Weights divide what their parent gets among its children, and nothing else (cgroup-v2.rst, weights).
   return `those of ${one.seat} divide what ${here} gets, those of ${other.seat} what ${there} gets`;
 }
 
-/** What has to be done so that they do, in words. */
+/** The remedy, in words. */
 export const comparableBy = (one: PlacedSeat, other: PlacedSeat): string => {
   const told = [one, other].flatMap(({ seat, container, place }) => {
     if (arenaOf(place) === commonSlice && place.group.endsWith('.slice')) return [];
@@ -49,7 +49,7 @@ export const ratioText = (one: PlacedSeat, other: PlacedSeat): string =>
 export interface ShareExplanation {
   /** The name of the seat. */
   readonly seat: string;
-  /** What it has of each resource, and why. */
+  /** Its amount of each resource, and why. */
   readonly resources: readonly {
     /** The resource and the amount, in words. */
     readonly text: string;
@@ -58,13 +58,13 @@ export interface ShareExplanation {
   }[];
   /** How the amounts are set. */
   readonly means: string;
-  /** What they are worth beside the other seats, in words. */
+  /** Their worth beside the other seats, in words. */
   readonly beside: readonly string[];
   /** Why something is not as the seat file asks for. */
   readonly problem: string | undefined;
 }
 
-/** Where each amount comes from, who has set it, and what it is worth beside the others. */
+/** The origin of each amount, who has set it, and its worth beside the others. */
 export function explainShares(
   one: PlacedSeat,
   others: readonly PlacedSeat[],

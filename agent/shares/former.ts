@@ -1,7 +1,7 @@
 import type { Amounts } from '../core/shares.js';
 import type { SharePlace } from './place.js';
 
-/** What a place had before us, on record from before anything is written there until it has it again. */
+/** The former values of a place, on record from before our first write until the place has them again. */
 export interface Former {
   /** An Incus instance keeps its own record. */
   readonly place: Exclude<SharePlace, { readonly kind: 'incus' }>;

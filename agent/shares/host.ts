@@ -1,18 +1,21 @@
-// What this host can divide at all.
+// The resources that this host can divide at all.
 
 import { type Resource, resourceNames } from '../core/policy.js';
 import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
 import { readGroup } from '../kernel/group-files.js';
 import { readOptional } from '../kernel/read.js';
 
-/** What the unified hierarchy divides: a controller that cgroups v1 have is not there (cgroup-v2.rst, cgroup.controllers). */
+/**
+ * The resources that the unified hierarchy divides: a controller that cgroups v1 have is not there (cgroup-v2.rst,
+ * cgroup.controllers).
+ */
 export function available(root: string): Set<Resource> {
   const there = readGroup(root, '', ['cgroup.controllers'])?.texts.get('cgroup.controllers') ?? '';
   const controllers = there.trim().split(' ');
   return new Set(resourceNames.filter((name) => controllers.includes(name)));
 }
 
-/** Why one of the others is not available, and what helps. */
+/** Why a resource is not available, and the remedy. */
 export const notAvailable = (name: Resource): string =>
   devicesRootV1() === undefined
     ? `${name} cannot be divided: the hierarchy of cgroups has no ${name} controller`

@@ -6,10 +6,10 @@ export const markKey = 'user.hotseat.shares';
 
 type Config = Readonly<Record<string, string>>;
 
-/** What is to be changed in an instance's configuration; an empty value removes a key. */
+/** The changes of an instance's configuration; an empty value removes a key. */
 export interface KeyChange {
   readonly change: Config;
-  /** What cannot be said in Incus's words, or is an administrator's to say. */
+  /** Amounts that Incus's keys cannot hold, or that an administrator has set. */
   readonly problems: readonly string[];
 }
 
@@ -77,7 +77,7 @@ function wishes({ cpu, memory, io, pids }: Shares, all: Config): Wish[] {
   ];
 }
 
-/** What the mark says, which an administrator may have changed. */
+/** The text of the mark, which an administrator may have changed. */
 function marked(text: string | undefined): Config {
   try {
     const value: unknown = JSON.parse(text ?? '{}');

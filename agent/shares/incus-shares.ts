@@ -16,7 +16,7 @@ export interface IncusSharesDeps {
 
 /** Shares of Incus's instances. Each instance says itself which of its keys are ours, so that nothing is forgotten by a crash. */
 export class IncusShares {
-  /** By group: for which init, shares and amounts Incus was asked last, and what it could not be told. */
+  /** By group: the init, shares and amounts of the last request to Incus, and the amounts that could not be sent. */
   private readonly settled = new Map<string, { readonly tag: string; readonly problems: readonly string[] }>();
 
   constructor(private readonly deps: IncusSharesDeps) {}

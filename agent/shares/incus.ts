@@ -11,7 +11,7 @@ export interface Instance {
   readonly project: string;
   readonly name: string;
   readonly config: Readonly<Record<string, string>>;
-  /** With what its profiles say. */
+  /** With the keys of its profiles. */
   readonly expanded: Readonly<Record<string, string>>;
 }
 

@@ -6,11 +6,14 @@ import { amountFiles, amountsOf } from './amounts.js';
 import type { PlacedSeat } from './compare.js';
 import { sharePlace } from './place.js';
 
-/** What a group has now, by its path below `root`, the mount point of the cgroup2 hierarchy; nothing where it has gone. */
+/**
+ * The present amounts of a group, by its path below `root`, the mount point of the cgroup2 hierarchy; nothing where it
+ * has gone.
+ */
 export const amountsAt = (root: string, group: string): Amounts =>
   amountsOf(readGroup(root, group, amountFiles)?.texts ?? new Map());
 
-/** A seat whose container runs: where its shares are, and what it has there. */
+/** A seat whose container runs: where its shares are set, and their amounts. */
 export function placedSeat(root: string, seat: string, reference: ContainerRef, container: Container): PlacedSeat {
   const place = sharePlace(container, root);
   return { seat, container: reference, place, amounts: amountsAt(root, place.group) };

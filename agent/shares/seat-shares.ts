@@ -6,8 +6,8 @@ import { pressureNames, pressureOf } from './pressure.js';
 import type { SeatShares } from './words.js';
 
 /**
- * What a seat has at its place; undefined when that has gone. Small files of the kernel, some microseconds each: nobody is
- * asked. `root`: the mount point of the cgroup2 hierarchy.
+ * The amounts of a seat at its place; undefined when that has gone. Small files of the kernel, some microseconds each:
+ * nobody is asked. `root`: the mount point of the cgroup2 hierarchy.
  */
 export function seatShares(
   root: string,

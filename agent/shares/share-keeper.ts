@@ -33,17 +33,17 @@ export interface ShareKeeperDeps {
   readonly record: RecordFile<Former>;
 }
 
-/** A place that a container of a seat has, and what it must have there. */
+/** The place of a seat's container, with the wanted amounts. */
 interface Wanted {
   readonly place: SharePlace;
   readonly shares: Shares;
   readonly containers: readonly Container[];
 }
 
-/** What is known of a place between two runs. */
+/** The facts about a place between two runs. */
 interface State {
   readonly problem?: string | undefined;
-  /** What was written and did not come about: not written again. */
+  /** Values that were written and had no effect: they are not written again. */
   readonly refused: ReadonlySet<Resource>;
 }
 
@@ -51,9 +51,9 @@ interface State {
 const gather = 100;
 
 /**
- * Gives each seat its share of what all seats use. Nothing here is on the way of a device: a run is due after every look at the
- * containers and after every policy. It compares what a group has with what it must have, and writes what differs. Places do not
- * wait for each other, and everything that is waited for has a deadline.
+ * Gives each seat its share of what all seats use. Nothing here is on the way of a device: a run is due after every
+ * look at the containers and after every policy. It compares the amounts of a group with the wanted ones, and writes
+ * the differences. Places do not wait for each other, and everything that is waited for has a deadline.
  */
 export class ShareKeeper {
   private seats: readonly SeatPolicy[] | undefined;
@@ -61,7 +61,7 @@ export class ShareKeeper {
   private readonly former: Map<string, Former>;
   private readonly states = new Map<string, State>();
   private readonly busy = new Set<string>();
-  /** What is to be looked at again, because something changed while it was busy. */
+  /** Places to look at again, because something changed while it was busy. */
   private readonly again = new Set<string>();
   private readonly incus: IncusShares;
   private timer: NodeJS.Timeout | undefined;
@@ -84,7 +84,7 @@ export class ShareKeeper {
     this.schedule();
   }
 
-  /** Has every place have what it must have, and those that are nobody's any more what they had before. */
+  /** Gives every place its wanted amounts, and places without a seat their former ones. */
   async run(): Promise<void> {
     if (this.seats === undefined) return;
     const wanted = this.wanted();
@@ -113,7 +113,7 @@ export class ShareKeeper {
     if (left.length > 0) throw new Error(`not put back: ${left.join(', ')}: ${why.join('; ')}`);
   }
 
-  /** What a seat has now; undefined while its container does not run. */
+  /** The present shares of a seat; undefined while its container does not run. */
   of(seat: string): SeatShares | undefined {
     const policy = this.seats?.find((other) => other.seat === seat);
     const container = policy && this.containerOf(policy.container);
@@ -122,7 +122,7 @@ export class ShareKeeper {
     return seatShares(this.deps.root, policy, place, this.states.get(placeKey(place))?.problem);
   }
 
-  /** All seats whose containers run, where their shares are, and what they have. */
+  /** All seats whose containers run, with the places and amounts of their shares. */
   placed(): PlacedSeat[] {
     const { root } = this.deps;
     return (this.seats ?? []).flatMap(({ seat, container: reference }) => {
@@ -167,7 +167,7 @@ export class ShareKeeper {
     return this.inTurn('incus', () => this.incus.sweep(this.seats ?? [], this.containers));
   }
 
-  /** One thing at a time at each place; what fails is said, and tried again by the next run. */
+  /** One action at a time at each place. A failure is reported, and the next run tries again. */
   private async inTurn(key: string, work: () => Promise<void>): Promise<void> {
     if (this.busy.has(key)) {
       this.again.add(key);
@@ -246,7 +246,10 @@ export class ShareKeeper {
     this.states.set(key, { refused: new Set([...stuck].filter((name) => after[name] === undefined)) });
     return askedOf(shares)
       .filter((name) => stuck.has(name))
-      .map((name) => `${name} is ${after[name] ?? 'not divided'} in ${place.group} whatever is written there`);
+      .map(
+        (name) =>
+          `${name} stays ${after[name] ?? 'not divided'} in ${place.group}, although Hotseat has written another value`,
+      );
   }
 
   private async restore(key: string, { place, id, amounts, kept }: Former): Promise<void> {
@@ -261,7 +264,7 @@ export class ShareKeeper {
         break;
       }
       case 'unit':
-        // Of a scope that has gone systemd knows nothing; what was said of it lies there nevertheless.
+        // systemd knows nothing of a scope that has gone, but its properties still lie there.
         if (found !== undefined || !place.unit.endsWith('.scope')) {
           await setProperties(place.unit, amounts, { start: false });
         }
@@ -278,7 +281,7 @@ export class ShareKeeper {
     id: bigint,
     amounts: Amounts,
   ): Promise<void> {
-    // Whose time the helper takes; what it writes to is found by descriptors from the root on.
+    // Whose time the helper takes; its files are found by descriptors from the root on.
     const whose = container ?? processRef(process.pid);
     if (whose === undefined) throw new Error('this process is not in /proc');
     await this.deps.namespaces.writeGroup(whose, {

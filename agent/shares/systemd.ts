@@ -7,7 +7,7 @@ import { propertiesOf } from './amounts.js';
 /** Longest that systemd may take for it, ms: a lower limit is reclaimed down to before it answers. */
 const limit = 20_000;
 
-/** Where `set-property --runtime` keeps what it was told (systemd.unit(5), unit file load path). */
+/** Where `set-property --runtime` keeps the properties (systemd.unit(5), unit file load path). */
 const dropIns = '/run/systemd/system.control';
 
 /** Has systemd set a unit's properties until the next boot. Our own slices are started, which makes them. */

@@ -2,7 +2,7 @@ import type { Resource } from '../core/policy.js';
 import { amountText } from '../core/shares.js';
 import { type Pressure, type PressureName, pressureNames } from './pressure.js';
 
-/** What a seat has of processors, memory and disks. */
+/** The shares of a seat: processors, memory and disks. */
 export interface SeatShares {
   /** The amount of each resource. */
   readonly resources: readonly {

@@ -2,7 +2,7 @@ import { basename, dirname, join } from 'node:path';
 import { usb } from 'usb';
 import { linkName, readOptional, resolvedPath } from '../kernel/read.js';
 
-/** Something that is plugged into USB, as people see it: with a socket, a name, and what it is good for. */
+/** Something that is plugged into USB, as people see it: with a socket, a name, and a purpose. */
 export interface UsbThing {
   /** Its port as rules write it: `pci-0000:00:14.0-usb-0:2.1`. */
   readonly port: string;
@@ -12,7 +12,7 @@ export interface UsbThing {
   readonly ids: string;
   /** Sockets that it has, when it is a hub. */
   readonly sockets: number | undefined;
-  /** What its interfaces are for, each once. */
+  /** The purposes of its interfaces, each once. */
   readonly functions: readonly string[];
 }
 

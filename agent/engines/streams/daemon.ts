@@ -6,9 +6,9 @@ import type { EventStream, Word } from './stream.js';
 type Open = (subscriber: Subscriber<Word>, socketPath: string) => () => void;
 
 /**
- * The events of a daemon on a unix socket. `daemon`: its program's name. It is called only while it runs: connecting to a
- * socket that systemd listens on for it (systemd.socket(5)) would start it. `load`: brings what it takes to call it, which
- * is loaded where there is such a daemon and nowhere else.
+ * The events of a daemon on a unix socket. `daemon`: its program's name. It is called only while it runs: connecting to
+ * a socket that systemd listens on for it (systemd.socket(5)) would start it. `load`: loads the client, only where
+ * there is such a daemon.
  */
 export const daemonStream = (daemon: string, socketPath: string, load: () => Promise<Open>): EventStream => ({
   place: socketPath,

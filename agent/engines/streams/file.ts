@@ -36,7 +36,7 @@ export const fileStream = (base: string, path: string, name: string, lookEvery =
 });
 
 function open(base: string, path: string): number {
-  // Its owner may have mounted a file system there that does not answer, over the one that the system did.
+  // Its owner may have mounted a file system there that does not answer, over the system's own.
   const root = openLocal(base);
   try {
     return openWithin(root, path);

@@ -3,7 +3,7 @@ import { Observable } from 'rxjs';
 import { programPath } from '../programs.js';
 import type { EventStream, Word } from './stream.js';
 
-/** What is kept of what a program says is wrong, characters. */
+/** Limit of the text that is kept of a program's errors, characters. */
 const lastWords = 300;
 
 /** A program that says nothing and has lived this long listens, ms. A program that cannot listen ends at once. */
@@ -51,6 +51,6 @@ export const programStream = (program: string, ...words: readonly string[]): Eve
   }),
 });
 
-/** What is written to the journal from now on with one of these fields, `FIELD=value` (journalctl(1)). */
+/** New lines of the journal with one of these fields, `FIELD=value` (journalctl(1)). */
 export const journalStream = (...matches: readonly string[]): EventStream =>
   programStream('journalctl', '--follow', '--lines=0', '--quiet', '--output=cat', ...matches);

@@ -9,7 +9,7 @@ export const websocketStream = (daemon: string, socket: string, path: string): E
   daemonStream(daemon, socket, async () => {
     const { WebSocket } = await import('ws');
     return (subscriber, socketPath) => {
-      // Nothing is compressed between neighbours, and what is longer than any event is nonsense.
+      // Nothing is compressed between neighbours, and a text that is longer than any event is nonsense.
       const client = new WebSocket(`ws+unix:${socketPath}:${path}`, { perMessageDeflate: false, maxPayload: 1 << 20 });
       client.on('open', () => subscriber.next('listening'));
       client.on('message', () => subscriber.next('word'));
