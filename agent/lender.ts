@@ -104,8 +104,8 @@ export class Lender {
   }
 
   /**
-   * The facts by which a device is recognised, part by part. @throws when another one that is plugged would go along,
-   * before anything moves; with `force` it is known by the kernel's names, until it is unplugged.
+   * The facts by which a device is recognised, part by part. @throws when another plugged device would go along, before
+   * anything moves; with `force` it is known by the kernel's names, until it is unplugged.
    */
   private tellApart(own: readonly Unit[], force: boolean): readonly Thing[] {
     const things = own.map(thingOf);

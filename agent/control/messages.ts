@@ -355,7 +355,7 @@ export interface PlanChange {
   readonly to: string;
 }
 
-/** What a reload would change. */
+/** The changes that a reload would make. */
 export interface Plan {
   /** The policy that would be loaded. */
   readonly revision: string;

@@ -40,8 +40,7 @@ export const mayStay = (seat: string, outputs: readonly LeasedOutput[], wanted: 
 
 /**
  * The objects to lease to one seat of a card. CRTCs are chosen for all seats of the card together, so that no seat
- * takes the only one that another seat's output can have; `leased`: the leases of other seats, which stay as they are.
- * Pure.
+ * takes the only CRTC for another seat's output; `leased`: the leases of other seats, which stay as they are. Pure.
  */
 export function leaseFor(
   seat: string,

@@ -12,7 +12,7 @@ const purpose: Readonly<Record<Need, string>> = {
   'device programs': 'grants, CONFIG_CGROUP_BPF',
 };
 
-/** Whether this kernel has what the agent needs. */
+/** Whether this kernel has the features that the agent needs. */
 export const checkKernel = ({ release, disabled, cgroups, tried }: KernelFacts): Finding[] => [
   ...(tried === undefined
     ? []

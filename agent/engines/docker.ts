@@ -16,8 +16,8 @@ const events = httpStream(
 );
 
 /**
- * Containers of Docker, whichever cgroup driver it uses. Their names stand in Docker's own files, so that its daemon
- * need not be asked: `containers/ID/config.v2.json` below its data root, `"Name": "/left"` (daemon/container.go).
+ * Containers of Docker, with any cgroup driver. Their names stand in Docker's own files, so that its daemon need not be
+ * asked: `containers/ID/config.v2.json` below its data root, `"Name": "/left"` (daemon/container.go).
  */
 export const docker: Dialect = {
   engine: 'docker',

@@ -8,7 +8,7 @@ import { encode, limits, ProtocolError, type SeatdAnswer, SeatdReader, type Seat
 
 const { errno } = constants;
 
-/** So many requests may come at once, and then so many a second: a display server at its start opens what there is. */
+/** So many requests may come at once, and then so many a second: a display server opens all devices at its start. */
 const most = { burst: 512, perSecond: 256 } as const;
 /** So many are answered before others have their turn. */
 const oneTurn = 16;

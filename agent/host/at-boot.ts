@@ -18,7 +18,8 @@ export const enabledLink = '/etc/systemd/system/multi-user.target.wants/hotseat.
 const guards = { enabled: enabledLink, unit: '/etc/systemd/system/hotseat.service', disable: 'hotseat.disable' };
 
 /**
- * Templates of the units of login prompts: the one that starts with the PC, and the one that logind starts at a switch.
+ * Templates of the units of login prompts: the template that starts with the PC, and the template that logind starts at
+ * a switch.
  */
 export const promptUnits = ['getty@', 'autovt@'] as const;
 

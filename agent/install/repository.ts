@@ -24,7 +24,7 @@ export async function makeRepository(directory: string, source: string): Promise
   await git('config', 'receive.denyCurrentBranch', 'updateInstead');
   const known = await execa('git', ['config', '--global', 'user.email'], { ...limit, reject: false });
   if (known.stdout === '') {
-    // Without a name git refuses to commit, and an admin who sits at the console should not have to learn that first.
+    // Without a name git refuses to commit, and an admin at the console should not have to learn that first.
     await git('config', 'user.name', 'root');
     await git('config', 'user.email', `root@${hostname()}`);
   }

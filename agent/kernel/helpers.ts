@@ -4,7 +4,7 @@ import { cgroupOf, ownerOf } from './cgroup.js';
 import { SysError } from './errors.js';
 import type { Answer, Request, Results } from './helper.js';
 
-/** Longest that a helper may take to load what it needs, ms; on an emulated or busy machine that is many seconds. */
+/** Longest that a helper may take to load its program, ms; on an emulated or busy machine that is many seconds. */
 const startLimit = 90_000;
 /**
  * A question that has waited this long for a helper gets another helper, ms. Where helpers start slowly, twice that

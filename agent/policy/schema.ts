@@ -257,7 +257,7 @@ export const seatFile = z
     extra: oneOrMore(z.enum(jointNodes))
       .optional()
       .describe(
-        "Nodes that are no card's and that join seats: their programs meet there. `snd/timer` is what a sound server in a virtual machine wakes up by.",
+        "Nodes that are no card's and that join seats: their programs meet there. A sound server in a virtual machine is woken up by `snd/timer`.",
       ),
     devices: z.array(rule).describe('The devices of the seat. The first rule that matches a device counts.'),
   })

@@ -35,7 +35,7 @@ export function compileBody(policy: Policy): string {
     'SUBSYSTEM=="input", KERNEL!="input[0-9]*", GOTO="hotseat_child"',
     'SUBSYSTEM=="sound", KERNEL!="card[0-9]*", GOTO="hotseat_child"',
     'SUBSYSTEM=="drm", KERNEL=="card*-*", GOTO="hotseat_child"',
-    '# What the admin said, here or further up, is kept before ours takes its place; what we said further up is not that.',
+    "# The admin's word, here or further up, is kept before ours takes its place. Our own word further up does not count.",
     'IMPORT{parent}="HOTSEAT_SEAT"',
     'ENV{HOTSEAT_SEAT}=="?*", ENV{.HOTSEAT_UPSTREAM}="1"',
     'ENV{HOTSEAT_SEAT}=="?*", ENV{HOTSEAT_SEAT}=""',
@@ -191,7 +191,7 @@ function compileLoans(policy: Policy): string[] {
         [env('.HOTSEAT_LENT', '==', ''), ...tokens, env('.HOTSEAT_LENT', '=', '1'), ...unmarked(seat)].join(', '),
       ),
     );
-  return lines.length === 0 ? [] : ['# By hand, whatever the seat files say.', ...lines];
+  return lines.length === 0 ? [] : ['# By hand, against the seat files.', ...lines];
 }
 
 /** Several lines where alternatives look at different keys: the first line that matches sets the mark. */

@@ -6,7 +6,7 @@ import { linkName, readOptional, resolvedPath } from '../kernel/read.js';
 export interface UsbThing {
   /** Its port as rules write it: `pci-0000:00:14.0-usb-0:2.1`. */
   readonly port: string;
-  /** Its own words. Hostile: a device says what it likes. */
+  /** Its own words. Hostile: a device can say anything. */
   readonly name: string;
   /** Vendor and product as `lsusb` prints them: `046d:c31c`. */
   readonly ids: string;
