@@ -306,18 +306,12 @@ test('with signers, a blob that lies under the name of the one that was signed i
     rmSync(repository.loose(good));
     copyFileSync(repository.loose(evil), repository.loose(good));
     assert.equal(seats(await repository.load('main')), ['evil'], 'git itself does not notice');
-    assert.match(
-      await failure(repository.load('main', signers)),
-      new RegExp(`object ${good} does not match its name`),
-    );
+    assert.match(await failure(repository.load('main', signers)), new RegExp(`object ${good} does not match its name`));
 
     rmSync(repository.loose(good));
     misname(repository, evil, good);
     assert.equal(seats(await repository.load('main')), ['evil'], 'nor in a pack');
-    assert.match(
-      await failure(repository.load('main', signers)),
-      new RegExp(`object ${good} does not match its name`),
-    );
+    assert.match(await failure(repository.load('main', signers)), new RegExp(`object ${good} does not match its name`));
     assert.equal(readdirSync(repository.copies), [], 'a copy is gone after its use');
   }));
 
