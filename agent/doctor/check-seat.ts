@@ -1,14 +1,25 @@
+import type { SeatStatus } from '../control/messages.js';
 import { checkScreen } from './check-screen.js';
 import { checkSound } from './check-sound.js';
+import { checkStanding } from './check-standing.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
 import { about, type Finding } from './finding.js';
 import { xorgFindings } from './xorg.js';
 
-/** Whether a seat's container is ready for devices that come and go. `hasOutputs`: it has outputs of a shared graphics card. */
-export function checkSeat({ seat, container, found }: SeatFacts, hasOutputs = false): Finding[] {
+/**
+ * Whether a seat's container is ready for devices that come and go. `hasOutputs`: it has outputs of a shared graphics card.
+ * `said`: the agent's word about the seat; undefined without an agent that names it.
+ */
+export function checkSeat({ seat, container, found }: SeatFacts, hasOutputs = false, said?: SeatStatus): Finding[] {
   const { ok, warning } = about(`seat ${seat}`);
   if ('absent' in found) return [warning(found.absent, 'start it; its devices wait for it')];
-  const findings = [...reach(seat, found), ...listeners(seat, found), ...trust(seat, found)];
+  const needsInput = hasOutputs || found.cards.length > 0 || found.xorg !== undefined;
+  const findings = [
+    ...(said === undefined ? [] : checkStanding(said, needsInput)),
+    ...reach(seat, found),
+    ...listeners(seat, found),
+    ...trust(seat, found),
+  ];
   if (found.xorg !== undefined && 'unread' in found.xorg) {
     const text = `its container's files could not be looked at: ${found.xorg.unread}`;
     findings.push(warning(text, 'look in the container whether a file system does not answer'));

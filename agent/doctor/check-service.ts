@@ -1,4 +1,4 @@
-import type { Status } from '../control/messages.js';
+import type { SeatStatus, Status } from '../control/messages.js';
 import type { ServiceFacts, UnitFacts } from './facts.js';
 import { about, type Finding } from './finding.js';
 
@@ -33,6 +33,10 @@ export function checkService({ udevd, rules, unit, agent }: ServiceFacts, disabl
     findings.push(
       udev.problem("the host's udev does not know the policy: its rules are missing", 'systemctl restart hotseat'),
     );
+  }
+  const { away } = agent.status.udev;
+  if (away !== undefined && udevd?.refusal === undefined) {
+    findings.push(udev.problem(`the agent hears of no device: ${away}`, 'journalctl -u hotseat says what happened'));
   }
   return [...findings, ...complaints(agent.status), ...hearing(agent.status)];
 }
@@ -74,9 +78,18 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
 }
 
 /** What `hotseat status` calls wrong; the seats' own problems are told with them. */
-function complaints({ revision, seats, policyErrors, conflicts, leaks, host, audit, attached }: Status): Finding[] {
+function complaints(status: Status): Finding[] {
+  const { revision, seats, policyErrors, trialEnds, conflicts, withheld, leaks, host, audit, attached } = status;
   return [
     service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
+    ...(trialEnds === undefined
+      ? []
+      : [
+          service.warning(
+            `the policy is on trial until ${trialEnds}`,
+            'hotseat confirm keeps it; without that, the policy before it comes back',
+          ),
+        ]),
     ...policyErrors.map((error) => service.problem(`policy refused: ${error}`, 'hotseat check shows all mistakes')),
     ...conflicts.map(({ device, rules }) =>
       service.problem(
@@ -84,8 +97,9 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks, host, aud
         `make the rules exclude each other: hotseat explain ${device}`,
       ),
     ),
-    ...seats.flatMap(({ seat, problem }) =>
-      problem === undefined ? [] : [about(`seat ${seat}`).problem(problem, 'journalctl -u hotseat tells more')],
+    ...seats.flatMap(ofSeat),
+    ...withheld.map(({ device, reason }) =>
+      service.warning(`${device} does not come along: ${reason}`, `hotseat explain ${device} names the rule`),
     ),
     ...host.map(({ device, reason }) => udev.problem(`${device}: ${said(reason)}`, asked(reason))),
     ...(audit === undefined
@@ -97,6 +111,25 @@ function complaints({ revision, seats, policyErrors, conflicts, leaks, host, aud
       return service.warning(text, 'hotseat detach DEVICE takes it back; no seat file says so');
     }),
     ...leaks.map((leak) => service.warning(leak, 'host.yaml: console: mute')),
+  ];
+}
+
+/** The seat's own problems, as the agent has them. */
+function ofSeat({ seat, problem, shares, served }: SeatStatus): Finding[] {
+  const one = about(`seat ${seat}`);
+  return [
+    ...(problem === undefined ? [] : [one.problem(problem, 'journalctl -u hotseat tells more')]),
+    ...(shares?.problem === undefined
+      ? []
+      : [one.warning(`its shares are not as its file asks: ${shares.problem}`, `hotseat explain --seat ${seat}`)]),
+    ...(served?.problem === undefined
+      ? []
+      : [
+          one.problem(
+            `no display server of it can open a device: ${served.problem}`,
+            'systemctl start hotseat-holder.socket; journalctl -u hotseat-holder says what happened',
+          ),
+        ]),
   ];
 }
 

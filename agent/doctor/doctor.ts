@@ -1,3 +1,4 @@
+import type { SeatStatus } from '../control/messages.js';
 import { bootFacts } from './boot-facts.js';
 import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
@@ -46,9 +47,13 @@ export function diagnose({ kernel, service, boot, policy, engines, shares, load,
     ...(seats === undefined
       ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
       : [
-          ...seats.flatMap((one) => checkSeat(one, withOutputs.has(one.seat))),
+          ...seats.flatMap((one) => checkSeat(one, withOutputs.has(one.seat), saidOf(service, one.seat))),
           ...checkLoad(load),
           ...checkShares(shares, seats),
         ]),
   ];
 }
+
+/** The agent's word about a seat. */
+const saidOf = ({ agent }: Facts['service'], seat: string): SeatStatus | undefined =>
+  'silent' in agent ? undefined : agent.status.seats.find((one) => one.seat === seat);

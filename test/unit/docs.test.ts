@@ -72,7 +72,7 @@ test('what the page of kiosks shows is what the lab runs', () => {
 });
 
 test('what the page of trouble says that doctor says, its code says', () => {
-  const sources = ['agent/doctor', 'agent/engines', 'agent/control', 'agent/seat'].flatMap((directory) =>
+  const sources = ['agent/doctor', 'agent/engines', 'agent/control', 'agent/seat', 'agent/host'].flatMap((directory) =>
     readdirSync(join(checkout, directory))
       .filter((name) => name.endsWith('.ts'))
       .map((name) => text(join(directory, name)).replaceAll("\\'", "'")),

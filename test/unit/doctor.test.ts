@@ -7,6 +7,7 @@ import type { Finding } from '../../agent/doctor/finding.js';
 import { deniesBpf } from '../../agent/doctor/lxc-config.js';
 import { placeOf } from '../../agent/doctor/policy-facts.js';
 import { unitOf } from '../../agent/doctor/service-facts.js';
+import type { SeatShares } from '../../agent/shares/words.js';
 
 const left = { engine: 'lxc', name: 'left' } as const;
 
@@ -18,10 +19,23 @@ const seatStatus: SeatStatus = {
   reason: undefined,
   problem: undefined,
   deaf: [],
-  devices: [],
+  devices: [
+    { node: '/dev/input/event2', name: 'a keyboard', rule: 'left.yaml:4', announced: true },
+    { node: '/dev/dri/card1', name: 'card1', rule: 'left.yaml:6', announced: true },
+  ],
   unmatched: [],
   udev: 'ours',
 };
+const shares: SeatShares = {
+  resources: [],
+  group: '/sys/fs/cgroup/lxc.payload.left',
+  means: 'the files of lxc.payload.left',
+  problem: undefined,
+  pressure: {},
+  memoryBytes: undefined,
+  processes: undefined,
+};
+const silent: SoundFacts = { servers: [], cards: [], refused: [], taken: [] };
 const status: Status = {
   revision: '1a2b',
   policyErrors: [],
@@ -107,6 +121,11 @@ const kernel = (changed: Partial<Facts['kernel']>): Facts => ({ ...sound, kernel
 const unit = (changed: object): Facts => service({ unit: { ...sound.service.unit, ...changed } as never });
 const agent = (changed: Partial<Status>): Facts => service({ agent: { status: { ...status, ...changed } } });
 const tried = (changed: object): Facts => kernel({ tried: { ...sound.kernel.tried, ...changed } as never });
+
+test('a seat without a screen needs no keyboard', () => {
+  const facts = agent({ seats: [{ ...seatStatus, devices: [] }] });
+  assert.equal(bad({ ...facts, seats: [seat({ cards: [], xorg: undefined, sound: silent })] }), []);
+});
 
 test('a PC in order has nothing but good findings, in every area', () => {
   assert.equal(bad(sound), []);
@@ -266,7 +285,67 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     /^\/dev\/input\/event3: udev has it at seat9 \(\/etc\/x\.rules:1\)$/,
   ],
   ['a leak', agent({ leaks: ['consoles are open'] }), 'warning', 'service', /consoles are open/],
+  [
+    'an agent that hears of no device',
+    agent({ udev: { ...status.udev, away: 'udevd is away' } }),
+    'problem',
+    'udev',
+    /^the agent hears of no device: udevd is away$/,
+  ],
+  ['a policy on trial', agent({ trialEnds: 'noon' }), 'warning', 'service', /^the policy is on trial until noon$/],
+  [
+    'a raw node that nobody gets',
+    agent({ withheld: [{ device: '/dev/hidraw0', reason: 'two seats have a part of it' }] }),
+    'warning',
+    'service',
+    /^\/dev\/hidraw0 does not come along: two seats/,
+  ],
   ['a seat in trouble', agent({ seats: [{ ...seatStatus, problem: 'oh' }] }), 'problem', 'seat left', /^oh$/],
+  [
+    'a seat whose shares are not set',
+    agent({ seats: [{ ...seatStatus, shares: { ...shares, problem: 'cpu: no controller' } }] }),
+    'warning',
+    'seat left',
+    /^its shares are not as its file asks: cpu: no controller$/,
+  ],
+  [
+    'a seat without the holder',
+    agent({
+      seats: [{ ...seatStatus, served: { isOpen: false, opened: [], problem: 'the holder cannot be reached' } }],
+    }),
+    'problem',
+    'seat left',
+    /can open a device: the holder cannot be reached$/,
+  ],
+  [
+    'a container that still has devices of another seat',
+    agent({
+      seats: [{ ...seatStatus, state: 'waiting', reason: 'lxc container left still has devices of seat right' }],
+    }),
+    'problem',
+    'seat left',
+    /^the agent gives its container nothing: lxc container left still has devices of seat right$/,
+  ],
+  [
+    'a container without a known root',
+    agent({ seats: [{ ...seatStatus, state: 'unclear' }] }),
+    'problem',
+    'seat left',
+    /^nobody can tell who root of its container is/,
+  ],
+  ['a container in setup', agent({ seats: [{ ...seatStatus, state: 'setup' }] }), 'warning', 'seat left', /sets its/],
+  ['a frozen container', agent({ seats: [{ ...seatStatus, state: 'frozen' }] }), 'warning', 'seat left', /is frozen/],
+  [
+    'a seat at which nobody can type',
+    agent({
+      seats: [
+        { ...seatStatus, devices: seatStatus.devices.slice(1), unmatched: [{ label: 'x', place: 'left.yaml:4' }] },
+      ],
+    }),
+    'warning',
+    'seat left',
+    /^it has no input device; rules that have matched nothing: left\.yaml:4$/,
+  ],
   ['a policy with mistakes', { ...sound, policy: { ...sound.policy, errors: ['x'] } }, 'problem', 'policy', /^x$/],
   ['an engine that is missing', { ...sound, engines: [] }, 'problem', 'engines', /lxc is not installed/],
   [
