@@ -1,11 +1,21 @@
 // Pages that say what the code says: made of its tables, or quoting its texts.
 
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { execaSync } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { parse } from '../../agent/cli/parse.js';
+import type { Verb } from '../../agent/cli/verb.js';
+import { verbs } from '../../agent/cli/verbs.js';
+import { makeRepository } from '../../agent/install/repository.js';
+import { loadCommit, resolveCommit } from '../../agent/policy/git.js';
+import { compose } from '../../agent/policy/load.js';
 import { fieldsIn } from '../../rules/docs/declarations.js';
 import { generatedPages } from '../../rules/docs/pages.js';
+import { recipe } from '../lab/driver/recipe.js';
+import { allPages, blocksOf } from '../readme.js';
 import { checkout } from './hotseat.js';
 
 const text = (path: string): string => readFileSync(join(checkout, path), 'utf8');
@@ -55,6 +65,98 @@ test('the containers of the page that prepares a PC are those of the lab', () =>
       lines.filter((line) => !file.includes(line) && !isOwn(line)),
       [],
     );
+  }
+});
+
+test('the packages and masks of the page that prepares a PC are those of the lab', () => {
+  const page = text('docs/howto/prepare-a-pc.md');
+  const packages = /--include=(\S+)/.exec(page)?.[1]?.split(',') ?? [];
+  assert.ok(packages.length > 5);
+  for (const name of packages) assert.ok(recipe.seat.includes(name), `the lab's seats have no ${name}`);
+  const masks = / mask (.*)$/m.exec(page)?.[1]?.split(' ') ?? [];
+  assert.ok(masks.length > 3);
+  for (const unit of masks)
+    assert.ok(
+      recipe.seatMasks.some((one) => one === unit),
+      `the lab does not mask ${unit}`,
+    );
+  assert.ok(page.includes(` ${recipe.suite} /var/lib/lxc/left/rootfs`), 'the release of Debian');
+});
+
+/** Blocks of a page that are no examples of the test that follows the pages. */
+const textBlocks = (path: string): string[] =>
+  blocksOf({ path, text: text(path) }).flatMap((block) => (block.language === 'text' ? [block.text] : []));
+
+test('the lines of the page of rootless seats are those that the lab runs', () => {
+  const lab = ['driver/engine-variants.ts', 'tests/rootless.test.ts']
+    .map((name) => text(`test/lab/${name}`))
+    .join('\n')
+    // biome-ignore lint/suspicious/noTemplateCurlyInString: the lab's own template
+    .replaceAll('${shifted}', '1000000')
+    .replaceAll('$name', 'left');
+  const lines = textBlocks('docs/howto/rootless.md').filter((block) => !block.startsWith('seat:'));
+  assert.is(lines.length, 4);
+  for (const line of lines.flatMap((block) => block.trim().split('\n')))
+    assert.ok(lab.includes(line.replace(' IMAGE COMMAND', '')), `docs/howto/rootless.md: the lab has no ${line}`);
+});
+
+test('every seat file that a page shows, or a part of one, is read without a mistake', () => {
+  const files = allPages.flatMap(({ path }) => textBlocks(path)).filter((block) => block.startsWith('seat:'));
+  assert.ok(files.length >= 3);
+  for (const file of files) {
+    const loaded = compose([{ name: 'left.yaml', text: file }], 'unversioned', 'pc');
+    assert.ok(loaded.ok, `${file}${JSON.stringify(loaded)}`);
+  }
+});
+
+test('many PCs: the commands of the page connect a PC with a common repository, and its commits are signed', async () => {
+  const scratch = mkdtempSync(join(tmpdir(), 'hotseat-many-'));
+  try {
+    const [common, clone, pc] = ['common', 'clone', 'pc'].map((name) => join(scratch, name)) as [
+      string,
+      string,
+      string,
+    ];
+    const env = { HOME: scratch, GIT_CONFIG_GLOBAL: '/dev/null', GIT_AUTHOR_NAME: 'a', GIT_COMMITTER_NAME: 'a' };
+    const shell = (script: string, cwd: string) =>
+      execaSync('bash', ['-ec', script], { cwd, env: { ...env, EMAIL: 'a@b.c' }, stderr: 'inherit' }).stdout;
+    mkdirSync(join(scratch, '.ssh'));
+    shell(`git init -q --bare -b main ${common} && git clone -q ${common} ${clone} 2>&1`, scratch);
+    await makeRepository(pc, join(checkout, 'rules/policies'));
+    for (const name of readdirSync(join(pc, '.git/hooks'))) rmSync(join(pc, '.git/hooks', name));
+
+    const [connect = '', pull = '', sign = '', option = ''] = textBlocks('docs/howto/many-pcs.md');
+    const policy = 'seat: left\ncontainer: { engine: lxc, name: left }\ndevices: []\n';
+    writeFileSync(join(clone, 'left.yaml'), policy);
+    shell('git checkout -q -B main && git add left.yaml && git commit -qm one && git push -q origin main', clone);
+    const here = (script: string): string => script.replaceAll('/etc/hotseat/policies', pc).replace('URL', common);
+    shell(here(connect), scratch);
+    shell(sign.replace('ssh-keygen ', "ssh-keygen -q -N '' "), clone);
+    writeFileSync(join(clone, 'right.yaml'), policy.replaceAll('left', 'right'));
+    shell('git add right.yaml && git commit -qm two && git push -q origin main', clone);
+    shell(here(pull), scratch);
+
+    const signers = join(clone, 'signers');
+    const load = async (from: string | undefined) => {
+      const source = { repository: pc, ref: 'refs/heads/main', signers: from };
+      return loadCommit(source, await resolveCommit(source), 'pc', join(scratch, 'copies'));
+    };
+    const loaded = await load(signers);
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    assert.equal(
+      loaded.policy.seats.map(({ seat }) => seat),
+      ['left', 'right'],
+    );
+    shell('git -c commit.gpgsign=false commit -qm three --allow-empty && git push -q origin main', clone);
+    shell(here(pull), scratch);
+    await load(signers).then(
+      () => assert.unreachable('nobody has signed it'),
+      (error: Error) => assert.match(error.message, /is not signed by a key in/),
+    );
+    const words = /^HOTSEAT_OPTIONS="(.*)"$/m.exec(option)?.[1]?.split(' ') ?? [];
+    assert.type(parse(verbs['run'] as Verb, words), 'object', option);
+  } finally {
+    rmSync(scratch, { recursive: true });
   }
 });
 

@@ -85,6 +85,13 @@ async function isHealthy({ said, code }: Answer): Promise<void> {
   }
   assert.not.match(said, /grafted live|^problem/m);
   assert.is(code, 0);
+  // README says with which versions of the engines it was seen: those of this PC.
+  const versions = [...(followed[0]?.text ?? '').matchAll(/(LXC|Incus|Podman|Docker|systemd-nspawn) (\d+(?:\.\d+)?)/g)];
+  assert.is(versions.length, 5);
+  for (const [, name = '', version = ''] of versions) {
+    const engine = name.toLowerCase().replace('systemd-', '');
+    assert.match(said, new RegExp(`^ok +engines: ${engine}: .*\\b${version.replace('.', '\\.')}\\b`, 'm'));
+  }
 }
 
 async function pressKey(running: Process): Promise<void> {

@@ -26,10 +26,12 @@ export const typedInSteps = {
   purge: 'apt purge -y hotseat',
 } as const;
 
-/** The first is a checkout's, the others are those of other tests. */
+/** The first is a checkout's, the others are those of other tests: the containers that start with the PC are of power.test.ts. */
 export const triedElsewhere: readonly string[] = [
   '--dry-run',
   'loginctl attach',
   'loginctl list-seats',
   'hotseat run --signers FILE',
+  'systemctl enable lxc@left lxc@right',
+  'systemctl restart hotseat',
 ];
