@@ -1,6 +1,6 @@
 // Pages that say what the code says: made of its tables, or quoting its texts.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execaSync } from 'execa';
@@ -86,6 +86,35 @@ test('the packages and masks of the page that prepares a PC are those of the lab
 /** Blocks of a page that are no examples of the test that follows the pages. */
 const textBlocks = (path: string): string[] =>
   blocksOf({ path, text: text(path) }).flatMap((block) => (block.language === 'text' ? [block.text] : []));
+
+test('the commands of the page that prepares a PC do what it says, but for those that need a network', () => {
+  const path = 'docs/howto/prepare-a-pc.md';
+  const scratch = mkdtempSync(join(tmpdir(), 'hotseat-prepare-'));
+  const root = join(scratch, 'rootfs');
+  try {
+    const units = join(root, 'etc/systemd/system');
+    mkdirSync(units, { recursive: true });
+    const shown = blocksOf({ path, text: text(path) }).filter(({ language }) => language === 'ini');
+    for (const name of ['xorg', 'term']) {
+      const unit = shown.find(({ text: block }) => block.includes(`bin/${name === 'term' ? 'xterm' : 'Xorg'} `));
+      writeFileSync(join(units, `${name}.service`), unit?.text ?? '');
+    }
+    const commands = textBlocks(path)
+      .flatMap((block) => block.trim().split('\n'))
+      .filter((line) => !/^(apt|git|cd|npm|mmdebstrap) /.test(line));
+    assert.is(commands.length, 4);
+    for (const command of commands) {
+      execaSync('bash', ['-ec', command.replaceAll('/var/lib/lxc/left', scratch)], { stderr: 'ignore' });
+    }
+    assert.is(readFileSync(join(root, 'etc/hostname'), 'utf8'), 'left\n');
+    assert.is(readlinkSync(join(units, 'systemd-udevd.service')), '/dev/null');
+    assert.is(readlinkSync(join(units, 'getty@.service')), '/dev/null');
+    for (const name of ['xorg.service', 'term.service'])
+      assert.match(readlinkSync(join(units, 'multi-user.target.wants', name)), new RegExp(`/${name}$`));
+  } finally {
+    rmSync(scratch, { recursive: true });
+  }
+});
 
 test('the lines of the page of rootless seats are those that the lab runs', () => {
   const lab = ['driver/engine-variants.ts', 'tests/rootless.test.ts']
