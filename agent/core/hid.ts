@@ -74,6 +74,7 @@ export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]
   return { kind: claims.size === 1 ? 'seat' : 'conflict', claims: [...claims.values()], trace: [] };
 }
 
+/**
  * Places the raw node of a HID device that has no input, such as a security key: where a rule with `hidraw: true` asks
  * for it by its port or its kind. `verdict` is by such rules alone. Undefined when no rule does. Pure.
  */

@@ -4,7 +4,8 @@ import type { Verdict } from './verdict.js';
 
 /**
  * Tags by which the host gives its own users access to a node: udev's builtin (70-uaccess.rules), ConsoleKit's, and
- * those for remote sessions that systemd 260 brought. udev can take away only tags that are named in full.
+ * those for remote sessions: `xaccess` before systemd 260 (distributions carry it), since then every `xaccess-…`, of
+ * which its own 70-uaccess.rules has these two. udev can take away only tags that are named in full.
  */
 export const accessTags = ['uaccess', 'udev-acl', 'xaccess', 'xaccess-render', 'xaccess-accel'] as const;
 

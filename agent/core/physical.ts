@@ -18,7 +18,7 @@ const ofUsb = /\/0003:[^/]*$/;
 
 /**
  * The one physical thing that a unit, or a raw node, is a part of, by its syspath: the common parent of all its parts.
- * For a device on USB this is the USB device; for a device that is paired with a receiver, or comes by Bluetooth or
+ * For a device on USB this is the USB device; for a device that is paired with a receiver or an adapter, or comes by Bluetooth or
  * I²C, its HID device; for a card, its function on the bus. A device without such a parent is itself.
  */
 export function physicalOf(syspath: string): string {

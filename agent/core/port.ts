@@ -11,8 +11,8 @@ export const namesBus = (port: string): boolean => port !== canonicalPort(port);
 export const pathWithBus = 'ID_PATH_WITH_USB_REVISION';
 
 /**
- * The text that may follow a port: another hub's port or an interface on USB, a further part of the path on anything
- * else.
+ * The text that may follow a port: on USB another hub's port or an interface, and everywhere a further part of the
+ * path, such as a platform device that a driver makes below a USB device (evdi).
  */
 const boundaries = (port: string): string => (/-usb(v\d+)?-/.test(port) ? '.:-' : '-');
 

@@ -84,6 +84,10 @@ const mostNamed = 3;
  * in its container or, rootless, in any process of its user. Another process with more open files than are looked at
  * counts when it is root's. When it is not, it is only suspected: no ordinary user of the PC can hold up a seat by
  * that.
+ * The losing seat can also have sent it to anybody whom a socket of its container reaches, and the kernel does not tell
+ * which file is in flight. So every process with something in flight counts, except those of seats that keep the device
+ * and of the PC itself. Where the kernel lists everybody who has a card open, no doubt is left: that list is the answer,
+ * unless other seats keep the card.
  */
 export function doubts(
   search: Search,
