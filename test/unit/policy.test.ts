@@ -176,7 +176,7 @@ test('no text whatever throws or goes by without a place', () => {
 });
 
 /** Keys that the compiled rules may assign or take away; everything else in them only matches. */
-const assignments = /(?:^|, )(ENV\{[^}]+\}|TAG|GOTO|LABEL|IMPORT\{parent\}|[A-Z]+(?:\{[^}]*\})?)(=|\+=|-=|:=)"/g;
+const assignments = /(?:^|, )(ENV\{[^}]+\}|TAG|GOTO|LABEL|IMPORT\{(?:parent|db)\}|[A-Z]+(?:\{[^}]*\})?)(=|\+=|-=|:=)"/g;
 
 test('hostile values are refused or stay values: no key but ours is ever assigned, and nothing is run', () => {
   const hostile = [
@@ -218,7 +218,7 @@ test('hostile values are refused or stay values: no key but ours is ever assigne
             .filter((_, index) => index % 2 === 0)
             .join('""');
           for (const [, key] of outside.matchAll(assignments)) {
-            assert.match(key ?? '', /^(ENV\{(\.?HOTSEAT_[A-Za-z_]+|ID_SEAT)\}|TAG|GOTO|LABEL|IMPORT\{parent\})$/);
+            assert.match(key ?? '', /^(ENV\{(\.?HOTSEAT_[A-Za-z_]+|ID_SEAT)\}|TAG|GOTO|LABEL|IMPORT\{(parent|db)\})$/);
           }
           assert.not.match(outside, /\b(RUN|PROGRAM|OWNER|GROUP|MODE|SYMLINK|NAME)\b/);
         }
