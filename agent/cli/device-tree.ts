@@ -68,7 +68,7 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
 export const leftText = ({ device, name, reason }: Left): string => `${device}  ${name} stays with the host: ${reason}`;
 
 /** One output of a card: which monitor is at it, and whose it is where not all of the card is one seat's. */
-function outputText({ connector, status, monitor, owner, rules = [] }: OutputInfo): Exclude<Line, string> {
+export function outputText({ connector, status, monitor, owner, rules = [] }: OutputInfo): Exclude<Line, string> {
   const seen = `${connector}  ${monitorText(status, monitor)}`;
   if (owner === undefined) return [seen];
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;

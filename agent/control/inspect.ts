@@ -3,12 +3,12 @@ import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText } from '../c
 import { decideAll, decider } from '../core/decide.js';
 import { lostLinks } from '../core/desired.js';
 import type { Unit } from '../core/device.js';
-import { findUnit } from '../core/find-unit.js';
+import { findUnit, type Output } from '../core/find-unit.js';
 import type { Placement } from '../core/hid.js';
 import { isLoan } from '../core/loan.js';
 import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
-import { isSplit } from '../core/outputs.js';
+import { asksFor, isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
@@ -133,28 +133,60 @@ export function explanationOf(
   withheld: Explanation['withheld'],
   left: readonly Left[] = [],
 ): Explanation {
+  return { ...infoOf(unit, verdict, revision), trace: traceOf(verdict, revision), withheld, left };
+}
+
+/** The same of one output of a card. */
+export function outputExplanationOf(
+  { unit, connector }: Output,
+  seen: Connector,
+  verdict: Verdict | undefined,
+  revision: string,
+): Explanation {
+  const info = infoOf(unit, verdict, revision);
+  const output = outputInfo(seen, verdict, revision);
+  const { owner = info.owner, rules = info.rules } = output;
+  const trace = traceOf(verdict, revision, connector);
+  return { ...info, owner, rules, output: connector, outputs: [output], trace, withheld: [], left: [] };
+}
+
+/** Each rule, held against a unit, or against one output of it. */
+function traceOf(verdict: Verdict | undefined, revision: string, output?: string): RuleResult[] {
   const claims = verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims;
-  const taken = new Map<string, Rule>();
+  /** The first rule of each seat that matches the unit, and that takes what is asked about. */
+  const [matching, taking] = [new Map<string, Rule>(), new Map<string, Rule>()];
   let loan: string | undefined;
-  const trace = (verdict?.trace ?? []).map(({ seat, rule, failed }): RuleResult => {
+  return (verdict?.trace ?? []).map(({ seat, rule, failed }): RuleResult => {
     const along = claims.find((claim) => claim.seat === seat && claim.rule === rule)?.along;
     if (along !== undefined) {
       return { seat, label: rule.label, place: placeOf(rule, revision), failed: undefined, along };
     }
-    const earlier = taken.get(seat);
+    if (failed === undefined && !matching.has(seat)) matching.set(seat, rule);
+    const refused = failed ?? (output === undefined ? undefined : unasked(rule, output));
+    const first = taking.get(seat) ?? otherSort(rule, matching.get(seat));
     // A seat may have outputs of a card by several rules.
-    const first = rule.connectors !== undefined && earlier?.connectors !== undefined ? undefined : earlier;
+    const isFurther = output === undefined && rule.connectors !== undefined && first?.connectors !== undefined;
     const before =
       loan !== undefined
         ? `matches, but the device was attached to ${loan} by hand`
-        : first && `${lineOf(first.place)} of the seat comes first`;
-    const shadowed = failed ?? before;
-    if (failed === undefined && first === undefined) taken.set(seat, rule);
+        : !isFurther && first !== undefined
+          ? `${lineOf(first.place)} of the seat comes first`
+          : undefined;
+    if (refused === undefined && before === undefined && !taking.has(seat)) taking.set(seat, rule);
     if (failed === undefined && isLoan(rule)) loan ??= seat;
-    return { seat, label: rule.label, place: placeOf(rule, revision), failed: shadowed };
+    return { seat, label: rule.label, place: placeOf(rule, revision), failed: refused ?? before };
   });
-  return { ...infoOf(unit, verdict, revision), trace, withheld, left };
 }
+
+/** Why a rule does not ask for an output; undefined for a rule that asks for it, or for the whole card. */
+const unasked = (rule: Rule, output: string): string | undefined =>
+  rule.connectors === undefined || asksFor(rule, output)
+    ? undefined
+    : `connector: ${rule.connectors.join(', ')} is not ${output}`;
+
+/** The seat's first rule, where it asks for outputs and this one for the whole card, or the other way round. */
+const otherSort = (rule: Rule, first: Rule | undefined): Rule | undefined =>
+  first !== undefined && (first.connectors === undefined) !== (rule.connectors === undefined) ? first : undefined;
 
 /** The same of a raw node of a device without any input: rules without `hidraw: true` do not give it, whatever they match. */
 export function rawExplanationOf(

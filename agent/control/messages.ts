@@ -335,6 +335,8 @@ export interface RuleResult {
 
 /** A device, whose it is, and why. */
 export interface Explanation extends DeviceInfo {
+  /** The output that was asked about, such as `DP-1`; absent when it was the device. */
+  readonly output?: string | undefined;
   /** Every rule, held against the device. */
   readonly trace: readonly RuleResult[];
   /** What of it does not come to its seat, and why: the raw node of its HID device when a rule asks for it, a stable name. */

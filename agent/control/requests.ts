@@ -2,7 +2,7 @@ import { basename, join } from 'node:path';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
 import type { Unit } from '../core/device.js';
-import { findRaw, findUnit, rawRefused } from '../core/find-unit.js';
+import { findOutput, findRaw, findUnit, type Output, rawRefused } from '../core/find-unit.js';
 import { isOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
@@ -27,6 +27,7 @@ import {
   inventoryOf,
   leftBeside,
   namesWithheld,
+  outputExplanationOf,
   outputInfo,
   planOf,
   rawExplanationOf,
@@ -95,11 +96,13 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     explain: ({ device }) => {
       const raw = findRaw(table.rawUnits(), device);
       if (raw !== undefined) return explainRaw(rooms, raw);
+      const output = findOutput(table.units(), device);
+      if (output !== undefined) return explainOutput(rooms, output);
       const unit = findUnit(table.units(), device);
       const left = leftBeside(unit, table.units(), house.judged);
       const verdict = house.judged.get(unit.id);
       const withheld = [...house.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
-      return explanationOf(unit, verdict, house.revision, withheld, left);
+      return withOutputs(explanationOf(unit, verdict, house.revision, withheld, left), house);
     },
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
     record: ({ device, unmask }) => {
@@ -144,8 +147,16 @@ function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
   return rawExplanationOf(raw, alone.placement, policy, house.revision);
 }
 
+async function explainOutput({ house }: Rooms, output: Output): Promise<Explanation> {
+  const { unit, connector } = output;
+  const [card = ''] = unit.nodes.flatMap(({ sysname, syspath }) => (/^card\d+$/.test(sysname) ? [syspath] : []));
+  const seen = (await connectorsOf(card)).find(({ name }) => name === connector);
+  const gone = { name: connector, status: 'unknown', monitor: undefined } as const;
+  return outputExplanationOf(output, seen ?? gone, house.judged.get(unit.id), house.revision);
+}
+
 /** A graphics card with its outputs as they can be seen; their names have no place in udev's database. */
-async function withOutputs(info: DeviceInfo, { judged, revision }: House): Promise<DeviceInfo> {
+async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: House): Promise<T> {
   const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
   if (card === undefined) return info;
   const connectors = await connectorsOf(join(info.device, basename(card)));

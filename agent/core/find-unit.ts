@@ -16,6 +16,37 @@ export function rawRefused({ head }: Unit, inputs: readonly string[]): ControlEr
   return new ControlError('raw-node', message);
 }
 
+/** An output of a graphics card. */
+export interface Output {
+  readonly unit: Unit;
+  /** `DP-1`. */
+  readonly connector: string;
+}
+
+/**
+ * The output that people mean: `card1-DP-1`, its path in sysfs, or `DP-1` where one card alone has that. Undefined where it
+ * is none of these. Pure.
+ * @throws ControlError when several cards have one of this name.
+ */
+export function findOutput(units: readonly Unit[], wanted: string): Output | undefined {
+  const all = units.flatMap((unit) =>
+    (unit.connectors ?? []).flatMap((connector) =>
+      unit.nodes.flatMap(({ sysname, syspath }) =>
+        /^card\d+$/.test(sysname) ? [{ unit, connector, name: `${sysname}-${connector}`, card: syspath }] : [],
+      ),
+    ),
+  );
+  const exact = all.find(({ name, card }) => [name, `${card}/${name}`, `/sys/class/drm/${name}`].includes(wanted));
+  if (exact !== undefined) return exact;
+  const found = all.filter(({ connector }) => connector === wanted);
+  if (found.length < 2) return found[0];
+  throw new ControlError(
+    'many-devices',
+    `${found.length} cards have an output ${JSON.stringify(wanted)}: name it with its card`,
+    [...found.map(({ name }) => name)],
+  );
+}
+
 /**
  * The unit that people mean: by a node, a path in sysfs, a kernel name, or a name that only one device has. Pure.
  * @throws ControlError when there is none, or more than one.

@@ -4,7 +4,7 @@ import type { Rule } from './policy.js';
 import type { Claim, Contest, OutputClaim, Verdict } from './verdict.js';
 
 /** Whether a rule asks for an output of this name. */
-const asksFor = ({ connectors = [] }: Rule, connector: string): boolean =>
+export const asksFor = ({ connectors = [] }: Rule, connector: string): boolean =>
   connectors.some((pattern) => glob(pattern, connector));
 
 /**

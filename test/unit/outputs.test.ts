@@ -8,10 +8,12 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { outputExplanationOf } from '../../agent/control/inspect.js';
 import { changesOf } from '../../agent/core/changes.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import { desiredUnit } from '../../agent/core/desired.js';
 import type { Device, Unit } from '../../agent/core/device.js';
+import { findOutput } from '../../agent/core/find-unit.js';
 import { leaseFor, mayStay } from '../../agent/core/leases.js';
 import { matchCrtcs } from '../../agent/core/matching.js';
 import { hearing, isSplit, outputOwner } from '../../agent/core/outputs.js';
@@ -84,6 +86,51 @@ test('an output that two seats want goes to neither, and each keeps the rest', (
 test('a seat that names the card of which another has an output is in conflict with it', () => {
   assert.is(judge({ left: [''], right: [', connector: DP-2'] }).kind, 'conflict');
   assert.is(judge({ left: [''], right: [''] }).kind, 'conflict');
+});
+
+/** Owner and trace of an output, as `hotseat explain` has them. */
+function explained(connector: string, seats: Readonly<Record<string, readonly string[]>>) {
+  const seen = { name: connector, status: 'connected', monitor: 'ACME 1' } as const;
+  const { owner, trace, outputs, rules } = outputExplanationOf({ unit: card, connector }, seen, judge(seats), 'abc');
+  assert.is(outputs?.[0]?.monitor, 'ACME 1');
+  const lines = trace.map(({ seat, place, failed }) => `${seat} ${place}: ${failed ?? 'matches'}`);
+  return { owner, lines, rules };
+}
+
+test('an output is explained by the rules that could give it, as a device is', () => {
+  const seats = { left: [', connector: DP-1', ', connector: "DP-*"', ''], right: [', connector: "HDMI-*"'] };
+  assert.equal(explained('DP-2', seats), {
+    owner: 'left',
+    rules: ['left.yaml:5@abc'],
+    lines: [
+      'left left.yaml:4@abc: connector: DP-1 is not DP-2',
+      'left left.yaml:5@abc: matches',
+      'left left.yaml:6@abc: left.yaml:5 of the seat comes first',
+      'right right.yaml:4@abc: connector: HDMI-* is not DP-2',
+    ],
+  });
+  // A rule for the whole card counts for nothing behind one for an output.
+  const first = explained('DP-2', { left: [', connector: DP-1', ''] });
+  assert.is(first.owner, 'nobody');
+  assert.is(first.lines[1], 'left left.yaml:5@abc: left.yaml:4 of the seat comes first');
+  const both = explained('DP-1', { left: [', connector: DP-1'], right: [', connector: "DP-*"'] });
+  assert.is(both.owner, 'conflict');
+  assert.ok(both.lines.every((line) => line.endsWith(': matches')));
+  assert.is(explained('DP-1', { left: [''] }).owner, 'left', 'with the whole card');
+  assert.is(explained('DP-1', { left: [', ID_MODEL: x'] }).owner, 'host');
+});
+
+test('an output is found by its name, with its card where two have one of that name', () => {
+  const other: Unit = { ...card, id: '/sys/other/drm', head: device('card3', 3), nodes: [device('card3', 3)] };
+  const wanted = { unit: card, connector: 'DP-1' };
+  for (const name of ['card2-DP-1', '/sys/class/drm/card2-DP-1', `${path}/drm/card2/card2-DP-1`]) {
+    const found = findOutput([other, card], name);
+    assert.equal({ unit: found?.unit, connector: found?.connector }, wanted, name);
+  }
+  assert.is(findOutput([card], 'DP-1')?.unit, card);
+  assert.throws(() => findOutput([card, other], 'DP-1'), /2 cards have an output "DP-1": name it with its card/);
+  assert.is(findOutput([card], 'card2'), undefined);
+  assert.is(findOutput([card], 'card2-DP-9'), undefined);
 });
 
 test('of one seat the first rule says whether it has the card or outputs of it', () => {

@@ -3,11 +3,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
+import type { Explanation } from '../../../agent/control/messages.js';
 import { type Seat, seats } from '../driver/lab.js';
 import { gpu, screen, twoOutputs } from '../driver/machine.js';
 import { checkout, guestFiles } from '../driver/paths.js';
 import { labWithTwoOutputs } from '../driver/prepared.js';
-import { HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
+import { ask, HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
 const lab = await labWithTwoOutputs();
@@ -103,6 +104,10 @@ test('each shows its own picture on its own output, as an ordinary user, and hea
     const [one] = await outputs(seat);
     assert.is(one?.state, 'leased', JSON.stringify(one));
     assert.equal(one?.leased, [names[output[seat]]]);
+    const device = `${card}-${names[output[seat]]}`;
+    const explained = (await ask(lab, { verb: 'explain', device })) as Explanation;
+    assert.equal([explained.owner, explained.outputs?.[0]?.status], [seat, 'connected']);
+    assert.ok(explained.trace.some((rule) => rule.seat === seat && rule.failed === undefined));
     await lab.type(seat, `typed at ${seat}\n`);
   }
   for (const seat of seats) {
