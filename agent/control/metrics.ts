@@ -123,6 +123,20 @@ export function metricsOf(status: Status, trail: TrailFacts, counted: readonly F
       'Whether a seat lacks something that it must have.',
       seats.map(({ seat, problem }) => one(problem === undefined ? 0 : 1, { seat })),
     ),
+    gauge(
+      'hotseat_output_leased',
+      'Whether the display server of a seat has an output that is for the seat.',
+      seats.flatMap(({ seat, outputs = [] }) =>
+        outputs.flatMap(({ card, outputs: its, leased }) =>
+          its.map(({ connector }) => one(leased.includes(connector) ? 1 : 0, { seat, card, connector })),
+        ),
+      ),
+    ),
+    gauge(
+      'hotseat_opened_descriptors',
+      'Devices that the display server of a seat has open as descriptors.',
+      seats.flatMap(({ seat, served }) => (served === undefined ? [] : [one(served.opened.length, { seat })])),
+    ),
     ...shareFamilies(seats),
     gauge('hotseat_conflicts', 'Devices that two seats want, bound to neither.', [one(status.conflicts.length)]),
     gauge('hotseat_attached', 'Devices that were given to a seat by hand.', [one(status.attached.length)]),

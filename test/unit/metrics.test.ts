@@ -28,6 +28,16 @@ const status: Status = {
         pressure: { cpu: { some: 12, full: 1, someSeconds: 2.5, fullSeconds: 0.5 } },
         ...{ memoryBytes: 4096, processes: 7 },
       },
+      outputs: [
+        {
+          ...{ card: '/dev/dri/card1', state: 'leased', leased: ['DP-1'], sharedWith: ['right'] },
+          outputs: [
+            { connector: 'DP-1', rule: 'left.yaml:9' },
+            { connector: 'DP-2', rule: 'left.yaml:9' },
+          ],
+        },
+      ],
+      served: { isOpen: true, opened: ['/dev/input/event3'] },
     },
     {
       ...{ seat: 'right', container: 'right', engine: 'lxc', state: 'waiting' as const, reason: 'stopped' },
@@ -81,6 +91,9 @@ test('numbers of what there is are there, in the format, whatever the names hold
     'hotseat_bindings{seat="left",class="input"}': 2,
     'hotseat_bindings{seat="left",class="snd"}': 1,
     'hotseat_bindings{seat="right",class="dri"}': 0,
+    'hotseat_output_leased{seat="left",card="/dev/dri/card1",connector="DP-1"}': 1,
+    'hotseat_output_leased{seat="left",card="/dev/dri/card1",connector="DP-2"}': 0,
+    'hotseat_opened_descriptors{seat="left"}': 1,
     'hotseat_seat_weight{seat="left",resource="cpu"}': 200,
     'hotseat_seat_limit{seat="left",resource="pids"}': 3000,
     'hotseat_seat_memory_bytes{seat="left"}': 4096,
