@@ -61,6 +61,8 @@ function headingOf({ port, name, ids, sockets, functions }: UsbThing, hasDevices
       : [`hub with ${sockets} ports`];
   const never = functions.filter((one) => !givable.has(one));
   if (never.length > 0) what.push(`no seat can have its ${never.join(' and ')}`);
+  // Only its maker's own driver knows what it is for.
+  if (sockets === undefined && !hasDevices && functions.length === 0) what.push('nothing that a seat can have');
   return [`${port}  ${name} (${ids})`, ...what].join(', ');
 }
 

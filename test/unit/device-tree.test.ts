@@ -17,7 +17,13 @@ const text = (lines: readonly Line[]): string => lines.map((line) => render(line
 const usb = 'pci-0000:00:14.0-usb-0';
 
 test('what hangs on a hub stands below it, in the order of the ports', () => {
-  const things = [hub(`${usb}:2`), plain(`${usb}:2.10`, ['storage']), plain(`${usb}:2.9`), hub(`${usb}:10`)];
+  const things = [
+    hub(`${usb}:2`),
+    plain(`${usb}:2.10`, ['storage']),
+    plain(`${usb}:2.9`),
+    hub(`${usb}:10`),
+    plain(`${usb}:11`),
+  ];
   const infos = [info(`${usb}:2.9:1.0`), info('pci-0000:00:03.0')];
   assert.is(
     text(deviceTree(infos, things)),
@@ -27,7 +33,8 @@ ${usb}:2  Thing (0001:0002), hub with 4 ports
   ${usb}:2.9  Thing (0001:0002)
     /dev/input/event3  Keyboard  keyboard: left
   ${usb}:2.10  Thing (0001:0002), no seat can have its storage
-${usb}:10  Thing (0001:0002), hub with 4 ports`,
+${usb}:10  Thing (0001:0002), hub with 4 ports
+${usb}:11  Thing (0001:0002), nothing that a seat can have`,
   );
 });
 
