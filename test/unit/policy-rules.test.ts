@@ -16,7 +16,7 @@ const port = (...patterns: string[]): Condition => ({ on: 'port', patterns, nega
 
 /** Everything that rules of ours may do beside matching. */
 const allowed =
-  /^(ENV\{(\.?HOTSEAT_[A-Za-z0-9_]+|ID_SEAT|ID_BUS|ID_VENDOR_ID|ID_MODEL_ID)\}=|TAG\{\}-=|GOTO\{\}=|LABEL\{\}=|IMPORT\{(parent|builtin|db)\}=)$/;
+  /^(ENV\{(\.?HOTSEAT_[A-Za-z0-9_]+|ID_SEAT|ID_BUS|ID_VENDOR_ID|ID_MODEL_ID)\}=|TAG\{\}-=|RUN\{builtin\}\+=|GOTO\{\}=|LABEL\{\}=|IMPORT\{(parent|builtin|db)\}=)$/;
 const acts = (rules: readonly Token[][]): Token[] =>
   rules.flat().filter(({ operator }) => operator !== '==' && operator !== '!=');
 
@@ -24,6 +24,7 @@ function checkActs(rules: readonly Token[][]): void {
   for (const { key, attribute = '', operator, value } of acts(rules)) {
     assert.match(`${key}{${attribute}}${operator}`, allowed);
     if (key === 'IMPORT' && attribute === 'builtin') assert.match(value, /^(usb_id|path_id)$/);
+    if (key === 'RUN') assert.is(value, 'uaccess');
     if (key === 'TAG') assert.match(value, /^(uaccess|power-switch|udev-acl|xaccess(-render|-accel)?|master-of-seat)$/);
     if (key === 'ENV' && /[$%]/.test(value))
       assert.match(

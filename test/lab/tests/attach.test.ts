@@ -48,6 +48,31 @@ test('a keyboard that is attached by hand types at the other seat, and the host 
   );
 });
 
+test('a user of the host who could open a device cannot any more, once it is another seat’s', async () => {
+  const acl = (node: string, what: string) =>
+    lab.sh(`python3 -c 'import os; name = "system.posix_acl_access"; ${what}' 2>&1`.replaceAll('NODE', node));
+  // As udev's uaccess gives it: user::rw- user:1234:rw- group::rw- mask::rw- other::---
+  const entries = [
+    [1, 6, -1],
+    [2, 6, 1234],
+    [4, 6, -1],
+    [16, 6, -1],
+    [32, 0, -1],
+  ];
+  const bytes = entries
+    .map(([tag, bits, id]) => `struct.pack("<HHI", ${tag}, ${bits}, ${id} & 0xffffffff)`)
+    .join(' + ');
+  const node = await eventNode('right');
+  await acl(node, `import struct; os.setxattr("NODE", name, struct.pack("<I", 2) + ${bytes})`);
+  assert.is(await acl(node, 'print(name in os.listxattr("NODE"))'), 'True');
+  await hotseat('detach', node);
+  await at('left');
+  await lab.settled();
+  assert.is(await acl(node, 'print(name in os.listxattr("NODE"))'), 'False');
+  await hotseat('attach', await eventNode('left'), 'right', '--for', '2h');
+  await at('right');
+});
+
 test('it stays across a restart of the agent, with nothing announced again, and across a replug', async () => {
   const ids = () => lab.inContainer('right', ['xinput', 'list', '--id-only']).then(({ stdout }) => stdout);
   const before = await ids();
