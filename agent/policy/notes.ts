@@ -4,13 +4,17 @@ import type { Unit } from '../core/device.js';
 import { nameOf } from '../core/name.js';
 import type { Diagnostic, Policy } from '../core/policy.js';
 import { rawRefusal } from '../core/receipts.js';
+import { togetherAmong } from './recorded.js';
 
 /** In words: parts of the recorded devices beside the policy that the rules leave with the host. */
 export function leftNotes(policy: Policy, recorded: readonly Unit[]): string[] {
-  const verdicts = decideAll(decider(policy), recorded);
-  return leftBehind(recorded, ({ id }) => verdicts.get(id)).map(
-    (one) => `${one.unit.head.sysname} ${nameOf(one.unit)} stays with the host: ${whyLeft(one)}`,
-  );
+  const decide = decider(policy);
+  return togetherAmong(recorded).flatMap((units) => {
+    const verdicts = decideAll(decide, units);
+    return leftBehind(units, ({ id }) => verdicts.get(id)).map(
+      (one) => `${one.unit.head.sysname} ${nameOf(one.unit)} stays with the host: ${whyLeft(one)}`,
+    );
+  });
 }
 
 /** Remarks on a good policy, in words. */

@@ -17,3 +17,29 @@ export function recordedDevices(directory: string): Unit[] {
     return parsed !== undefined && 'unit' in parsed ? [parsed.unit] : [];
   });
 }
+
+/**
+ * Recorded devices that can have been in one PC at once. A repository has devices of many PCs, and what was recorded at one port
+ * of two of them is not one physical device.
+ */
+export function togetherAmong(units: readonly Unit[]): Unit[][] {
+  const groups: Unit[][] = [];
+  for (const unit of units) {
+    const group = groups.find((others) => others.every((other) => canBeTogether(unit, other)));
+    if (group === undefined) groups.push([unit]);
+    else group.push(unit);
+  }
+  return groups;
+}
+
+/** Whether what both hang on says the same of itself. */
+function canBeTogether(a: Unit, b: Unit): boolean {
+  if (a.id === b.id) return false;
+  const above = new Map(b.head.ancestors.map(({ syspath, attributes }) => [syspath, attributes]));
+  return a.head.ancestors.every(({ syspath, attributes }) => {
+    const other = above.get(syspath);
+    return other === undefined || identity.every((key) => other[key] === attributes[key]);
+  });
+}
+
+const identity = ['idVendor', 'idProduct', 'serial', 'vendor', 'device'] as const;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { mismatch } from '../core/match.js';
@@ -11,7 +12,7 @@ import { parseFixture } from './fixture.js';
 import { compose, loadDirectory, readPlain, seatFiles } from './load.js';
 import { nearest } from './nearest.js';
 import { parseSeat } from './parse.js';
-import { recordedDevices } from './recorded.js';
+import { recordedDevices, togetherAmong } from './recorded.js';
 import { type Expectation, type PolicyTest, parseTests } from './test-file.js';
 
 /** Below the directory of a policy; the loader looks at no directory, so that these are no seat files. */
@@ -52,14 +53,15 @@ export function runTests(directory: string, pc: string): TestRun {
   }
   if (diagnostics.length > 0) return { ok: false, diagnostics };
 
-  // A unit that no test names can still be part of a device that a test names.
+  // What no test names can still be a part of what one does.
   const recorded = new Map([...recordedDevices(directory), ...units.values()].map((unit) => [unit.id, unit]));
   const hits = new Set<string>();
   const results = tests.flatMap((test): TestResult[] => {
     const policy = policies.get(test.pc ?? pc);
     const unit = units.get(test.device);
     if (policy === undefined || unit === undefined) return [];
-    const parts = [...recorded.values()].filter(({ id }) => id !== unit.id && physicalOf(id) === physicalOf(unit.id));
+    const recorded = groups.find((group) => group.includes(unit)) ?? [];
+    const parts = recorded.filter(({ id }) => id !== unit.id && physicalOf(id) === physicalOf(unit.id));
     const verdict = decider(policy)(unit, parts);
     for (const { rule } of claimsOf(verdict)) hits.add(lineOf(rule.place));
     return [{ test, got: describe(verdict), failures: failuresOf(test.expect, verdict, policy, unit) }];

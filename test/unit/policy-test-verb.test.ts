@@ -189,6 +189,20 @@ test('a part of a recorded device goes along, although no test names the part th
   assert.equal(ran.ok && ran.results.map(({ failures }) => failures), [[]]);
 });
 
+test('devices that were recorded at one port of two PCs are no one physical device', async () => {
+  const at = (name: string, kind: string, product: string) =>
+    `${part(name, kind)}ancestors: [{ syspath: /sys/devices/x/1-2, subsystem: usb, driver: usb, attributes: { idVendor: "046d", idProduct: "${product}" } }]\n`;
+  const files = {
+    'left.yaml': seat('left', '{ label: keyboards, match: { kind: keyboard } }'),
+    'tests/devices/keyboard.yaml': at('input7', 'KEYBOARD', 'c31c'),
+    'tests/devices/media.yaml': at('input8', 'KEY', 'c31c'),
+    'tests/devices/pad.yaml': at('input8', 'JOYSTICK', 'c21d'),
+  };
+  const tests = ['media.yaml\n  expect: { seat: left }', 'pad.yaml\n  expect: { host: true }'];
+  const ran = await run(tests.map((text) => `- device: devices/${text}\n`).join(''), files);
+  assert.equal(ran.ok && ran.results.map(({ failures }) => failures), [[], []]);
+});
+
 test('check says what the rules leave behind of a recorded device, and nothing where they take it whole', async () => {
   const notes = (rule: string) =>
     inDirectory(
