@@ -7,7 +7,7 @@ import { natives } from './package/dependencies.js';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const outdir = join(checkout, 'dist/hotseat');
-/** What runs in a process of its own is found beside whoever starts it. */
+/** Programs with a process of their own are found beside the program that starts them. */
 const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/helper.ts', 'holder/holder.ts'];
 
 /** Zod's messages in fifty languages, a third of all that would be loaded: ours are English. */
@@ -27,14 +27,14 @@ const { metafile } = await build({
   outdir,
   entryNames: '[name]',
   bundle: true,
-  // A verb loads what it needs and no more, as it does unbundled.
+  // A verb loads only its own needs, as it does unbundled.
   splitting: true,
   format: 'esm',
   platform: 'node',
   target: 'node20.19',
   sourcemap: true,
   // Every start reads all that it loads, comments and margins as well: without them it is a third less. Names stay, and
-  // lines are short, for whoever reads a stack trace.
+  // lines are short, for readers of a stack trace.
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: 160,
@@ -42,11 +42,11 @@ const { metafile } = await build({
   plugins: [englishOnly],
   // Node's own condition names its CommonJS build, of which nothing can be left out.
   alias: { rxjs: join(checkout, 'node_modules/rxjs/dist/esm/index.js') },
-  // What a CommonJS package inside requires of Node.
+  // The modules of Node that a CommonJS package inside requires.
   banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
 });
 chmodSync(join(outdir, 'main.js'), 0o755);
-// What a program that still runs may yet load goes last.
+// Files that a running program may still load go last.
 for (const name of readdirSync(outdir)) {
   if (!(relative(checkout, join(outdir, name)) in metafile.outputs)) rmSync(join(outdir, name));
 }

@@ -1,4 +1,4 @@
-// The page of what verbs print with --json.
+// The page of the JSON that verbs print with --json.
 
 import { verbs } from '../../agent/cli/verbs.js';
 import { declarations, elsewhere, page } from './page.js';
@@ -6,7 +6,7 @@ import { Shapes } from './shape.js';
 
 const messages = 'agent/control/messages.ts';
 
-/** What each verb prints, as a type of the file that declares or imports it. `a line`: one object a line. */
+/** The output of each verb, as a type of the file that declares or imports it. `a line`: one object a line. */
 const printed: Readonly<Record<string, { readonly type: string; readonly file: string; readonly lines?: true }>> = {
   status: { type: 'Status', file: messages },
   seats: { type: 'SeatStatus[]', file: messages },
@@ -39,7 +39,7 @@ export function jsonPage(): string {
   });
   return page(
     'JSON of the verbs',
-    'With `--json`, a verb prints JSON for scripts. What has no value is left out. A new version may add fields; a script must ignore',
+    'With `--json`, a verb prints JSON for scripts. Fields without a value are left out. A new version may add fields; a script must ignore',
     'fields that it does not know. When the agent refuses, the verb prints an object with a [code](codes.md) instead.',
     '',
     '| verb | prints |',

@@ -16,7 +16,7 @@ export const page = (title: string, ...lines: readonly string[]): string =>
 
 export const fenced = (language: string, text: string): readonly string[] => [`\`\`\`${language}`, text, '```'];
 
-/** What a cell of a table can hold: a bar would end it. */
+/** A text for a cell of a table: a bar would end it. */
 export const cell = (text: string): string => text.replaceAll('|', '\\|');
 
 /** The source of this checkout; this file runs in `dist/rules/docs`. */

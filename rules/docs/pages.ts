@@ -38,7 +38,7 @@ const filesPage = (): string =>
     'Files',
     'The manual page hotseat(8) has the same table.',
     '',
-    '| file | what it is |',
+    '| file | meaning |',
     '|---|---|',
     ...files.map(
       ([path, meaning]) =>

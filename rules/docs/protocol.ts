@@ -33,7 +33,7 @@ export function protocolPage(): string {
     'The verbs talk to the agent through a unix socket. A program of your own can do the same.',
     '',
     `Everybody asks at \`${controlSocket}\`. Root also has \`${rootSocketOf(controlSocket)}\`, where no crowd is in the way. The kernel`,
-    'tells the agent who is at the other end; a request needs no password and cannot claim to be from somebody else.',
+    'tells the agent who is at the other end. A request needs no password, and cannot claim to be from somebody else.',
     '',
     '## Lines',
     '',

@@ -14,7 +14,7 @@ export class Shapes {
     private readonly others: Readonly<Record<string, string>> = {},
   ) {}
 
-  /** A type in words; what it names is described by `sections`. */
+  /** A type in words; `sections` describes the types that it names. */
   words(type: string, file: string): string {
     const list = /^(.+)\[\]$/.exec(type)?.[1] ?? /^readonly (.+)$/.exec(type)?.[1];
     if (list !== undefined) return `list of ${this.words(list.replace(/^\((.*)\)$/, '$1'), file)}`;
@@ -31,7 +31,7 @@ export class Shapes {
     if (type === 'boolean') return '`true` or `false`';
     if (type === 'number' || type === 'null') return type;
     if (/^'.*'$/.test(type)) return `\`${type.slice(1, -1)}\``;
-    // A template: what a name is put into.
+    // A template, into which a name is put.
     if (/^`.*`$/.test(type)) return `\`${type.slice(1, -1).replace(/\$\{string\}/, 'NAME')}\``;
     if (type === 'true' || type === 'false') return `\`${type}\``;
     const other = this.others[type];
@@ -65,7 +65,7 @@ export class Shapes {
   }
 
   table(fields: readonly Field[]): string[] {
-    return ['| field | what it is | meaning |', '|---|---|---|', ...this.rows(fields, '')];
+    return ['| field | type | meaning |', '|---|---|---|', ...this.rows(fields, '')];
   }
 
   /** `Deed['what']` as the type of that field. */

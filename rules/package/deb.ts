@@ -68,7 +68,7 @@ const unwanted = (name: string): boolean =>
 
 const gzip = (content: string): Buffer => gzipSync(content, { level: 9 });
 
-// The program. Node looks for what is not bundled beside it, and package.json says that it is modules.
+// The program. Node looks beside it for packages that are not bundled, and package.json says that it is modules.
 const bundle = join(packaged.program, 'dist/hotseat');
 copyTree(join(checkout, 'dist/hotseat'), bundle);
 chmodSync(join(stage, bundle, 'main.js'), 0o755);
@@ -84,7 +84,7 @@ for (const native of run('find', stage, '-name', '*.node').split('\n')) {
   run('strip', '--strip-unneeded', '--remove-section=.comment', '--remove-section=.note', native);
 }
 
-// What is missing is noticed here, not on somebody's PC.
+// A missing file is noticed here, not on somebody's PC.
 const parts = readdirSync(join(stage, bundle)).filter((name) => /-[A-Z0-9]{8}\.js$/.test(name));
 const loads = [...parts.map((name) => `./${name}`), ...natives];
 const script = `for (const name of ${JSON.stringify(loads)}) await import(name); process.exit(0)`;
@@ -146,7 +146,7 @@ execaSync('dpkg-deb', ['--root-owner-group', '-Zxz', '-z6', '--build', stage, ou
   env: { SOURCE_DATE_EPOCH: String(date.getTime() / 1000) },
 });
 rmSync(stage, { recursive: true });
-// `npm run deb` sees to it that it is there; whoever builds without it is told.
+// `npm run deb` sees to it that it is there; a build without it says so.
 const lintian = execaSync('lintian', ['--allow-root', '--fail-on', 'error,warning', out], {
   reject: false,
   all: true,
@@ -186,7 +186,7 @@ function copyright(): string {
   ].join('\n');
 }
 
-/** Whose a package is, what its licence is called here, and its words. */
+/** The owner of a package, the name of its licence here, and its text. */
 function licenceOf(directory: string): { owner: string; short: string; body: string } {
   const name = relative(checkout, directory).replace(/^.*node_modules\//, '');
   const { license = 'unknown' } = JSON.parse(readFileSync(join(directory, 'package.json'), 'utf8')) as Manifest;

@@ -9,12 +9,12 @@ interface Manifest {
 /** Named as dependencies by packages that need them to be compiled or typed, never to run. */
 const notToRun = new Set(['@mapbox/node-pre-gyp', 'node-addon-api', '@types/w3c-web-usb']);
 
-/** With compiled parts, which they look for beside themselves: what cannot be bundled (see `bundle.ts`). */
+/** With compiled parts, which they look for beside themselves: they cannot be bundled (see `bundle.ts`). */
 export const natives = ['koffi', 'udev', 'usb'] as const;
 
 /**
  * Directories of all npm packages that the program needs at run time, as Node would find them from `root`; `only`: of
- * these and of what they need.
+ * these and of their own dependencies.
  */
 export function runtimePackages(root: string, only?: readonly string[]): string[] {
   const found = new Set<string>();

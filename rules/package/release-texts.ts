@@ -15,18 +15,18 @@ export function compareVersions(a: string, b: string): number {
 const unreleased = '## [Unreleased]';
 
 /**
- * A changelog in which what was not released becomes a version, and what it says of that version. Throws when there is
+ * A changelog in which the unreleased part becomes a version, and the text of that version. Throws when there is
  * nothing to release (keepachangelog.com).
  */
 export function released(changelog: string, name: string, date: string): { changelog: string; notes: string } {
   const [before, after] = changelog.split(`\n${unreleased}\n`);
   if (before === undefined || after === undefined) {
-    throw new Error(`CHANGELOG.md has no section "${unreleased}": write one, with what is new in ${name}`);
+    throw new Error(`CHANGELOG.md has no section "${unreleased}": write one, with the news of ${name}`);
   }
   const end = after.search(/^## /m);
   const notes = (end < 0 ? after : after.slice(0, end)).trim();
   if (!/^- /m.test(notes)) {
-    throw new Error(`CHANGELOG.md says nothing below "${unreleased}": write what is new in ${name}, a line each`);
+    throw new Error(`CHANGELOG.md says nothing below "${unreleased}": write the news of ${name}, a line each`);
   }
   const older = end < 0 ? '' : `\n${after.slice(end)}`;
   return { changelog: `${before}\n${unreleased}\n\n## [${name}] - ${date}\n\n${notes}\n${older}`, notes };
@@ -36,7 +36,7 @@ export function released(changelog: string, name: string, date: string): { chang
 export const withPackage = (page: string, name: string): string =>
   page.replace(/hotseat_\d+\.\d+\.\d+-1_/g, `hotseat_${name}-1_`);
 
-/** package.json or package-lock.json with another version of this package; what it needs stays as it is. */
+/** package.json or package-lock.json with another version of this package; its dependencies stay as they are. */
 export function withVersion(manifest: string, name: string): string {
   const parsed = JSON.parse(manifest) as { version: string; packages?: Record<string, { version?: string }> };
   parsed.version = name;

@@ -52,7 +52,7 @@ function main(): void {
   }
   console.log('dist/SHA256SUMS');
   console.log(
-    `${tag} is made here and nowhere else. To publish it: git push --follow-tags, then upload what is in dist`,
+    `${tag} is made here and nowhere else. To publish it: git push --follow-tags, then upload the files in dist`,
   );
   console.log(
     `Only for ${architecture}: the package udev is compiled for the PC that builds it. For another architecture, go to ${tag} on such a PC, and npm run deb`,
