@@ -1,4 +1,4 @@
-// The documentation as a script: the examples of its pages in order, and what the pages say that they print.
+// The documentation as a script: the examples of its pages in order, and the output that the pages show.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ export interface Block {
   readonly line: number;
 }
 
-/** A command as a user types it, and what is shown below it. */
+/** A command as a user types it, and the text below it. */
 export interface Step {
   readonly command: string;
   readonly shown: readonly string[];
@@ -35,8 +35,8 @@ export interface Step {
 const pageAt = (path: string): Page => ({ path, text: readFileSync(join(checkout, path), 'utf8') });
 
 /**
- * The pages that a user follows from the first to the last, on one PC: each command is typed once, and finds what the
- * commands before it have left. test/lab/tests/install.test.ts does so.
+ * The pages that a user follows from the first to the last, on one PC: each command is typed once, and finds the
+ * results of the commands before it. test/lab/tests/install.test.ts does so.
  */
 export const followed: readonly Page[] = [
   'README.md',
@@ -91,7 +91,7 @@ export function blocksOf({ path, text: markdown }: Page): Block[] {
 /** Text outside of fenced blocks. */
 export const proseOf = (markdown: string): string => markdown.replace(/^```[\s\S]*?^```$/gm, '');
 
-/** What stands between backquotes in running text. */
+/** Texts between backquotes in running text. */
 export const spansOf = (markdown: string): string[] =>
   [...proseOf(markdown).matchAll(/`([^`]+)`/g)].map(([, span = '']) => span.replace(/\s+/g, ' '));
 
@@ -107,8 +107,8 @@ export const examplesOf = (pages: readonly Page[]): Block[] =>
     .filter(({ text }) => !text.startsWith('npm '));
 
 /**
- * Commands and options that the text of pages names, and that no line of `typed` has. Capitals in a command stand for any
- * word, and options may stand between its words. `elsewhere`: what other tests try.
+ * Commands and options that the text of pages names, and that no line of `typed` has. Capitals in a command stand for
+ * any word, and options may stand between its words. `elsewhere`: commands that other tests try.
  */
 export function untyped(pages: readonly Page[], typed: readonly string[], elsewhere: readonly string[]): string[] {
   const isCommand = (span: string) => /^(hotseat|apt|systemctl|journalctl|loginctl|--)(?=[ a-z])\S* ?\w/.test(span);
@@ -120,7 +120,7 @@ export function untyped(pages: readonly Page[], typed: readonly string[], elsewh
   });
 }
 
-/** A `console` block: a line that begins with `$ ` is typed, what follows is shown. */
+/** A `console` block: a line that begins with `$ ` is typed, the lines below it are shown. */
 export function stepsOf({ page, text, line }: Block): Step[] {
   const steps: { command: string; shown: string[]; line: number }[] = [];
   for (const [index, row] of text.trimEnd().split('\n').entries()) {
@@ -134,7 +134,7 @@ export function stepsOf({ page, text, line }: Block): Step[] {
   return steps;
 }
 
-/** What is another one at every run: times, revisions, processes, versions. */
+/** Texts that differ at every run: times, revisions, processes, versions. */
 const passing: readonly (readonly [RegExp, string])[] = [
   [/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z/g, '<time>'],
   [/^\d\d:\d\d:\d\d\.\d{3}/g, '<time>'],
@@ -152,7 +152,7 @@ const lasting = (line: string): string =>
 /** A line of nothing but this stands for any number of lines. */
 const omission = '…';
 
-/** Whether a program said what is shown, but for what passes and what is left out. */
+/** Whether a program printed the shown text, except for texts that differ at every run, and omissions. */
 export function isShown(shown: readonly string[], said: string): boolean {
   const wanted = shown.map(lasting);
   const got = said.trimEnd() === '' ? [] : said.trimEnd().split('\n').map(lasting);

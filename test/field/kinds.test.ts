@@ -1,4 +1,4 @@
-// What each kind is, as udev's own rules see it.
+// Each kind, as udev's own rules see it.
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isKind } from '../../agent/core/match.js';

@@ -28,7 +28,7 @@ const seats = {
   right: '  - { label: none, match: { sysname: none } }',
 };
 
-/** What changes hands when a thing is attached to the right seat. */
+/** The devices that change hands when a thing is attached to the right seat. */
 function moved(seen: Seen, thing: Thing): string[] {
   const decide = decider({ ...seen.policy, loans: [{ seat: 'right', thing, name: 'x', until: undefined, by: 0 }] });
   return seen.units.flatMap((unit) => {

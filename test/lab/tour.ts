@@ -31,7 +31,7 @@ async function attempt(what: string, work: () => Promise<void>): Promise<void> {
 }
 
 let logCursor = '';
-/** What the agent wrote since the last time, its last 15 lines. */
+/** The agent's new lines since the last time, the last 15. */
 async function agentLog(lab: Lab): Promise<string[]> {
   const since = logCursor ? [`--after-cursor=${logCursor}`] : [];
   const { stdout } = await lab.guest(['journalctl', '-u', HOTSEAT_UNIT, '-o', 'cat', '--show-cursor', '-q', ...since]);

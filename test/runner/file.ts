@@ -23,7 +23,7 @@ export interface Outcome {
   readonly output: string;
 }
 
-/** What a file may still say when it has been told to end, ms: a test of the lab asks its PC for last words. */
+/** Time of a file for its last words when it has been told to end, ms: a test of the lab asks its PC for them. */
 const lastWordsMs = 60_000;
 
 /**
@@ -56,7 +56,7 @@ export async function runFile(file: TestFile, graceMs = lastWordsMs): Promise<Ou
   };
 }
 
-/** What is printed of a file, in one piece. */
+/** The output of a file, in one piece. */
 export function outcomeText({ file: { name }, wrong, seconds, output }: Outcome): string {
   const verdict = wrong === undefined ? `ok   ${name}` : `FAIL ${name}: ${wrong}`;
   return `\n── ${name}\n${output.trimEnd()}\n${verdict} (${seconds.toFixed(1)} s)`;

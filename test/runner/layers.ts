@@ -20,7 +20,9 @@ const perPc = 4 * 2 ** 30;
 const cores = availableParallelism();
 const pcs = Math.max(1, Math.min(cores, Math.floor(totalmem() / perPc)));
 
-/** What the lab's programs are told: processors of a PC, one or two, as many as there are cores for each of them. */
+/**
+ * The settings for the lab's programs: processors of a PC, one or two, as many as there are cores for each of them.
+ */
 export const labEnvironment: Readonly<Record<string, string>> = {
   HOTSEAT_LAB_CPUS: String(Math.max(1, Math.min(2, Math.floor(cores / pcs)))),
 };

@@ -8,8 +8,8 @@ export interface Budget {
 }
 
 /**
- * Runs `files` in their order, `atOnce` at a time. The output of each is printed whole. What no time is left for has
- * failed: a run that goes on for ever is red for nobody.
+ * Runs `files` in their order, `atOnce` at a time. The output of each is printed whole. A file for which no time is
+ * left has failed: a run that goes on for ever is red for nobody.
  */
 export async function runFiles(
   files: readonly TestFile[],
@@ -31,7 +31,7 @@ export async function runFiles(
 }
 
 /**
- * Runs once more what failed, alone, so that a failure by chance is told apart from one that stays. It stays a failure:
+ * Runs failed files once more, alone, so that a failure by chance is told apart from a lasting one. It stays a failure:
  * the cause is in the program or in the test, and somebody has to find it.
  */
 export async function runAgain(

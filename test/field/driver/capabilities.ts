@@ -1,4 +1,4 @@
-// What inputs can do, as their `uevent` files say it (input_dev_uevent): taken from public dumps of real ones.
+// Capabilities of inputs, as in their `uevent` files (input_dev_uevent), from public dumps of real inputs.
 
 export type Capabilities = Readonly<
   Partial<Record<'ev' | 'key' | 'rel' | 'abs' | 'msc' | 'led' | 'snd' | 'ff' | 'sw' | 'prop', string>>

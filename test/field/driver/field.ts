@@ -1,4 +1,4 @@
-// What the real udevd and the agent's own rooms make of a PC out of the field.
+// The real udevd and the agent's own rooms, run on a PC out of the field.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -39,7 +39,7 @@ export function field(file: string): Pc {
   return new Pc();
 }
 
-/** The seat files as a user would write them, or what is said of them, a line each. */
+/** The seat files as a user would write them, or the messages about them, a line each. */
 export function load(seats: Seats): Policy | readonly string[] {
   const directory = mkdtempSync(join(tmpdir(), 'hotseat-field-'));
   try {
@@ -54,7 +54,7 @@ export function load(seats: Seats): Policy | readonly string[] {
   }
 }
 
-/** What is said of seat files that are refused. */
+/** The messages about refused seat files. */
 export function faults(seats: Seats): readonly string[] {
   const loaded = load(seats);
   return 'seats' in loaded ? [] : loaded;
@@ -62,7 +62,8 @@ export function faults(seats: Seats): readonly string[] {
 
 /**
  * Puts a policy in force and plugs everything in. `more`: udev rules of the admin's own, by file name. Fails when udev
- * and the agent do not agree about a head or a node, but for those that `unlike` names. `loans`: what was attached by hand.
+ * and the agent do not agree about a head or a node, except those that `unlike` names. `loans`: what was attached by
+ * hand.
  */
 export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [], loans = [] }: Options = {}): Seen {
   const loaded = load(seats);
@@ -94,7 +95,7 @@ interface Options {
   readonly loans?: readonly Loan[];
 }
 
-/** Who has what. Devices go by the kernel's name of their unit's head: `input3`, `card1`. */
+/** The owners of devices. Devices go by the kernel's name of their unit's head: `input3`, `card1`. */
 export class Seen {
   readonly table = new DeviceTable();
   readonly verdicts: ReadonlyMap<string, Verdict>;
@@ -140,7 +141,7 @@ export class Seen {
     return Object.fromEntries(names.map((name) => [name, this.owner(name)]));
   }
 
-  /** What a seat gets, as its worker is told. */
+  /** The devices of a seat, as its worker is told. */
   desired(seat: string): DesiredSeat {
     const grantees = this.units.flatMap((unit): Grantee[] => {
       const verdict = this.verdicts.get(unit.id);
@@ -160,7 +161,7 @@ export class Seen {
     return [...this.table.raws()].find((raw) => raw.endsWith(`/${name}`)) ?? '';
   }
 
-  /** What stays with the host although a seat has other parts of the same physical device. */
+  /** Parts that stay with the host although a seat has other parts of the same physical device. */
   left(): string[] {
     return leftBehind(this.units, ({ id }) => this.verdicts.get(id)).map(({ unit }) => unit.head.sysname);
   }

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { type Capabilities, pad } from './capabilities.js';
 import { type Entry, Sysfs } from './sysfs.js';
 
-/** An input: its name and what it can do; its nodes are those that the kernel's handlers would make unless named. */
+/** An input: its name and capabilities. Its nodes are those of the kernel's handlers unless named. */
 export interface Input {
   readonly name: string;
   readonly can: Capabilities;
@@ -14,7 +14,7 @@ export interface Input {
   readonly as?: string;
 }
 
-/** What a USB device says of itself; `ids` as lsusb prints them. */
+/** A USB device's own words; `ids` as lsusb prints them. */
 export interface UsbIds {
   readonly ids: string;
   readonly maker?: string;
@@ -302,7 +302,7 @@ export class UsbDevice {
     return this;
   }
 
-  /** Of a Bluetooth adapter: what its devices are below. */
+  /** Of a Bluetooth adapter: the parent of its devices. */
   bluetoothHost(): string {
     const path = `${this.interface(0, 'e0', 'btusb')}/bluetooth/hci0`;
     if (!this.made.has(-1))

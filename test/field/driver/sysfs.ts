@@ -121,7 +121,7 @@ const textOf = (lines: Readonly<Record<string, string>>): string =>
     .map(([key, value]) => `${key}=${value}\n`)
     .join('');
 
-/** The real rules on one event of one device; what they make of it goes into the database. */
+/** The real rules on one event of one device. Their result goes into the database. */
 function udevadm(action: string, path: string): void {
   const { status, stderr, error } = spawnSync('udevadm', ['test', `--action=${action}`, `/sys${path}`], {
     encoding: 'utf8',

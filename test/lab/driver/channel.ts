@@ -42,7 +42,7 @@ interface FromGuest {
   readonly line?: string;
 }
 
-/** Whoever waits for something that the guest sends. */
+/** Waiters for something that the guest sends. */
 interface Listener {
   readonly name: string;
   take(message: FromGuest): void;
@@ -51,7 +51,7 @@ interface Listener {
 
 const PIECE = 96 * 1024;
 
-/** The guest ends what takes too long; when it does not say so within this time more, it cannot, ms. */
+/** The guest ends programs that take too long. Without its word within this further time it cannot do so, ms. */
 const GRACE = 30_000;
 
 /** Where the guest's processes are that not even SIGKILL ends: they sleep in the kernel. */
@@ -95,7 +95,7 @@ export class Process implements Listener {
     this.send({ id: this.id, op: 'eof' });
   }
 
-  /** Resolves when it has ended; a second signal helps one that does not follow the first within 15 s. */
+  /** Resolves when it has ended; a second signal is sent when it does not follow the first within 15 s. */
   async kill(signal: NodeJS.Signals = 'SIGTERM'): Promise<ExecResult> {
     this.send({ id: this.id, op: 'kill', signal });
     const stubborn = setTimeout(() => this.send({ id: this.id, op: 'kill', signal: 'SIGKILL' }), GRACE / 2);
@@ -157,7 +157,7 @@ export class Channel {
     this.socket = socket;
     socket.on('error', () => undefined);
     socket.on('close', () => this.drop('QEMU is gone'));
-    // The socket's own error comes through the interface as well; who waits is told by 'close'.
+    // The socket's own error comes through the interface as well; 'close' tells the waiters.
     createInterface({ input: socket })
       .on('error', () => undefined)
       .on('line', (line) => this.take(line));

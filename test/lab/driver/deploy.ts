@@ -76,7 +76,7 @@ async function stageContainer(lab: Lab, name: 'left' | 'right', base: string): P
   for (const file of await readdir(dir)) await put(file, await readFile(join(dir, file), 'utf8'));
 
   await put('delta/etc/hostname', `${name}\n`);
-  // One that has none is at its first boot for systemd, which then looks at every unit.
+  // Without it, systemd takes this for a first boot, and looks at every unit.
   await put('delta/etc/machine-id', `${createHash('md5').update(name).digest('hex')}\n`);
   await seatFile('xorg.conf', 'etc/X11/xorg.conf');
   await seatFile('xorg.service', 'etc/systemd/system/xorg.service');

@@ -1,4 +1,4 @@
-// An engine at work in the lab: its two containers as seats, and what tests ask of them.
+// An engine at work in the lab: its two containers as seats, and the questions of tests.
 
 import { basename } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -20,7 +20,7 @@ const nodeOf: Readonly<Record<Class, RegExp>> = {
   graphics: /^\/dev\/dri\/card\d+$/,
 };
 
-/** One engine at work: its two containers, and what tests ask of them. */
+/** One engine at work: its two containers, and the questions of tests. */
 export class EngineSeats {
   private readonly pids = new Map<Seat, string>();
 
@@ -104,7 +104,7 @@ export class EngineSeats {
     return code === 0 ? stdout.trim() : undefined;
   }
 
-  /** The device is there for everybody who looks: it opens, and libudev knows what it is. */
+  /** The device is there for all programs: it opens, and libudev knows its kind. */
   async has(seat: Seat, node: string): Promise<void> {
     assert.is.not(await this.inside(seat, `exec 3<${node}`), undefined, `${node} does not open in ${this.name(seat)}`);
     const known = await this.inside(seat, `udevadm info --query=property ${node}`);
@@ -140,8 +140,9 @@ export class EngineSeats {
   }
 
   /**
-   * Whether a container's root gets at a device that is not its own: by a node that it makes, and by one that the host
-   * puts there. That the latter is a good one is seen by a process that is in all its namespaces but not in its cgroup.
+   * Whether a container's root gets at a device that is not its own: by a node that it makes, and by a node that the
+   * host puts there. That the latter is a good one is seen by a process that is in all its namespaces but not in its
+   * cgroup.
    */
   async stealing(seat: Seat, number: string): Promise<{ made: boolean; opened: boolean; control: boolean }> {
     const [major, minor] = number.split(':');

@@ -18,7 +18,7 @@ export interface Variant {
   readonly rootfs?: string;
 }
 
-/** Host ids of the lab's unprivileged containers: what Incus's package gives root in /etc/subuid. */
+/** Host ids of the lab's unprivileged containers: those that Incus's package gives root in /etc/subuid. */
 const shifted = 1_000_000;
 
 const nspawn = (lines: string): string => `

@@ -37,9 +37,9 @@ const WITH_DISPLAY = new Set(['usb-kbd', 'usb-tablet']);
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 export interface Prepared {
-  /** What the preparation depends on; the result is kept for later starts with the same key. */
+  /** The inputs of the preparation; the result is kept for later starts with the same key. */
   readonly key: string;
-  /** What it begins with, if not with a PC that has just booted. */
+  /** The preparation that it begins with, if not with a PC that has just booted. */
   readonly on?: Prepared;
   prepare(lab: Lab): Promise<void>;
 }
@@ -50,7 +50,10 @@ export async function startLab(prepared?: Prepared): Promise<Lab> {
   return new Lab(await Machine.from(built, await loadState(await kept(built, prepared))));
 }
 
-/** Where the state of this preparation is. Whoever needs it first makes it; others who come meanwhile wait for that. */
+/**
+ * Where the state of this preparation is. The first test that needs it makes it; others that come meanwhile wait for
+ * that.
+ */
 async function kept(built: Image, prepared: Prepared | undefined): Promise<string> {
   const name = prepared === undefined ? 'booted' : `prepared-${prepared.key}`;
   const dir = join(built.dir, `${name}-${await accel(built)}-${cpus}`);
@@ -73,7 +76,7 @@ async function makePrepared(built: Image, dir: string, prepared: Prepared): Prom
   try {
     await prepared.prepare(lab);
     await step('keeping the prepared state', () => lab.machine.keep(dir));
-    // Now it is younger than what lies on it, and goes later.
+    // Now it is younger than the states that lie on it, and goes later.
     await used(below);
   } finally {
     await lab.stop();
@@ -117,14 +120,14 @@ export class Lab {
   }
 
   /**
-   * Cuts the PC's power and gives it back: memory goes, the disk stays as the guest's fsync left it. `kernel`: what is typed
-   * at the boot loader then.
+   * Cuts the PC's power and gives it back: memory goes, the disk stays as the guest's fsync left it. `kernel`: the
+   * words at the boot loader then.
    */
   powerCut(kernel?: Kernel): Promise<void> {
     return this.machine.powerCut(kernel);
   }
 
-  /** What a unix socket in the guest answers to a line. All questions to one go over one connection. */
+  /** The answer of a unix socket in the guest to a line. All questions to one go over one connection. */
   ask(path: string, line: string, timeoutMs = 90_000): Promise<string> {
     return this.machine.channel.ask(path, line, timeoutMs);
   }
@@ -146,8 +149,8 @@ export class Lab {
 
   /**
    * Pulls USB devices out, all at once. Resolves when the guest's kernel has noticed: QEMU's hub is asked some times a
-   * second only, and to the kernel what is plugged into the same port before that is the former device, which fails for
-   * half a minute.
+   * second only, and a device that is plugged into the same port before that is the former device to the kernel, which
+   * fails for half a minute.
    */
   async unplug(...ids: readonly string[]): Promise<void> {
     const paths = ids.map((id) => `/sys/bus/usb/devices/*-${this.machine.plugged.get(id)?.port}`);
@@ -283,7 +286,7 @@ export class Lab {
     return stdout.split('\n').slice(0, -1);
   }
 
-  /** Looks again and again whether something is so. What the guest can look at itself costs less by `untilInside`. */
+  /** Looks again and again whether something is so. Where the guest can look itself, `untilInside` costs less. */
   async until(what: string, check: () => Promise<boolean>, timeoutMs = 60_000): Promise<void> {
     const end = Date.now() + timeoutMs;
     const look = async (): Promise<void> => {
@@ -291,7 +294,7 @@ export class Lab {
         const started = Date.now();
         if (await check()) return;
         if (Date.now() > end) throw new Error(await this.notYet(what, timeoutMs));
-        // Looking takes the guest's time: it has as much for what is waited for.
+        // Looking takes the guest's time: the awaited thing gets as much.
         await pause(Math.max(100, Date.now() - started));
       }
     };
@@ -312,7 +315,7 @@ export class Lab {
     return `after ${timeoutMs / 1000} s still not: ${what}\n${await this.lastWords()}`;
   }
 
-  /** What the agent and the guest's kernel said last: most of what does not come is explained by it. */
+  /** The last words of the agent and of the guest's kernel: they explain most timeouts. */
   private async lastWords(): Promise<string> {
     const script =
       "echo 'the agent said last:'; journalctl -u hotseat -n 12 -o cat --no-pager; " +

@@ -1,4 +1,4 @@
-// How the guest looks again and again whether something is so, without taking the time of what is waited for.
+// How the guest looks again and again whether something is so, without taking the time of the awaited thing.
 
 /** `nap SECONDS`: a pause without a process of its own, which costs an emulated PC as much as many a look. */
 const nap = 'exec {never}<> <(:); nap() { read -rt "$1" -u "$never" || :; };';

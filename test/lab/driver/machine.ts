@@ -39,7 +39,7 @@ export const cpus = Number(process.env['HOTSEAT_LAB_CPUS'] ?? 2);
 
 export type DeviceArgs = { driver: string; id: string } & Record<string, string | number | boolean>;
 
-/** A machine at rest: its disk (an overlay), its memory and devices, and what was plugged. */
+/** A machine at rest: its disk (an overlay), its memory and devices, and the plugged ones. */
 export interface State {
   readonly disk: string;
   readonly memory: string;
@@ -78,7 +78,7 @@ export class Machine {
   private constructor(
     readonly dir: string,
     readonly accel: Accel,
-    /** QEMU's command line, but for what it starts from. */
+    /** QEMU's command line, without the state that it starts from. */
     private readonly command: (kernel: Kernel | undefined) => readonly string[],
     power: Power,
   ) {
@@ -148,13 +148,13 @@ export class Machine {
     await ended;
   }
 
-  /** What the guest's kernel has said last to its serial console: an oops, a panic, a hung task. */
+  /** The last words of the guest's kernel on its serial console: an oops, a panic, a hung task. */
   async serial(): Promise<string> {
     const text = await readFile(join(this.dir, 'serial.log'), 'utf8').catch(() => '');
     return text.slice(-2000);
   }
 
-  /** Shuts the guest's system down and boots it, as `reboot` does; what is plugged stays plugged. */
+  /** Shuts the guest's system down and boots it, as `reboot` does; plugged devices stay. */
   async reboot(): Promise<void> {
     await step('shutting down', async () => {
       const reset = this.qmp.event('RESET', () => true, 240_000);
@@ -165,8 +165,8 @@ export class Machine {
   }
 
   /**
-   * Cuts the power and gives it back: memory is gone, and what was written and not flushed may be; the disk has what the
-   * guest's fsync was told to be there. What is plugged stays plugged. `kernel`: what is said at the boot loader then.
+   * Cuts the power and gives it back: memory is gone, and data that was written and not flushed may be; the disk has
+   * the data of the guest's fsync. Plugged devices stay. `kernel`: the words at the boot loader then.
    */
   async powerCut(kernel?: Kernel): Promise<void> {
     await this.switchOff();
@@ -186,7 +186,7 @@ export class Machine {
         allowFailure: true,
       });
       if (!/running|degraded/.test(state.stdout)) throw new Error(`the guest is ${state.stdout.trim()}`);
-      // Drivers of what was found at the boot are loaded meanwhile: nobody waits for them.
+      // Drivers of devices at the boot are loaded meanwhile: nobody waits for them.
       await this.channel.exec(['udevadm', 'settle', '--timeout=60']);
     });
   }
@@ -215,7 +215,7 @@ export class Machine {
     if (device.driver === 'usb-mouse' && index !== undefined) this.mouse.set(device.id, index);
   }
 
-  /** usb-mouse cannot be bound to a screen: the next movement goes to the one that was chosen last. */
+  /** usb-mouse cannot be bound to a screen: the next movement goes to the mouse that was chosen last. */
   async chooseMouse(place: Place): Promise<void> {
     const mine = [...this.plugged.values()].filter((device) => String(device.port).startsWith(`${hub[place].port}.`));
     if (mine.some((device) => device.display === gpu[place].id && device.driver !== 'usb-kbd')) return;
@@ -337,7 +337,7 @@ export async function loadState(dir: string): Promise<State> {
   return { disk: join(dir, 'disk.qcow2'), memory: join(dir, 'memory'), plugged };
 }
 
-/** Without what costs the emulator time at each change of process or page fault and no test needs. */
+/** Without features that cost the emulator time at each change of process or page fault, and that no test needs. */
 const emulatedCpu = 'max,-la57,-smap,-mpx,-pku';
 
 function options(
@@ -351,7 +351,7 @@ function options(
   const head = `xres=${screen.width},yres=${screen.height}`;
   const slot = (pci: string) => `addr=${pci.slice(8)}`;
   return [
-    // No PS/2: what no USB keyboard of a head takes must not fall through to one of the host.
+    // No PS/2: keys that no USB keyboard of a head takes must not fall through to a keyboard of the host.
     ...['-machine', 'pc,i8042=off', '-accel', how === 'kvm' ? 'kvm' : 'tcg,thread=multi,tb-size=512'],
     ...[
       '-cpu',

@@ -8,9 +8,9 @@ import { guestFiles } from './paths.js';
 
 type Probe = 'holder' | 'intruder';
 
-/** Reads the host's foreground console raw, as an eavesdropper would: what follows `reading` is what leaked. */
+/** Reads the host's foreground console raw, as an eavesdropper would: the text behind `reading` has leaked. */
 export function eavesdrop(lab: Lab): Promise<Process> {
-  // Open from before it says so: what is typed while nobody has a console open is lost.
+  // Open from before it says so: keys are lost while nobody has a console open.
   const script = 'exec 3</dev/tty1 && stty raw -echo <&3 && echo reading && exec cat <&3';
   return begun(lab, lab.start(['sh', '-c', script]));
 }

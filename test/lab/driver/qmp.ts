@@ -29,7 +29,7 @@ export class Qmp {
   private constructor(socket: Socket) {
     this.socket = socket;
     this.events.setMaxListeners(50);
-    // The socket's own error comes through the interface as well; who waits is told by 'close'.
+    // The socket's own error comes through the interface as well; 'close' tells the waiters.
     createInterface({ input: socket })
       .on('error', () => undefined)
       .on('line', (line) => this.take(JSON.parse(line) as Message));
@@ -70,7 +70,7 @@ export class Qmp {
     return waitingFor(`QEMU's answer to ${command}`, answer);
   }
 
-  /** A command of QEMU's human monitor; what it prints, it prints on failure. */
+  /** A command of QEMU's human monitor, which prints only on failure. */
   async human(line: string): Promise<void> {
     const text = String(await this.run('human-monitor-command', { 'command-line': line })).trim();
     if (text) throw new QmpError(`${line}: ${text}`);

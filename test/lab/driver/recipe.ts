@@ -1,4 +1,4 @@
-// What the lab's disk is made of, as data: its hash is the name of the cached image.
+// The parts of the lab's disk, as data: their hash is the name of the cached image.
 
 const slim = ['man', 'doc', 'locale', 'info', 'lintian'].map((dir) => `--dpkgopt=path-exclude=/usr/share/${dir}/*`);
 
@@ -18,7 +18,7 @@ const quietMasks = [
 
 export const recipe = {
   version: 6,
-  /** Debian's release of the PC itself, and of what runs at each seat: they need not be the same. */
+  /** Debian's release of the PC itself, and of the seats: they need not be the same. */
   suite: 'trixie',
   seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
   options: ['--mode=root', '--variant=minbase', ...slim],
@@ -29,13 +29,13 @@ export const recipe = {
     // The other engines; none of them runs until a test starts it.
     'systemd-container podman crun conmon uidmap dbus-user-session incus-base docker.io docker-cli',
   ].flatMap((line) => line.split(' ')),
-  /** What runs at a seat: the read-only lower layers of the containers. */
+  /** The packages of a seat: the read-only lower layers of the containers. */
   seat: [
     'systemd systemd-sysv udev dbus xserver-xorg-core xserver-xorg-input-libinput xinput xterm',
     'x11-utils x11-xserver-utils xdotool xfonts-base python3 procps evtest alsa-utils kmod iproute2',
     // A consumer of each kind: sound servers, a music player, a wlroots compositor, SDL.
     'pulseaudio pulseaudio-utils pipewire wireplumber mpd mpc cage wlr-randr libsdl2-2.0-0 libasound2-plugins',
-    // A display manager, and what makes a session of a login.
+    // A display manager, and the module that makes a session of a login.
     'lightdm libpam-systemd',
   ].flatMap((line) => line.split(' ')),
   hostMasks: [
@@ -68,7 +68,7 @@ export const recipe = {
     'root=/dev/vda rw quiet console=tty0 console=ttyS0 systemd.show_status=0 mitigations=off',
     // Emulated, a huge page costs more to clear than it saves: 10 % of everything.
     'transparent_hugepage=never',
-    // QEMU's hub does not answer to a suspend of its ports: whatever is plugged or pulled then waits for 5 s.
+    // QEMU's hub does not answer to a suspend of its ports: every plug or pull then waits for 5 s.
     'usbcore.autosuspend=-1',
   ].join(' '),
 } as const;

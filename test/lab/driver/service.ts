@@ -1,4 +1,4 @@
-// Where the lab meets the agent: its service in the guest, and what tests ask of it.
+// Where the lab meets the agent: its service in the guest, and the questions of tests.
 
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -33,23 +33,23 @@ export async function startAgent(lab: Lab): Promise<void> {
       await lab.guest([...HOTSEAT_CLI, 'install'], { timeoutMs: 150_000 });
     } catch (error) {
       const { stdout } = await lab.guest(['journalctl', '-u', HOTSEAT_UNIT, '-n', '30', '-o', 'cat', '--no-pager']);
-      await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { allowFailure: true }); // no restart loop under what follows
+      await lab.guest(['systemctl', 'stop', HOTSEAT_UNIT], { allowFailure: true }); // no restart loop during the rest
       throw new Error(`${String(error)}\n${stdout}`);
     }
   });
 }
 
-/** What the agent answers to a request; throws while it does not listen, and when it refuses. */
+/** The agent's answer to a request; throws while it does not listen, and when it refuses. */
 export async function ask(lab: Lab, request: Request): Promise<unknown> {
   const response = JSON.parse(await lab.ask('/run/hotseat/control.sock', JSON.stringify(request))) as Response;
   if (!response.ok) throw new Error([response.error, ...(response.details ?? [])].join('\n'));
   return response.result;
 }
 
-/** What the agent answers to `status`; throws while it does not listen. */
+/** The agent's answer to `status`; throws while it does not listen. */
 export const status = async (lab: Lab): Promise<Status> => (await ask(lab, { verb: 'status' })) as Status;
 
-/** What the agent says of one seat; undefined when its policy names none such. */
+/** The agent's word about one seat; undefined when its policy does not name it. */
 export const seatStatus = async (lab: Lab, name: string): Promise<SeatStatus | undefined> =>
   (await status(lab)).seats.find(({ seat }) => seat === name);
 

@@ -8,7 +8,7 @@ import { guestFiles } from './paths.js';
 
 export type VirtualKind = 'keyboard' | 'mouse' | 'gamepad' | 'touchscreen' | 'touchpad' | 'tablet';
 
-/** Speaks with a probe that serves in the guest; what it made goes when it ends. */
+/** Speaks with a probe that serves in the guest. Its devices go when it ends. */
 class Server {
   private constructor(
     private readonly lab: Lab,
@@ -53,7 +53,7 @@ export class VirtualDevices {
     return new VirtualDevices(await Server.start(lab, 'virtual.py'));
   }
 
-  /** By uinput. The name is what policies match with NAME, between quotes that the kernel adds. */
+  /** By uinput. Policies match the name with NAME, between quotes that the kernel adds. */
   plug(id: string, kind: VirtualKind, name: string): Promise<void> {
     return this.server.ask('plug', id, kind, name);
   }
@@ -73,7 +73,7 @@ export class VirtualDevices {
   }
 }
 
-/** HID devices with what the kernel makes of them: inputs, and a raw node beside them. */
+/** HID devices with the devices that the kernel makes of them: inputs, and a raw node beside them. */
 export class HidDevices {
   private constructor(private readonly server: Server) {}
 
@@ -81,7 +81,7 @@ export class HidDevices {
     return new HidDevices(await Server.start(lab, 'hid.py'));
   }
 
-  /** `pad`: one input; `both`: a keyboard and a mouse in one, whose names end in what they are. */
+  /** `pad`: one input; `both`: a keyboard and a mouse in one, whose names end in their kinds. */
   plug(id: string, kind: 'pad' | 'both', name: string): Promise<void> {
     return this.server.ask('plug', id, kind, name);
   }

@@ -1,4 +1,4 @@
-// The monitor of a screen, as far as its graphics card knows: what a VNC client wishes for is what QEMU's card reports.
+// The monitor of a screen, as far as its graphics card knows: QEMU's card reports the wish of a VNC client.
 
 import { createConnection, type Socket } from 'node:net';
 
@@ -36,7 +36,7 @@ export async function setMonitor(path: string, size: { width: number; height: nu
     wish.writeUInt16BE(width, 16);
     wish.writeUInt16BE(height, 18);
     socket.write(Buffer.concat([encodings, wish]));
-    // Nothing tells when the server has read it, and one that sees the line cut forgets what it has not read.
+    // Nothing tells when the server has read it, and a server that sees the line cut forgets unread data.
     await new Promise((resolve) => setTimeout(resolve, 500));
   } finally {
     socket.destroy();

@@ -1,4 +1,4 @@
-// What this process waits for, so that a test which hangs can say so when it is ended.
+// The things that this process waits for, so that a hanging test can name them when it is ended.
 
 interface Wait {
   readonly what: string;
@@ -11,7 +11,7 @@ let running: string | undefined;
 /** Who can tell more about a hang: the PCs that are on. */
 const witnesses = new Set<() => Promise<string>>();
 
-/** Waits for `work`; while it does, `what` is what this process waits for. */
+/** Waits for `work`; meanwhile this process counts as waiting for `what`. */
 export async function waitingFor<T>(what: string, work: Promise<T>): Promise<T> {
   const wait: Wait = { what, since: Date.now() };
   waits.add(wait);
@@ -27,7 +27,7 @@ export function nowRunning(test: string | undefined): void {
   running = test;
 }
 
-/** `words`: what is to be known when this process is ended at its limit. The result takes it back. */
+/** `words`: the text to print when this process is ended at its limit. The result takes it back. */
 export function witness(words: () => Promise<string>): () => void {
   witnesses.add(words);
   return () => {

@@ -68,7 +68,7 @@ test('it stays across a restart of the agent, with nothing announced again, and 
   await inputs(lab, 'right', 0);
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd', serial: 'LENT1', port: 3 });
   await at('right');
-  // Another one at that port is not the one that was lent.
+  // Another keyboard at that port is not the lent one.
   await lab.unplug('kbd');
   await inputs(lab, 'right', 0);
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd', serial: 'OTHER1', port: 3 });

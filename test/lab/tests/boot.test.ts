@@ -1,4 +1,4 @@
-// What is typed at the seats from the first moment of a boot on, and whose the devices are: with the agent, without it, and
+// Keys of the seats from the first moment of a boot on, and the owners of the devices: with the agent, without it, and
 // after it has been given up.
 
 import { readFile, writeFile } from 'node:fs/promises';
@@ -19,9 +19,9 @@ const keyOf = { left: 'l', right: 'r', host: 'h' } as const satisfies Record<Pla
 const keyboards: readonly Place[] = ['left', 'right', 'host'];
 
 /**
- * In the guest: whoever gets a key of the foreground console writes it down, first a reader that is there before any login
- * prompt, then one in the place of each login prompt, under the same unit. Debian's keyboard set-up is one that takes its
- * time.
+ * In the guest: each reader of the foreground console writes down its keys, first a reader that is there before any
+ * login prompt, then one in the place of each login prompt, under the same unit. Debian's keyboard set-up is one that
+ * takes its time.
  */
 const units: Readonly<Record<string, string>> = {
   'lab-ear.service': `[Unit]
@@ -90,7 +90,7 @@ async function boot(kernel?: Kernel): Promise<void> {
   console.log(`${typed} keys, login prompt after ${prompt.toFixed(1)} s`);
 }
 
-/** The keys that came to a console. What the terminal itself answers to systemd (its size) is no key. */
+/** The keys that came to a console. The terminal's own answer to systemd (its size) is no key. */
 const heard = async (): Promise<string> =>
   [...new Set((await lab.sh('cat /run/heard')).replace(/[^a-z]/g, ''))].sort().join('');
 
@@ -134,8 +134,8 @@ udevadm settle
 `;
 
 /**
- * What Debian's hook for udev puts into an initramfs now, with the rules that are in /etc; and drivers for USB keyboards.
- * Emulated, all the other hooks take a minute and a half for what the PC's own initramfs has already.
+ * The files that Debian's hook for udev puts into an initramfs now, with the rules in /etc; and drivers for USB
+ * keyboards. Emulated, all the other hooks take a minute and a half for what the PC's own initramfs has already.
  */
 const addition = `
   export DESTDIR=/run/addition version=$(uname -r) verbose=n
@@ -151,7 +151,7 @@ const addition = `
   mv lib/modules usr/lib
   find look scripts usr/lib/udev/rules.d usr/lib/modules | cpio --quiet -o -H newc | gzip -1 | base64 -w 0`;
 
-/** The PC's own initramfs, and behind it what would be in it if it were built now; its path here. */
+/** The PC's own initramfs, and behind it the files that it would have if it were built now; its path here. */
 async function buildInitramfs(): Promise<string> {
   await lab.putFile('/run/addition/scripts/init-premount/look', look, 0o755);
   const added = Buffer.from(await lab.sh(addition, { timeoutMs: 120_000 }), 'base64');
@@ -239,7 +239,7 @@ test('after systemctl disable everything is the host’s', async () => {
 });
 
 test('after systemctl mask everything is the host’s', async () => {
-  // Where a package has its units: what is in /etc cannot be masked.
+  // Where a package has its units: units in /etc cannot be masked.
   await lab.sh(`cd /etc/systemd/system
     mv ${unitFiles} /usr/lib/systemd/system
     rm -r hotseat.service.d

@@ -95,7 +95,7 @@ test('what made its udev monitor before there was a udev to hear is reported dea
   await lab.until('the report to end', async () => (await deaf()) === '', 120_000);
 });
 
-// inotify has room for so many watches of root's, and whoever shares the PC with the agent may have used them up.
+// inotify has room for so many watches of root's, and other programs of the PC may have used them up.
 test('an agent that can watch nothing mutes the consoles and says what that is worth', async () => {
   await lab.sh('systemctl stop hotseat', { timeoutMs: 90_000 });
   await lab.putFile(blind, '[Service]\nSystemCallFilter=~inotify_add_watch\n');

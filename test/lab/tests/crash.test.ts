@@ -54,7 +54,7 @@ test('kill -9 of the udev child: a device plugged meanwhile is bound within a se
 });
 
 test('files of a container that are never answered for: nobody else waits, and the agent starts again in time', async () => {
-  /** Root of a container covers what the agent reads there. */
+  /** Root of a container covers files that the agent reads there. */
   const silence = async (seat: 'left' | 'right') => {
     await lab.inContainer(seat, ['mknod', '/dev/fuse', 'c', '10', '229']);
     const server = lab.start(['lxc-attach', '-n', seat, '--', 'python3', '-c', silentFuseProgram, '/etc']);
@@ -62,7 +62,7 @@ test('files of a container that are never answered for: nobody else waits, and t
     server.write('hush\n');
     return server;
   };
-  // What a helper waits for that has no question is ep_poll (proc_pid_wchan(5)).
+  // A helper without a question waits in ep_poll (proc_pid_wchan(5)).
   const hanging = async () =>
     Number(
       await lab.sh(

@@ -9,7 +9,9 @@ import { test } from '../driver/test.js';
 import { traces } from '../driver/traces.js';
 
 const lab = await preparedLab();
-/** Bytes of the agent's heap that something refers to: what the process has besides is garbage that nobody collected yet. */
+/**
+ * Bytes of the agent's heap that something refers to: the rest of the process is garbage that nobody collected yet.
+ */
 async function liveHeap(): Promise<number> {
   const { pid } = await status(lab);
   const bytes = Number(await lab.sh(`python3 /root/live-heap.py ${pid} /run`, { timeoutMs: 120_000 }));
@@ -28,7 +30,7 @@ const events = (count: number) =>
     60_000,
   );
 
-/** A round at USB ports takes 6 s, and 20 s on a busy machine; what hangs in one ends by itself after 60 s. */
+/** A round at USB ports takes 6 s, and 20 s on a busy machine; a hang in it ends by itself after 60 s. */
 const probe = (what: 'cycle' | 'ports', count: number) =>
   lab.guest(['python3', '/root/virtual.py', what, String(count), ...seats], { timeoutMs: count * 120_000 });
 

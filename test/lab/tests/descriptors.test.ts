@@ -29,7 +29,7 @@ async function give(seat: Seat, how = 'descriptor'): Promise<void> {
 const inside = async (seat: Seat, script: string): Promise<string> =>
   (await lab.inContainer(seat, ['bash', '-ec', script])).stdout.trim();
 
-/** What the seat has as a descriptor; a reload is answered before everything has moved. */
+/** The node that the seat has as a descriptor. A reload is answered before everything has moved. */
 const nodeOf = async (seat: Seat): Promise<string> => {
   let node: string | undefined;
   await lab.until(`a descriptor of ${seat}`, async () => {

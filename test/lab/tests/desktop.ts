@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { type Lab, type Place, places } from '../driver/lab.js';
 import { gpu, hub } from '../driver/machine.js';
 
-/** Where its file system is on the host: what the seats have, and what it writes. */
+/** Where its file system is on the host: the seats' common files, and its own. */
 const root = '/srv/desktop';
 
 const units: Readonly<Record<string, string>> = {
@@ -59,7 +59,7 @@ export async function installDesktop(lab: Lab): Promise<void> {
   for (const [path, text] of Object.entries(units)) await lab.putFile(`/etc/systemd/system/${path}`, text);
   for (const [path, text] of Object.entries(files)) await lab.putFile(`${root}.upper/${path}`, text);
   await lab.putFile('/opt/lab/holders.py', holders);
-  // Whoever logs in needs no systemd of their own here.
+  // A login needs no systemd of its own here.
   await lab.sh(
     `mkdir -p ${root} ${root}.work
     cp /srv/seat/usr/share/dbus-1/system.d/org.freedesktop.DisplayManager.conf /etc/dbus-1/system.d
@@ -92,7 +92,7 @@ for pid in filter(str.isdigit, os.listdir('/proc')):
 interface Holder {
   readonly owner: string;
   readonly program: string;
-  /** Whose card or hub it is; undefined for what is built into the PC, such as its power button. */
+  /** The owner of the card or hub; undefined for built-in devices, such as the PC's power button. */
   readonly place: Place | undefined;
   readonly kind: string;
 }
@@ -137,7 +137,7 @@ export async function desktopHasItsOwn(lab: Lab): Promise<void> {
   );
   assert.is(await lab.sh('pgrep --count --full "^/usr/lib/xorg/Xorg .*-seat "'), '1');
   assert.match(await lab.sh('loginctl list-seats --no-legend'), /^seat0$/);
-  // What it has opened and closed again.
+  // Devices that it has opened and closed again.
   const log = await lab.sh(`grep -oE '/dev/(dri/card|input/event)[0-9]+' ${root}/var/log/Xorg.0.log | sort -u`);
   const seatsOf = await lab.sh(
     `for node in ${log.replaceAll('\n', ' ')}; do udevadm info -q property --property=ID_SEAT --value $node; done`,

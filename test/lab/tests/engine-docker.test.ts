@@ -3,7 +3,7 @@ import { script } from '../driver/engine-variants.js';
 import { test } from '../driver/test.js';
 import { engineSuite, type Suite } from './engine-suite.js';
 
-// Of all that an engine says, this is what no cgroup tells of.
+// Among an engine's events, this is one that no cgroup tells of.
 function renamed({ lab, engine, first }: Suite): void {
   test('docker: a container that is renamed is no longer the seat’s, and is it again', async () => {
     const name = engine.name('left');

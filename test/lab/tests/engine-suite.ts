@@ -1,4 +1,4 @@
-// One suite for every engine, run in a file for each: what is promised for a container must not depend on who runs it.
+// One suite for every engine, run in a file for each: the promises for a container must not depend on its engine.
 
 import { basename, dirname } from 'node:path';
 import * as assert from 'uvu/assert';
@@ -10,7 +10,7 @@ import { gpu } from '../driver/machine.js';
 import { preparedEngines } from '../driver/prepared.js';
 import { test } from '../driver/test.js';
 
-/** An engine's containers at work, for tests of what this engine alone does. */
+/** An engine's containers at work, for tests of this engine's peculiarities. */
 export interface Suite {
   readonly lab: Lab;
   readonly variant: Variant;
@@ -26,7 +26,7 @@ export interface More {
   readonly stopped?: (suite: Suite) => void;
 }
 
-/** Of the directories in /dev, what udevadm's monitor calls what is in them. */
+/** For each directory in /dev, the subsystem of its devices in udevadm's monitor. */
 const subsystems: Readonly<Record<string, string>> = { input: 'input', snd: 'sound', dri: 'drm' };
 
 /** How a second device of each class comes and goes. */
@@ -136,7 +136,7 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
     },
   );
 
-  /** What the left seat had before the agent was restarted, as the ends of the monitor's lines name it. */
+  /** The devices of the left seat before the agent was restarted, as at the ends of the monitor's lines. */
   let known: string[] = [];
   let heardBefore = 0;
   step(
@@ -157,7 +157,7 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
       const third = await engine.newNode('left', kind, [node]);
       await engine.has('left', third);
       await engine.heard(monitor, 'add', third);
-      // Messages keep their order: whatever was told again came before this one.
+      // Messages keep their order: a repeated message came before this one.
       const again = monitor.stdout
         .slice(heardBefore)
         .split('\n')

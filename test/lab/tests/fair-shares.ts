@@ -10,13 +10,15 @@ import { ask } from '../driver/service.js';
 import { test } from '../driver/test.js';
 import type { Suite } from './engine-suite.js';
 
-/** What the hog's seat file asks for. The PC has 3 GB; what is taken from the hog goes to a small swap file, MB. */
+/**
+ * The amounts in the hog's seat file. The PC has 3 GB. Memory that is taken from the hog goes to a small swap file, MB.
+ */
 const asked = { cpu: 50, memory: 300, pids: 300 } as const;
 const swap = 400;
 /** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
 const ratios = { wanted: 3, asserted: 30 } as const;
 
-/** Who sets the shares there, and in which group, as `status` says. */
+/** The setter and the group of the shares, as `status` says. */
 export interface SharedBy {
   readonly group: string;
   readonly means: string;
@@ -85,7 +87,7 @@ export const fairShares =
         await lab.until('the hog', async () => hog.stdout.includes('at work'));
         await action();
       } finally {
-        // What entered its pid namespace does not end with whoever brought it there.
+        // A process that entered its pid namespace does not end with the program that brought it there.
         await lab.sh('pkill -KILL -f /tmp/[h]og.py || true');
         await hog.done.catch(() => undefined);
         await lab.until(

@@ -1,4 +1,4 @@
-// No test of its own: hang.test.ts runs it, to see what is said of a file that never ends.
+// No test of its own: hang.test.ts runs it, to see the report about a file that never ends.
 
 import { preparedLab } from '../driver/prepared.js';
 import { test } from '../driver/test.js';

@@ -11,7 +11,7 @@ let devices: HidDevices;
 
 const inside = async (seat: Seat, script: string): Promise<string> =>
   (await lab.inContainer(seat, ['bash', '-ec', script])).stdout.trim();
-/** Whatever has a raw node's name in a container's /dev, with its type. */
+/** All entries with a raw node's name in a container's /dev, with their types. */
 const raws = (seat: Seat) =>
   inside(seat, 'cd /dev; for n in hidraw*; do if [ -c $n ]; then echo $n c; elif [ -e $n ]; then echo $n f; fi; done');
 const told = async (seat: Seat) => (await seatStatus(lab, seat))?.devices.map(({ node }) => node) ?? [];
@@ -181,7 +181,7 @@ test('what is the same device as a keyboard comes along, also to the host’s ud
   for (const node of events) {
     await lab.until(`udev to know of ${node}`, async () => (await seatOf(node)) === 'seat-left');
   }
-  // Whoever has udev look at everything again changes nothing.
+  // A new look of udev at everything changes nothing.
   await lab.sh('udevadm trigger --action=change --subsystem-match=input --settle');
   for (const node of events) assert.is(await seatOf(node), 'seat-left', node);
   await unplug('along');

@@ -39,7 +39,7 @@ for (const variant of variants.filter(({ title }) => chosen.includes(title))) {
     const pid = await script(lab, engine.name(seat), variant.pid);
     return `/sys/fs/cgroup/devices${await lab.sh(`sed -n 's/^[0-9]*:devices://p' /proc/${pid}/cgroup`)}`;
   };
-  /** What a container may open of the input devices, as the rules of v1 have it. */
+  /** The input devices that a container may open, as the rules of v1 have it. */
   const inputRules = async (seat: Seat): Promise<string[]> => {
     const rules = (await lab.sh(`cat ${await group(seat)}/devices.list`)).split('\n');
     assert.ok(rules.length > 3 && !rules.includes('a *:* rwm'), 'its engine denies nothing: this shows nothing');

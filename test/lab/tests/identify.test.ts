@@ -21,7 +21,7 @@ test.before(async () => {
   await git('config', 'user.email', 'admin@example.org');
   await git('add', '-A');
   await git('commit', '-q', '-m', 'first');
-  // The host keeps a keyboard, whatever becomes of the other one.
+  // The host keeps a keyboard, independently of the other one.
   await lab.plug({ seat: 'host', driver: 'usb-kbd', id: 'spare', display: 'left' });
   await lab.plug({ seat: 'host', driver: 'usb-kbd', id: 'hers', serial: 'HERS' });
   await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'theirs' });
@@ -65,7 +65,7 @@ test('on request the rule is written, committed and in force: the keyboard is at
 
 test('it is at the seat already, and it says so', async () => {
   const running = await identify('left', '--write', '--json');
-  // Its screen is still the host's: QEMU gives a keyboard what is typed at the display that it was made for.
+  // Its screen is still the host's: QEMU gives a keyboard the keys of the display that it was made for.
   await lab.type('host', 'a');
   const { code, stdout } = await running.done;
   assert.is(code, 0);

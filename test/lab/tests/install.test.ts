@@ -1,5 +1,5 @@
-// The docs followed on a PC that has never seen Hotseat, from README on, example by example; then what an admin meets
-// with the package afterwards: mistakes, a move, a hang, an upgrade, the way out.
+// The docs followed on a PC that has never seen Hotseat, from README on, example by example; then the events that an
+// admin meets with the package: mistakes, a move, a hang, an upgrade, the way out.
 
 import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -69,14 +69,14 @@ async function mutingHangs(): Promise<void> {
     '[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n',
   );
   await lab.sh('systemctl daemon-reload');
-  // It comes after the muting, as a login prompt does, whatever became of that.
+  // It comes after the muting, as a login prompt does, also when that failed.
   const prompt = ['--property=Wants=hotseat-mute.service', '--property=After=hotseat-mute.service', 'true'];
   await lab.guest(['systemd-run', '--quiet', '--wait', ...prompt], { timeoutMs: 60_000 });
   assert.is(await lab.sh('systemctl show -P Result hotseat-mute'), 'timeout');
   await lab.sh('rm -r /run/systemd/system/hotseat-mute.service.d; systemctl reset-failed hotseat-mute');
 }
 
-/** The doctor has looked into the containers: what they may is said, and nothing is wrong. */
+/** The doctor has looked into the containers: it names their rights, and no fault. */
 async function isHealthy({ said, code }: Answer): Promise<void> {
   for (const seat of seats) {
     assert.match(said, new RegExp(`^ok +seat ${seat}: lxc container ${seat} is ready: its init is systemd$`, 'm'));
@@ -177,7 +177,7 @@ test('systemd has nothing against the units, and they are confined', async () =>
 
 test('a keyboard that is plugged types at its seat, and the host’s consoles hear nothing of it', async () => {
   await lab.unplug(admins.id, hers.id);
-  // What the pages tried is not the policy of what follows.
+  // The trials of the pages are not the policy of the rest.
   await lab.sh(`cd ${policyDirectory} && rm -rf tests && git checkout -q . && git status --short`);
   await lab.startScreens();
   await inputs(lab, 'left', 1);
@@ -194,7 +194,7 @@ test('a commit with a mistake is refused before it is one', async () => {
   assert.is(refused.code, 1);
   assert.match(refused.stderr, /left\.yaml:\d+:\d+: unknown key "mtach": did you mean "match"\?/);
   assert.is(await lab.sh(`git -C ${policyDirectory} rev-parse main`), before);
-  // Whoever overrules that gets the same answer from the agent, and the last good policy serves on.
+  // With --no-verify, the agent gives the same answer, and the last good policy stays.
   const taken = await lab.guest([...git, 'commit', '--no-verify', '-am', 'wrong'], { timeoutMs: 90_000 });
   assert.match(`${taken.stdout}${taken.stderr}`, /left\.yaml:\d+:\d+: unknown key "mtach"/);
   assert.is((await status(lab)).revision, before);

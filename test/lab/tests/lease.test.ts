@@ -15,7 +15,7 @@ const lab = await labWithTwoOutputs();
 
 /** Which output of the card each seat has, as QEMU counts them. */
 const output = { left: 0, right: 1 } as const;
-/** What the terminal of each seat is coloured (test/lab/driver/deploy.ts). */
+/** The colour of each seat's terminal (test/lab/driver/deploy.ts). */
 const colours = { left: '102040', right: '401020' } as const;
 const black = '000000';
 
@@ -49,7 +49,7 @@ const holder = () => lab.sh('systemctl show -p MainPID --value hotseat-holder.se
 const card = await lab.sh(`basename /sys/bus/pci/devices/${gpu[twoOutputs].pci}/drm/card*`);
 const names = (await lab.sh(`cd /sys/class/drm; ls -d ${card}-Virtual-* | cut -d- -f2-`)).split('\n');
 
-/** Gives a seat its output of the card, or no screen at all, in the place of what its file says of screens. */
+/** Gives a seat its output of the card, or no screen at all, in the place of the screens in its file. */
 async function give(seat: Seat, isGiven: boolean): Promise<void> {
   const match = `{ subsystem: drm, ID_PATH: "pci-${gpu[twoOutputs].pci}", connector: ${names[output[seat]]} }`;
   const rule = `  - { label: the output, match: ${match} }`;
@@ -178,7 +178,7 @@ test('with a lease nobody gets at another output, and the neighbour’s framebuf
   assert.ok(tried.refused.master !== null);
   assert.is(tried.refused.reopen, 'EPERM');
   assert.is(await colourOf('right'), colours.right);
-  // When this is 0 one day, the kernel has closed what status and doctor warn of.
+  // When this is 0 one day, the kernel has closed the gap that status and doctor warn of.
   assert.ok(tried.framebuffers > 0);
   assert.equal((await outputs('left'))[0]?.sharedWith, ['right']);
 });

@@ -55,7 +55,7 @@ test('a restart of the agent announces nothing again; what is unplugged goes', a
   await lab.until('the agent to serve', async () => (await seatStatus(lab, 'left'))?.udev === 'own');
   await lab.unplug('kbd');
   await inputs(lab, 'left', 1);
-  // Messages keep their order: whatever was announced again came before that removal.
+  // Messages keep their order: a repeated announcement came before that removal.
   assert.is(await added(), before);
 });
 

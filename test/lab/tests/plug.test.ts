@@ -7,10 +7,10 @@ import { test } from '../driver/test.js';
 
 const lab = await preparedLab();
 const before = (await agentLog(lab)).length;
-/** Types a line at left and waits until it is there: whoever else hears that keyboard has heard it by then. */
+/** Types a line at left and waits until it is there: every other listener has heard it by then. */
 const typesAtLeft = async (text: string): Promise<void> => {
   await lab.type('left', `${text}\n`);
-  // What the terminal makes of other keys may stand before it.
+  // The terminal's output of other keys may stand before it.
   await lab.until(`"${text}" at left`, async () => (await lab.typed('left')).some((line) => line.endsWith(text)));
 };
 const keyboard = 'QEMU QEMU USB Keyboard';
@@ -93,7 +93,7 @@ test('a power key and Alt-SysRq-R at a seat do nothing to the host', async () =>
   const boot = await lab.sh('cat /proc/sys/kernel/random/boot_id');
   await lab.key('left', 'power');
   await lab.key('left', 'alt', 'sysrq', 'r');
-  // One keyboard's keys keep their order, and logind answers after what came to it before.
+  // One keyboard's keys keep their order, and logind answers after its earlier messages.
   await typesAtLeft('after the power key');
   await lab.sh('loginctl list-seats');
   assert.is(await lab.sh('cat /proc/sys/kernel/random/boot_id'), boot);

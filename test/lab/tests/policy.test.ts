@@ -173,7 +173,7 @@ test('udevadm verify takes every line that policies of all kinds are compiled to
       ),
     })),
   });
-  // The same ones each time: a change is not to be red for what it has nothing to do with.
+  // The same ones each time: a change must not be red for something unrelated.
   const texts = fc.sample(anyPolicy, { numRuns: 200, seed: 1 }).map((policy) => compileRules(sane(policy)));
   await lab.putFile('/root/rules.json', JSON.stringify(texts));
   await lab.sh(`mkdir -p /root/rules

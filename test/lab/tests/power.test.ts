@@ -1,4 +1,5 @@
-// What a PC has again after it was off, by its own system and by the plug: the seats, and a desktop of the host beside them.
+// The state of a PC after it was off, by its own system and by the plug: the seats, and a desktop of the host beside
+// them.
 
 import * as assert from 'uvu/assert';
 import { type Seat, seats } from '../driver/lab.js';
@@ -33,7 +34,7 @@ const inputNodes = async (seat: Seat): Promise<string[]> =>
   );
 const bound = async (): Promise<number> => (await Promise.all(seats.map(inputNodes))).flat().length;
 
-/** What is plugged at a seat, as the kernel says: its hub and its card have a place of their own in sysfs. */
+/** The devices at a seat, as the kernel says: its hub and its card have a place of their own in sysfs. */
 const plugged = (seat: Seat) =>
   lab.sh(`for node in /sys/class/input/event* /sys/class/input/mouse* /sys/class/drm/card? /sys/class/drm/renderD*; do
     case $(realpath $node) in ${seat === 'left' ? '*/1-1.*|*/0000:00:03.0/*' : '*/1-2.*|*/0000:00:04.0/*'}) basename $node;; esac
@@ -43,7 +44,7 @@ const inside = async (seat: Seat) => {
   return (await lab.inContainer(seat, ['sh', '-c', script])).stdout.trim();
 };
 
-/** Both seats have exactly what is plugged at them, in the agent's eyes, in their containers and in their Xorgs. */
+/** Both seats have exactly their plugged devices: for the agent, in their containers and in their Xorgs. */
 async function exact(count: number): Promise<void> {
   await lab.until('the agent', async () => (await status(lab).catch(() => undefined)) !== undefined, 120_000);
   await lab.until('all bindings', async () => (await bound()) === count * seats.length, 120_000);
@@ -54,7 +55,7 @@ async function exact(count: number): Promise<void> {
   assert.equal((await status(lab)).conflicts, []);
 }
 
-/** All of ours but what a boot may change: how many mounts and descriptors the PC's other programs have made. */
+/** All of ours, without numbers that a boot may change: mounts and descriptors of the PC's other programs. */
 async function leftOver() {
   const { mounts: _, descriptors: __, ...ours } = await traces(lab);
   return { ...ours, files: await lab.sh('find /etc/hotseat /var/lib/hotseat -printf "%p %y\\n" | sort') };

@@ -7,14 +7,14 @@ import type { Process } from '../driver/channel.js';
 import type { Lab } from '../driver/lab.js';
 import { test } from '../driver/test.js';
 
-/** What the text around a command has the user do, and what is looked at besides. */
+/** The actions that the text around a command asks for, and further checks. */
 export interface Around {
   readonly before?: () => Promise<void>;
   readonly meanwhile?: (running: Process) => Promise<void>;
   readonly after?: (answer: Answer) => Promise<void>;
 }
 
-/** What a command said on both of its streams, as on a terminal. */
+/** The output of a command on both of its streams, as on a terminal. */
 export interface Answer {
   readonly said: string;
   readonly code: number;

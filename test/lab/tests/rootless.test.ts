@@ -8,7 +8,7 @@ import { test } from '../driver/test.js';
 // Xorg without root anywhere: not on the host, not in the container; no /dev/mem, no virtual terminal.
 const lab = await preparedEngines();
 
-/** Somebody in the container who may use what a desktop's user may: our nodes belong to these groups. */
+/** A user in the container with the rights of a desktop's user: our nodes belong to these groups. */
 const somebody =
   'setpriv --reuid 1000 --regid 1000 --groups $(getent group input video render audio | cut -d: -f3 | paste -sd,) --';
 

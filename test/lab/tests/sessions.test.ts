@@ -4,8 +4,8 @@ import { preparedLab } from '../driver/prepared.js';
 import { policyDirectory, reload } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
-// Sessions of the container's own logind, as desktops have them. Nodes at left belong to root alone there: whoever has
-// one open and is not root got it from logind (TakeDevice).
+// Sessions of the container's own logind, as desktops have them. Nodes at left belong to root alone there: a user who
+// has one open and is not root got it from logind (TakeDevice).
 const lab = await preparedLab();
 
 const inside = async (script: string): Promise<string> =>

@@ -1,4 +1,4 @@
-// Somebody who plays at a seat, and whether a card is heard.
+// A user who plays at a seat, and whether a card is heard.
 
 import type { Lab, Seat } from '../driver/lab.js';
 
@@ -16,7 +16,7 @@ END`;
 
 export const pulse = ['pulseaudio', '-n', '--daemonize=no', '--exit-idle-time=-1', '--use-pid-file=no'];
 
-/** What is run, played and looked at in a container, as anna. */
+/** Programs that run in a container as anna. */
 export function sounding(lab: Lab) {
   const inside = async (seat: Seat, script: string, timeoutMs = 60_000): Promise<string> =>
     (await lab.inContainer(seat, ['bash', '-o', 'pipefail', '-ec', script], { timeoutMs })).stdout.trim();

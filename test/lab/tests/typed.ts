@@ -1,6 +1,6 @@
-// What install.test.ts types besides the examples, and where the pages' other commands are tried.
+// Commands that install.test.ts types besides the examples, and where the pages' other commands are tried.
 
-/** What the text names and no example shows. */
+/** Commands that the text names and no example shows. */
 export const alsoTyped: readonly string[] = [
   'hotseat schema',
   'hotseat fmt',
@@ -16,7 +16,7 @@ export const alsoTyped: readonly string[] = [
   'systemctl cat hotseat-consoles',
 ];
 
-/** What the test's own steps type after that. */
+/** Commands of the test's own steps after that. */
 export const typedInSteps = {
   upgrade: (file: string): string => `apt install -y ${file}`,
   stop: 'systemctl stop hotseat',

@@ -71,7 +71,7 @@ for (const agent of ['alive', 'dead'] as const) {
 
 test('the intruder would have got in without us: it does on the device that is its own', async () => {
   await lab.sh('systemctl start hotseat', { timeoutMs: 60_000 });
-  // What was unplugged while no agent ran is still an input to Xorg until the agent has said that it went.
+  // A device that was unplugged while no agent ran is still an input to Xorg until the agent has said that it went.
   await inputs(lab, 'left', 0);
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'own' });
   await inputs(lab, 'left', 1);
