@@ -41,7 +41,7 @@ function write(file: string, text: string, mode = 0o644): void {
   writeFileSync(file, text, { mode });
 }
 
-/** An input as the kernel and udevd leave it; `device`: what it is a part of. */
+/** An input as the kernel and udevd leave it; `device`: its parent. */
 function plugged(number: number, name: string, kind: string, port: string, device = number): void {
   const input = `/sys/devices/hotseat/${device}/input/input${number}`;
   const said = `I:1\nE:ID_INPUT=1\nE:ID_INPUT_${kind}=1\nE:ID_PATH=${port}\nE:ID_SERIAL=Maker_Keys_1\nV:1\n`;
@@ -132,7 +132,7 @@ const trail = async (...words: string[]): Promise<TrailRecord[]> =>
   (await hotseat('log', '--json', ...words)).stdout
     .split('\n')
     .flatMap((line) => (line === '' ? [] : [JSON.parse(line) as TrailRecord]));
-/** The seat whose directory has the node; none or more than one is told apart by who waits for it. */
+/** The seat whose directory has the node; callers decide what none or several mean. */
 const holder = (node = 'event1000'): string | undefined => {
   const has = ['left', 'right'].filter((seat) => existsSync(join(seatRoot(seat), 'dev/input', node)));
   assert.ok(has.length < 2, 'in two seats at once');

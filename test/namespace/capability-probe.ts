@@ -1,5 +1,6 @@
-// What the agent does that the kernel refuses without a certain capability: `capability-probe.js PLACE NAME...` does it
-// and says for each name `ok`, or how it was refused. Run by systemd-capabilities.test.ts under the unit's bounding set.
+// Actions of the agent that the kernel refuses without a certain capability: `capability-probe.js PLACE NAME...` does
+// it and says for each name `ok`, or how it was refused. Run by systemd-capabilities.test.ts under the unit's bounding
+// set.
 
 import { closeSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ import { getKeyboardMode, openConsole, setKeyboardMode } from '../../agent/kerne
 import { encode } from '../../agent/udev/datagram.js';
 import { refTo } from './ref-to.js';
 
-/** What the test has made for the probes. */
+/** The files that the test has made for the probes. */
 export interface Place {
   /** A directory to work in. */
   readonly scratch: string;

@@ -11,7 +11,7 @@ const reason =
   'nothing can be granted safely: no cgroup2 hierarchy is mounted; boot with systemd.unified_cgroup_hierarchy=1';
 
 test.before(() => {
-  // What is mounted over it, such as a bpf file system, does not matter here.
+  // Mounts over it, such as a bpf file system, do not matter here.
   execaSync('umount', ['--lazy', '--all', '--types', 'cgroup2']);
   execaSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
 });

@@ -72,13 +72,13 @@ const knocks = `
   };
   for (let n = 0; n < 300; n++) knock();`;
 
-/** Opens connections and keeps what it gets. */
+/** Opens connections and keeps them. */
 const opens = `
   for (let n = 0; n < 3000; n++) require('net').connect('${path}').on('error', () => undefined);
   setTimeout(() => console.log('up'), 100);
   setInterval(() => undefined, 1000);`;
 
-/** Who goes on until all are told to end, then is waited for. */
+/** Clients that go on until all are told to end, and are then waited for. */
 async function end(children: readonly ChildProcess[]): Promise<void> {
   const ended = children.map((child) => new Promise((resolve) => child.once('exit', resolve)));
   for (const child of children) child.kill('SIGKILL');
@@ -147,7 +147,7 @@ for (const connections of [1, 32]) {
     );
     assert.ok(answered > 0, 'nobody was answered: this shows nothing');
     assert.ok(answered < connections * perConnection, 'the flood was over at once: this shows nothing');
-    // Tenfold what was measured.
+    // Ten times the measured time.
     assert.ok(worst < 300, `the event loop stood still for ${worst} ms`);
     assert.ok(slowest < 500, `root waited for ${slowest} ms`);
   });
@@ -218,7 +218,7 @@ test('many users hold all the connections that each may have: the agent keeps it
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   await said(crowd);
-  // Who was told to go has a second for it.
+  // A client that was told to go has a second for it.
   await sleep(1500);
   const held = readdirSync('/proc/self/fd').length - before;
   const newcomer = runAs(4322, once);

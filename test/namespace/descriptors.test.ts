@@ -1,5 +1,6 @@
-// What comes as a descriptor: the agent's side and a holder that runs as it does on a PC, by its own socket. /dev/null stands in
-// for an event node, which has no revocation: that what could not be taken back is looked for is seen by it.
+// Devices that come as descriptors: the agent's side and a holder that runs as it does on a PC, by its own socket.
+// /dev/null stands in for an event node, which has no revocation: that what could not be taken back is looked for is
+// seen by it.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
@@ -90,7 +91,7 @@ function keeper(): DescriptorKeeper {
   return made;
 }
 
-/** Somebody in the container who is at the seat and has the device open. */
+/** A client in the container that is at the seat and has the device open. */
 const program = `
 import os, socket, struct, sys
 open(sys.argv[2] + '/cgroup.procs', 'w').write(str(os.getpid()))
@@ -143,7 +144,7 @@ test('a seat sees its socket, for whom the rule says, and its display server ope
   await until('that to be said', () => one.statusOf('left')?.opened[0] === '/dev/input/event0');
   assert.is(one.statusOf('left')?.isOpen, true);
   one.close();
-  // Another agent starts, and knows what the seat has.
+  // Another agent starts, and knows the devices of the seat.
   const other = keeper();
   other.resume('left', [entry]);
   other.begin();

@@ -12,8 +12,8 @@ import { Grants } from '../../agent/seat/grants.js';
 import { refTo } from './ref-to.js';
 import { unshared } from './unshared.js';
 
-// The real controller, which any kernel mounts that was built with it, whatever else its cgroups are. Memory devices stand in
-// for input devices: /dev/null opens when allowed.
+// The real controller, which any kernel mounts that was built with it, beside all other cgroups. Memory devices stand
+// in for input devices: /dev/null opens when allowed.
 unshared(import.meta.url);
 
 const nul = { major: 1, minor: 3 };
@@ -110,7 +110,7 @@ test('what is void is denied when an agent starts, the rest is not, nor what the
   its.grant(unified, nul, { syspath });
   grants().keep([unified]);
   assert.equal(rules(group), [...engine, 'c 1:3 rwm']);
-  map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
+  map.grant(0n, nul, map.generation(nul) + 1n); // as the withdrawing program does in the kernel
   grants().keep([unified]);
   assert.equal(rules(group), engine);
   assert.equal([...grants().of(unified)], []);

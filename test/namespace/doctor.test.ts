@@ -126,7 +126,7 @@ test('what a seat uses of the processors is measured, and told apart from everyt
 });
 
 test('without an agent the doctor still speaks, to machines as well, and exits with 1', async () => {
-  // No agent, no policy, no systemd: whatever runs on this machine, the test's own view of it has none.
+  // No agent, no policy, no systemd: the test's own view of this machine has none.
   for (const place of ['/run', '/etc/hotseat'].filter(existsSync))
     execFileSync('mount', ['-t', 'tmpfs', 'none', place]);
   const { stdout, exitCode } = await hotseat('doctor', '--json');

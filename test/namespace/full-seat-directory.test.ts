@@ -1,4 +1,4 @@
-// Root in a privileged container remounts its view of the seat's directory, takes out of it what is ours and fills it.
+// Root in a privileged container remounts its view of the seat's directory, takes our files out of it and fills it.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -23,7 +23,7 @@ test.before(() => {
   mkdirSync(view);
 });
 
-/** What is grafted into a container, and made writable there; `spoil` is what its root does with it. */
+/** The grafts of a container, made writable there; `spoil` is a shell script of its root. */
 function spoilt(seat: string, spoil: () => void): void {
   new SeatDirectory(seat).close();
   execFileSync('mount', ['--bind', `${seatRoot(seat)}/udev`, view]);
@@ -81,7 +81,7 @@ test('an agent that starts serves every seat, whether it still is one or was', (
   assert.is(warnings.filter(({ msg, seat }) => /beyond use/.test(msg) && seat === 'evil').length, 1);
 });
 
-/** Whoever may remount the file system can lift its limits (tmpfs(5)), and have directories in directories without end. */
+/** A user who may remount the file system can lift its limits (tmpfs(5)), and nest directories without end. */
 const endless = `
 import os, sys
 os.chdir(sys.argv[1])

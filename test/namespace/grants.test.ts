@@ -91,7 +91,7 @@ test('what was voided by the kernel is still known, so that it can be denied', (
   const grants = new Grants(map);
   grants.grant(group, nul, { syspath: '/sys/devices/virtual/mem/null' });
   assert.equal([...grants.of(group)], [['1:3', true]]);
-  map.grant(0n, nul, map.generation(nul) + 1n); // what the withdrawing program does in the kernel
+  map.grant(0n, nul, map.generation(nul) + 1n); // as the withdrawing program does in the kernel
   grants.reread();
   assert.equal([...grants.of(group)], [['1:3', false]]);
   grants.deny(group, nul);

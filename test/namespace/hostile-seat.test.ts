@@ -81,7 +81,10 @@ writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', 
 os.close(card)
 print('ready', flush=True)
 sys.stdin.readline()`;
-/** One that has it among the files of an io_uring, which is registered with the thread and has no descriptor any more. */
+/**
+ * A process that has it among the files of an io_uring, which is registered with the thread and has no descriptor any
+ * more.
+ */
 const keptInRing = `import ctypes, os, struct, sys
 libc = ctypes.CDLL(None, use_errno=True)
 ring = libc.syscall(425, 8, ctypes.create_string_buffer(120)) # io_uring_setup

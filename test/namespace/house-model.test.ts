@@ -1,8 +1,8 @@
 // A model of a PC, its kernel and its containers goes through random histories with the real house.
 //
-// Without more words the histories are always the same, so that no change is red for what it has nothing to do with.
-// HOTSEAT_HISTORIES: how many, and others each time; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was printed. A long
-// run is started without the runner, which ends what hangs.
+// Without more words the histories are always the same, so that no change is red for something unrelated.
+// HOTSEAT_HISTORIES: how many, and others each time; HOTSEAT_SEED and HOTSEAT_PATH: those of a failure that was
+// printed. A long run is started without the runner, which ends hanging files.
 
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
@@ -28,7 +28,7 @@ test.before(() => {
   for (const path of ['/sys', '/run']) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', path]);
 });
 
-/** What was printed of a failure, to see it again. */
+/** The printed words of a failure, to see it again. */
 const again = {
   seed: Number(seed ?? (many === undefined ? 1 : Date.now() % 2 ** 31)),
   ...(path === undefined ? {} : { path }),

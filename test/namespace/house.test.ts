@@ -23,7 +23,7 @@ import { unshared } from './unshared.js';
 unshared(import.meta.url);
 
 const root = join(cgroupRoot(), `hotseat-house-${process.pid}`);
-/** Its sysfs has what is plugged here. */
+/** Its sysfs has the devices that are plugged here. */
 const sys = '/run/sys';
 const table = new DeviceTable({ sys, data: '/run/udev/data' });
 const namespaces = new Namespaces();
@@ -35,7 +35,7 @@ const planned: number[] = [];
 let map: DeviceMap;
 let house: House;
 
-/** What each seat asks for, by port; `names`: of containers, where they are not their seats'. */
+/** The wishes of each seat, by port; `names`: of containers, where they are not their seats'. */
 function policy(
   wishes: Readonly<Record<string, readonly string[]>>,
   names: Readonly<Record<string, string>> = {},
@@ -54,7 +54,7 @@ function policy(
   return loaded.policy;
 }
 
-/** A keyboard that only udevd's messages tell of; returns what its last message may have changed. */
+/** A keyboard that only udevd's messages tell of; returns the possible changes by its last message. */
 function plug(number: number, port: string, bus = 'test'): Touched {
   const head = `/sys/devices/${bus}/input/input${number}`;
   mkdirSync(join(sys, head.slice('/sys/'.length), `event${number}`), { recursive: true });

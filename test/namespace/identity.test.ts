@@ -1,4 +1,5 @@
-// Who a container is, and whose word counts for it: only what the kernel says, and who could have said so.
+// The identity of a container, and whose word counts for it: only the kernel's facts, and users with the right to give
+// them.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -49,9 +50,10 @@ function group(path: string, uid = 0): string {
 }
 
 /**
- * A monitor whose child is pid 1 of a pid namespace, and which has a helper in there. `say` writes a line to whoever reads:
- * `leave` has init unshare its user namespace, `hide` has it do that, and go on as another program with a root of its own,
- * when its helper has ended; `thread` has its first thread end, and another one go on; `open` has the helper try a device that it made itself.
+ * A monitor whose child is pid 1 of a pid namespace, and which has a helper in there. `say` writes a line to its
+ * reader: `leave` has init unshare its user namespace, `hide` has it do that, and go on as another program with a root
+ * of its own, when its helper has ended; `thread` has its first thread end, and another one go on; `open` has the
+ * helper try a device that it made itself.
  */
 const monitor = `
 import ctypes, os, signal, sys, threading
@@ -104,7 +106,7 @@ interface Running {
   say(line: string): void;
 }
 
-/** Starts it in a group; `title`: what its command line begins with. */
+/** Starts it in a group; `title`: the beginning of its command line. */
 async function run(
   cgroup: string,
   { title = 'monitor', uid = 0, flags = newPid, words = [] as readonly string[], map = '' } = {},
@@ -281,7 +283,7 @@ test('an init that waits for the end of the last in its container is none, and t
     await run(cgroup);
     const [key = ''] = seen();
     const init = Number(key.split(':')[0]);
-    // Who entered is to be waited for by the one outside, who does not.
+    // The process outside should wait for the one that entered, and does not.
     const outside = spawn('nsenter', ['--pid', '--target', String(init), 'sh', '-c', 'echo up; exec sleep 600'], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -12,7 +12,7 @@ import { trialFile } from '../../agent/policy/trial.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
 
-// With a /var/lib of its own, where the agent keeps what it has to know after a boot.
+// With a /var/lib of its own, where the agent keeps its facts for the time after a boot.
 unshared(import.meta.url);
 
 const policies = '/run/policies';
@@ -94,7 +94,7 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
 });
 
 test('a boot goes by the policy that was confirmed last, not by one on trial', async () => {
-  // What the test above left on trial is no matter of this one.
+  // The trial of the test above does not concern this one.
   rmSync(trialFile);
   forBoot.length = 0;
   const one = keeper(async () => undefined);
@@ -194,7 +194,7 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
   await one.begin();
   assert.is(one.revision, middle);
 
-  // On trial is not confirmed: what comes after it may be what was before it.
+  // A trial is no confirmation: the policy after it may be the one before it.
   const tried = signed('sixth');
   await one.reload(true, 50);
   assert.is(one.revision, tried);
@@ -296,11 +296,11 @@ test('a repository that is never answered for, also against SIGKILL, costs the d
   assert.equal(one.errors, [], 'what was wrong is over');
 });
 
-/** As if memory had run out: git knows what it is asked for, and dies over the answer. */
+/** As if memory had run out: git knows the question, and dies over the answer. */
 const whileGitDies = (act: () => Promise<void>): Promise<void> =>
   withGit('case "$*" in *ls-tree*) kill -9 $$ ;; esac', act);
 
-/** What a line of shell does before each command of git. */
+/** A line of shell before each command of git. */
 async function withGit(line: string, act: () => Promise<void>): Promise<void> {
   const real = '/run/git';
   copyFileSync('/usr/bin/git', real);

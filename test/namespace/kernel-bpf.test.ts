@@ -93,7 +93,7 @@ for line in sys.stdin:
     print('called', flush=True)
 `;
 
-/** A program tied to the entry of a function of a user-space library: what a kernel without kprobes can do. */
+/** A program tied to the entry of a function of a user-space library, for a kernel without kprobes. */
 function tieToUprobe(program: number, path: string, offset: bigint): number[] {
   const name = Buffer.from(`${path}\0`);
   const attributes = Buffer.alloc(128);

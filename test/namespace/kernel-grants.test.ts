@@ -101,7 +101,7 @@ test('making a node of a number that is not granted is denied as well', () => {
 
 test('a raised generation voids the grant at once, and a new grant needs the new generation', () => {
   const before = map.generation(keyboard);
-  map.grant(0n, keyboard, before + 1n); // what the withdrawing program does in the kernel
+  map.grant(0n, keyboard, before + 1n); // as the withdrawing program does in the kernel
   assert.is(opens(init, keyboard), 'denied');
   assert.equal([...(map.grants().get(cgroupId(group)) ?? [])], [['13:1000', false]]);
   map.grant(cgroupId(group), keyboard, before);
@@ -302,7 +302,7 @@ test('a map without room says so; a larger one takes its place, with all that wa
   let watched = 0;
   const watch = (): void => {
     watched += 1;
-    // What the withdrawing program does to the former map: the device went after it was copied.
+    // As the withdrawing program does to the former map: the device went after it was copied.
     small.grant(0n, goes, generation + 1n);
   };
   const large = DeviceMap.open({ cgroupRoot: top, entries: 64, watch });

@@ -32,7 +32,7 @@ test.before(() => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
   mkdirSync(work);
   writeFileSync(join(work, 'card'), 'what was leased');
-  // In the place of Xorg: what it was started with, and what it finds at the descriptor behind -masterfd.
+  // In the place of Xorg: prints its arguments, and the file at the descriptor behind -masterfd.
   writeFileSync(join(work, 'Xorg'), xorg, { mode: 0o755 });
 });
 
@@ -53,7 +53,7 @@ class Lent implements Lessor {
   }
 }
 
-/** Runs the launcher until it ends or is ended; `end` has what stands for Xorg end. */
+/** Runs the launcher until it ends or is ended; `end` has the stand-in for Xorg end. */
 function launch(path: string, ...words: string[]) {
   const env = { ...process.env, HOTSEAT_LEASE: path, HOTSEAT_XORG: join(work, 'Xorg') };
   const child = spawn('python3', [launcher, ...words], { env });
@@ -184,7 +184,7 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   const refused = launch(path, '--wait', '0');
   assert.is(await refused.done, 1);
   assert.match(refused.said.err, /is another card/);
-  // The one that the seat sees stays; where it is not what the seat sees, another one is made.
+  // The socket that the seat sees stays. If the seat sees another one, a new one is made.
   holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: socket?.inode }] });
   assert.equal(holdings.state.sockets, [socket]);
   holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
@@ -193,6 +193,6 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   assert.equal([holdings.state.cards, holdings.state.sockets], [[], []]);
 });
 
-// What a test that failed has left would keep this process.
+// Leftovers of a failed test would keep this process.
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());
 test.run();

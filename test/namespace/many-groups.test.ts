@@ -1,4 +1,5 @@
-// Whoever has a range of subordinate ids can have 65,536 groups in each process, which /proc/PID/status writes out each time.
+// A user with a range of subordinate ids can have 65,536 groups in each process, which /proc/PID/status writes out each
+// time.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -82,7 +83,7 @@ test('who looks for a daemon asks no more of processes that have its name', asyn
 });
 
 test('a search for descriptors names who may have some hidden, and is not held up by their groups', async () => {
-  // What it takes to ask for io_urings is made once.
+  // The program that asks for io_urings is made once.
   ringOwners();
   const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { ofOne: 100, ofAll: 200_000 }));
   assert.ok(found.inFlight.some((one) => one.cgroup === cgroup));

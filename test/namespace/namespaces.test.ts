@@ -21,10 +21,10 @@ unshared(import.meta.url);
 const namespaces = new Namespaces();
 const scratch = mkdtempSync('/tmp/hotseat-namespaces-');
 const children: ChildProcess[] = [];
-/** What an unprivileged container's root is on the host. */
+/** The host id of an unprivileged container's root. */
 const shifted = 1_000_000;
 
-/** A process with namespaces of its own, whose root directory is what it was when it began. Settles when it runs. */
+/** A process with namespaces of its own, whose root directory is the one from its start. Settles when it runs. */
 async function container(mapped: boolean): Promise<number> {
   const options = mapped ? ['--user', '--mount', '--net'] : ['--mount', '--net'];
   const child = spawn(
@@ -59,7 +59,7 @@ data, control, _, (sender, group) = s.recvmsg(8192, 100)
 print(data, 'from', struct.unpack('iii', control[0][2])[1], 'port', sender, 'group', group)
 `;
 
-/** Starts a listener in a process's namespaces; what it gives back waits until something was heard. */
+/** Starts a listener in a process's namespaces; the returned function waits until something was heard. */
 async function listener(pid: number, group: 1 | 2): Promise<(wanted: RegExp) => Promise<string>> {
   const enter = pid === process.pid ? [] : ['nsenter', '--user', '--net', '--target', String(pid), '--'];
   const [program = '', ...argv] = [...enter, 'python3', '-uc', listen, String(group)];

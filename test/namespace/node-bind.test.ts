@@ -26,7 +26,7 @@ const node: NodeSpec = {
 const namespaces = new Namespaces();
 const seat = mkdtempSync('/tmp/hotseat-node-bind-');
 const children: ChildProcess[] = [];
-/** What an unprivileged container's root is on the host. */
+/** The host id of an unprivileged container's root. */
 const shifted = 1_000_000;
 const nodes = join(seat, 'dev/hidraw');
 

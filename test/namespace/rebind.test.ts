@@ -1,4 +1,5 @@
-// What cannot be taken back is cut off: the driver of what it is on is unbound and bound again, in a sysfs of files.
+// A descriptor that cannot be taken back is cut off: the driver of its device is unbound and bound again, in a sysfs of
+// files.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -14,7 +15,7 @@ test.before(() => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/sys']);
 });
 
-/** A device with a driver; answers with what is written to that driver. */
+/** A device with a driver; answers with the texts that are written to that driver. */
 function driven(device: string, driver: string): () => string[] {
   const at = join('/sys/bus/drivers', driver);
   for (const path of [device, at]) mkdirSync(path, { recursive: true });

@@ -53,8 +53,8 @@ function want(change: Partial<ServedSeat> = {}): Done {
 }
 
 /**
- * A client that says what it is told to, in hex, and prints what it gets: an answer a line, with the number of the device that it
- * was handed. It goes into its group before it connects, as a program in a container is.
+ * A client that sends given messages, in hex, and prints the answers: an answer a line, with the number of the device
+ * that it was handed. It goes into its group before it connects, as a program in a container is.
  */
 const program = `
 import os, socket, struct, sys, threading, array
@@ -230,7 +230,7 @@ test('what leaves the seat is taken back before that is said to be done, and wha
   await client.next();
   await client.next();
   const done = want({ devices: [zero] });
-  // These have no revocation: whoever hears this looks for the descriptors.
+  // These have no revocation: the agent then searches for the descriptors.
   assert.equal(Object.keys(done.left), ['c1:3']);
   assert.match(done.left['c1:3'] ?? '', /ENOTTY/);
   assert.is(done.done, serial);

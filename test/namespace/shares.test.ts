@@ -1,5 +1,5 @@
 // Shares in real groups. Where cpu, memory, io and pids are controllers of cgroups v1, as on a hybrid host, the unified
-// hierarchy divides none of them; what is written by descriptors is then shown with what it has.
+// hierarchy divides none of them; writes by descriptors are then shown with its own files.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -35,7 +35,7 @@ let init: ChildProcess;
 
 const idOf = (path: string): bigint => statSync(path, { bigint: true }).ino;
 const read = (file: string): string => readFileSync(join(inner, file), 'utf8').trim();
-/** A file that every group has, whatever the controllers: a bound on the depth of groups below it (cgroup-v2.rst). */
+/** A file that every group has, with any controllers: a bound on the depth of groups below it (cgroup-v2.rst). */
 const bound = 'cgroup.max.depth';
 
 test.before(() => {
@@ -110,7 +110,7 @@ test('what the kernel refuses is said, with the file', () => {
 test('controllers are put on in the groups above, as far as they have them', () => {
   const there = (readOptional(join(root, 'cgroup.subtree_control')) ?? '').trim().split(' ');
   const path = `${name}/lxc.payload.left`;
-  // One that the root gives already: nothing of the machine's own is changed here.
+  // A controller that the root gives already: nothing of the machine's own is changed here.
   const [controller] = there.filter((one) => one !== '');
   const write = { root, group: { path, id: idOf(inner) }, files: [] };
   writeGroup({
@@ -145,7 +145,7 @@ test('a seat says what it cannot have here, and how long its processes have wait
     assert.equal(Object.keys(shares?.pressure ?? {}).sort(), ['cpu', 'io', 'memory']);
     assert.ok((shares?.pressure.cpu?.someSeconds ?? -1) >= 0);
   }
-  // Somebody else, who asks for nothing, has no problem with a host that divides nothing.
+  // A seat that asks for nothing has no problem with a host that divides nothing.
   keeper.adopt(policyOf('{}'));
   await keeper.run();
   assert.is(keeper.of('left')?.problem, undefined);
@@ -157,7 +157,7 @@ test('a seat says what it cannot have here, and how long its processes have wait
 test('what was there before is put back by the next agent, if it is still the same group', async () => {
   const id = String(idOf(inner));
   const place = { kind: 'group' as const, group: `${name}/lxc.payload.left` };
-  // An agent has ended in the middle of its work: what it may have written is on record.
+  // An agent has ended in the middle of its work: its possible writes are on record.
   record().write(
     new Map([
       [`group ${place.group}`, { place, id, kept: [], amounts: { pids: 'max' } }],

@@ -1,4 +1,4 @@
-// Files of others that are never answered for: their owners hold whoever looks at them, and nobody else.
+// Files of others that are never answered for: their owners hold processes that look at them, and nobody else.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
@@ -44,7 +44,10 @@ function group(path: string): string {
   return join(root, path);
 }
 
-/** What is common to the programs below: they begin when they are in their group, and their child is pid 1 of a container. */
+/**
+ * The common part of the programs below: they begin when they are in their group, and their child is pid 1 of a
+ * container.
+ */
 const begin = `
 import ctypes, mmap, os, signal, sys, threading
 libc = ctypes.CDLL(None)
@@ -294,7 +297,7 @@ test('a file system in the place of a user’s runtime directory is not listened
   const base = mkdtempSync(join(tmpdir(), 'hotseat-runtime-'));
   const silent = await silentFuse(base);
   await silent.hush();
-  // Whoever waits for it waits in the kernel: a process of its own does.
+  // The waiting happens in the kernel: so a process of its own waits.
   const stream = new URL('../../agent/engines/streams/file.js', import.meta.url).href;
   const program = `import { fileStream } from '${stream}';
 fileStream(process.argv[1], 'libpod', 'events.log').words.subscribe({ error: ({ message }) => console.log(message) });`;

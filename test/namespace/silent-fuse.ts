@@ -2,9 +2,10 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 
 /**
- * Python, with a directory as its argument. It mounts a file system there that answers nothing any more after `hush`, but takes every question (fuse(4)): whoever has asked it waits
- * for ever, also against SIGKILL. Before that it is a directory with a file `page`, which opens and cannot be read. It says
- * when it is `up`, and `hushed` after a line of input.
+ * Python, with a directory as its argument. It mounts a file system there that answers nothing any more after `hush`,
+ * but takes every question (fuse(4)): a process that has asked it waits for ever, also against SIGKILL. Before that it
+ * is a directory with a file `page`, which opens and cannot be read. It says when it is `up`, and `hushed` after a line
+ * of input.
  */
 export const silentFuseProgram = `
 import ctypes, os, struct, sys, threading
@@ -46,7 +47,7 @@ for line in sys.stdin:
 export interface SilentFuse {
   /** From now on nothing is answered. */
   hush(): Promise<void>;
-  /** Ends it: whoever waits for it gets an error. */
+  /** Ends it: waiting processes get an error. */
   end(): void;
 }
 

@@ -5,14 +5,14 @@ import type { DeviceTable } from '../../agent/udev/table.js';
 
 const nothing = (): void => undefined;
 
-/** What a house asks of the kernel's grants, without a kernel. */
+/** The house's questions to the kernel's grants, answered without a kernel. */
 const grants: Partial<Grants> = {
   ...{ keep: nothing, restrict: nothing, reread: nothing, drop: nothing, deny: nothing },
   guard: () => 0n,
   of: () => new Map(),
 };
 
-/** A house that grants nothing and enters no namespace, for tests of what has nothing to do with either. */
+/** A house that grants nothing and enters no namespace, for tests that concern neither. */
 export const standInHouse = (log: Logger, table: DeviceTable): House =>
   new House({
     ...{ log, table, grants: grants as Grants, namespaces: {} as never },

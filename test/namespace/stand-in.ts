@@ -5,7 +5,7 @@ import { refTo } from './ref-to.js';
 
 /**
  * A process with mounts, a network, a /dev and a /run of its own, in a cgroup that is made for it: stands for a running
- * container. `also`: what its root does before it is up, as a shell has it.
+ * container. `also`: a shell script of its root before it is up.
  */
 export async function standIn(cgroup: string, also = 'true'): Promise<{ child: ChildProcess; container: Container }> {
   mkdirSync(cgroup, { recursive: true });

@@ -1,4 +1,4 @@
-// Whoever holds the agent's helpers, so that not even SIGKILL ends them, does not hold up the end of its service.
+// A user who holds the agent's helpers, so that not even SIGKILL ends them, does not hold up the end of its service.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

@@ -57,7 +57,7 @@ test.after(() => {
   rmdirSync(scratch);
 });
 
-/** What the probes say under a bounding set, by name. */
+/** The answers of the probes under a bounding set, by name. */
 function underSet(capabilities: readonly string[], names: readonly string[]): Record<string, string> {
   const theirs = join(sticky, 'theirs');
   rmSync(theirs, { force: true });

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert';
 import { installRules, rulesFile, triggerChange } from '../../agent/host/udev-rules.js';
 import { unshared } from './unshared.js';
 
-// In a mount namespace with a /run of its own, and with a udevadm that writes down what it was asked for.
+// In a mount namespace with a /run of its own, and with a udevadm that writes down its arguments.
 unshared(import.meta.url);
 
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-udev-rules-'));

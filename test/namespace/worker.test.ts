@@ -189,7 +189,7 @@ test('what is given is given to the container that must have it by then', async 
   await worker.close();
 });
 
-/** Netlink groups of uevents: what the kernel says, and what udevd does (systemd, sd-device's device-monitor.c). */
+/** Netlink groups of uevents: the kernel's messages, and udevd's (systemd, sd-device's device-monitor.c). */
 const [kernelsGroup, udevdsGroup] = [1, 2];
 
 /** An ear in a container's network namespace. */

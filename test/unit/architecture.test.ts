@@ -11,7 +11,10 @@ const sources = readdirSync(join(checkout, 'agent'), { recursive: true, encoding
   .filter((file) => file.endsWith('.ts') && !file.endsWith('.d.ts'))
   .map((file) => `agent/${file}`);
 
-/** What each file imports, or starts as a process: files of the agent by their path here, anything else by its name. */
+/**
+ * The imports of each file, and the programs that it starts as a process: files of the agent by their path here,
+ * anything else by its name.
+ */
 const imports = new Map(
   sources.map((file): [string, string[]] => {
     const text = readFileSync(join(checkout, file), 'utf8');

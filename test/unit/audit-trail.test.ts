@@ -52,7 +52,7 @@ const outcome: fc.Arbitrary<Outcome> = fc.oneof(
   fc.constant<Outcome>({ end: 'gone' }),
   hostile.map((error): Outcome => ({ end: 'failed', error })),
 );
-/** What is begun now or ended now; an end is that of the oldest that is open. */
+/** An action begins or ends now; an end belongs to the oldest open action. */
 const acts = fc.array(fc.oneof(deed, outcome), { maxLength: 30 });
 
 test('what is torn at any byte is read up to there, and what is written behind it is read whole', () => {
@@ -164,7 +164,7 @@ test('there are never more than two files, none beyond the limit, and the newest
     names,
     Array.from({ length: names.length }, (_, index) => `n${200 - names.length + index}`),
   );
-  // Every file says whose run it is: what is open is known to be under way.
+  // Every file names its run: an open action is known to be under way.
   assert.equal(
     records.filter(({ result }) => result === 'open').map(({ what }) => what),
     ['run', 'unbind'],

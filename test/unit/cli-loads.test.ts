@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert';
 
 const entry = fileURLToPath(new URL('../../agent/cli/main.js', import.meta.url));
 
-/** What a module imports in its head, and so on down: paths of ours, names of packages. */
+/** The static imports of a module, and so on down: paths of ours, names of packages. */
 function loaded(file: string, seen = new Set<string>()): Set<string> {
   if (seen.has(file)) return seen;
   seen.add(file);
@@ -18,7 +18,7 @@ function loaded(file: string, seen = new Set<string>()): Set<string> {
   return seen;
 }
 
-// `hotseat wait` stands in the way of a container that starts: what one verb needs, no other may pay for.
+// `hotseat wait` stands in the way of a container that starts: no verb may pay for the needs of another.
 test('the table of verbs loads no package', () => {
   const all = [...loaded(entry)];
   assert.ok(all.length > 30, 'the modules were not found');

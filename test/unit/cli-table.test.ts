@@ -27,7 +27,7 @@ for (const [name, verb] of entries) {
     assert.ok(verb.usage === name || verb.usage.startsWith(`${name} `), verb.usage);
     assert.ok(verb.examples.length > 0);
     for (const { line, help } of verb.examples) {
-      // What stands behind a pipe is another program's.
+      // Words behind a pipe are another program's.
       const [first, ...words] = (line.split('|')[0] ?? '').trim().split(/\s+/);
       assert.is(first, name);
       assert.type(parse(verb, words), 'object', `${line}: ${JSON.stringify(parse(verb, words))}`);

@@ -81,7 +81,7 @@ function seatOf({ had, wants, spoilt }: World): { seat: Indexed; actual: ActualS
 
 const text = (steps: readonly Step[]): string[] => steps.map((step) => JSON.stringify(step)).sort();
 
-/** What a plan does for units, and whatever else concerns what they are called. */
+/** The steps of a plan for units, and all other steps about their names. */
 const ofUnits = (all: readonly Part[], isOne: (unit: string) => boolean): Record<string, string[]> =>
   Object.fromEntries(
     all

@@ -49,7 +49,7 @@ test('a monitor chooses its name, and still none that a terminal would obey', ()
   );
 });
 
-/** A card in a sysfs of our own, with what is asked for of each connector. */
+/** A card in a sysfs of our own, with the wanted files of each connector. */
 function sysfs(connectors: Readonly<Record<string, { status?: string; edid?: Buffer }>>): {
   base: string;
   roots: { sys: string; data: string };
@@ -88,7 +88,7 @@ test('a monitor that is being probed keeps nobody waiting: the connector is list
   const { base, roots } = sysfs({ 'card0-DP-1': { status: 'connected\n' } });
   const edidFile = join(base, 'devices/pci0000:00/0000:00:02.0/drm/card0/card0-DP-1/edid');
   try {
-    // Whoever opens it waits for a writer, as the kernel waits for the probe to end.
+    // Opening it waits for a writer, as the kernel waits for the probe to end.
     execFileSync('mkfifo', [edidFile]);
     const began = performance.now();
     assert.equal(await connectorsOf(card, roots, 50), [{ name: 'DP-1', status: 'connected', monitor: undefined }]);

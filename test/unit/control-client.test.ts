@@ -1,4 +1,4 @@
-// The client's side of the control socket: which of the two it takes, and what it does while there is no room.
+// The client's side of the control socket: which of the two it takes, and how it acts while there is no room.
 
 import { closeSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';

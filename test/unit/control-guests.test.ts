@@ -2,7 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Guests } from '../../agent/control/guests.js';
 
-/** Who was told to go, in order. */
+/** The guests that were told to go, in order. */
 let gone: string[] = [];
 const house = (): Guests<string> => {
   gone = [];
@@ -23,7 +23,7 @@ test('when there is no room, whoever was silent longest makes it, and nobody for
   guests.begin('1.0');
   assert.is(guests.enter('new', 99), undefined);
   assert.equal(gone, ['1.1']);
-  // Who has been answered is silent from then on.
+  // A guest that has been answered is silent from then on.
   guests.end('1.0');
   for (let n = 0; n < 3; n++) assert.is(guests.enter(`newer ${n}`, 99), undefined);
   assert.equal(gone, ['1.1', '1.2', '1.3', '1.4']);

@@ -88,7 +88,7 @@ test('a server that closes drops all clients: no connection keeps its process fr
   );
   await new Promise((resolve) => setTimeout(resolve, 200));
   closing.close();
-  // One that reads nothing sees the end only when it reads again.
+  // A client that reads nothing sees the end only when it reads again.
   await new Promise((resolve) => setTimeout(resolve, 1500));
   for (const { socket } of clients) socket.resume();
   const late = new Promise((_, reject) => setTimeout(() => reject(new Error('still connected')), 5000).unref());

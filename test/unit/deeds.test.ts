@@ -36,7 +36,7 @@ const having = (devices: readonly DesiredDevice[], grants = true): ActualSeat =>
     journal: new Map(devices.map(({ entry }) => [entry.id, { ...entry, knownTo: 'a' }])),
   };
 };
-/** What a seat has of a unit. */
+/** The seat's entry of a unit. */
 const partOf = (unit: string, { journal }: ActualSeat) => [...journal.values()].filter((entry) => entry.unit === unit);
 const deeds = (wanted: readonly DesiredDevice[], actual: ActualSeat) =>
   parts({ devices: wanted, unknown: [] }, actual).flatMap((part) => deedOf(part, partOf(part.unit, actual)) ?? []);

@@ -1,4 +1,4 @@
-// Pages that say what the code says: made of its tables, or quoting its texts.
+// Pages that agree with the code: made of its tables, or quoting its texts.
 
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -58,7 +58,7 @@ test('the containers of the page that prepares a PC are those of the lab', () =>
   assert.is(blocks.length, lab.length);
   for (const [at, lines] of blocks.entries()) {
     const file = (lab[at] ?? '').replace('@CARD@', 'card1').split('\n');
-    // The root of the lab's container has a layer below it, and its terminal has a colour and keeps what is typed.
+    // The root of the lab's container has a layer below it, and its terminal has a colour and keeps typed lines.
     const isOwn = (line: string): boolean =>
       line.startsWith('lxc.rootfs.path') || file.some((one) => one.startsWith(`${line} `));
     assert.equal(

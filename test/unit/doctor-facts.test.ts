@@ -1,4 +1,4 @@
-// What the doctor reads of a seat's screen and sound, from files as the kernel has them.
+// The doctor's facts about a seat's screen and sound, from files as the kernel has them.
 
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

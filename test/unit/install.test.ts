@@ -84,7 +84,7 @@ test('the repository is one commit without a seat; a seat file with a mistake is
   const refused = git('commit', '-m', 'left');
   assert.is(refused.exitCode, 1);
   assert.match(refused.stderr, /left\.yaml:\d+:\d+: unknown key "mtach"/);
-  // What is committed counts, not what lies in the work tree.
+  // The commit counts, not the work tree.
   writeFileSync(join(directory, 'left.yaml'), example);
   git('add', 'left.yaml');
   writeFileSync(join(directory, 'left.yaml'), 'rubbish');

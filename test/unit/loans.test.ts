@@ -20,7 +20,7 @@ import { run, tokens } from './policy-udev-model.js';
 const loanOf = (lent: Unit, seat: string, until?: number): Loan => ({
   ...{ seat, thing: thingOf(lent), name: 'Keys', until, by: 1000 },
 });
-/** As udev has it before our rules: what the admin said is said of the device itself. */
+/** As udev has it before our rules: the admin's word is about the device itself. */
 const before = ({ properties: { HOTSEAT_ADMIN_SEAT: admin, ...properties }, ...rest }: Device): Device => ({
   ...rest,
   properties: { ...properties, ...(admin === undefined ? {} : { ID_SEAT: admin }) },

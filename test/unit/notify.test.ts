@@ -141,7 +141,7 @@ test('the watchdog is fed while the agent is alive, and starves when it is not',
     while (errors.length < 3) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(errors[0], { ill: 'nothing was heard of udev for 1000 s' });
     await notify('STATUS=the next word');
-    // One that was under way when it fell ill may come first.
+    // A message that was under way when it fell ill may come first.
     const words = [await next()];
     if (words[0] === `${process.pid} 'WATCHDOG=1'`) words.push(await next());
     assert.is(words.at(-1), `${process.pid} 'STATUS=the next word'`);

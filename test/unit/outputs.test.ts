@@ -1,4 +1,4 @@
-// One graphics card, an output for each seat: what the policy says of it, and what is leased then.
+// One graphics card, an output for each seat: the policy about it, and the leases.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -40,7 +40,7 @@ const card: Unit = {
   connectors: ['DP-1', 'DP-2', 'HDMI-A-1'],
 };
 
-/** Seat files by what stands below `devices`. */
+/** Seat files with these lines below `devices`. */
 function policyOf(seats: Readonly<Record<string, readonly string[]>>): Policy {
   const parsed = Object.entries(seats).map(([seat, matches]) => {
     const rules = matches.map((match) => `  - { label: x, match: { ID_PATH: pci-0000:00:04.0${match} } }\n`).join('');

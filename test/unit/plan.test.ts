@@ -6,7 +6,7 @@ import { plan } from '../../agent/core/plan.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from '../../agent/core/state.js';
 import type { JournalEntry, LinkSpec, NodeSpec, Step } from '../../agent/core/step.js';
 
-/** A seat held in memory that does what the steps say, and refuses what no executor may be asked to do. */
+/** A seat held in memory that does what the steps say, and refuses steps that no executor may be asked to do. */
 class Model {
   grants = new Map<string, boolean>();
   nodes = new Map<string, NodeSpec>();
@@ -15,7 +15,7 @@ class Model {
   shown: Set<string> | undefined;
   journal = new Map<string, JournalEntry>();
   heard: string[] = [];
-  /** Ids of what a display server may open. */
+  /** Ids of devices that a display server may open. */
   served = new Set<string>();
   revoked: string[] = [];
   hidden: (string | undefined)[] = [];
@@ -402,7 +402,7 @@ test('without a container nothing is granted or announced, and all of it follows
   const model = new Model();
   assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'node', 'link', 'record', 'record']);
   model.container = 'a';
-  // Who is about to be told is on record first.
+  // A container that is about to be told is on record first.
   assert.equal(order(converge(model, seat(keyboard(65, 1)))), ['intend', 'intend', 'grant', 'announce', 'announce']);
 });
 

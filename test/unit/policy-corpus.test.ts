@@ -17,13 +17,13 @@ import { runTests } from '../../agent/policy/test-run.js';
 import { checkout } from './hotseat.js';
 
 /**
- * Files that are good, and files that are bad with all that is said of each beside it (`x.yaml`, `x.txt`; a directory is
+ * Files that are good, and files that are bad with all messages about each beside it (`x.yaml`, `x.txt`; a directory is
  * a whole policy). After a change of the words, HOTSEAT_UPDATE=1 writes them again; read what it wrote.
  */
 const corpus = join(checkout, 'test/unit/corpus');
 const update = process.env['HOTSEAT_UPDATE'] === '1';
 
-/** The first word of a name says what a file is; most are seat files. */
+/** The first word of a name says the kind of file; most are seat files. */
 const kindOf = (name: string): Definition => {
   const word = basename(name, '.yaml').split('-')[0] ?? '';
   return word !== 'seat' && Object.hasOwn(definitions, word) ? (word as Definition) : 'seat';
@@ -49,7 +49,7 @@ function policyFaults(path: string): readonly Diagnostic[] {
   return ran.ok ? [] : ran.diagnostics;
 }
 
-/** Paths of this machine are no part of what is expected. */
+/** Paths of this machine are no part of the expected text. */
 const words = (path: string, diagnostics: readonly Diagnostic[]): string =>
   diagnostics.map((one) => `${formatDiagnostic(one).replaceAll(path, '.')}\n`).join('');
 

@@ -122,7 +122,7 @@ test('whatever a device says of itself comes back as it was, and nothing of it r
   const key = fc.oneof(hostile, fc.constantFrom('ID_MODEL', 'NAME', '<<', 'y'));
   fc.assert(
     fc.property(fc.dictionary(key, hostile, { noNullPrototype: true }), hostile, (properties, tag) => {
-      // __proto__ is no name that udev could give, and what a record of JavaScript makes of it is its own affair.
+      // __proto__ is no name that udev could give, and JavaScript's own treatment of it in a record does not matter.
       if (Object.hasOwn(properties, '__proto__')) return;
       const unit = keyboard();
       const given = { ...unit, head: { ...unit.head, properties, tags: [tag] } };

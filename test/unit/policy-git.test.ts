@@ -185,13 +185,13 @@ test('every program that a hostile repository names is left alone', () =>
     for (const hook of ['post-checkout', 'reference-transaction', 'post-index-change']) {
       writeFileSync(join(repository.path, '.git/hooks', hook), `#!/bin/sh\n${program} hook\n`, { mode: 0o755 });
     }
-    // The trap is a trap: what an admin would type falls into it.
+    // The trap is a trap: an admin's command falls into it.
     execaSync('git', ['-C', repository.path, 'status'], { reject: false });
     assert.ok(existsSync(ran), 'the repository is not hostile');
     rmSync(ran);
 
     assert.equal(seats(await repository.load()), ['left']);
-    // Signature checks that fail must not run its programs either, nor what makes a private copy.
+    // Signature checks that fail must not run its programs either, nor may the making of a private copy.
     assert.equal(seats(await repository.load('main', signers)), ['left']);
     assert.not.equal(await failure(repository.load('main', join(repository.outside, 'signers'))), 'fine');
     assert.not.ok(existsSync(ran));
@@ -368,7 +368,7 @@ test('with signers, whether a commit descends from another is asked of the commi
       isAncestor(path, ancestor, commit, repository.copies);
     assert.equal([await is(one, three), await is(three, three), await is(two, one)], [true, true, false]);
 
-    // What a shallow clone does not have cannot be told; what it has can.
+    // A shallow clone does not have all commits: it tells only of its own.
     const shallow = join(repository.outside, 'shallow');
     repository.git('clone', '-q', '--depth=2', `file://${repository.path}`, shallow);
     assert.is(await is(two, three, shallow), true);
@@ -401,7 +401,7 @@ test('with signers, a repository with too much in it is refused, and nothing of 
   within(async (repository) => {
     const signers = repository.signer();
     repository.write('left.yaml', seat('left'));
-    // What is no seat file is not copied.
+    // Only seat files are copied.
     writeFileSync(join(repository.path, 'film'), randomBytes(20 * 1024 * 1024));
     repository.commit();
     assert.equal(seats(await repository.load('main', signers)), ['left']);

@@ -25,7 +25,7 @@ const recorded: readonly Unit[] = readdirSync(join(checkout, 'policies/tests/dev
 /** What udev says of a sound card only after the seat is decided (78-sound-card), unless our rules ask for it. */
 const identity = /^ID_(BUS|VENDOR|MODEL|SERIAL|REVISION|TYPE|INSTANCE|USB_)/;
 
-/** A device as it is when our rules begin: without what they, and what comes behind them, make of it. */
+/** A device as it is when our rules begin: without their results, and those of later rules. */
 function before(device: Device, admin: string | undefined): Pick<Modelled, 'device' | 'builtins'> {
   const own = Object.entries(device.properties).filter(
     ([key]) => !key.startsWith('HOTSEAT_') && key !== 'ID_SEAT' && !unfitProperty(key),
@@ -38,7 +38,7 @@ function before(device: Device, admin: string | undefined): Pick<Modelled, 'devi
   return { device: { ...device, properties }, builtins: { usb_id: Object.fromEntries(later) } };
 }
 
-/** The unit as the agent has it once udev is done, with what the admin said where it is kept. */
+/** The unit as the agent has it once udev is done, with the admin's word in its place. */
 function judged(unit: Unit, admin: string | undefined): Unit {
   const { HOTSEAT_ADMIN_SEAT: _, ...rest } = unit.head.properties;
   const properties = admin === undefined ? rest : { ...rest, HOTSEAT_ADMIN_SEAT: admin };
@@ -59,7 +59,7 @@ function seatsByUdev(policy: Policy, unit: Unit, admin: string | undefined): (st
   return [head, ...below].map((env) => env['HOTSEAT_SEAT']);
 }
 
-/** Parts of what there is, as people would write them. */
+/** Parts of the present devices, as people would write them. */
 const texts = (value: string): string[] => {
   const safe = /["|\\]|\s$/.test(value) ? [] : [value];
   return [

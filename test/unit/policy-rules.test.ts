@@ -70,7 +70,7 @@ test('hostile values are refused, or stay values: nothing but ours is set, nothi
         const text = `seat: left\ncontainer: { engine: lxc, name: x }\ndevices:\n  - label: ${label}\n    match: { ${where === 'label' ? 'kind: mouse' : match} }\n`;
         const parsed = parseSeat('x.yaml', text);
         if ('diagnostics' in parsed) {
-          // What is said of it goes to a terminal.
+          // The messages about it go to a terminal.
           for (const { message, remedy } of parsed.diagnostics) assert.not.match(message + remedy, /[\p{Cc}\u2028]/u);
           return;
         }
@@ -100,7 +100,7 @@ test("udev's reading of the rules is the agent's verdict", () => {
     fc.property(anyPolicy, anyHead, (policy, device) => {
       const rules = tokens(compileRules(policy));
       checkActs(rules);
-      // The admin said it of the device itself; the model runs no builtin, so that what they set is there already.
+      // The admin said it of the device itself; the model runs no builtin, so that their properties are there already.
       const { HOTSEAT_ADMIN_SEAT: admin, ...properties } = device.properties;
       const before = { ...properties, ...(admin === undefined ? {} : { ID_SEAT: admin }) };
       const after = run(rules, { device: { ...device, properties: before }, parent: {}, files });
@@ -202,7 +202,7 @@ test('what a rule asks for beside an input changes nothing for that on the host'
 test('no line asks the same twice, which udevadm verify refuses', () => {
   const looksAt = (condition: Condition): string =>
     condition.on === 'port' ? 'ID_PATH' : 'key' in condition ? condition.key : condition.on;
-  // What a rule itself asks twice is its author's.
+  // A condition that a rule has twice is its author's affair.
   const isOnce = (conditions: readonly Condition[]): boolean =>
     new Set(conditions.map(looksAt)).size === conditions.length &&
     !conditions.some(({ on }) => on === 'subsystem' || on === 'kind');
@@ -230,7 +230,7 @@ test('alternatives that multiply are bounded, and none is written twice', () => 
     const loaded = compose([{ name: 'left.yaml', text }], 'none', 'pc');
     return loaded.ok ? [] : loaded.diagnostics.map(({ place, message }) => `${place.line} ${message}`);
   };
-  // Seven ways to be no `keys`; what is named twelve times would have 7 to the power of 12.
+  // Seven ways to be no `keys`; twelve times that would be 7 to the power of 12.
   const parsed = parseSeat('left.yaml', seat(`{ not: { kind: [${Array(12).fill('keys').join(', ')}] } }`));
   assert.ok('seat' in parsed);
   const rules = compileRules({ revision: 'none', console: 'mute', seats: [parsed.seat] });

@@ -26,12 +26,12 @@ export function tokens(text: string): Token[][] {
     });
 }
 
-/** What a device has before our rules run, and which files of its directory exist. */
+/** The properties of a device before our rules run, and the files in its directory. */
 export interface Modelled {
   readonly device: Device;
   readonly parent: Readonly<Record<string, string>>;
   readonly files: readonly string[];
-  /** What builtins would say of the device; none of it without their being asked. */
+  /** The properties that builtins would give the device; none without a call of theirs. */
   readonly builtins?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 }
 
@@ -106,7 +106,7 @@ function attributesHold(line: readonly Token[], device: Device): boolean {
 
 const any = (value: string, text: string): boolean => value.split('|').some((one) => reference(one, text));
 
-/** fnmatch as its manual says it, without a thought for time: what the quick one is held against. */
+/** fnmatch as its manual says it, without a thought for time: the quick one is compared with it. */
 export function reference(pattern: string, text: string): boolean {
   const bytes = (string: string) => Buffer.from(string, 'utf8').toString('latin1');
   return slow(bytes(pattern), bytes(text));

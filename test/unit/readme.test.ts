@@ -1,4 +1,4 @@
-// What the docs say and no PC is needed to see: names, keys, files. test/lab/tests/install.test.ts follows them.
+// Facts of the docs that need no PC: names, keys, files. test/lab/tests/install.test.ts follows them.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -61,7 +61,7 @@ test('every script and file of this repository that it names is there', () => {
   assert.ok(readme.includes(`Node ${manifest.engines.node.replace('>=', '')} or newer`));
 });
 
-/** What links can name in a page: its headings, as GitHub makes anchors of them. */
+/** The anchors of a page: its headings, as GitHub makes anchors of them. */
 const anchorsOf = (path: string): string[] =>
   [...readFileSync(join(checkout, path), 'utf8').matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
     heading
@@ -89,7 +89,7 @@ test('whoever begins at README finds every page', () => {
   for (const { path } of allPages.slice(1)) assert.ok(start?.text.includes(`](${path})`), path);
 });
 
-/** What each example of the docs begins with, in the order in which a reader types it. */
+/** The beginning of each example of the docs, in the order in which a reader types them. */
 const order: readonly (readonly [page: string, first: string])[] = [
   ['README.md', `apt install ./dist/hotseat_${manifest.version}-1_amd64.deb`],
   ['README.md', 'left.yaml'],
@@ -118,7 +118,7 @@ test('the pages are followed in the order in which each example finds what it ne
     examplesOf(followed).map((block) => [block.page, block.file ?? commandsOf(block)[0]]),
     order,
   );
-  // What nobody follows has nothing to type.
+  // Pages that nobody follows have nothing to type.
   assert.equal(examplesOf(allPages.filter(({ path }) => !followed.some((page) => page.path === path))), []);
 });
 

@@ -1,4 +1,4 @@
-// How a seat receives inputs: which of their nodes it gets, and what its display server opens through the holder.
+// How a seat receives inputs: which of their nodes it gets, and which its display server opens through the holder.
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';

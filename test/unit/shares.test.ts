@@ -175,7 +175,7 @@ test('shares are set where the engine does not undo it: at the unit that systemd
   assert.equal(at('incus', 'lxc.payload.work_left', { name: 'work_left' }), {
     ...{ kind: 'incus', group: 'lxc.payload.work_left', project: 'work', instance: 'left' },
   });
-  // Our own slice, whoever the engine is.
+  // Our own slice, with any engine.
   for (const [engine, below] of [
     ['lxc', 'lxc.payload.left'],
     ['incus', 'lxc.payload.left'],
@@ -244,7 +244,7 @@ test("an Incus instance is told by its keys, keeps word of them itself, and an a
   assert.equal(JSON.parse(mark ?? ''), keys);
   const there = first.change;
   assert.equal(keyChange(there, there, asked), { change: {}, problems: [] });
-  // Everything is taken back, but for what somebody has changed since.
+  // Everything is taken back, except later changes by somebody else.
   const changed = { ...there, 'limits.processes': '7' };
   assert.equal(keyChange(changed, changed, undefined).change, {
     'limits.cpu.allowance': '',
@@ -264,7 +264,7 @@ test("an Incus instance is told by its keys, keeps word of them itself, and an a
   // The default is no more than a bound on processes, and not even that where there is one.
   assert.equal(Object.keys(keyChange({}, {}, sharesOf({}, 3000)).change), ['limits.processes', markKey]);
   assert.equal(keyChange({}, { 'limits.processes': '9' }, sharesOf({}, 3000)), { change: {}, problems: [] });
-  // What is in the mark may be anything.
+  // The mark may hold any text.
   assert.equal(keyChange({ [markKey]: '[1' }, {}, undefined).change, { [markKey]: '' });
 });
 

@@ -25,7 +25,7 @@ import { programStream } from '../../agent/engines/streams/program.js';
 import type { EventStream, Word } from '../../agent/engines/streams/stream.js';
 import { websocketStream } from '../../agent/engines/streams/websocket.js';
 
-// Real sockets, programs and files; what speaks behind them is what an engine must not be able to do harm with.
+// Real sockets, programs and files; their messages are those by which an engine must not be able to do harm.
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-streams-'));
 const self = readFileSync('/proc/self/comm', 'utf8').trim();
 test.after(() => rmSync(scratch, { recursive: true }));
@@ -37,7 +37,7 @@ async function until(what: string, check: () => boolean): Promise<void> {
   }
 }
 
-/** What is heard of a stream: words, and why it ended. */
+/** The events of a stream: words, and why it ended. */
 function listen({ words }: EventStream): { heard: Word[]; ended: () => string | undefined; stop: () => void } {
   const heard: Word[] = [];
   let reason: string | undefined;
@@ -126,7 +126,7 @@ test('what a daemon leaves behind under its name is not the daemon', async () =>
 test('a daemon that has died, and that nobody has reaped, does not run', async () => {
   const program = join(scratch, 'dead-daemon');
   copyFileSync('/bin/sleep', program);
-  // Whoever takes the place of the shell does not wait for its children.
+  // A program that takes the place of the shell does not wait for its children.
   const parent = spawn('bash', ['-c', `${program} 0 & exec sleep 1000`], { stdio: 'ignore' });
   const children = () => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim();
   const isDead = () => /\(dead-daemon\) Z /.test(readFileSync(`/proc/${children()}/stat`, 'utf8'));

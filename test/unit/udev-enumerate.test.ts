@@ -53,7 +53,7 @@ test('a device is what sysfs and the database say', () => {
   assert.equal(device?.links, ['/dev/input/by-id/usb-Keyboard']);
   assert.is(device?.properties['USEC_INITIALIZED'], '1514605000');
   assert.is(device?.properties['ID_INPUT_KEYBOARD'], '1');
-  // As in udevd's messages, so that a rule means the same for a device that was plugged and one that was found.
+  // As in udevd's messages, so that a rule means the same for a plugged device and a found one.
   assert.is(device?.properties['DEVNAME'], '/dev/input/event5');
   assert.is(byName('input12')?.properties['ID_SERIAL'], 'a=b');
   assert.is(byName('input12')?.properties['NAME'], '"Keyboard"');

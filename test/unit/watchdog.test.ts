@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { ailment, watchdogMs } from '../../agent/host/watchdog.js';
 
-/** What is not worth a new start, and what is, ms. */
+/** Silences that are not worth a new start, and those that are, ms. */
 const fine = { udev: 120_000, seat: 180_000 };
 const ms = (most: number) => fc.double({ min: 0, max: most, noNaN: true });
 const busy = (most: number) => fc.array(fc.record({ seat: fc.stringMatching(/^[a-z]{1,8}$/), ms: ms(most) }));

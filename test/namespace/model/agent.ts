@@ -25,7 +25,7 @@ import type { World } from './world.js';
 
 const log = pino({ level: 'silent' });
 
-/** What a run of the agent is made of; with another class in its place, a fault is put in. */
+/** The parts of a run of the agent; with another class in the place of one, a fault is put in. */
 export interface Parts {
   readonly Grants: typeof Grants;
   /** Whether it asks the kernel who may have something in a message that nobody has read. */
@@ -43,7 +43,7 @@ export class Agent {
   readonly life: Life;
   readonly journals = new Map<string, Journal>();
   readonly house: House;
-  /** What the policy in force says. */
+  /** The policy in force. */
   wishes: Wishes | undefined;
   private readonly orders = new Map<string, Order>();
   private readonly table = new DeviceTable();
@@ -103,7 +103,7 @@ export class Agent {
   /** Looks that are under way. */
   private looks = 0;
 
-  /** What is done every 30 s. */
+  /** The look of every 30 s. */
   look(): void {
     if (this.life.dead) return;
     this.looks += 1;
@@ -132,7 +132,7 @@ export class Agent {
     this.mortal(() => void this.house.serve(news()));
   }
 
-  /** What the agent has from the engine, udevd or an admin cannot fail, but the agent can die of it. */
+  /** Input from the engine, udevd or an admin cannot fail, but the agent can die of it. */
   private mortal(act: () => void): void {
     if (this.life.dead) return;
     try {

@@ -24,11 +24,11 @@ export class Run {
   mounts: MountPoint[] = [];
   /** Devices as they were plugged: plugged again, they are others. */
   open: PcDevice[] = [];
-  /** What it has open in messages that nobody has read: no descriptor leads there. */
+  /** Its open files in messages that nobody has read: no descriptor leads there. */
   inFlight: PcDevice[] = [];
   /** `setup`: its engine prepares it, and none of its programs runs. */
   state: 'setup' | 'running' = 'running';
-  /** What was mounted before its init ran, and of which seat. */
+  /** The mounts before its init ran, and their seat. */
   readonly configured: MountPoint[] = [];
   configuredFor: Seat | undefined;
   /** Somebody could tell it something by now. */
@@ -39,12 +39,12 @@ export class Run {
   readonly read = new Set<string>();
 
   constructor(
-    /** Its directory's inode: what the kernel calls the group. */
+    /** Its directory's inode: the kernel's name for the group. */
     readonly id: bigint,
     public name: string,
     readonly pid: number,
     readonly cgroup: string,
-    /** Its programs open whatever they are told of, as Xorg does. */
+    /** Its programs open all devices that they are told of, as Xorg does. */
     public isEager: boolean,
     /** Whose engine runs it; undefined: root's. */
     readonly user: string | undefined,
@@ -61,7 +61,7 @@ export class Run {
     this.inFlight = [];
   }
 
-  /** Keeps of what it has open only some. */
+  /** Keeps only some of its open files. */
   keepOpen(isKept: (device: PcDevice) => boolean): void {
     this.open = this.open.filter(isKept);
     this.inFlight = this.inFlight.filter(isKept);
@@ -88,7 +88,7 @@ export class Run {
     const { name, user, pid, key, cgroup, state } = this;
     return {
       ...{ engine: 'lxc', name, user, pid, key, cgroup, uid: 0, gid: 0 },
-      // Its engine's own programs are for other tests: what is granted can be opened.
+      // Its engine's own programs are for other tests: granted devices can be opened.
       ...{ state, rooted: state === 'running', openable: false },
     };
   }
@@ -133,7 +133,10 @@ export class Containers {
     return this.running.find((run) => run.name === name);
   }
 
-  /** One whose name is taken does not start. Its group has the path of a former one that has gone, once that was seen. */
+  /**
+   * A container whose name is taken does not start. Its group has the path of a former one that has gone, once that was
+   * seen.
+   */
   start(name: string, isEager: boolean): Run | undefined {
     if (this.named(name) !== undefined) return undefined;
     const taken = this.runs.filter(({ isPast, lingers }) => !isPast || lingers).map(({ cgroup }) => cgroup);
@@ -165,7 +168,7 @@ export class Containers {
     writeFileSync(join(run.cgroup, 'cgroup.procs'), `${lingering()}\n`);
   }
 
-  /** What lingers of containers of a name ends. */
+  /** Processes that linger of containers of a name end. */
   endLingering(name: string): void {
     for (const run of this.runs) if (run.lingers && run.name === name) this.end(run);
   }
@@ -252,12 +255,12 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     });
   }
 
-  /** Whose listeners hear what is sent by a socket. */
+  /** The container whose listeners hear the messages of a socket. */
   listeners(socket: number): Run | undefined {
     return this.sockets.get(socket);
   }
 
-  /** What is sent as udevd's word reaches the listeners of the container that the socket was made in. */
+  /** Messages in udevd's name reach the listeners of the container in which the socket was made. */
   hear(socket: number, action: string, devpath: string): void {
     const run = this.sockets.get(socket);
     if (run === undefined || run.ended) return;
@@ -304,7 +307,7 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
 
   close(): void {}
 
-  /** What its programs read and what went before anybody could tell them so, they find dead. */
+  /** Its programs find a device dead that they read, and that went before anybody could tell them. */
   private forgetGone(run: Run): void {
     for (const [devpath, device] of run.known) {
       const isThere = device !== undefined && run.configuredFor !== undefined && isRecorded(run.configuredFor, device);

@@ -67,7 +67,7 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
   const devices = seat === undefined ? [] : devicesOf(world, seat);
   const numbers = devices.flatMap(({ number }) => number ?? []);
   const name = `container ${run.name}`;
-  // One that is no seat's any more may stay guarded until it ends.
+  // A container that is no seat's any more may stay guarded until it ends.
   if (seat !== undefined) same(`${name}: guarded`, [String(world.map.isGuarded(run.id))], ['true']);
   const granted = [...(world.map.grants().get(run.id) ?? [])];
   same(
@@ -80,7 +80,7 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
     [...run.open, ...run.inFlight].filter((device) => !devices.includes(device)).map(({ syspath }) => syspath),
     [],
   );
-  // What its programs read by themselves and nobody ever spoke to them of, they find dead.
+  // Its programs find a device dead that they read by themselves, and of which nobody ever told them.
   const heard = run.isSpokenTo || seat !== undefined ? [...run.known] : [];
   // A head that they read of, and that has no node to open, is nothing to them.
   const isNothing = (devpath: string, device: PcDevice | undefined): boolean =>
@@ -103,7 +103,7 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
   );
 }
 
-/** What is left of a container has nothing but what its seat still keeps, and opens nothing any more. */
+/** The rest of a container has only devices that its seat still keeps, and opens nothing any more. */
 function compareLingering(world: World, run: Run, same: (what: string, is: string[], shall: string[]) => void): void {
   const seat = seats.find((one) => world.journalOf(one)?.tenant?.key === run.key);
   const kept = seat === undefined ? [] : devicesOf(world, seat);
@@ -117,7 +117,7 @@ function compareLingering(world: World, run: Run, same: (what: string, is: strin
   );
 }
 
-/** Whether what was told of a device was told of what is plugged now. */
+/** Whether the announcement of a device was about the device that is plugged now. */
 const isAs = (devices: readonly PcDevice[], device: PcDevice | undefined): boolean =>
   device !== undefined && devices.includes(device);
 

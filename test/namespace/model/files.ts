@@ -4,7 +4,7 @@ import { Journal, type Tenant } from '../../../agent/seat/journal.js';
 import { journalRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 
-/** What the model looks at before a seat's files change. */
+/** The checks of the model before a seat's files change. */
 export interface Looks {
   making(node: NodeSpec): void;
   removing(path: string): void;

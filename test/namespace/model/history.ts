@@ -20,8 +20,8 @@ export class Broken extends Error {
 const mostTurns = 2000;
 
 /**
- * Lives through a history, from an empty PC on, and through what always comes after it: everything is told, looked at, and
- * taken away again. Throws `Broken` with the first promise that does not hold.
+ * Lives through a history, from an empty PC on, and through its fixed end: everything is told, looked at, and taken
+ * away again. Throws `Broken` with the first promise that does not hold.
  */
 export class History {
   private readonly world: World;
@@ -99,6 +99,7 @@ export class History {
     }
     world.agent?.look();
     await this.rest();
+    // Devices that were bound again come back.
     await this.hearAll();
     world.broken.push(...differences(world));
     this.check();

@@ -25,7 +25,7 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   private owners: readonly Uids[] = [];
   private readonly remembered = new Set<string>();
 
-  /** What the kernel does when the device of a number is deleted. */
+  /** The kernel's action when the device of a number is deleted. */
   withdraw(number: DeviceNumber): void {
     const generation = this.get(0n, number);
     if (generation !== undefined) this.put(0n, number, generation + 1n);
@@ -56,7 +56,7 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   generation(number: DeviceNumber): bigint {
     const known = this.get(0n, number);
     if (known !== undefined) return known;
-    // Far above whatever an earlier counter of this number was raised to, as the clock of a boot is.
+    // Far above every earlier counter of this number, as the clock of a boot is.
     this.clock += 1_000_000n;
     this.put(0n, number, this.clock);
     return this.clock;

@@ -31,7 +31,7 @@ export class Life {
     return result;
   }
 
-  /** As `act`, of what takes time. */
+  /** As `act`, for actions that take time. */
   async later<T>(run: () => T): Promise<T> {
     await undefined;
     this.live();

@@ -127,7 +127,7 @@ export class Order implements Looks {
     return [...(this.world.journalOf(this.seat)?.entries.values() ?? [])].find((entry) => entry.syspath === syspath);
   }
 
-  /** The container that has what the seat has. */
+  /** The container that has the seat's devices. */
   private run(): Run | undefined {
     return this.world.runOf(this.seat);
   }

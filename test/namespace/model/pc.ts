@@ -4,7 +4,7 @@ import { type DeviceNumber, numberText, recordId } from '../../../agent/core/dev
 import { namesIn } from '../../../agent/kernel/read.js';
 import type { RawEvent } from '../../../agent/udev/messages.js';
 
-/** What can be plugged: each makes several devices, which travel together. */
+/** The things that can be plugged: each makes several devices, which travel together. */
 export const kinds = ['keyboard', 'mouse', 'sound', 'card'] as const;
 export type Kind = (typeof kinds)[number];
 
@@ -30,7 +30,7 @@ export interface Plugged {
 
 const dataRoot = '/run/udev/data';
 
-/** ID_PATH of whatever is at a port. */
+/** ID_PATH of a device at a port. */
 export const pathOf = (port: number): string => `pci-0000:00:14.0-usb-0:${port}:1.0`;
 
 /** A PC of files: sysfs, udev's database, and the messages that udevd has sent and nobody has read yet. */
@@ -38,7 +38,7 @@ export class Pc {
   readonly plugged = new Map<number, Plugged>();
   messages: RawEvent[] = [];
   private inputs = 0;
-  /** Counts what the kernel says. */
+  /** Counts the kernel's messages. */
   private sequence = 0;
 
   /** `gone`: called for each number whose device is deleted, before the number is free. */
@@ -71,7 +71,7 @@ export class Pc {
     this.plugged.delete(port);
   }
 
-  /** What has a number now. */
+  /** The device that has a number now. */
   at(number: DeviceNumber): { readonly plugged: Plugged; readonly device: PcDevice } | undefined {
     for (const plugged of this.plugged.values()) {
       const device = plugged.devices.find((one) => isSame(one.number, number));
@@ -193,7 +193,7 @@ export const isSame = (a: DeviceNumber | undefined, b: DeviceNumber): boolean =>
 
 const isSoundHead = ({ properties }: PcDevice): boolean => properties['SOUND_INITIALIZED'] !== undefined;
 
-/** Removes what is in a directory, which may be a mount point. */
+/** Removes the contents of a directory, which may be a mount point. */
 export function empty(path: string): void {
   for (const name of namesIn(path)) rmSync(join(path, name), { recursive: true });
 }

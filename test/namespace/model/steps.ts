@@ -6,7 +6,7 @@ import { type Port, ports, type Seat, seats, type Wish } from './wishes.js';
 export const names = ['left', 'right', 'spare', 'hers'] as const;
 export type Name = (typeof names)[number];
 
-/** What happens to the world whether an agent lives or not. */
+/** Events of the world, with or without an agent. */
 type Outsides =
   | { readonly do: 'plug'; readonly port: Port; readonly kind: Kind; readonly told: boolean }
   | { readonly do: 'unplug'; readonly port: Port; readonly told: boolean }
@@ -30,7 +30,7 @@ type Outsides =
   | { readonly do: 'lose'; readonly count: number }
   | { readonly do: 'crash'; readonly downFor: number };
 
-/** What an agent is told, or does by itself. */
+/** Events for an agent, and its own actions. */
 type Insides =
   | { readonly do: 'hear'; readonly count: number }
   | { readonly do: 'overrun' }
@@ -44,8 +44,8 @@ type Insides =
 export type What = Outsides | Insides;
 
 /**
- * One thing that happens. `amid`: in the middle of what the agent is doing then, after so many of the moments at which it can;
- * 0: when the agent has come to rest.
+ * One thing that happens. `amid`: in the middle of the agent's work, after so many of the possible moments; 0: when the
+ * agent has come to rest.
  */
 export interface Step {
   readonly what: What;
@@ -124,7 +124,7 @@ const isUntold = (what: What): boolean => what.do === 'lose' || what.do === 'end
 /** Whether the agent is told of a step, and loses nothing by it. */
 export const isHeard = ({ what }: Step): boolean => !isUntold(what) && (!('told' in what) || what.told);
 
-/** A history without what nobody tells of. */
+/** A history without events that nobody tells of. */
 export const heard = (steps: readonly Step[]): Step[] =>
   steps.flatMap((step) => {
     if (isUntold(step.what)) return [];

@@ -10,23 +10,23 @@ export type Seat = (typeof seats)[number];
 export const ports = [1, 2, 3] as const;
 export type Port = (typeof ports)[number];
 
-/** What the seats want of one port. */
+/** The wishes of the seats for one port. */
 export interface Wish {
   readonly seats: readonly Seat[];
   readonly share: boolean;
 }
 
-/** What a policy says, by the model's own reckoning. */
+/** A policy, by the model's own reckoning. */
 export interface Wishes {
   readonly seats: readonly Seat[];
   readonly ports: Readonly<Record<Port, Wish>>;
   /** Names of the seats' containers. */
   readonly containers: Readonly<Record<Seat, string>>;
-  /** What was given by hand, the newest first. */
+  /** Devices that were given by hand, the newest first. */
   readonly loans: readonly { readonly port: Port; readonly subsystem: Subsystem; readonly seat: Seat }[];
 }
 
-/** What every history begins with: a port for each seat, and one that they share. */
+/** The beginning of every history: a port for each seat, and a port that they share. */
 export const first: Wishes = {
   seats,
   ports: {
@@ -50,7 +50,7 @@ export const subsystemOf = (kind: Kind): Subsystem => subsystems[kind];
 const loanOf = ({ loans }: Wishes, { port, kind }: Plugged) =>
   loans.find((one) => one.port === port && one.subsystem === subsystemOf(kind));
 
-/** Whether a seat's rule for a thing lets others have it too: also one that is just losing it. */
+/** Whether a seat's rule for a thing lets others have it too: also a seat that is just losing it. */
 export const isShareable = (wishes: Wishes, plugged: Plugged): boolean =>
   loanOf(wishes, plugged) === undefined && wishes.ports[plugged.port as Port].share;
 
@@ -66,7 +66,7 @@ export function ownersOf(wishes: Wishes, plugged: Plugged): readonly Seat[] {
 
 const known = new Map<string, Policy>();
 
-/** The same as seat files, and what is given by hand, read by the program. */
+/** The same as seat files, and the devices that are given by hand, read by the program. */
 export function policyOf(wishes: Wishes): Policy {
   const texts = wishes.seats.map((seat) => {
     const wanted = ports.filter((port) => wishes.ports[port].seats.includes(seat));

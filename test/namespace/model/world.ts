@@ -20,7 +20,7 @@ const isNode = (path: string, number: DeviceNumber): boolean => {
   return stat?.isCharacterDevice() === true && isSame(numberOf(stat.rdev), number);
 };
 
-/** Everything outside the agent: the PC, its kernel, its containers, and what its admin wants. */
+/** Everything outside the agent: the PC, its kernel, its containers, and the wishes of its admin. */
 export class World {
   readonly map = new KernelMap();
   readonly containers = new Containers();
@@ -32,7 +32,7 @@ export class World {
   });
   wishes: Wishes = first;
   agent: Agent | undefined;
-  /** What a process has open that the user runs outside of her container. It shows that to nobody, but for cards. */
+  /** Open files of a process that the user runs outside of her container. It shows them to nobody, except cards. */
   smuggled: PcDevice[] = [];
   /** Which promises were broken, in words. */
   readonly broken: string[] = [];
@@ -41,13 +41,13 @@ export class World {
     return this.agent?.journals.get(seat);
   }
 
-  /** The container that has, or may have, what a seat has. */
+  /** The container that has, or may have, a seat's devices. */
   runOf(seat: string): Run | undefined {
     const key = this.journalOf(seat)?.container;
     return this.containers.running.find((run) => run.key === key);
   }
 
-  /** The programs of a container open whatever they may. */
+  /** The programs of a container open all permitted devices. */
   open(run: Run): void {
     for (const { devices } of this.pc.plugged.values()) {
       for (const device of devices) {
@@ -63,7 +63,9 @@ export class World {
       if (!this.smuggled.includes(device)) this.smuggled.push(device);
   }
 
-  /** A process of hers tries the nodes in the directories of her seats: whoever has them is in the container. */
+  /**
+   * A process of hers tries the nodes in the directories of her seats: only processes in the container may have them.
+   */
   trespass(): void {
     for (const seat of this.wishes.seats.filter((one) => this.runOf(one)?.user === user)) {
       for (const { devices } of this.pc.plugged.values()) {
@@ -78,8 +80,8 @@ export class World {
   }
 
   /**
-   * A container's programs start, and read which devices there are, where its configuration shows them that. What they cannot
-   * open they drop: it has to be told of.
+   * A container's programs start, and read which devices there are, where its configuration shows them that. They drop
+   * devices that they cannot open: these must be announced.
    */
   ready(run: Run): void {
     if (run.state === 'running') return;
@@ -96,7 +98,10 @@ export class World {
     if (run.isEager) this.open(run);
   }
 
-  /** A number is about to be granted to a seat's container: whose it is, nobody else has, but who shares it. */
+  /**
+   * A number is about to be granted to a seat's container: it is the seat's, and nobody else has it, except seats that
+   * share it.
+   */
   giving(seat: string, run: Run, number: DeviceNumber, wishes: Wishes | undefined): void {
     const found = this.pc.at(number);
     if (found === undefined || wishes === undefined) return;
@@ -129,7 +134,7 @@ export class World {
     );
   }
 
-  /** Who has anything in a message that nobody has read; the user keeps cards like that outside of her container. */
+  /** Owners of a file in a message that nobody has read; the user keeps cards like that outside of her container. */
   inFlight(): InFlight[] {
     const runs = this.containers.populated.filter(({ inFlight }) => inFlight.length > 0);
     const inside = runs.map(({ pid, name, cgroup, user }) => ({
@@ -153,7 +158,7 @@ export class World {
     return [...runs.map(({ name }) => name), ...(this.smuggled.some(isOne) ? ['session'] : [])];
   }
 
-  /** What the kernel can take back: of event nodes alone. */
+  /** Descriptors that the kernel can take back: those of event nodes alone. */
   revoke(seat: string, nodes: readonly NodeRef[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
@@ -171,7 +176,9 @@ export class World {
     return { revoked, left, suspected: [], handed: [] };
   }
 
-  /** What leaves a seat is taken back from whoever has it, but not from a seat whose it still is. */
+  /**
+   * A device that leaves a seat is taken back from all who have it, but not from a seat that still has a right to it.
+   */
   private losing(seat: string, run: Run, number: DeviceNumber): void {
     const found = this.pc.at(number);
     const verdict = this.agent?.house.judged.get(found?.plugged.unit ?? '');
@@ -184,7 +191,7 @@ export class World {
   staysUntilLetGo(run: Run, { syspath, number }: PcDevice): boolean {
     const plugged = number === undefined ? undefined : this.pc.at(number)?.plugged;
     if (plugged === undefined) return false;
-    // Of what lies in a message nothing is taken back.
+    // Nothing in a message is taken back.
     const isRevocable = basename(syspath).startsWith('event') && run.inFlight.length === 0;
     if (isRevocable) return false;
     const isElsewhere = (seat: Seat) =>
@@ -192,7 +199,7 @@ export class World {
     return ownersOf(this.wishes, plugged).some(isElsewhere);
   }
 
-  /** A driver is unbound and bound again: what it drives comes back as another. */
+  /** A driver is unbound and bound again: its device comes back as another one. */
   rebind(unit: string): string {
     const plugged = [...this.pc.plugged.values()].find((one) => one.unit === unit);
     if (plugged === undefined) throw new Error(`${unit} has gone`);
