@@ -94,9 +94,10 @@ export class Keeper {
   }
 
   /**
-   * Takes the policy that is there now, whole or not at all; returns its revision. With `confirmMs` it is on trial: the one
-   * before it comes back unless `confirm` is called in time, and serves at once after a restart of the agent. `by`: who
-   * asked, when it was by a verb. `allowRollback`: also a signed commit that does not descend from the confirmed one.
+   * Takes the policy that is there now, whole or not at all; returns its revision. With `confirmMs` it is on trial: the
+   * policy before it comes back unless `confirm` is called in time. After a restart of the agent, that policy is active
+   * at once. `by`: the client, if a verb asked. `allowRollback`: also a signed commit that does not descend from the
+   * confirmed one.
    */
   async reload(force: boolean, confirmMs?: number, by?: Asker, allowRollback = false): Promise<string> {
     if (allowRollback && by?.uid !== 0)

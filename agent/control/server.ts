@@ -19,8 +19,9 @@ import { rootSocketOf } from './places.js';
 import { Refusals } from './refusals.js';
 
 /**
- * Longest line that a client may send, bytes; how long it may take to send one, ms; how far it may lag behind, bytes; who
- * would wait longer than this for his turn is turned away, ms; and so many are told why who have to go, the others just go.
+ * Limits of a client. `line`: its longest line, bytes. `idleMs`: its time to send a line. `unread`: its unread answers,
+ * bytes. `delayMs`: a client that would wait longer for its turn is sent away. `leaving`: so many dismissed clients get
+ * a reason; the others are just closed.
  */
 export const limits = { line: 64 * 1024, idleMs: 30_000, unread: 1024 * 1024, delayMs: 10_000, leaving: 64 };
 /** The cost of a piece of a line for its sender, ms. */

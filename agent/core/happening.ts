@@ -64,8 +64,8 @@ export type Happening =
     };
 
 /**
- * Takes in how long something took, s: a plan, or the way from udevd's message to the announcement in the container; or how
- * many units a plan was made for.
+ * Takes in a duration, s: of a plan, or of the way from udevd's message to the announcement in the container. `units`:
+ * the number of units of a plan.
  */
 export type Measure = (what: 'plan' | 'announce' | 'units', value: number) => void;
 

@@ -31,8 +31,8 @@ export const matches = (rule: Rule, head: Device, nodes: Nodes = []): boolean =>
   attributeMismatch(rule, head) === undefined;
 
 /**
- * Whether a rule that takes another part of the same physical device takes this one as well: it is where the rule asks for, it
- * is of the subsystem that the rule asks for, and is nothing that the rule excludes. All else is asked of the other part.
+ * Whether a rule that takes another part of the same physical device takes this one as well: it has the place and the
+ * subsystem of the rule, and the rule does not exclude it. All other conditions concern the other part.
  */
 export const goesAlong = ({ whole, conditions }: Rule, head: Device, nodes: Nodes): boolean =>
   whole &&

@@ -97,8 +97,8 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
 const isHard = ({ hard, loose, node }: JournalEntry): boolean => hard || (loose === true && node?.class !== 'dri');
 
 /**
- * Children go before their head, as udevd announces it on a real removal; but a sound server has to let a card go before
- * its nodes do, and looks at the control node to see whether it still may use the others.
+ * Children go before their head, as udevd announces it on a real removal. Sound is different: a sound server must let a
+ * card go before its nodes do. It looks at the control node to see whether it still may use the others.
  */
 function departureRank({ id, node }: JournalEntry): number {
   if (node === undefined) return id.startsWith('+sound:') ? 0 : 3;

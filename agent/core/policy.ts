@@ -16,8 +16,8 @@ export const lineOf = ({ file, line }: Place): string => (line === 0 ? file : `$
 /**
  * One condition of a match. All conditions of a rule must hold; `patterns` are alternatives (or). `property` looks at
  * the head's udev properties (`ID_SEAT` means the admin's word: HOTSEAT_ADMIN_SEAT), `attribute` at the head's own and
- * its ancestors' sysfs attributes (ATTRS), `port` at the physical hub or port, `kind` at what the thing is, `subsystem`
- * and `sysname` at the udev fields.
+ * its ancestors' sysfs attributes (ATTRS), `port` at the physical hub or port, `kind` at the kind of device,
+ * `subsystem` and `sysname` at the udev fields.
  */
 export type Condition = HeadCondition | AttributeCondition;
 

@@ -77,7 +77,7 @@ export interface JournalEntry {
 }
 
 /**
- * The actions of an executor, as plain data: dry-run prints it, audit records it, tests compare it. `intend` precedes
+ * The actions of an executor, as plain data. Tests compare it, and the audit trail records it. `intend` precedes
  * everything that puts a device into a seat, `forget` follows everything that takes it out: a crash in between leaves
  * the entry, and the next plan finishes the removal.
  */

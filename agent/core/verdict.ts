@@ -30,8 +30,8 @@ export interface TraceLine {
 }
 
 /**
- * Policy times device. `seat` has one claim, or several where every rule says `share` or where each wants outputs of the card;
- * `host` means nobody asked; `conflict` means two seats did, and neither gets it.
+ * Policy times device. `seat` has one claim, or several where every rule says `share` or where each wants outputs of
+ * the card; `host`: nobody asked. `conflict`: two seats did, and neither gets it.
  */
 export type Verdict =
   | {

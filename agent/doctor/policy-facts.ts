@@ -23,8 +23,8 @@ export function placeOf(text: string, usual: string): PolicyPlace {
 }
 
 /**
- * The policy that the daemon would take now, and the seats to look at: its own, or while it has mistakes those of the one
- * that was good last. `usual`: where it is when nothing else is said.
+ * The policy that the daemon would take now, and the seats to look at. These are its own. While it has mistakes, they
+ * are those of the last good policy. `usual`: its place when nothing else is said.
  */
 export async function policyFacts(usual: string): Promise<PolicyFacts & { readonly seats: readonly SeatPolicy[] }> {
   const place = placeOf(readOptional(optionsFile) ?? '', usual);

@@ -23,8 +23,8 @@ export async function installRules(text: string): Promise<boolean> {
 export async function removeRules(): Promise<void> {
   rmSync(rulesFile, { force: true });
   await reload();
-  // Every device below a seat's device has inherited its seat, HID devices and lights too (73-seat-late.rules): what is
-  // left out hands it on to its children again.
+  // Every device below a seat's device has inherited its seat, HID devices and lights too (73-seat-late.rules). A
+  // device that is left out hands it on to its children again.
   const all = ['usb', 'input', 'sound', 'drm'].map((subsystem) => `--subsystem-match=${subsystem}`);
   for (const which of ['--property-match=ID_SEAT=seat-*', ...all]) {
     await udevadm(['trigger', which, '--action=change', '--settle'], 60_000);

@@ -25,8 +25,8 @@ const writable = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/;
 const unwritable = /["|\\]/;
 
 /**
- * Rules that would match this device: by its port and by its serial number or address, as far as it has them. `units`: all
- * that is plugged; what another thing says of itself as well is not proposed.
+ * Rules that would match this device: by its port and by its serial number or address, as far as it has them. `units`:
+ * all plugged devices. A description that another device shares is not proposed.
  */
 export function proposalsOf(unit: Unit, units: readonly Unit[] = []): Proposal[] {
   const what = kinds.find((kind) => isKind(kind, unit.head, unit.nodes)) ?? unit.subsystem;

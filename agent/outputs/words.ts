@@ -13,7 +13,7 @@ export interface CardOutputs {
     /** File and line of the rule that gives it: `left.yaml:4`. */
     readonly rule: string;
   }[];
-  /** `waiting`: no display server has asked for them yet; `restart`: one runs on without them. */
+  /** `waiting`: no display server has asked for them yet; `restart`: a display server runs on without them. */
   readonly state: 'leased' | 'waiting' | 'restart' | 'blocked';
   /** The outputs on which its display server draws now. */
   readonly leased: readonly string[];

@@ -11,8 +11,8 @@ let swept = false;
 /**
  * A bare repository of root's own with objects of somebody else's. git-cat-file(1) and its like believe the name under
  * which an object lies, and the owner of a repository may put other content there, even between two looks.
- * git-index-pack(1) computes each name from the content. So whatever is here is what its name says, and no graft, shallow
- * boundary, replacement or setting of the other repository is.
+ * git-index-pack(1) computes each name from the content. So every object here matches its name. No graft, shallow
+ * boundary, replacement or setting of the other repository is here.
  */
 export interface PrivateCopy {
   readonly directory: string;

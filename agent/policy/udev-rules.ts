@@ -18,8 +18,9 @@ export const displayManager = '/etc/systemd/system/display-manager.service';
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (the words of `loginctl attach`) and before
  * `73-seat-late` (which makes children inherit and grants `uaccess`). They set properties and take tags away; they run
- * no program, but for udev's builtin that takes access away where nobody is logged in (udev-builtin-uaccess.c). Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
- * well, and what hangs on them inherits: whoever installs the rules has udevd look at all USB devices again.
+ * no program. Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
+ * well, and devices on them inherit the mark. So after an installation of the rules, udevd must look at all USB devices
+ * again.
  */
 export function compileRules(policy: Policy): string {
   return `# Made by Hotseat from its seat files; changes here are overwritten.

@@ -73,8 +73,8 @@ export class Grants {
   }
 
   /**
-   * From now on no process of these users opens a number that a seat was ever granted, but in the container that has it:
-   * a container that a user runs is in groups that he can take processes out of.
+   * From now on no process of these users opens a number that a seat was ever granted, except in the container that has
+   * it. A user can take processes out of the groups of his container, so a guard by groups is not enough.
    */
   restrict(owners: readonly Uids[]): void {
     this.map.restrict(owners);

@@ -4,12 +4,13 @@ import type { NodeClass } from '../core/device.js';
 import { hidDevicesAbove } from '../core/hid.js';
 
 /**
- * Makes every descriptor of every node of a unit die in the kernel, for nodes that have no revoke ioctl; the device comes
- * back under a new name. An input's USB interface has its driver unbound and bound again. A sound card spans several
- * interfaces, and its driver refuses to come back to one of them alone (sound/usb/card.c, usb_audio_probe): the whole USB
- * device is deauthorized and authorized. What is on no USB device but on a HID device, such as a Bluetooth keyboard, has
- * the HID driver bound again, and what is on a PS/2 port (drivers/input/serio/serio.c) the driver of that. Returns which
- * (`1-2:1.0`, `1-2`, `0005:1209:0002.0001` or `serio0`). Throws when the unit is on none of them; nothing is done then.
+ * Makes every descriptor of every node of a unit die in the kernel, for nodes that have no revoke ioctl; the device
+ * comes back under a new name. An input's USB interface has its driver unbound and bound again. A sound card spans
+ * several interfaces, and its driver refuses to come back to one of them alone (sound/usb/card.c, usb_audio_probe): the
+ * whole USB device is deauthorized and authorized. A unit on a HID device without USB, such as a Bluetooth keyboard,
+ * has the HID driver bound again. A unit on a PS/2 port (drivers/input/serio/serio.c) has the port's driver bound
+ * again. Returns which (`1-2:1.0`, `1-2`, `0005:1209:0002.0001` or `serio0`). Throws when the unit is on none of them;
+ * nothing is done then.
  */
 export function rebind(unit: string, kind: NodeClass): string {
   const [mark, again] =

@@ -33,12 +33,11 @@ export interface Loser {
 }
 
 /**
- * Takes back every open descriptor of the given nodes, in the container and on the host alike.
- * The container is frozen meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation.
- * Only evdev (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a
- * revoke ioctl; a process that holds another node, or may have descriptors in flight on a socket (`scm_fds` in fdinfo) or in an
- * io_uring, is named in `left`, and so is a container that cannot be frozen. Processes of others of whom that may be true are
- * named in `handed`.
+ * Takes back every open descriptor of the given nodes, in the container and on the host alike. The container is frozen
+ * meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation. Only evdev
+ * (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a revoke
+ * ioctl. `left` names processes that hold another node, or may have descriptors in flight on a socket (`scm_fds` in
+ * fdinfo) or in an io_uring. It also names a container that cannot be frozen.
  */
 export async function revoke(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
   const { cgroup, mark } = loser;

@@ -10,11 +10,11 @@ import type { Container } from '../engines/engine.js';
 export const sliceOf = (seat: string): string => `hotseat-${seat.replaceAll('-', '\\x2d')}.slice`;
 
 /**
- * Where the shares of a container are set, and by whom. `group` is the group that has them, a path below the root of the
+ * Where and how the shares of a container are set. `group` is the group that has them, a path below the root of the
  * hierarchy without a slash before it.
  *
- * `unit`: by systemd, which would undo anything else that is written there (daemon-reload). `own`: our own slice, which need not be active
- * yet. `group`: by its files; nobody else writes them. `incus`: by the keys of the instance.
+ * `unit`: by systemd, which would undo anything else that is written there (daemon-reload). `own`: our own slice, which
+ * need not be active yet. `group`: by its files; nobody else writes them. `incus`: by the keys of the instance.
  */
 export type SharePlace =
   | { readonly kind: 'unit'; readonly group: string; readonly unit: string; readonly own: boolean }

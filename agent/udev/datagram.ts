@@ -9,7 +9,7 @@ export type Action = 'add' | 'change' | 'remove';
 
 /**
  * A message as udevd sends it to libudev's listeners (struct monitor_netlink_header, systemd's device-monitor.c):
- * header, then `KEY=VALUE` strings, each ended by a NUL, and no empty string at the end, which libudev refuses.
+ * header, then `KEY=VALUE` strings, each ended by a NUL. There is no empty string at the end: libudev refuses it.
  * `properties` must have DEVPATH, SUBSYSTEM and SEQNUM.
  * @throws Error when a text could be taken for two, or the message would be too long for older listeners.
  */

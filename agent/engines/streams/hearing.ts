@@ -27,8 +27,8 @@ export class Hearing {
   private readonly hints = new Subject<void>();
 
   /**
-   * `heard` is called when something was said; `changed` when a stream is listened to, or no longer, with the reason; `patience`:
-   * longest that an engine may take to let us listen, ms.
+   * `heard` is called at each event. `changed` is called when a stream begins or ends, with the reason. `patience`:
+   * longest time until an engine lets us listen, ms.
    */
   constructor(
     heard: () => void,
