@@ -54,7 +54,9 @@ export function runTests(directory: string, pc: string): TestRun {
   if (diagnostics.length > 0) return { ok: false, diagnostics };
 
   // What no test names can still be a part of what one does.
-  const recorded = new Map([...recordedDevices(directory), ...units.values()].map((unit) => [unit.id, unit]));
+  const known = [...units.values()];
+  const others = recordedDevices(directory).filter((unit) => !known.some((one) => isDeepStrictEqual(one, unit)));
+  const groups = togetherAmong([...known, ...others]);
   const hits = new Set<string>();
   const results = tests.flatMap((test): TestResult[] => {
     const policy = policies.get(test.pc ?? pc);

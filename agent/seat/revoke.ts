@@ -38,6 +38,7 @@ export interface Loser {
  * (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a revoke
  * ioctl. `left` names processes that hold another node, or may have descriptors in flight on a socket (`scm_fds` in
  * fdinfo) or in an io_uring. It also names a container that cannot be frozen.
+ * `handed` names processes of others that may have it so.
  */
 export async function revoke(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
   const { cgroup, mark } = loser;
