@@ -210,8 +210,10 @@ test('hostile values are refused or stay values: no key but ours is ever assigne
           rules.split('\n').length,
           compileRules(policyOf(seatText('left', '{ subsystem: input, ID_MODEL: x }'))).split('\n').length,
         );
+        // The one thing that is run: a builtin of udev's, without any value in its line.
+        const builtin = 'ENV{HOTSEAT_SEAT}=="?*", ENV{MAJOR}!="", RUN{builtin}+="uaccess"';
         for (const line of rules.split('\n')) {
-          if (line.startsWith('#')) continue;
+          if (line.startsWith('#') || line === builtin) continue;
           // A value has no quote in it, so that the quotes of a line come in pairs around values.
           const outside = line
             .split('"')
