@@ -24,7 +24,7 @@ export interface LenderDeps {
   readonly audit: Audit;
 }
 
-/** What `attach` was asked for. */
+/** The request of `attach`. */
 export interface Wish {
   /** As in `explain`. */
   readonly device: string;

@@ -7,7 +7,7 @@ import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** What `hotseat check` found. */
+/** The findings of `hotseat check`. */
 export type CheckAnswer =
   | {
       /** The files are good. */

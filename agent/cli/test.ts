@@ -7,7 +7,7 @@ import { printable } from './printable.js';
 import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb } from './verb.js';
 
-/** What `hotseat test` found. */
+/** The findings of `hotseat test`. */
 export type TestAnswer =
   | {
       /** Whether there are tests, and all of them passed. */

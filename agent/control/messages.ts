@@ -128,7 +128,7 @@ export interface DeviceStatus {
   readonly node: string | undefined;
   /** How the seat has it; absent for a node. */
   readonly receive?: Receipt | undefined;
-  /** What people call the device. */
+  /** The device's name for people. */
   readonly name: string;
   /** File and line of the rule that gave it: `left.yaml:4`. */
   readonly rule: string;
@@ -241,7 +241,7 @@ export interface Status {
 export interface Left {
   /** Its node, or its path where it has none. */
   readonly device: string;
-  /** What people call it. */
+  /** Its name for people. */
   readonly name: string;
   /** Why it stays with the host. */
   readonly reason: string;
@@ -261,7 +261,7 @@ export interface EngineEvents {
 
 /** A device that was given to a seat by hand. */
 export interface AttachedStatus {
-  /** What people call the device. */
+  /** The device's name for people. */
   readonly name: string;
   /** The `ID_PATH` of its port; empty when it has none. */
   readonly port: string;
@@ -299,7 +299,7 @@ export interface OutputInfo {
 export interface DeviceInfo {
   /** Its path in sysfs. */
   readonly device: string;
-  /** What people call it. */
+  /** Its name for people. */
   readonly name: string;
   /** Its nodes: `/dev/input/event3`. */
   readonly nodes: readonly string[];
@@ -349,7 +349,7 @@ export interface Explanation extends DeviceInfo {
 export interface PlanChange {
   /** Its path in sysfs. */
   readonly device: string;
-  /** What people call it. */
+  /** Its name for people. */
   readonly name: string;
   /** The seat that has it now, or `host` or `conflict`. */
   readonly from: string;
@@ -373,7 +373,7 @@ export interface Plan {
   readonly left: readonly Left[];
 }
 
-/** What `--for` can say at most, ms: 9999 hours. */
+/** The longest time of `--for`, ms: 9999 hours. */
 const longestLoan = 9999 * 3_600_000;
 
 /** Parses one line of a client. A text names its fault. */

@@ -113,7 +113,7 @@ function pathOf(entry: JournalEntry): string | undefined {
 const wantedBy = (claims: readonly Claim[]): string[] =>
   claims.map(({ seat, rule }) => `${seat} ${lineOf(rule.place)}`);
 
-/** What udevd says instead, and by which rule. */
+/** The other seat that udevd names, and its rule. */
 function wordText({ what, got, wanted }: Omit<LastWord, 'device'>): string {
   const rules = rulesThat(what, got);
   const by = rules.length === 0 ? '' : ` (${rules.join(', ')})`;

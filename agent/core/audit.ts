@@ -16,7 +16,7 @@ export interface Deed {
   readonly container?: string | undefined;
   /** The path of the device in sysfs. */
   readonly device?: string | undefined;
-  /** What people call the device. */
+  /** The device's name for people. */
   readonly name?: string | undefined;
   /** Its nodes: `/dev/input/event3`. */
   readonly nodes?: readonly string[] | undefined;
@@ -77,6 +77,6 @@ export async function onRecord<T>(
   }
 }
 
-/** What went wrong, with the lines that tell more, where an error has such. */
+/** The text of an error, with its further lines if it has any. */
 const wordsOf = (error: Error & { readonly details?: readonly string[] }): string =>
   [error.message, ...(error.details ?? [])].join('; ');

@@ -21,7 +21,7 @@ export interface Changes {
   readonly dangers: readonly string[];
 }
 
-/** What another policy would change for the units that are here now. Pure. */
+/** The changes by another policy for the present units. Pure. */
 export function changesOf(units: readonly Unit[], before: ReadonlyMap<string, Verdict>, decide: Decider): Changes {
   const after = decideAll(decide, units);
   const compared = units.flatMap((unit) => compare(unit, before.get(unit.id), after.get(unit.id) ?? decide(unit)));

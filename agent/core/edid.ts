@@ -1,4 +1,4 @@
-/** What every EDID begins with (VESA E-EDID 1.4, 3.3). */
+/** The beginning of every EDID (VESA E-EDID 1.4, 3.3). */
 const header = Buffer.from([0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x00]);
 
 /** Bytes of the base block; extensions follow, which do not name the monitor. */

@@ -23,7 +23,7 @@ export const powerTag = 'power-switch';
 /** Whether the host gives its own users access to a node, by any of these. */
 export const isAccessible = ({ tags }: Pick<Device, 'tags'>): boolean => tags.some((tag) => anyAccess.test(tag));
 
-/** What udevd says of a seat's device in the end, when that is not what Hotseat's own rules said before. */
+/** udevd's final word about a seat's device, when it differs from that of Hotseat's own rules. */
 export interface LastWord {
   /** Its node, or its path where it has none. */
   readonly device: string;

@@ -156,7 +156,7 @@ export interface Loan {
   readonly thing: Thing;
   /** The other parts of the same physical device, which go with it. */
   readonly parts?: readonly Thing[] | undefined;
-  /** What people call the device, for when it is not plugged. */
+  /** The device's name for people, for when it is not plugged. */
   readonly name: string;
   /** When it ends by itself: ms since 1970, by the clock on the wall. */
   readonly until: number | undefined;
@@ -181,6 +181,6 @@ export interface Diagnostic {
   readonly place: Place;
   /** The fault. */
   readonly message: string;
-  /** What to do about it. */
+  /** The remedy. */
   readonly remedy: string;
 }

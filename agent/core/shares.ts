@@ -36,7 +36,7 @@ export function sharesOf({ resources = {} }: Pick<SeatPolicy, 'resources'>, pids
   return { cpu: share('cpu'), memory: share('memory'), io: share('io'), pids: share('pids') };
 }
 
-/** What several seats that live in one group have together. Memory is bounded only when each of them bounds it. */
+/** The common shares of several seats in one group. Memory is bounded only when each of them bounds it. */
 export function together(all: readonly Shares[]): Shares {
   const sum = (name: Resource): Share => {
     const amounts = all.map((one) => one[name].amount);
@@ -96,7 +96,7 @@ function targetOf(name: Resource, { amount, asked }: Share, was: string): string
 export const restoration = (now: Amounts, former: Amounts): Amounts =>
   Object.fromEntries(Object.entries(former).filter(([name, amount]) => now[name as Resource] !== amount));
 
-/** What another policy changes of the seats' shares, in words: `left: cpu 100 -> 200`. */
+/** The changes of the seats' shares by another policy, in words: `left: cpu 100 -> 200`. */
 export function shareChanges(before: readonly SeatPolicy[], after: readonly SeatPolicy[]): string[] {
   return after.flatMap(({ seat, resources = {} }) => {
     const was = before.find((other) => other.seat === seat)?.resources ?? {};

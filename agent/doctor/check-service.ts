@@ -77,7 +77,7 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
   return service.ok('hotseat.service runs');
 }
 
-/** What `hotseat status` calls wrong; the seats' own problems are told with them. */
+/** The faults in `hotseat status`, with the seats' own problems. */
 function complaints(status: Status): Finding[] {
   const { revision, seats, policyErrors, trialEnds, conflicts, withheld, leaks, host, audit, attached } = status;
   return [

@@ -28,7 +28,7 @@ export interface KernelFacts {
     | undefined;
 }
 
-/** What systemd says of a unit (systemctl show); undefined where there is no systemd to ask. */
+/** systemd's facts about a unit (systemctl show); undefined where there is no systemd to ask. */
 export interface UnitFacts {
   readonly load: string;
   readonly active: string;
@@ -82,7 +82,7 @@ export interface EngineFacts {
   readonly version: string;
 }
 
-/** What Xorg in a container goes by, each file read without following a link. */
+/** The configuration of Xorg in a container, each file read without following a link. */
 export interface XorgFacts {
   readonly files: readonly { readonly path: string; readonly text: string }[];
   /** Names in its directories of input drivers. */

@@ -24,7 +24,7 @@ async function askUdevd(): Promise<{ refusal: Refusal }> {
   return { refusal: said.failed ? said.stderr.trim() || said.originalMessage || said.shortMessage : undefined };
 }
 
-/** What systemd says of a unit. */
+/** systemd's facts about a unit. */
 export async function askSystemd(name: string): Promise<UnitFacts | undefined> {
   const properties = 'LoadState,ActiveState,UnitFileState,Result,NRestarts';
   const command = ['show', name, `--property=${properties}`];
@@ -32,7 +32,7 @@ export async function askSystemd(name: string): Promise<UnitFacts | undefined> {
   return failed ? undefined : unitOf(stdout);
 }
 
-/** What `systemctl show` prints: a `Name=value` a line. */
+/** The output of `systemctl show`: a `Name=value` a line. */
 export function unitOf(text: string): UnitFacts {
   const values = new Map(
     text.split('\n').map((line): [string, string] => {

@@ -10,7 +10,10 @@ const drivers = ['usr/lib/xorg/modules/input', 'usr/lib64/xorg/modules/input'];
 /** A container's own words are not trusted to be few, or short: bytes, and names in a directory. */
 const longest = { bytes: 256 * 1024, names: 1000 };
 
-/** What Xorg in a container goes by, no link being followed; undefined where there is none, or why it cannot be said. */
+/**
+ * The configuration of Xorg in a container, read without following a link; undefined where there is no Xorg; or why it
+ * cannot be read.
+ */
 export async function xorgFacts(
   namespaces: Namespaces,
   init: ProcessRef,

@@ -37,7 +37,7 @@ export interface FollowerDeps {
 export class Follower {
   /** Emits whenever `list` may answer differently. */
   readonly changes = new Subject<void>();
-  /** What kept the last `list` from being complete, in words. */
+  /** In words, why the last `list` was not complete. */
   problem: string | undefined;
   private tree: CgroupTree;
   /** Whose containers are looked for; undefined: everybody's. */

@@ -6,7 +6,7 @@ import { uidOf } from './users.js';
 /** Reads the command line of a process in good time, or throws; undefined when it has gone. */
 export type CommandLine = (process: ProcessRef) => Promise<string | undefined>;
 
-/** What could not be read is tried again after so long, ms. */
+/** Time until a failed read is tried again, ms. */
 const failed = 30_000;
 /**
  * An answer is good for so long, ms, and twice as long each time: while an engine sets a container up, others than the
@@ -14,7 +14,7 @@ const failed = 30_000;
  */
 const fresh = { first: 100, longest: 30_000 };
 
-/** What became of a question about an init. */
+/** The result of a question about an init. */
 interface Answer {
   readonly title: string[] | undefined;
   readonly reason: string | undefined;

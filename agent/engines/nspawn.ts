@@ -9,7 +9,10 @@ const unescaped = (text: string): string =>
 const service = /^systemd-nspawn@(.+)\.service$/;
 const scope = /^machine-(.+)\.scope$/;
 
-/** What systemd-machined writes to the journal of a machine that starts or ends (sd-messages.h, SD_MESSAGE_MACHINE_*). */
+/**
+ * The ids in the journal when systemd-machined tells of a machine that starts or ends (sd-messages.h,
+ * SD_MESSAGE_MACHINE_*).
+ */
 const events = journalStream(
   '_SYSTEMD_UNIT=systemd-machined.service',
   'MESSAGE_ID=24d8d4452573402496068381a6312df2',

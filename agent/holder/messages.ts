@@ -112,7 +112,7 @@ export interface Done {
   readonly left: Readonly<Record<string, string>>;
 }
 
-/** What display servers have open, for status. */
+/** The open devices of display servers, for status. */
 export interface SeatState {
   readonly seat: string;
   readonly path: string;

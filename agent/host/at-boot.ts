@@ -12,7 +12,7 @@ import { compileBootRules } from '../policy/boot-rules.js';
  */
 export const bootRulesFile = '/etc/udev/rules.d/72-zzz-hotseat-boot.rules';
 
-/** What `systemctl enable` makes; names the agent's unit, wherever that is installed. */
+/** The link that `systemctl enable` makes. It leads to the agent's unit, in either place of installation. */
 export const enabledLink = '/etc/systemd/system/multi-user.target.wants/hotseat.service';
 
 const guards = { enabled: enabledLink, unit: '/etc/systemd/system/hotseat.service', disable: 'hotseat.disable' };

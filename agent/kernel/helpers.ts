@@ -25,7 +25,7 @@ const most = { hangingOfOne: 2, ofAll: 8 };
  * Processes that look at files of others, and act in their namespaces; each does one thing at a time. A file system in
  * user space (FUSE) can hold a process that looks at it, for ever and against SIGKILL. A held thread is lost and keeps
  * its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does not
- * die, it counts against the owner of the process that it looked at: whoever holds too many is not looked at any more.
+ * die, it counts against the owner of the process that it looked at: an owner who holds too many is not looked at any more.
  * None is in the group of the agent's service, whose end it could hold up.
  */
 export class Helpers {

@@ -11,7 +11,7 @@ export type Inside = (action: () => void) => void;
 /** More mounts of ours than this are never on one file. */
 const mostMounts = 16;
 
-/** What became of a node that was mounted by itself. */
+/** The result for a node that was mounted by itself. */
 export interface NodeBind {
   /** The file that was made for it; undefined when there was a file of somebody else. */
   readonly placeholder: Placeholder | undefined;

@@ -34,7 +34,10 @@ interface Place {
   readonly names: RegExp;
 }
 
-/** What inotify tells of directories, whose owner may have put anything there, or nothing; and once when it begins to. */
+/**
+ * inotify's events about directories, whose owner may have put anything there, or nothing; and one event when it
+ * begins.
+ */
 const stirs = (places: readonly Place[], open: OpenDirectory): Observable<void> =>
   new Observable((subscriber) => {
     const watchers: FSWatcher[] = [];

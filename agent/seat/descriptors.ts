@@ -1,6 +1,6 @@
 import type { JournalEntry, NodeRef } from '../core/step.js';
 
-/** What became of taking back what display servers had open. */
+/** The result of taking back the open devices of display servers. */
 export interface Withdrawn {
   /** The holder that did it; undefined where there is none, so that nobody can open anything. */
   readonly holder: string | undefined;

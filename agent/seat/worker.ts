@@ -237,7 +237,7 @@ export class SeatWorker {
     }
   }
 
-  /** What went wrong in a run is said, and tried again. */
+  /** A failure in a run is reported, and tried again. */
   private conclude(errors: readonly Error[]): void {
     const { seat } = this;
     const failures = errors.filter((error) => !(error instanceof DeviceGone));

@@ -3,7 +3,7 @@ import type { Amounts } from '../core/shares.js';
 /** The files of a group with its shares (cgroup-v2.rst). */
 export const amountFiles = ['cpu.weight', 'memory.high', 'io.weight', 'pids.max'] as const;
 
-/** What those files say. A weight for the disks may be followed by others for single disks. */
+/** The contents of those files. A weight for the disks may be followed by others for single disks. */
 export function amountsOf(texts: ReadonlyMap<string, string>): Amounts {
   const plain = (name: string): string | undefined => texts.get(name)?.trim();
   const found = {

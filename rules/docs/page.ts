@@ -1,4 +1,4 @@
-// What all generated pages have in common.
+// The common parts of all generated pages.
 
 import { resolve } from 'node:path';
 import { Declarations } from './declarations.js';

@@ -111,7 +111,7 @@ put(
   ),
 );
 
-// What dpkg reads.
+// The files for dpkg.
 for (const name of ['postinst', 'prerm', 'postrm']) put(`DEBIAN/${name}`, text('rules/package', name), 0o755);
 put('DEBIAN/conffiles', `${files.flatMap(({ path, admins }) => (admins ? [path] : [])).join('\n')}\n`);
 const lines = (list: readonly (string | undefined)[]): string => list.filter((line) => line !== undefined).join('\n');

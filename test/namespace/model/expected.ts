@@ -104,7 +104,7 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
 }
 
 /** The rest of a container has only devices that its seat still keeps, and opens nothing any more. */
-function compareLingering(world: World, run: Run, same: (what: string, is: string[], shall: string[]) => void): void {
+function compareLingering(world: World, run: Run, same: (what: string, is: string[], wanted: string[]) => void): void {
   const seat = seats.find((one) => world.journalOf(one)?.tenant?.key === run.key);
   const kept = seat === undefined ? [] : devicesOf(world, seat);
   const name = `left of container ${run.name}`;
