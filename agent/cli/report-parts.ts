@@ -33,7 +33,16 @@ export async function collect(version: string): Promise<Part[]> {
     what: `hotseat ${words.join(' ')}`,
     text: masked(await said(process.execPath, fileURLToPath(new URL('main.js', import.meta.url)), ...words)),
   });
-  const journal = ['--unit=hotseat.service', '--since=-1h', '--no-pager', '--output=cat', '--lines=20000'];
+  const units = ['hotseat.service', 'hotseat-holder.service', 'hotseat-mute.service', 'hotseat-consoles.service'];
+  const journal = [
+    ...units.map((unit) => `--unit=${unit}`),
+    '--since=-1h',
+    '--no-pager',
+    // With the unit and the time of each line, and without the name of the PC.
+    '--output=short-iso',
+    '--no-hostname',
+    '--lines=20000',
+  ];
   return [
     { path: 'versions.txt', what: 'versions of Hotseat, the system and the engines', text: await versions(version) },
     await verb('doctor.txt', 'doctor'),
@@ -43,7 +52,7 @@ export async function collect(version: string): Promise<Part[]> {
     await verb('log.txt', 'log', '--since', '1h'),
     {
       path: 'journal.txt',
-      what: "the agent's own log of the last hour",
+      what: 'the log of the agent and of the other units of Hotseat, the last hour',
       text: masked(await said('journalctl', ...journal)),
     },
     ...fixtures.map(
