@@ -1,18 +1,18 @@
 // Words and turns that a reader whose English is a second language has to read twice: CONTRIBUTING.md, Rules of the house.
 
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { checkout } from './hotseat.js';
 
 /** Texts for users and for readers of the source. The page of attacks quotes names of tests. */
-const files = execFileSync('git', ['ls-files', 'agent', 'rules', 'policies', 'docs', '*.md'], {
-  cwd: checkout,
-  encoding: 'utf8',
-})
-  .split('\n')
+const files = ['agent', 'rules', 'policies', 'docs', '.']
+  .flatMap((directory) =>
+    readdirSync(join(checkout, directory), { recursive: directory !== '.', encoding: 'utf8' }).map((name) =>
+      join(directory, name),
+    ),
+  )
   .filter((name) => /\.(ts|md|service|socket|conf|yaml|example)$/.test(name))
   .filter((name) => name !== 'docs/explanation/attacks-and-tests.md');
 
