@@ -188,7 +188,7 @@ const unasked = (rule: Rule, output: string): string | undefined =>
 const otherSort = (rule: Rule, first: Rule | undefined): Rule | undefined =>
   first !== undefined && (first.connectors === undefined) !== (rule.connectors === undefined) ? first : undefined;
 
-/** The same of a raw node of a device without any input: rules without `hidraw: true` do not give it, whatever they match. */
+/** The same of a raw node of a device without any input: rules without `hidraw: true` never give it. */
 export function rawExplanationOf(
   unit: Unit,
   placement: Placement | undefined,

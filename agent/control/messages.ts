@@ -339,7 +339,10 @@ export interface Explanation extends DeviceInfo {
   readonly output?: string | undefined;
   /** Every rule, held against the device. */
   readonly trace: readonly RuleResult[];
-  /** What of it does not come to its seat, and why: the raw node of its HID device when a rule asks for it, a stable name. */
+  /**
+   * Parts of it that do not come to its seat, and why: the raw node of its HID device when a rule asks for it, a stable
+   * name.
+   */
   readonly withheld: readonly Remark[];
   /** The parts of its physical device that stay with the host. */
   readonly left: readonly Left[];

@@ -40,8 +40,8 @@ function readList(read: (path: string) => string | undefined, minor: number): st
 const client = /^ *(.*) +(\d+) +\d+ +[yn] +[yn] +\d+ +\d+/gm;
 
 /**
- * A command can hold line breaks: whatever cannot be read is somebody as well. So is this process, which opens no card itself:
- * the kernel names whoever opened it, and a pid may be another's by now.
+ * A command can hold line breaks: a line that cannot be read counts as somebody as well. So is this process, which
+ * opens no card itself: the kernel names the process that opened it, and a pid may be another's by now.
  */
 function clientsIn(list: string): string[] | undefined {
   const [heading = '', ...lines] = list.split('\n');

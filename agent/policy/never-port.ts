@@ -27,7 +27,9 @@ export function neverPort(port: string): Never | undefined {
   return text === undefined ? undefined : { message: nothing, remedy: `write ${JSON.stringify(text)}` };
 }
 
-/** What the kernel says in `phys` (usb_make_path): the controller's name and the ports, without the word for what it hangs on. */
+/**
+ * The kernel's text in `phys` (usb_make_path): the controller's name and the ports, without the word for the bus above.
+ */
 function physPort(port: string): string | undefined {
   const [, controller, ports] = /^usb-((?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.\d)-([\d.]+)$/i.exec(port) ?? [];
   return controller === undefined ? undefined : portInstead(`pci-${controller}-usb-${ports}`);

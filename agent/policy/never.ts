@@ -70,7 +70,10 @@ const ofProperties: readonly { readonly names: RegExp; readonly why: string; rea
   },
 ];
 
-/** What udev and its hardware database say of inputs (udev-builtin-input_id.c, hwdb.d). Admins may have words of their own. */
+/**
+ * Properties that udev and its hardware database give inputs (udev-builtin-input_id.c, hwdb.d). Admins may have words
+ * of their own.
+ */
 const saidOfInputs: readonly string[] = [
   ...[
     'KEY',

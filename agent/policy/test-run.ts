@@ -53,7 +53,7 @@ export function runTests(directory: string, pc: string): TestRun {
   }
   if (diagnostics.length > 0) return { ok: false, diagnostics };
 
-  // What no test names can still be a part of what one does.
+  // A unit that no test names can still be part of a device that a test names.
   const known = [...units.values()];
   const others = recordedDevices(directory).filter((unit) => !known.some((one) => isDeepStrictEqual(one, unit)));
   const groups = togetherAmong([...known, ...others]);

@@ -150,7 +150,7 @@ function compileHubs(policy: Policy): string[] {
     'ENV{ID_SEAT}!="", ENV{HOTSEAT_ADMIN_SEAT}="$env{ID_SEAT}"',
     ...wanted,
     ...compileRaws(policy),
-    // Whoever opens a raw node reads the inputs of its device, whether a rule asks for it or not.
+    // A program that opens a raw node reads the inputs of its device, whether a rule asks for it or not.
     ...resolve(policy, alongLines(policy.seats, 'SUBSYSTEM=="hidraw"')),
     'GOTO="hotseat_apply"',
   ];

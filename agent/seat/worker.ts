@@ -512,7 +512,7 @@ export class SeatWorker {
       const others = withoutKeepers(search.holders, keepers);
       const held = others.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
       const { left, handed } = doubts(search, { ...loser, keepers });
-      // What others share stays theirs to read: no stranger holds it up.
+      // A shared device stays open to its other seats: no stranger holds it up.
       const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
       const isTold = search.clients !== undefined && keepers.length === 0;
       const why = found[0] ?? (isTold ? undefined : await this.mappedWith(loser.cgroup, nodes));

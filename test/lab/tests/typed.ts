@@ -31,6 +31,7 @@ export const triedElsewhere: readonly string[] = [
   '--dry-run',
   'loginctl attach',
   'loginctl list-seats',
+  '--signers',
   'hotseat run --signers FILE',
   'systemctl enable lxc@left lxc@right',
   'systemctl restart hotseat',
