@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 
 export interface Base {
-  /** What was asked for, and which commit that is. */
+  /** The requested name, and its commit. */
   readonly name: string;
   /** The built worktree. */
   readonly tree: string;

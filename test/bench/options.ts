@@ -1,4 +1,4 @@
-// What both benches are told on the command line. Pure.
+// The command line of both benches. Pure.
 
 import { parseArgs } from 'node:util';
 
@@ -22,10 +22,10 @@ export interface Options {
   readonly quiet: boolean;
 }
 
-/** What `--help` prints instead of options. */
+/** The text of `--help` instead of options. */
 export type Help = { readonly help: string };
 
-/** What differs from one bench to the other. */
+/** The differences between the benches. */
 interface Kind extends Partial<Pick<Options, 'seats' | 'bursts' | 'events' | 'rounds' | 'idle'>> {
   /** Options that it does not have. */
   readonly without?: readonly (keyof typeof known)[];

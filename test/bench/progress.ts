@@ -1,4 +1,4 @@
-// What is said while a bench runs: on stderr, so that the table can be piped.
+// The messages while a bench runs: on stderr, so that the table can be piped.
 
 export type Say = (text: string) => void;
 

@@ -1,4 +1,4 @@
-// What a run of a bench says, as it is written to a file.
+// The result of a run of a bench, as it is written to a file.
 
 import type { Summary } from './statistics.js';
 
@@ -7,9 +7,9 @@ export type Column = 'own' | 'base' | 'floor' | 'peer';
 
 /** One measured thing. */
 export interface Row {
-  /** What `--only` names: `unit`, `heard`, `burst`. */
+  /** The names for `--only`: `unit`, `heard`, `burst`. */
   readonly name: string;
-  /** What was measured, in words. */
+  /** The measured thing, in words. */
   readonly what: string;
   readonly column: Column;
   /** How large the house was; undefined where that does not apply. */

@@ -1,4 +1,4 @@
-// What is said of many measured times. Pure.
+// Figures of many measured times. Pure.
 
 /** Times of one kind, ms; `first` is the very first after a start, where there were several starts the median of theirs. */
 export interface Summary {

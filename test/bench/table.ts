@@ -1,4 +1,4 @@
-// What is printed of a run. Pure.
+// The printed table of a run. Pure.
 
 import { type Absence, type Facts, type Result, type Row, sizeText } from './result.js';
 
@@ -47,7 +47,7 @@ function cells(row: Row, rows: readonly Row[]): string[] {
   ];
 }
 
-/** The floor is measured for a plug and for an unplug; whatever is a plug in the end has the first as its floor. */
+/** The floor is measured for a plug and for an unplug; everything that ends as a plug has the first as its floor. */
 const isFloorOf = (floor: Row, row: Row): boolean =>
   floor.what === (row.name === 'unplug' ? 'unplug' : 'plug') &&
   ['plug', 'unplug', 'heard'].includes(row.name) &&

@@ -12,7 +12,7 @@ for (const bus of ['usb1', 'usb2']) {
   const hid = pc.hid(`/devices/pci0000:00/0000:00:14.0/${bus}`, '0003', '1c4f:0002', { name: bus });
   pc.input(hid, { bus: '0003', ids: '1c4f:0002' }, { name: `Keyboard at ${bus}`, can: keyboard });
 }
-/** What newer udevs say by themselves. */
+/** Properties that newer udevs set by themselves. */
 const newer = (withBus: boolean) => ({
   '71-zz-path.rules': ['usb1 2', 'usb2 3']
     .map((pair) => pair.split(' '))

@@ -75,7 +75,7 @@ function keyboard(port: number): void {
   device(`${input(port)}/event${port}`, 'input', { MAJOR: '13', MINOR: `${64 + port}`, DEVNAME: `input/event${port}` });
 }
 
-/** What udev says of the keyboard at a port, as it comes to be; of another device. */
+/** udev's properties of the keyboard at a port, or of another device, as it appears. */
 const said = (port: number): Record<string, string> => saidOf(input(port));
 
 function saidOf(path: string): Record<string, string> {

@@ -48,7 +48,7 @@ async function container(mapped: boolean): Promise<number> {
   return pid;
 }
 
-/** What libudev does: joins udevd's group, or the kernel's, and asks who sent each message. */
+/** Acts as libudev: joins udevd's group, or the kernel's, and asks who sent each message. */
 const listen = `
 import socket, struct, sys
 s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)

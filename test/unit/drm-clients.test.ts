@@ -29,7 +29,7 @@ test('each process is named once, whatever it is called', () => {
 
 test('nobody hides by what he is called: each counts, with the pid that the kernel says', () => {
   const called = (command: string) => `${command.padStart(20)}    41 129   n    n  1000          2\n`;
-  // What its kernel allows: 15 bytes. This process has nothing open that is not somebody else's.
+  // Its kernel allows 15 bytes. This process has nothing open that is not somebody else's.
   for (const command of ['a 999 0 y y 0 0', '9999 0 y y 0 0', '9 0 y y 0 0\n', '\r9 1 y y 0 0', '\r', '\n', '']) {
     const list = heading + called(command);
     const named = drmClients(both, cards({ 1: list, 129: list })) ?? [];

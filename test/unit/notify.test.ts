@@ -12,7 +12,9 @@ import { sendUnixDatagram } from '../../agent/kernel/unix-datagram.js';
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-notify-'));
 const before = { ...process.env };
 
-/** What systemd's end does: a datagram socket that asks who sent what. A line for each message: its sender and its text. */
+/**
+ * Acts as systemd's end: a datagram socket that asks who sent what. A line for each message: its sender and its text.
+ */
 const listen = `
 import socket, struct, sys, time
 name, wait = sys.argv[1], float(sys.argv[2])

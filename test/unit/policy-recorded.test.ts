@@ -15,14 +15,16 @@ import { checkout } from './hotseat.js';
 import { anyPolicy, policyOf } from './policy-arbitraries.js';
 import { type Modelled, run, tokens } from './policy-udev-model.js';
 
-/** What `hotseat record` said of the lab's devices. */
+/** The output of `hotseat record` for the lab's devices. */
 const recorded: readonly Unit[] = readdirSync(join(checkout, 'policies/tests/devices')).map((name) => {
   const parsed = parseFixture(name, readFileSync(join(checkout, 'policies/tests/devices', name), 'utf8'));
   if ('diagnostics' in parsed) throw new Error(parsed.diagnostics.map(formatDiagnostic).join('\n'));
   return parsed.unit;
 });
 
-/** What udev says of a sound card only after the seat is decided (78-sound-card), unless our rules ask for it. */
+/**
+ * Properties that udev gives a sound card only after the seat is decided (78-sound-card), unless our rules ask for it.
+ */
 const identity = /^ID_(BUS|VENDOR|MODEL|SERIAL|REVISION|TYPE|INSTANCE|USB_)/;
 
 /** A device as it is when our rules begin: without their results, and those of later rules. */

@@ -39,7 +39,7 @@ async function measured(tree: string, job: Job, say: Say): Promise<Outcome> {
     if (!existsSync(file)) throw new Error(`nothing was measured: ${shortMessage ?? 'see above'}`);
     const { rows: measuredRows, absent } = JSON.parse(readFileSync(file, 'utf8')) as Outcome;
     if (!failed) return { rows: measuredRows, absent };
-    // What was measured before it broke off is worth having.
+    // The measurements before it broke off are worth having.
     const rest = { name: 'rest', what: `${job.column}: what is not above`, reason: 'it broke off, see above' };
     return { rows: measuredRows, absent: [...absent, rest] };
   } finally {

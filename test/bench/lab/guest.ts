@@ -19,7 +19,7 @@ export async function putPrograms(lab: Lab): Promise<void> {
   await lab.sh('modprobe uinput');
 }
 
-/** What is looked at. */
+/** The watched thing. */
 export interface Look {
   /** Pid of the init of the container that gets the keyboards. */
   readonly pid: string;

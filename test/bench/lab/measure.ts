@@ -32,7 +32,7 @@ const uinputKeyboards = 'a uinput keyboard, LXC';
 const usbKeyboards = 'a USB keyboard, Incus';
 const afterUdevd = 'of it from udevd’s word on';
 
-/** What QEMU's keyboard says it is. */
+/** The name of QEMU's keyboard. */
 const usbKeyboard = { vendor: '0627', product: '0001' };
 
 class Bench {
@@ -108,7 +108,7 @@ class Bench {
     for (let round = 0; round < options.rounds; round++) {
       await agent(lab, 'restart');
       await lab.until('the seat', async () => (await engine.seat('left'))?.state === 'running', 90_000);
-      // What a start leaves to be done is not the first keyboard's.
+      // Work that a start leaves behind is not the first keyboard's.
       await lab.sh('sleep 3');
       const ways = await probe(lab, { pid, mode: 'one', count: options.events, name });
       this.addArrivals('usable', uinputKeyboards, ways, column);
@@ -225,7 +225,7 @@ class Bench {
     await script(lab, name, peer.stop);
   }
 
-  /** What does not come to its end is said, and keeps nothing else from being measured. */
+  /** A measurement that does not end is reported, and does not prevent the others. */
   private async attempt<T>(name: RowName, what: string, act: () => Promise<T>): Promise<T | undefined> {
     try {
       return await act();

@@ -66,7 +66,7 @@ export function peerScript(peer: Peer, pid: string, isWhole: boolean): string {
 /** Has udevd run a script for each keyboard of that name; an empty one ends that. */
 export async function ruleFor(lab: Lab, text: string): Promise<void> {
   await lab.putFile('/opt/bench/peer', text, 0o755);
-  // What its attributes were is known only while it is there; its database entry is there until it has gone.
+  // Its attributes are known only while it is there; its database entry is there until it has gone.
   const rules = [
     `ACTION=="add", SUBSYSTEM=="input", KERNEL=="event*", ATTRS{name}=="${peerKeyboard}", ENV{BENCH}="1", RUN+="/opt/bench/peer"`,
     'ACTION=="remove", SUBSYSTEM=="input", KERNEL=="event*", ENV{BENCH}=="1", RUN+="/opt/bench/peer"',

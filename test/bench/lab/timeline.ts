@@ -1,4 +1,4 @@
-// What probe.c prints, as times. Pure.
+// The output of probe.c, as times. Pure.
 
 /** One keyboard that came, and went; µs of CLOCK_MONOTONIC. */
 export interface Way {

@@ -145,7 +145,9 @@ export class Agent {
     }
   }
 
-  /** What `send` multicasts to libudev's group: made beforehand, so that sending costs what it costs udevd. */
+  /**
+   * The messages that `send` multicasts to libudev's group: made beforehand, so that sending costs what it costs udevd.
+   */
   static datagrams(all: readonly Said[]): Buffer[] {
     return all.map(({ action, tags, properties }) => encode(action, properties, tags));
   }
@@ -158,7 +160,7 @@ export class Agent {
     return this.house.idle();
   }
 
-  /** What the pipeline does every 30 s. */
+  /** The pipeline's look of every 30 s. */
   async look(): Promise<void> {
     this.house.judge(await this.table.readAgain());
     await this.house.recheck();
@@ -169,7 +171,7 @@ export class Agent {
     return Number(this.house.judgedNs) + this.plannedNs;
   }
 
-  /** Whether a seat has a number granted, for whatever container it has. */
+  /** Whether a seat has a number granted, for any of its containers. */
   isGranted(major: number, minor: number): boolean {
     return [...this.map.grants().values()].some((numbers) => numbers.get(`${major}:${minor}`) === true);
   }

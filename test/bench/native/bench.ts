@@ -63,7 +63,7 @@ async function measureIdle(
     to.add({ name: 'idle', what: `of it ${one.name} alone`, column, unit: 'MB' }, [one.memory]);
 }
 
-/** What a program that did not come to its end says of it: the first error that it prints. */
+/** The reason of a program that did not come to its end: the first error that it prints. */
 const reasonOf = ({
   stderr,
   shortMessage = 'it failed',

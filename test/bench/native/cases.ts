@@ -15,10 +15,10 @@ export interface Case {
 const portsOfSeat = 16;
 /** Keyboards that are plugged in the large cases: the largest is the one of the design's table. */
 const crowds = [250, 1000];
-/** Whoever asks for another burst is not measured in the same state: bursts have agents of their own. */
+/** Another burst would be measured in another state: bursts have agents of their own. */
 const burstSeats = 2;
 
-/** What is measured in a round, by `--only` and the sizes that were asked for. */
+/** The measurements of a round, by `--only` and the wanted sizes. */
 export function casesOf(options: Pick<Options, 'only' | 'seats' | 'bursts' | 'events' | 'rounds'>): Case[] {
   const wants = (...names: RowName[]): boolean =>
     options.only.length === 0 || names.some((name) => options.only.includes(name));
@@ -64,5 +64,5 @@ export function casesOf(options: Pick<Options, 'only' | 'seats' | 'bursts' | 'ev
   return all.filter(({ asks }) => asks.length > 0);
 }
 
-/** What everything is judged and planned for. */
+/** The policy for all judgements and plans. */
 export const decided: Size = { seats: 64, rules: 4096, plugged: 4000 };

@@ -35,7 +35,9 @@ const ownRoot = [
   'mount -t tmpfs dev dev && mount -t tmpfs run run && pivot_root . old && umount -l old',
 ].join(' && ');
 
-/** One that the agent finds by itself: its init is pid 1 of a namespace of its own, in a group as LXC names it. */
+/**
+ * A container that the agent finds by itself: its init is pid 1 of a namespace of its own, in a group as LXC names it.
+ */
 export async function foundAsLxc(groups: string, name: string): Promise<{ end(): Promise<void> }> {
   const cgroup = join(groups, `lxc.payload.${name}`);
   mkdirSync(cgroup);

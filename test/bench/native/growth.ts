@@ -1,4 +1,4 @@
-// What is drawn of a run. Pure.
+// The picture of a run. Pure.
 
 import type { Series } from '../plot.js';
 import type { Row } from '../result.js';

@@ -140,7 +140,7 @@ function look(pid: number): Look[] {
   return [{ pid, name, switches, ...memoryOf(read('smaps')) }, ...children.flatMap(look)];
 }
 
-/** What is shared is counted once, and not divided by how many other Node processes this machine happens to run. */
+/** Shared memory is counted once, and not divided by how many other Node processes this machine happens to run. */
 function memoryOf(smaps: string): Pick<Look, 'own' | 'shared'> {
   const shared = new Map<string, number>();
   let own = 0;

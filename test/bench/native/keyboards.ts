@@ -76,7 +76,7 @@ export class Keyboards {
     this.minors.delete(minor);
   }
 
-  /** What udevd says of a keyboard: of its head and of its event node, in the order of the action. */
+  /** udevd's messages about a keyboard: about its head and its event node, in the order of the action. */
   say(action: Said['action'], { port, head, event, minor }: Keyboard): Said[] {
     const common = {
       SUBSYSTEM: 'input',
@@ -125,6 +125,6 @@ export class Keyboards {
   }
 }
 
-/** What udev calls a device in its database. */
+/** The name of a device in udev's database. */
 const idOf = (syspath: string, minor: number): string =>
   basename(syspath).startsWith('event') ? `c13:${minor}` : `+input:${basename(syspath)}`;

@@ -1,5 +1,5 @@
-// What a script on a udev rule costs natively, where LXC is installed: a container of its own, with the machine's programs,
-// and the commands that such scripts are made of.
+// The cost of a script on a udev rule, natively, where LXC is installed: a container of its own, with the machine's
+// programs, and the commands that such scripts are made of.
 //
 // peers.js COUNT SAY: prints one line of JSON. SAY is the compiled lab/say.c.
 

@@ -1,4 +1,4 @@
-// Where the time of this process goes, for Chrome's developer tools and for whoever reads JSON.
+// Where the time of this process goes, for Chrome's developer tools and for readers of JSON.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';

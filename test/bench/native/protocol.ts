@@ -1,5 +1,5 @@
-// What the bench and a measured agent say to each other. Each commit brings its own agent.ts, so that another commit can be
-// measured whatever its rooms look like; this protocol is what they have in common.
+// The messages between the bench and a measured agent. Each commit brings its own agent.ts, so that another commit can
+// be measured with any rooms; this protocol is common to all.
 
 import type { Size } from '../result.js';
 
@@ -20,7 +20,7 @@ export type Request =
   | { readonly ask: 'burst'; readonly count: number }
   /** udevd says again what it has said of a keyboard. */
   | { readonly ask: 'same'; readonly count: number }
-  /** What is done every 30 s. */
+  /** The look of every 30 s. */
   | { readonly ask: 'look'; readonly count: number }
   /** All that is plugged is judged, and all seats are planned, without a look at the kernel. */
   | { readonly ask: 'decide'; readonly count: number; readonly size: Size };

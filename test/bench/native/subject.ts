@@ -223,7 +223,7 @@ class Subject {
     return last.at;
   }
 
-  /** The measured work was done: whoever leaves some of it out is not quicker. */
+  /** The measured work was done: a version that leaves some of it out is not quicker. */
   private assertHas(keyboard: Keyboard): void {
     const seat = this.seatOf(keyboard);
     const node = statSync(Agent.nodeOf(seat, basename(keyboard.event)), { throwIfNoEntry: false });

@@ -74,7 +74,7 @@ export function plug(pc: Pc, seats: Seats, { more = {}, unlike = [], loans = [] 
   mkdirSync('/run/udev/rules.d');
   for (const [name, text] of Object.entries(rules)) writeFileSync(join('/run/udev/rules.d', name), text);
   pc.sysfs.coldplug();
-  // What udev cannot judge by itself it is told of, until there is nothing to tell.
+  // udev is told of devices that it cannot judge by itself, until there is nothing to tell.
   const host = new HostRules(log);
   for (let rounds = 0; rounds < 5; rounds++) {
     const seen = new Seen(policy);

@@ -135,7 +135,7 @@ export class Process implements Listener {
   }
 }
 
-/** What `work` gives, or after `ms` the error that `late` makes. */
+/** The result of `work`, or after `ms` the error that `late` makes. */
 async function within<T>(work: Promise<T>, ms: number, late: () => Error | Promise<Error>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const end = new Promise<'late'>((resolve) => {

@@ -46,7 +46,7 @@ export interface State {
   readonly plugged: DeviceArgs[];
 }
 
-/** What QEMU boots, as a boot loader would say it. */
+/** The kernel that QEMU boots, as a boot loader would say it. */
 export interface Kernel {
   /** Beside those of the recipe. */
   readonly arguments?: readonly string[];
@@ -126,7 +126,9 @@ export class Machine {
     }
   }
 
-  /** What `work` gives; when QEMU ends first, or it fails, QEMU is off and the guest's last words are in the error. */
+  /**
+   * The result of `work`; when QEMU ends first, or it fails, QEMU is off and the guest's last words are in the error.
+   */
   private async orGone<T>(work: Promise<T>): Promise<T> {
     const gone = this.power.ended.then((why) => {
       throw new Error(`QEMU ended: ${String(why)}`);

@@ -1,4 +1,4 @@
-// What lab tests start from. Each is made once for a checkout and kept.
+// The states from which lab tests start. Each is made once for a checkout and kept.
 
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
@@ -41,7 +41,7 @@ export async function labWithTwoOutputs(): Promise<Lab> {
   return lab;
 }
 
-/** What `engine-variants.ts` needs in the guest. */
+/** The files that `engine-variants.ts` needs in the guest. */
 export async function putEngineFiles(lab: Lab): Promise<void> {
   for (const file of await readdir(join(guestFiles, 'engines'))) {
     await lab.putFile(`/opt/engines/${file}`, await readFile(join(guestFiles, 'engines', file)), 0o755);

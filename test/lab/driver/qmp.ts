@@ -48,7 +48,7 @@ export class Qmp {
     return qmp;
   }
 
-  /** What QEMU returns to a command. A save point is the longest of them: seconds, on a busy machine more. */
+  /** QEMU's answer to a command. A save point is the longest of them: seconds, on a busy machine more. */
   run(command: string, args: Record<string, unknown> = {}, timeoutMs = 180_000): Promise<unknown> {
     if (this.socket.destroyed) return Promise.reject(new QmpError(`${command}: QEMU is gone`));
     const id = this.next++;

@@ -53,7 +53,7 @@ export const status = async (lab: Lab): Promise<Status> => (await ask(lab, { ver
 export const seatStatus = async (lab: Lab, name: string): Promise<SeatStatus | undefined> =>
   (await status(lab)).seats.find(({ seat }) => seat === name);
 
-/** What `hotseat reload` asks for. */
+/** The request of `hotseat reload`. */
 export const reload = (lab: Lab, ...options: readonly '--force'[]) =>
   ask(lab, { verb: 'reload', force: options.includes('--force') });
 

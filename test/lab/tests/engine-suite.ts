@@ -172,7 +172,8 @@ export async function engineSuite(title: string, more: More = {}): Promise<void>
   step(
     'container restart',
     async () => {
-      // What entered from outside does not end with the container's processes, and would hold its pid namespace.
+      // A process that entered from outside does not end with the container's processes, and would hold its pid
+      // namespace.
       await monitor.kill();
       await lab.until('its own events to be heard', async () => {
         wordsBefore = await engine.words();

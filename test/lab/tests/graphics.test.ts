@@ -17,7 +17,7 @@ const nodes = (seat: Seat) => inside(seat, 'ls /dev/dri');
 const card = (pci: string) => lab.sh(`basename /sys/bus/pci/devices/${pci}/drm/card*`);
 const problem = async (seat: Seat) => (await seatStatus(lab, seat))?.problem ?? '';
 
-/** What udev's listeners in a container hear of graphics. */
+/** The messages about graphics to udev's listeners in a container. */
 const listen = (seat: Seat): Process =>
   lab.start([
     'lxc-attach',
@@ -93,7 +93,7 @@ test('a card that somebody holds, or was handed, does not change hands before it
   await lab.until('the card at left', async () => (await nodes('left')).includes(name));
   const script = `import sys, time; card = open("/dev/dri/${name}", "rb+", 0); print("held", flush=True); time.sleep(600)`;
   const holder = lab.start(['lxc-attach', '-n', 'left', '--', 'python3', '-c', script]);
-  // What is in flight somewhere holds up no card: the kernel itself says who has one open.
+  // Descriptors in flight hold up no card: the kernel itself says which processes have one open.
   const [friend, stranger] = [handed(`/dev/dri/${name}`), handed('/dev/null')];
   const all = [holder, friend, stranger];
   await lab.until('them to hold it', async () => all.every(({ stdout }) => stdout.includes('held')));

@@ -335,7 +335,7 @@ test('removed: the devices are the host’s, the consoles have their keyboards, 
   ]) {
     assert.not.ok(await exists(path), path);
   }
-  // What nothing holds any more is freed a moment later.
+  // Programs that nothing holds any more are freed a moment later.
   await lab.until(
     'its programs to be gone',
     async () => (await lab.sh('bpftool prog show | grep hotseat || true')) === '',

@@ -63,7 +63,7 @@ export class History {
 
   private start(): void {
     const { world } = this;
-    // What udevd said before the agent listened is lost.
+    // Messages of udevd before the agent listened are lost.
     world.pc.messages = [];
     world.agent = new Agent(world, this.parts, this.meanwhile);
     world.agent.keep();
@@ -83,7 +83,7 @@ export class History {
     for (const run of world.containers.running) {
       run.isEager = false;
     }
-    // Where the kernel does not list who has a card open, whatever is in flight anywhere holds it up.
+    // Where the kernel does not list who has a card open, any descriptor in flight holds it up.
     for (const run of world.containers.populated) {
       if (!this.parts.listsClients) run.readMessages();
       run.keepOpen((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
@@ -91,9 +91,9 @@ export class History {
     world.smuggled = world.smuggled.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
     await this.hearAll();
-    // What was bound again on the way comes back, and that is told as well.
+    // Devices that were bound again on the way come back, and that is told as well.
     await this.hearAll();
-    // What went wrong and was said is tried again, in a while.
+    // Reported failures are tried again, in a while.
     if (this.steps.every(isHeard) && world.agent?.house.problems().length === 0) {
       world.broken.push(...differences(world).map((difference) => `before the look, ${difference}`));
     }

@@ -86,7 +86,7 @@ def hide_in_ring(fd):
     print("hidden", flush=True)
     for served in range(count):
         while word(end_at) == served:
-            # Whatever has been completed is put into the ring by a call of the one who waits.
+            # A call of the waiting thread puts completed requests into the ring.
             libc.syscall(426, registered, 0, 0, 1 | 16, None, 0)  # IORING_ENTER_GETEVENTS, …_REGISTERED_RING
             time.sleep(0.05)
         result = struct.unpack_from("=Qi", rings, results_at + 16 * served)[1]
