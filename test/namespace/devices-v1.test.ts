@@ -142,7 +142,7 @@ test("rules that are not the container's own are not widened, and that is said",
   const stray = await startIn(unified, service);
   assert.throws(
     () => open(grants(), stray),
-    /it has no group of its own in .*, and .*hotseat-service-\d+ is not its alone/,
+    /the container has no group of its own in .*, and .*hotseat-service-\d+ is not its alone/,
   );
   assert.equal(rules(service), ['']);
   writeFileSync(join(service, 'devices.allow'), 'a');
