@@ -21,6 +21,7 @@ import { Keeper } from './keeper.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
+import { watchExecs } from './kernel/execs.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { RecordFile } from './kernel/record-file.js';
@@ -78,6 +79,8 @@ export async function run(options: Options): Promise<void> {
   // The preparations are made now, and not while a container stands still.
   const unseen = ringsRefusal();
   if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
+  const blind = watchExecs();
+  if (blind !== undefined) log.warn({ reason: blind }, 'it cannot be told which processes are in the middle of execve');
 
   const table = new DeviceTable();
   const namespaces = new Namespaces();

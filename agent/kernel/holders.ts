@@ -4,6 +4,7 @@ import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSy
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
 import { drmClients } from './drm-clients.js';
+import { isHeld } from './execs.js';
 import { syscall } from './libc.js';
 import { namespacePids } from './pidfd.js';
 import { isGone, readOptional } from './read.js';
@@ -234,6 +235,7 @@ function* numbersIn(path: string, isLeft: () => boolean, failed: (error: unknown
  */
 function isRing(pid: number, fd: number): boolean {
   try {
+    if (isHeld(pid)) return true;
     return readlinkSync(`/proc/${pid}/fd/${fd}`) === 'anon_inode:[io_uring]';
   } catch {
     return false;
@@ -261,6 +263,7 @@ function queueOn(pid: number, fd: number): 'queue' | 'unseen' | undefined {
 /** unshare(CLONE_FILES) gives a thread descriptors that the process's own /proc/pid/fd does not show (kcmp(2), KCMP_FILES). */
 function sharesTable(pid: number, thread: number): boolean {
   try {
+    if (isHeld(pid)) return false;
     return syscall('kcmp', `threads of ${pid}`, pid, thread, 2, 0, 0) === 0;
   } catch {
     return false;

@@ -1,3 +1,4 @@
+import { isHeldAt } from './execs.js';
 import { directoriesUnlessGone, readUnlessGone } from './read.js';
 
 /** A process of somebody else's. The kernel gives its pid to another one soon after its end: the key tells them apart. */
@@ -56,6 +57,7 @@ const exiting = 0x4;
  * in clock ticks since boot, undefined when it is gone. Throws when it cannot be read.
  */
 function look(directory: string): Stat {
+  if (isHeldAt(`${directory}/stat`)) throw new Error(`${directory}: the process is in the middle of execve`);
   const stat = readUnlessGone(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];

@@ -1,5 +1,6 @@
 import { constants } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
+import { isHeldAt } from './execs.js';
 import { syscall } from './libc.js';
 import { isGone } from './read.js';
 
@@ -16,12 +17,14 @@ export interface Look {
 }
 
 /**
- * The file at a path of procfs that leads to somebody else's file, such as `/proc/PID/exe` (statx(2)); `unseen` when it
- * is there and we are not told. Never by plain stat: a file of a FUSE mount would be asked of its server, which may be
- * frozen with the container that we look into, and we would wait for it for ever.
+ * What is at a path of procfs that leads to a file of somebody else, such as `/proc/PID/exe` (statx(2)); `unseen` when it is
+ * there and we are not told. Never by plain stat: a file of a FUSE mount would be asked of its server, which may be frozen
+ * with the container that we look into, and we would wait for it for ever. `unseen` as well while its
+ * process executes a program (`watchExecs`).
  */
 export function look(path: string): Look | 'gone' | 'unseen' {
   // struct statx (linux/stat.h): mode at 28, inode at 32, rdev at 128, device of the file system at 136.
+  if (isHeldAt(path)) return 'unseen';
   const found = Buffer.alloc(256);
   try {
     syscall('statx', path, here, path, dontSync, 0, found);

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { isHeldAt } from './execs.js';
 import { syscall } from './libc.js';
 
 /** _IO(0xb7, 1): a descriptor of the user namespace that owns a namespace (ioctl_ns(2), linux/nsfs.h). */
@@ -7,6 +8,7 @@ const NS_GET_USERNS = 0xb701;
 /** Inode of the user namespace that a process is in now; undefined when the process has gone. */
 export const userNamespaceOf = (pid: number | 'self'): bigint | undefined => {
   try {
+    if (isHeldAt(`/proc/${pid}/ns/user`)) return undefined;
     return statSync(`/proc/${pid}/ns/user`, { bigint: true }).ino;
   } catch {
     return undefined;
@@ -21,6 +23,7 @@ export function ownerOfPidNamespace(pid: number): bigint | undefined {
   let namespace: number | undefined;
   let owner: number | undefined;
   try {
+    if (isHeldAt(`/proc/${pid}/ns/pid`)) return undefined;
     namespace = openSync(`/proc/${pid}/ns/pid`, 'r');
     owner = syscall('ioctl', `the owner of ns/pid of process ${pid}`, namespace, NS_GET_USERNS);
     return fstatSync(owner, { bigint: true }).ino;

@@ -2,6 +2,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
 import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { isHeldAt } from '../kernel/execs.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
@@ -46,7 +47,7 @@ export async function willRunUdevd(
 
 function linkOf(path: string): string {
   try {
-    return readlinkSync(path);
+    return isHeldAt(path) ? '' : readlinkSync(path);
   } catch {
     return '';
   }

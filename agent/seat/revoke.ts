@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
+import { isHeld } from '../kernel/execs.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { findHolders, type Holder, hasty, type InFlight, patient, type Search } from '../kernel/holders.js';
 import { openStreams } from '../kernel/pcm.js';
@@ -128,9 +129,14 @@ function suspicions(
         .map(many),
     ],
     suspected: tooMany.filter(isSuspected).slice(0, 1).map(many),
-    handed: (isOnesLoss ? inFlight.filter(isHanded) : [])
-      .slice(0, mostNamed)
-      .map((one) => `${named(one)} may have been handed it, in flight on a socket or in a ring`),
+    handed: [
+      ...inFlight
+        .filter(isHanded)
+        .map((one) => `${named(one)} may have been handed it, in flight on a socket or in a ring`),
+      ...unseen
+        .filter((one) => one.why === 'refused' && isHanded(one))
+        .map((one) => `${named(one)} may have been handed it, and has a file open that the kernel does not show us`),
+    ].slice(0, isOnesLoss ? mostNamed : 0),
   };
 }
 
@@ -143,6 +149,7 @@ function takeBack(holder: Holder, by: 'EVIOCREVOKE' | 'HIDIOCREVOKE', left: stri
   let pidfd: number | undefined;
   let copy: number | undefined;
   try {
+    if (isHeld(holder.pid)) throw new Error('it is in the middle of execve');
     pidfd = pidfdOpen(holder.pid);
     copy = pidfdGetDevice(pidfd, holder.fd, holder.number);
     revokeFile(copy, by);

@@ -237,7 +237,7 @@ test('a container of which nobody can tell any more who its root is, is unclear'
   // An engine's monitor is not in the group of its container.
   writeFileSync(join(group('lxc.monitor.unclear'), 'cgroup.procs'), String(child.pid));
   say('hide');
-  await until('it to be another program', () => listed(cgroup)[0]?.state !== 'setup');
+  await until('it to be another program', () => listed(cgroup)[0]?.state === 'unclear');
   const [unclear] = listed(cgroup);
   assert.equal([unclear?.name, unclear?.state, unclear?.uid], ['unclear', 'unclear', 65534]);
 });
@@ -267,6 +267,7 @@ test('an init whose first thread has ended is the same container as long as anot
 test('an init is looked for among so many processes, and where it may be another one that is said', async () => {
   const cgroup = group('lxc.payload.crowd');
   await run(cgroup);
+  await until('a helper of its init', () => pidsBelow(cgroup).length > 2);
   const all = pidsBelow(cgroup);
   const init = findInit(cgroup);
   assert.ok(init !== undefined && all.length > 2);

@@ -1,0 +1,107 @@
+// Who is in the middle of execve(2): the kernel holds whoever looks into such a process.
+
+import { closeSync, readFileSync } from 'node:fs';
+import * as bpf from './bpf.js';
+import { Assembler, helper } from './bpf-asm.js';
+import { functionId, memberOffset } from './btf.js';
+import { readAtMost } from './read.js';
+
+/** So much is read of the kernel's answer, bytes: four for each thread. */
+const longest = 4 * 4_194_304; // PID_MAX_LIMIT (linux/threads.h)
+
+/** How long an answer counts, ms: a search looks into ten thousands of files. */
+const fresh = 2;
+
+/** Undefined: nobody asked for it, or this kernel does not tell. */
+let iterator: number | undefined;
+let held: ReadonlySet<number> = new Set();
+let asked = Number.NEGATIVE_INFINITY;
+
+/**
+ * A process that executes a program closes files while the kernel holds `exec_update_lock` of it (fs/exec.c, begin_new_exec), and a
+ * file of a FUSE mount is closed when its server has answered: never, if that is what its owner wants. Whoever copies a descriptor of
+ * such a process (pidfd_getfd), compares its threads (kcmp), or reads its `stat`, `exe`, `root`, `fd/N` or `ns/*` (kernels since
+ * July 2026) waits for that, and can only be killed. From now on `isHeld` tells. Returns why it cannot; undefined when it can.
+ */
+export function watchExecs(): string | undefined {
+  try {
+    iterator ??= prepare();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Whether a process is in the middle of execve, as of about now. */
+export function isHeld(pid: number): boolean {
+  if (iterator === undefined) return false;
+  if (performance.now() - asked > fresh) {
+    held = inExec(iterator);
+    asked = performance.now();
+  }
+  return held.has(pid);
+}
+
+/** The same of a path of procfs. */
+export function isHeldAt(path: string): boolean {
+  const pid = /^\/proc\/(\d+)\//.exec(path)?.[1];
+  return pid !== undefined && isHeld(Number(pid));
+}
+
+function inExec(link: number): ReadonlySet<number> {
+  const round = bpf.openIterator(link);
+  try {
+    const pids = readAtMost(round, longest) ?? Buffer.alloc(0);
+    const found = new Set<number>();
+    for (let at = 0; at < pids.length; at += 4) found.add(pids.readUInt32LE(at));
+    return found;
+  } finally {
+    closeSync(round);
+  }
+}
+
+function prepare(): number {
+  const btf = readFileSync('/sys/kernel/btf/vmlinux');
+  const signal = memberOffset(btf, 'task_struct', 'signal');
+  const lock = memberOffset(btf, 'signal_struct', 'exec_update_lock');
+  const count = memberOffset(btf, 'rw_semaphore', 'count');
+  const pid = memberOffset(btf, 'task_struct', 'tgid');
+  const target = functionId(btf, 'bpf_iter_task');
+  if (signal === undefined || lock === undefined || count === undefined || pid === undefined || target === undefined)
+    throw new Error('the kernel does not describe its lock of execve');
+  const code = execProgram({ signal, lock: lock + count, pid });
+  const program = bpf.load(bpf.programType.tracing, 'hotseat_execs', code, target);
+  try {
+    return bpf.linkIterator(program);
+  } finally {
+    closeSync(program);
+  }
+}
+
+/** RWSEM_WRITER_LOCKED (kernel/locking/rwsem.c). */
+const writerHolds = 1;
+
+/** Runs for each thread (struct bpf_iter__task: meta, task) and writes the pid of one whose lock a writer holds. */
+const execProgram = (at: { readonly signal: number; readonly lock: number; readonly pid: number }): Buffer =>
+  new Assembler()
+    .load64(2, 1, 8)
+    // The last round has no thread.
+    .ifEqual(2, 0, 'done')
+    .load64(3, 2, at.signal)
+    .ifEqual(3, 0, 'done')
+    .load64(3, 3, at.lock)
+    .and(3, writerHolds)
+    .ifEqual(3, 0, 'done')
+    .load32(3, 2, at.pid)
+    .store32(10, -8, 3)
+    // bpf_seq_write(meta->seq, &pid, 4)
+    .load64(1, 1, 0)
+    .load64(1, 1, 0)
+    .move(2, 10)
+    .add(2, -8)
+    .set(3, 4)
+    .call(helper.seqWrite)
+    .label('done')
+    .set(0, 0)
+    .exit()
+    .build();
