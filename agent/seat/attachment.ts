@@ -4,6 +4,7 @@ import type { JournalEntry } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { sharesNetwork } from '../engines/process.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import { inodeOf } from '../kernel/read.js';
 import { accountsOf, noAccounts } from './accounts.js';
 import { Announcer } from './announcer.js';
 import { deafMonitors } from './deaf.js';
@@ -49,7 +50,10 @@ export class Attachment {
   accounts: Accounts = noAccounts;
   /** Its nodes that lie in no grafted directory. */
   readonly shown: ShownNodes;
-  /** The id of its group, once that is guarded: when it has ended, another container can have a group of the same path. */
+  /**
+   * The id of its group: when it has ended, another container can have a group of the same path. Known before it is guarded, for
+   * a former agent may have given it something.
+   */
   private group: bigint | undefined;
   /** As its engine was last seen: a state that was seen once may have passed since. */
   private seen: Container | undefined;
@@ -73,6 +77,7 @@ export class Attachment {
     private readonly deps: Deps,
   ) {
     this.shown = new ShownNodes(container, deps.namespaces, seatPath);
+    this.group = inodeOf(container.cgroup);
   }
 
   /** The next `ensure` looks at the mounts again. */

@@ -10,6 +10,7 @@ import { isLingering } from '../engines/process.js';
 import { isPopulated } from '../kernel/cgroup.js';
 import { patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
+import { inodeOf } from '../kernel/read.js';
 import { noAccounts } from './accounts.js';
 import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
@@ -405,6 +406,10 @@ export class SeatWorker {
     }
     const { tenant } = journal;
     if (tenant === undefined || tenant.key === this.container?.key) return;
+    // It ended before this agent had anything of it: what a former one had granted is granted still.
+    const group = inodeOf(tenant.cgroup);
+    const isAnothers = this.containers.some(({ cgroup }) => cgroup === tenant.cgroup);
+    if (attachment === undefined && group !== undefined && !isAnothers) this.deps.grants.drop(tenant.cgroup, group);
     const isThere = tenant.cgroup !== '' && isPopulated(tenant.cgroup);
     const hasUser = tenant.user !== undefined && journal.entries.size > 0;
     if (!isThere && !hasUser) journal.setTenant(undefined);
