@@ -1,27 +1,31 @@
-// Who is in the middle of execve(2): the kernel holds whoever looks into such a process.
+// Processes in the middle of execve(2): a look into such a process can last for ever.
 
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import * as bpf from './bpf.js';
 import { Assembler, helper } from './bpf-asm.js';
-import { functionId, memberOffset } from './btf.js';
 import { readAtMost } from './read.js';
+import { vmlinux } from './vmlinux.js';
 
 /** So much is read of the kernel's answer, bytes: four for each thread. */
 const longest = 4 * 4_194_304; // PID_MAX_LIMIT (linux/threads.h)
 
-/** How long an answer counts, ms: a search looks into ten thousands of files. */
-const fresh = 2;
+/**
+ * How long an answer counts, ms, or so many times as long as it took to get: a search looks into ten thousands of files, and with
+ * many threads, or on a slow machine, it would do little else than ask.
+ */
+const fresh = { ms: 2, times: 5 };
 
 /** Undefined: nobody asked for it, or this kernel does not tell. */
 let iterator: number | undefined;
 let held: ReadonlySet<number> = new Set();
-let asked = Number.NEGATIVE_INFINITY;
+let staleAt = Number.NEGATIVE_INFINITY;
 
 /**
- * A process that executes a program closes files while the kernel holds `exec_update_lock` of it (fs/exec.c, begin_new_exec), and a
- * file of a FUSE mount is closed when its server has answered: never, if that is what its owner wants. Whoever copies a descriptor of
- * such a process (pidfd_getfd), compares its threads (kcmp), or reads its `stat`, `exe`, `root`, `fd/N` or `ns/*` (kernels since
- * July 2026) waits for that, and can only be killed. From now on `isHeld` tells. Returns why it cannot; undefined when it can.
+ * A process that executes a program closes files while the kernel holds `exec_update_lock` of it (fs/exec.c,
+ * begin_new_exec). A file of a FUSE mount is closed when its server has answered: never, if its owner wants that. The same
+ * lock is needed to copy a descriptor of such a process (pidfd_getfd), to compare its threads (kcmp), and, in kernels since
+ * July 2026, to read its `stat`, `exe`, `root`, `fd/N` or `ns/*`. A caller that waits for it can only be killed. From now on
+ * `isHeld` tells. Returns why it cannot; undefined when it can.
  */
 export function watchExecs(): string | undefined {
   try {
@@ -35,9 +39,11 @@ export function watchExecs(): string | undefined {
 /** Whether a process is in the middle of execve, as of about now. */
 export function isHeld(pid: number): boolean {
   if (iterator === undefined) return false;
-  if (performance.now() - asked > fresh) {
+  const now = performance.now();
+  if (now > staleAt) {
     held = inExec(iterator);
-    asked = performance.now();
+    const answered = performance.now();
+    staleAt = answered + Math.max(fresh.ms, (answered - now) * fresh.times);
   }
   return held.has(pid);
 }
@@ -61,12 +67,12 @@ function inExec(link: number): ReadonlySet<number> {
 }
 
 function prepare(): number {
-  const btf = readFileSync('/sys/kernel/btf/vmlinux');
-  const signal = memberOffset(btf, 'task_struct', 'signal');
-  const lock = memberOffset(btf, 'signal_struct', 'exec_update_lock');
-  const count = memberOffset(btf, 'rw_semaphore', 'count');
-  const pid = memberOffset(btf, 'task_struct', 'tgid');
-  const target = functionId(btf, 'bpf_iter_task');
+  const btf = vmlinux();
+  const signal = btf.memberOffset('task_struct', 'signal');
+  const lock = btf.memberOffset('signal_struct', 'exec_update_lock');
+  const count = btf.memberOffset('rw_semaphore', 'count');
+  const pid = btf.memberOffset('task_struct', 'tgid');
+  const target = btf.functionId('bpf_iter_task');
   if (signal === undefined || lock === undefined || count === undefined || pid === undefined || target === undefined)
     throw new Error('the kernel does not describe its lock of execve');
   const code = execProgram({ signal, lock: lock + count, pid });

@@ -1,10 +1,10 @@
 // Which processes have an io_uring. The kernel shows it in procfs only as long as a descriptor of it is open.
 
-import { closeSync, readFileSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import * as bpf from './bpf.js';
 import { Assembler, helper } from './bpf-asm.js';
-import { functionId, memberOffset } from './btf.js';
 import { readAtMost } from './read.js';
+import { vmlinux } from './vmlinux.js';
 
 /** So much is read of the kernel's answer, bytes: four for each thread. */
 const longest = 4 * 4_194_304; // PID_MAX_LIMIT (linux/threads.h)
@@ -44,12 +44,12 @@ export function ringsRefusal(): string | undefined {
 }
 
 function prepare(): { readonly link: number } | 'none' {
-  const btf = readFileSync('/sys/kernel/btf/vmlinux');
-  const ring = memberOffset(btf, 'task_struct', 'io_uring');
+  const btf = vmlinux();
+  const ring = btf.memberOffset('task_struct', 'io_uring');
   // Compiled without (CONFIG_IO_URING).
   if (ring === undefined) return 'none';
-  const pid = memberOffset(btf, 'task_struct', 'tgid');
-  const target = functionId(btf, 'bpf_iter_task');
+  const pid = btf.memberOffset('task_struct', 'tgid');
+  const target = btf.functionId('bpf_iter_task');
   if (pid === undefined || target === undefined) throw new Error('the kernel has no iterator of its threads');
   const program = bpf.load(bpf.programType.tracing, 'hotseat_rings', ringProgram(ring, pid), target);
   try {

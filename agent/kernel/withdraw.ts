@@ -1,10 +1,10 @@
 import { closeSync, mkdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import * as bpf from './bpf.js';
-import { memberOffset } from './btf.js';
 import type { DeviceMap } from './device-map.js';
 import { keySize, valueSize, withdrawProgram } from './grant-program.js';
 import { address, syscall } from './libc.js';
+import { vmlinux } from './vmlinux.js';
 
 /** Whether the kernel itself withdraws grants; otherwise why not. */
 export type Withdrawal = { readonly active: true } | { readonly active: false; readonly reason: string };
@@ -73,7 +73,7 @@ export const loadWithdraw = (map: Pick<DeviceMap, 'fd'>): number =>
 
 /** Where struct device keeps its number, in this very kernel. */
 export function devtOffset(): number {
-  const offset = memberOffset(readFileSync('/sys/kernel/btf/vmlinux'), 'device', 'devt');
+  const offset = vmlinux().memberOffset('device', 'devt');
   if (offset === undefined) throw new Error('the kernel does not say where struct device keeps its number');
   return offset;
 }

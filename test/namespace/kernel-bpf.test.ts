@@ -8,11 +8,12 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as bpf from '../../agent/kernel/bpf.js';
 import { Assembler } from '../../agent/kernel/bpf-asm.js';
-import { memberOffset } from '../../agent/kernel/btf.js';
+import { Btf } from '../../agent/kernel/btf.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { SysError } from '../../agent/kernel/errors.js';
 import { address, syscall } from '../../agent/kernel/libc.js';
+import { vmlinux } from '../../agent/kernel/vmlinux.js';
 import { devtOffset, ensureWithdraw, loadWithdraw } from '../../agent/kernel/withdraw.js';
 
 test('what the verifier says is in the error', () => {
@@ -71,10 +72,15 @@ test('a hash: insert once, look up, remove, list', () => {
 });
 
 test('offsets come from the kernel’s own types', () => {
-  const btf = readFileSync('/sys/kernel/btf/vmlinux');
-  assert.is(memberOffset(btf, 'list_head', 'prev'), 8);
-  assert.is(memberOffset(btf, 'bpf_cgroup_dev_ctx', 'minor'), 8);
-  assert.is(memberOffset(btf, 'device', 'no_such_member'), undefined);
+  const names = ['list_head', 'bpf_cgroup_dev_ctx', 'device', 'bpf_iter_task', 'no_such_type'];
+  const btf = new Btf(readFileSync('/sys/kernel/btf/vmlinux'), names);
+  assert.is(btf.memberOffset('list_head', 'prev'), 8);
+  assert.is(btf.memberOffset('bpf_cgroup_dev_ctx', 'minor'), 8);
+  assert.is(btf.memberOffset('device', 'no_such_member'), undefined);
+  assert.is(btf.memberOffset('no_such_type', 'prev'), undefined);
+  assert.is(btf.memberOffset('task_struct', 'pid'), undefined, 'nobody asked for it');
+  assert.ok((btf.functionId('bpf_iter_task') ?? 0) > 0);
+  assert.is(btf.functionId('no_such_type'), undefined);
   assert.ok(devtOffset() > 0);
 });
 
@@ -129,7 +135,7 @@ test('the withdrawing program reads a number out of kernel memory and raises tha
     for (const fd of ties) closeSync(fd);
     const task = bpf.lookup(leak, Buffer.alloc(8), 8)?.readBigUInt64LE(0) ?? 0n;
     assert.ok(task > 0xffff_0000_0000_0000n, 'a kernel address');
-    const pid = memberOffset(readFileSync('/sys/kernel/btf/vmlinux'), 'task_struct', 'pid') ?? 0;
+    const pid = vmlinux().memberOffset('task_struct', 'pid') ?? 0;
     // A "struct device" whose devt is the caller's pid.
     const device = task + BigInt(pid) - BigInt(devtOffset());
     const number = { major: (child.pid ?? 0) >> 20, minor: (child.pid ?? 0) & 0xfffff };

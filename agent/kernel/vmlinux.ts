@@ -1,0 +1,13 @@
+import { readFileSync } from 'node:fs';
+import { Btf } from './btf.js';
+
+/** Every structure and function of the kernel's that a program of ours reads or hangs on. */
+const names = ['device', 'task_struct', 'signal_struct', 'rw_semaphore', 'bpf_iter_task'];
+
+let known: Btf | undefined;
+
+/** The running kernel's own description of these, read once. Throws when this kernel has none. */
+export function vmlinux(): Btf {
+  known ??= new Btf(readFileSync('/sys/kernel/btf/vmlinux'), names);
+  return known;
+}
