@@ -3,22 +3,15 @@
 import { closeSync } from 'node:fs';
 import * as bpf from './bpf.js';
 import { Assembler, helper } from './bpf-asm.js';
+import { tellHeld } from './held.js';
 import { readAtMost } from './read.js';
 import { vmlinux } from './vmlinux.js';
 
 /** So much is read of the kernel's answer, bytes: four for each thread. */
 const longest = 4 * 4_194_304; // PID_MAX_LIMIT (linux/threads.h)
 
-/**
- * How long an answer counts, ms, or so many times as long as it took to get: a search looks into ten thousands of files, and with
- * many threads, or on a slow machine, it would do little else than ask.
- */
-const fresh = { ms: 2, times: 5 };
-
 /** Undefined: nobody asked for it, or this kernel does not tell. */
 let iterator: number | undefined;
-let held: ReadonlySet<number> = new Set();
-let staleAt = Number.NEGATIVE_INFINITY;
 
 /**
  * A process that executes a program closes files while the kernel holds `exec_update_lock` of it (fs/exec.c,
@@ -30,28 +23,12 @@ let staleAt = Number.NEGATIVE_INFINITY;
 export function watchExecs(): string | undefined {
   try {
     iterator ??= prepare();
+    const link = iterator;
+    tellHeld(() => inExec(link));
     return undefined;
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-/** Whether a process is in the middle of execve, as of about now. */
-export function isHeld(pid: number): boolean {
-  if (iterator === undefined) return false;
-  const now = performance.now();
-  if (now > staleAt) {
-    held = inExec(iterator);
-    const answered = performance.now();
-    staleAt = answered + Math.max(fresh.ms, (answered - now) * fresh.times);
-  }
-  return held.has(pid);
-}
-
-/** The same of a path of procfs. */
-export function isHeldAt(path: string): boolean {
-  const pid = /^\/proc\/(\d+)\//.exec(path)?.[1];
-  return pid !== undefined && isHeld(Number(pid));
 }
 
 function inExec(link: number): ReadonlySet<number> {

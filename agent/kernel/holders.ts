@@ -4,7 +4,7 @@ import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSy
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, ownerOf } from './cgroup.js';
 import { drmClients } from './drm-clients.js';
-import { isHeld } from './execs.js';
+import { isHeld } from './held.js';
 import { syscall } from './libc.js';
 import { namespacePids } from './pidfd.js';
 import { isGone, readOptional } from './read.js';

@@ -1,4 +1,4 @@
-import { isHeldAt } from './execs.js';
+import { isHeldAt } from './held.js';
 import { directoriesUnlessGone, readUnlessGone } from './read.js';
 
 /** A process of somebody else's. The kernel gives its pid to another one soon after its end: the key tells them apart. */

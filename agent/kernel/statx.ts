@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { isHeldAt } from './execs.js';
+import { isHeldAt } from './held.js';
 import { syscall } from './libc.js';
 import { isGone } from './read.js';
 

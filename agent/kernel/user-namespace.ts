@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
-import { isHeldAt } from './execs.js';
+import { isHeldAt } from './held.js';
 import { syscall } from './libc.js';
 
 /** _IO(0xb7, 1): a descriptor of the user namespace that owns a namespace (ioctl_ns(2), linux/nsfs.h). */

@@ -2,7 +2,7 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
 import { mostProcesses, pidsBelow } from '../engines/process.js';
-import { isHeldAt } from '../kernel/execs.js';
+import { isHeldAt } from '../kernel/held.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';

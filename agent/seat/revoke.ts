@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
 import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
-import { isHeld } from '../kernel/execs.js';
 import type { Uids } from '../kernel/grant-program.js';
+import { isHeld } from '../kernel/held.js';
 import { findHolders, type Holder, hasty, type InFlight, patient, type Search } from '../kernel/holders.js';
 import { openStreams } from '../kernel/pcm.js';
 import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';

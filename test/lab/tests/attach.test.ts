@@ -26,7 +26,7 @@ const users = (node: string) =>
     node,
     'found = os.getxattr(node, acl)[4:] if acl in os.listxattr(node) else b""; print([user for tag, bits, user in struct.iter_unpack("<HHI", found) if tag == 2])',
   );
-/** What udev on the host says of a node's seat. */
+/** The seat of a node, as udev on the host says. */
 const hostSeat = (node: string) => lab.sh(`udevadm info -q property -n ${node} | sed -n 's/^ID_SEAT=//p'`);
 async function at(seat: 'left' | 'right', ms = 30_000): Promise<void> {
   await inputs(lab, seat, 1, ms);
