@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { Lines } from '../core/lines.js';

@@ -127,7 +127,7 @@ put(
     `Installed-Size: ${Math.ceil(sizeOf(stage) / 1024)}`,
     'Depends: nodejs (>= 20.19), udev (>= 251), systemd (>= 251), git (>= 1:2.30), libudev1 (>= 183), libc6 (>= 2.34), libstdc++6 (>= 11)',
     'Recommends: openssh-client',
-    'Suggests: lxc, incus, podman, docker.io, systemd-container',
+    'Suggests: lxc, incus, podman, docker.io, systemd-container, python3',
     "Description: gives each hot-plugged device to the right seat's container",
     ' One PC, several people: each seat is a screen, a keyboard, a mouse and an',
     ' operating system of its own in a container. Hotseat is the agent on the host',
