@@ -277,8 +277,8 @@ export class Executor {
 
   /**
    * After a search that ended early because an ordinary user has so much open: all of it is looked at, while nobody waits but
-   * this seat. If that is still not all, it is said, and holds up nothing. What somebody else may have been handed does: its
-   * driver could not be bound again. Not so what is shared, which other seats read on as well.
+   * this seat. If that is still not all, it is said, and holds up nothing. The same is true of a device that somebody else
+   * may have been handed, where its driver cannot be bound again: no stranger is to hold up a seat by an io_uring of his.
    */
   private async searchOn(
     step: Extract<Step, { step: 'revoke' }>,
@@ -289,9 +289,8 @@ export class Executor {
       ...loser,
       patient: true,
     });
-    const holding = loser.keepers.length === 0 ? [...left, ...handed] : left;
-    if (holding.length > 0)
-      throw new Error(`the device cannot leave yet (${holding.join(', ')}): it leaves when they let it go`);
+    if (left.length > 0)
+      throw new Error(`the device cannot leave yet (${left.join(', ')}): it leaves when they let it go`);
     this.deps.log.warn({ ...facts, suspected, handed }, 'descriptors taken back, but for what could not be looked at');
     return { revoked: facts.revoked + revoked, left: [...suspected, ...handed] };
   }

@@ -504,6 +504,20 @@ test('the driver is bound again when somebody else may have been handed an input
   await ended(child);
 });
 
+test('a stranger with something in flight does not hold up a device whose driver cannot be bound again', async () => {
+  const made = await begin();
+  const rebind = (): string => {
+    throw new Error('it is on no USB device');
+  };
+  const worker = agent({ effects: { ...effects, rebind } });
+  await serve(worker, seatOf(full), made);
+  const own = keptInRing.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
+  const { child } = await script({ ...made, cgroup: root }, own);
+  await serve(worker, seatOf(), made);
+  assert.equal([worker.report().problem, units(worker)], [undefined, []]);
+  await ended(child);
+});
+
 test('what is in flight counts with strangers, but not with the PC itself, who keeps the device, or when nobody loses it', () => {
   const one = { pid: 7, command: 'x', cgroup: '/sys/fs/cgroup/other', uid: 4242, isHosts: false };
   const search = { holders: [], inFlight: [one], unseen: [], ringsUnseen: undefined, clients: undefined };
