@@ -18,8 +18,8 @@ const functionKind = 12;
 type Members = ReadonlyMap<string, number>;
 
 /**
- * What the kernel says of its own types (`/sys/kernel/btf/vmlinux`), of structures and functions with the given names alone. All
- * names are looked for at once: there are some hundred thousand types.
+ * The kernel's own description of its types (`/sys/kernel/btf/vmlinux`), for structures and functions with the given names
+ * alone. All names are looked for at once: there are some hundred thousand types.
  */
 export class Btf {
   private readonly structures = new Map<string, Members[]>();

@@ -35,7 +35,7 @@ function readList(read: (path: string) => string | undefined, minor: number): st
 
 /**
  * Command, process, minor, master, authenticated, user, magic (drivers/gpu/drm/drm_debugfs.c, drm_clients_info). A command can
- * look like all of that: what comes last in its line is the kernel's own. Behind it is nothing with a blank inside.
+ * look like all of that: the last fields of its line are the kernel's own. Behind them is nothing with a blank inside.
  */
 const client = /^ *(.*) +(\d+) +\d+ +[yn] +[yn] +\d+ +\d+/gm;
 

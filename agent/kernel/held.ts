@@ -1,4 +1,4 @@
-// Processes that are in the middle of execve(2), as the kernel says (execs.ts). It loads nothing, for programs that ask nothing.
+// Processes that are in the middle of execve(2), as the kernel says (execs.ts). It loads no other file, for programs that never ask.
 
 /**
  * How long an answer counts, ms, or so many times as long as it took to get: a search looks into ten thousands of files, and with
