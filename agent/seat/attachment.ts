@@ -52,9 +52,9 @@ export class Attachment {
   readonly shown: ShownNodes;
   /**
    * The id of its group: when it has ended, another container can have a group of the same path. Known before it is guarded, for
-   * a former agent may have given it something.
+   * a former agent may have given it something. Undefined when it has ended already.
    */
-  private group: bigint | undefined;
+  private readonly group: bigint | undefined;
   /** As its engine was last seen: a state that was seen once may have passed since. */
   private seen: Container | undefined;
   private grafted = false;
@@ -102,8 +102,7 @@ export class Attachment {
    * them. An unclear container is guarded, and nothing else; this throws then, so that it is given nothing.
    */
   async ensure(now: Container, grafts: readonly Graft[], audience: Audience): Promise<void> {
-    const group = this.deps.grants.guard(now.cgroup);
-    this.group ??= group;
+    this.deps.grants.guard(now.cgroup);
     if (now.state === 'unclear') {
       throw new Error(
         `container ${now.name} is unclear, none of its processes is in its own user namespace any more: restart it`,

@@ -37,15 +37,13 @@ export class Grants {
   /**
    * From now on the container can open only granted devices, even where its engine allows more. Idempotent. It is the
    * group that has this path now: grants of a former one of the same path stay on record until they are dropped.
-   * Returns its id.
    */
-  guard(cgroup: string): bigint {
+  guard(cgroup: string): void {
     const id = cgroupId(cgroup);
     this.id(cgroup);
     this.guarded.set(String(id), cgroup);
     this.record?.write(this.guarded);
     this.map.guard(id);
-    return id;
   }
 
   /**
@@ -112,7 +110,7 @@ export class Grants {
   /**
    * Takes all its grants from a container that has gone or was emptied. The guard stays while any process is left in
    * the group: a process without its init may still open the same devices as the init. An emptied container is as it
-   * was before it was a seat's. `id`: as `guard` returned it, because the path can be another container's by now.
+   * was before it was a seat's. `id`: of that very group, because the path can be another container's by now.
    */
   drop(cgroup: string, id: bigint, { emptied = false } = {}): void {
     const isThere = isStill(cgroup, id);

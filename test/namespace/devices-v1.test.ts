@@ -5,7 +5,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dialects, Engines } from '../../agent/engines/all.js';
 import { Follower } from '../../agent/engines/follower.js';
-import { cgroupRoot, devicesRootV1, isPopulated } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot, devicesRootV1, isPopulated } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { DevicesV1 } from '../../agent/kernel/devices-v1.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -153,9 +153,9 @@ test("rules that are not the container's own are not widened, and that is said",
 
 test('a container that is gone leaves no rule in a group that stays', async () => {
   const its = grants();
-  const id = its.guard(unified);
+  its.guard(unified);
   its.grant(unified, nul, { syspath });
-  its.drop(unified, id);
+  its.drop(unified, cgroupId(unified));
   assert.equal(rules(group), engine);
   await stop(init);
 });

@@ -7,8 +7,7 @@ const nothing = (): void => undefined;
 
 /** The house's questions to the kernel's grants, answered without a kernel. */
 const grants: Partial<Grants> = {
-  ...{ keep: nothing, restrict: nothing, reread: nothing, drop: nothing, deny: nothing },
-  guard: () => 0n,
+  ...{ keep: nothing, restrict: nothing, reread: nothing, guard: nothing, drop: nothing, deny: nothing },
   of: () => new Map(),
 };
 
