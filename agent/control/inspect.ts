@@ -153,7 +153,7 @@ export function outputExplanationOf(
 /** Each rule, held against a unit, or against one output of it. */
 function traceOf(verdict: Verdict | undefined, revision: string, output?: string): RuleResult[] {
   const claims = verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims;
-  /** The first rule of each seat that matches the unit, and that takes what is asked about. */
+  /** Of each seat, the first rule that matches the unit, and the first rule that takes the unit or the output. */
   const [matching, taking] = [new Map<string, Rule>(), new Map<string, Rule>()];
   let loan: string | undefined;
   return (verdict?.trace ?? []).map(({ seat, rule, failed }): RuleResult => {

@@ -139,7 +139,7 @@ const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
     house.revision,
   );
 
-/** Why a raw node of a device without any input is where it is. @throws of any other, which goes where its inputs go. */
+/** Why a raw node of a device without any input is where it is. @throws for other raw nodes, which go where their inputs go. */
 function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
   const alone = house.hidraws.alone().find(({ unit }) => unit.id === raw.id);
   if (alone === undefined) throw rawRefused(raw, table.readAt(raw.id));
@@ -149,8 +149,7 @@ function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
 
 async function explainOutput({ house }: Rooms, output: Output): Promise<Explanation> {
   const { unit, connector } = output;
-  const [card = ''] = unit.nodes.flatMap(({ sysname, syspath }) => (/^card\d+$/.test(sysname) ? [syspath] : []));
-  const seen = (await connectorsOf(card)).find(({ name }) => name === connector);
+  const seen = (await connectorsOf(unit.head.syspath)).find(({ name }) => name === connector);
   const gone = { name: connector, status: 'unknown', monitor: undefined } as const;
   return outputExplanationOf(output, seen ?? gone, house.judged.get(unit.id), house.revision);
 }

@@ -5,7 +5,7 @@ import { ControlError } from './refusal.js';
 export const findRaw = (raws: readonly Unit[], wanted: string): Unit | undefined =>
   raws.find(({ id, head }) => [id, head.sysname, head.node].includes(wanted));
 
-/** Why a raw node is not what something is done with; `inputs`: what is read at it. */
+/** The refusal of a verb that takes no raw node; `inputs`: the inputs of its device. */
 export function rawRefused({ head }: Unit, inputs: readonly string[]): ControlError {
   const node = head.node ?? head.sysname;
   const names = inputs.map((input) => input.slice(input.lastIndexOf('/') + 1));
@@ -30,13 +30,11 @@ export interface Output {
  */
 export function findOutput(units: readonly Unit[], wanted: string): Output | undefined {
   const all = units.flatMap((unit) =>
-    (unit.connectors ?? []).flatMap((connector) =>
-      unit.nodes.flatMap(({ sysname, syspath }) =>
-        /^card\d+$/.test(sysname) ? [{ unit, connector, name: `${sysname}-${connector}`, card: syspath }] : [],
-      ),
-    ),
+    (unit.connectors ?? []).map((connector) => ({ unit, connector, name: `${unit.head.sysname}-${connector}` })),
   );
-  const exact = all.find(({ name, card }) => [name, `${card}/${name}`, `/sys/class/drm/${name}`].includes(wanted));
+  const exact = all.find(({ unit, name }) =>
+    [name, `${unit.head.syspath}/${name}`, `/sys/class/drm/${name}`].includes(wanted),
+  );
   if (exact !== undefined) return exact;
   const found = all.filter(({ connector }) => connector === wanted);
   if (found.length < 2) return found[0];

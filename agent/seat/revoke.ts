@@ -94,10 +94,14 @@ export function doubts(
   search: Search,
   loser: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
 ): Omit<Revocation, 'revoked'> {
-  const { clients } = search;
-  if (clients === undefined || loser.keepers.length > 0) return suspicions(search, loser);
+  const clients = clientsOf(search, loser);
+  if (clients === undefined) return suspicions(search, loser);
   return { left: clients.map((client) => `the kernel says that ${client} has it open`), suspected: [], handed: [] };
 }
+
+/** Everybody who has a card open, where the kernel lists them and no seat keeps the card: nothing else is to be asked then. */
+export const clientsOf = ({ clients }: Search, { keepers }: Pick<Loser, 'keepers'>): Search['clients'] =>
+  keepers.length === 0 ? clients : undefined;
 
 function suspicions(
   { inFlight, unseen, ringsUnseen }: Search,

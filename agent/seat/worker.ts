@@ -23,7 +23,7 @@ import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { mappedIn } from './mapped.js';
 import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
-import { doubts, withoutKeepers } from './revoke.js';
+import { clientsOf, doubts, withoutKeepers } from './revoke.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
@@ -519,7 +519,7 @@ export class SeatWorker {
       const { left, handed } = doubts(search, { ...loser, keepers });
       // A shared device stays open to its other seats: no stranger holds it up.
       const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
-      const isTold = search.clients !== undefined && keepers.length === 0;
+      const isTold = clientsOf(search, { keepers }) !== undefined;
       const why = found[0] ?? (isTold ? undefined : await this.mappedWith(loser.cgroup, nodes));
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }

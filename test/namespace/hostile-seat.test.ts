@@ -327,7 +327,7 @@ async function ended(child: ChildProcess): Promise<void> {
 }
 
 /** A Python program as a process of the container, and how to talk with it; resolves when it has said something. */
-async function script({ cgroup }: Container, program: string) {
+async function script({ cgroup }: Pick<Container, 'cgroup'>, program: string) {
   const enter = `echo $$ > ${cgroup}/cgroup.procs; exec /usr/bin/python3 -c "$PROGRAM"`;
   const env = { ...process.env, PROGRAM: program };
   const child = spawn('sh', ['-c', enter], { stdio: ['pipe', 'pipe', 'inherit'], env });
@@ -468,6 +468,12 @@ test('a card that an io_uring without a descriptor keeps open does not move befo
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
 });
 
+/** The same program in no container's group, of an ordinary user of the PC: a friend of the container's root. */
+async function handed(program: string): Promise<ChildProcess> {
+  const own = program.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
+  return (await script({ cgroup: root }, own)).child;
+}
+
 for (const [hiding, program] of [
   ['a message', keptInMessage],
   ['an io_uring', keptInRing],
@@ -476,9 +482,7 @@ for (const [hiding, program] of [
     const made = await begin();
     const worker = agent();
     await serve(worker, seatOf(asCard(full)), made);
-    // In no container's group, and of an ordinary user of the PC.
-    const own = program.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
-    const { child } = await script({ ...made, cgroup: root }, own);
+    const child = await handed(program);
     await serve(worker, seatOf(), made);
     assert.match(worker.report().problem ?? '', /python3 \(pid \d+\) may have been handed it/);
     assert.equal(units(worker), [full.entry.syspath]);
@@ -497,8 +501,7 @@ test('the driver is bound again when somebody else may have been handed an input
   };
   const worker = agent({ effects: { ...effects, rebind } });
   await serve(worker, seatOf(full), made);
-  const own = keptInMessage.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
-  const { child } = await script({ ...made, cgroup: root }, own);
+  const child = await handed(keptInMessage);
   await serve(worker, seatOf(), made);
   assert.equal([bound, worker.report().problem, units(worker)], [[full.entry.syspath], undefined, []]);
   await ended(child);
@@ -511,8 +514,7 @@ test('a stranger with something in flight does not hold up a device whose driver
   };
   const worker = agent({ effects: { ...effects, rebind } });
   await serve(worker, seatOf(full), made);
-  const own = keptInRing.replace("print('ready'", "os.setgid(4242)\nos.setuid(4242)\nprint('ready'");
-  const { child } = await script({ ...made, cgroup: root }, own);
+  const child = await handed(keptInRing);
   await serve(worker, seatOf(), made);
   assert.equal([worker.report().problem, units(worker)], [undefined, []]);
   await ended(child);
