@@ -15,7 +15,7 @@ interface Deps {
   readonly log: Logger;
   readonly table: DeviceTable;
   readonly grants: Pick<Grants, 'cover'>;
-  /** Hears whose a raw node is to the host, where that has to know it. */
+  /** Told of the seat of a raw node on the host, where udev has to know it. */
   readonly along?: ((raw: Unit, verdict: Verdict) => void) | undefined;
 }
 
@@ -91,8 +91,8 @@ export class Hidraws {
   }
 
   /**
-   * Raw nodes of devices with inputs, and whose they are to the host: those to which it gives users of its own access, or of which
-   * it was told before. udev cannot know it by itself.
+   * Raw nodes of devices with inputs, and their seats on the host. Only nodes to which the host gives its own users access, or
+   * of which udev was told before: udev cannot know their seat by itself.
    */
   onHost(raws: Iterable<string> = this.deps.table.raws()): { readonly unit: Unit; readonly verdict: Verdict }[] {
     const { table } = this.deps;

@@ -130,7 +130,7 @@ const nameBelow = (subsystem: SeatSubsystem, link: string): string => {
 
 const isStable = (name: string): boolean => stable.test(name) && Buffer.byteLength(name) <= longestName;
 
-/** Names that udev makes of what a device is or where it is, and that its seat does not get. */
+/** Stable names that udev makes for a device, and that its seat does not get. */
 export const lostLinks = ({ subsystem, nodes }: Unit): string[] =>
   nodes.flatMap(({ links }) =>
     links.filter((link) => /^by-(id|path)\//.test(nameBelow(subsystem, link)) && !isStable(nameBelow(subsystem, link))),

@@ -61,8 +61,8 @@ export function placementOf(inputs: readonly HidInput[]): Placement | undefined 
 }
 
 /**
- * Whose a raw node is to the host, whether it comes along or not: a program that opens it reads the inputs of its
- * device, by which it is known here. Pure.
+ * The seat of a raw node on the host, whether it comes along or not: a program that opens it reads the inputs of its
+ * device, and so it has their seat. Pure.
  */
 export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]): Verdict {
   const claims = new Map<string, Claim>();

@@ -6,7 +6,7 @@ import { rulesFile } from './udev-rules.js';
 /** Where udevd reads rules from; a file hides those of its name in the directories behind it (udev(7)). */
 const directories = ['/etc/udev/rules.d', '/run/udev/rules.d', '/usr/local/lib/udev/rules.d', '/usr/lib/udev/rules.d'];
 
-/** systemd's own, which gives a seat only to what has none yet. */
+/** systemd's own, which gives a seat only to devices without one. */
 const notToBlame = '73-seat-late.rules';
 
 /** Larger ones are data, not somebody's own rules, bytes. */

@@ -19,8 +19,8 @@ export function recordedDevices(directory: string): Unit[] {
 }
 
 /**
- * Recorded devices that can have been in one PC at once. A repository has devices of many PCs, and what was recorded at one port
- * of two of them is not one physical device.
+ * Recorded devices that can have been in one PC at once. A repository has devices of many PCs. Two recordings from the same port of
+ * two PCs are not one physical device.
  */
 export function togetherAmong(units: readonly Unit[]): Unit[][] {
   const groups: Unit[][] = [];
@@ -32,7 +32,7 @@ export function togetherAmong(units: readonly Unit[]): Unit[][] {
   return groups;
 }
 
-/** Whether what both hang on says the same of itself. */
+/** Whether the devices above both have the same identity. */
 function canBeTogether(a: Unit, b: Unit): boolean {
   if (a.id === b.id) return false;
   const above = new Map(b.head.ancestors.map(({ syspath, attributes }) => [syspath, attributes]));

@@ -18,7 +18,7 @@ export const displayManager = '/etc/systemd/system/display-manager.service';
 /**
  * A policy as udev rules, for a file that sorts after `72-seat-*` (the words of `loginctl attach`) and before
  * `73-seat-late` (which makes children inherit and grants `uaccess`). They set properties and take tags away; they run
- * no program. Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
+ * no program, only a builtin of udev that takes access away from users of the host (udev-builtin-uaccess.c). Names that begin with a dot live for one event only and reach no database (udev(7)). Hubs are marked as
  * well, and devices on them inherit the mark. So after an installation of the rules, udevd must look at all USB devices
  * again.
  */
@@ -65,7 +65,7 @@ export function compileBody(policy: Policy): string {
     '# The host steps back: no seat of its own, no access for its users, no power key for logind.',
     `ENV{HOTSEAT_SEAT}=="?*", ENV{ID_SEAT}="$env{HOTSEAT_SEAT}", TAG-="${powerTag}"` +
       accessTags.map((tag) => `, TAG-="${tag}"`).join(''),
-    "# What the host's users have by such a tag of an earlier event: nobody is logged in at a seat of ours.",
+    '# Access that users of the host got by such a tag before goes: nobody is logged in at a seat of ours.',
     `ENV{HOTSEAT_SEAT}=="?*", ENV{MAJOR}!="", RUN{builtin}+="uaccess"`,
     '# A display manager starts on every seat that logind has, and logind has each seat that has such a card.',
     `SUBSYSTEM=="drm", ENV{HOTSEAT_SEAT}=="?*", TEST=="${displayManager}", TAG-="${masterTag}"`,

@@ -278,7 +278,7 @@ export class Executor {
   /**
    * After a search that ended early because an ordinary user has so much open: all of it is looked at, while nobody waits but
    * this seat. If that is still not all, it is said, and holds up nothing. The same is true of a device that somebody else
-   * may have been handed, where its driver cannot be bound again: no stranger is to hold up a seat by an io_uring of his.
+   * may have been handed, where its driver cannot be bound again: otherwise any program with an io_uring would hold up a seat.
    */
   private async searchOn(
     step: Extract<Step, { step: 'revoke' }>,
