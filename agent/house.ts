@@ -24,7 +24,7 @@ import { uidsOf } from './engines/users.js';
 import { Hidraws } from './hidraws.js';
 import type { Namespaces } from './kernel/namespaces.js';
 import { type Descriptors, noDescriptors } from './seat/descriptors.js';
-import { type Effects, effects as kernels } from './seat/effects.js';
+import type { Effects } from './seat/effects.js';
 import { type SeatFiles, seatFiles } from './seat/files.js';
 import type { Grants } from './seat/grants.js';
 import { type Graft, graftsOf, runtime } from './seat/layout.js';
@@ -41,6 +41,7 @@ export interface HouseDeps {
   readonly table: DeviceTable;
   readonly grants: Grants;
   readonly namespaces: Namespaces;
+  readonly effects: Effects;
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
@@ -52,8 +53,6 @@ export interface HouseDeps {
   readonly served?: () => void;
   /** Inputs that come as descriptors; none unless given. */
   readonly descriptors?: Descriptors;
-  /** This machine's kernel unless given. */
-  readonly effects?: Effects;
   /** Opens the files of a seat; those in their usual place unless given. */
   readonly filesOf?: (seat: string, log: Logger) => SeatFiles;
 }
@@ -555,7 +554,7 @@ export class House {
   private worker(seat: string): SeatWorker {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
-    const { log, table, grants, namespaces, tell, audit, measure, effects = kernels, filesOf = seatFiles } = this.deps;
+    const { log, table, grants, namespaces, effects, tell, audit, measure, filesOf = seatFiles } = this.deps;
     const { descriptors = noDescriptors } = this.deps;
     const files = filesOf(seat, log);
     files.journal.follow((unit, has) => this.tenants.note(seat, unit, has));

@@ -22,10 +22,11 @@ import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
 import { watchExecs } from './kernel/execs.js';
+import { Helpers } from './kernel/helpers.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
+import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
-import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { OutputKeeper } from './outputs/output-keeper.js';
@@ -34,6 +35,7 @@ import { abandonGit } from './policy/git-command.js';
 import { LoanBook, loanFile } from './policy/loan-book.js';
 import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
+import { effectsBy } from './seat/effects.js';
 import { Grants } from './seat/grants.js';
 import {
   containerRecord,
@@ -76,14 +78,13 @@ export async function run(options: Options): Promise<void> {
   const deviceMap = DeviceMap.open({ cgroupRoot: root, watch: ensureWithdraw });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
-  // The preparations are made now, and not while a container stands still.
-  const unseen = ringsRefusal();
-  if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
   const blind = watchExecs();
   if (blind !== undefined) log.warn({ reason: blind }, 'it cannot be told which processes are in the middle of execve');
 
   const table = new DeviceTable();
-  const namespaces = new Namespaces();
+  const helpers = new Helpers();
+  const namespaces = new Namespaces(helpers);
+  const effects = effectsBy(new Reclaim(helpers));
   const udev = new UdevSource({ log });
   const engines = new Engines(root, {
     commandLine: (monitor) => namespaces.commandLine(monitor),
@@ -103,7 +104,7 @@ export async function run(options: Options): Promise<void> {
   const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
   const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
   const house: House = new House({
-    ...{ log, table, grants, namespaces, tell, audit, measure, along, descriptors },
+    ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors },
     isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
     served: () => {
       outputs.schedule();

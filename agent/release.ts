@@ -19,14 +19,17 @@ import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
 import { isSysError } from './kernel/errors.js';
+import { Helpers } from './kernel/helpers.js';
 import { mountPoints, unmount } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { removeOpeners } from './kernel/opener.js';
 import { processKey } from './kernel/process-key.js';
 import { directoriesIn } from './kernel/read.js';
+import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
 import { letGo } from './outputs/let-go.js';
+import { effectsBy } from './seat/effects.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
 import { Journal } from './seat/journal.js';
@@ -119,13 +122,15 @@ async function empty(
 ): Promise<void> {
   const table = new DeviceTable();
   table.take({ kind: 'resync', reason: 'start' });
-  const namespaces = new Namespaces();
+  const helpers = new Helpers();
+  const namespaces = new Namespaces(helpers);
+  const effects = effectsBy(new Reclaim(helpers));
   const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
   const ignore = () => undefined;
   const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
   const house: House = new House({
-    ...{ log, table, grants, namespaces, audit: trail.open, tell: ignore, measure: ignore, descriptors },
+    ...{ log, table, grants, namespaces, effects, audit: trail.open, tell: ignore, measure: ignore, descriptors },
   });
   try {
     const nothing = { revision: 'none', console: 'open' } as const;

@@ -2,8 +2,9 @@ import { join } from 'node:path';
 import { type DeviceNumber, numberText, parseNumber } from '../core/device.js';
 import type { Container } from '../engines/engine.js';
 import { isWithin } from '../kernel/cgroup.js';
-import { findHolders, type Holder, patient } from '../kernel/holders.js';
+import { type Holder, patient } from '../kernel/holders.js';
 import { namesIn, readOptional } from '../kernel/read.js';
+import type { Reclaim } from '../kernel/reclaim.js';
 import { connectorsAmong } from '../udev/connectors.js';
 import type { CardFacts } from './facts.js';
 
@@ -44,12 +45,8 @@ export const openedCards = (
   });
 
 /** All processes that have one of these cards open. */
-export const holdersOf = async (cards: readonly Card[]): Promise<readonly Holder[]> =>
-  cards.length === 0
-    ? []
-    : (
-        await findHolders(
-          cards.map(({ number }) => number),
-          patient,
-        )
-      ).holders;
+export async function holdersOf(reclaim: Reclaim, cards: readonly Card[]): Promise<readonly Holder[]> {
+  if (cards.length === 0) return [];
+  const numbers = cards.map(({ number }) => number);
+  return (await reclaim.search(numbers, patient, undefined)).holders;
+}

@@ -4,8 +4,10 @@ import { Engines } from '../engines/all.js';
 import type { Container } from '../engines/engine.js';
 import { pidsBelow, sharesCgroups, sharesNetwork } from '../engines/process.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
+import { Helpers } from '../kernel/helpers.js';
 import { Namespaces } from '../kernel/namespaces.js';
 import { readOptional } from '../kernel/read.js';
+import { Reclaim } from '../kernel/reclaim.js';
 import { deafMonitors } from '../seat/deaf.js';
 import { missingGrafts } from '../seat/graft.js';
 import { graftsOf, seatRoot } from '../seat/layout.js';
@@ -21,14 +23,15 @@ const sysAdmin = 1n << 21n;
 
 /** The state of each seat's container, seen from outside; nothing in it is changed. Needs root. */
 export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts[]> {
-  const namespaces = new Namespaces();
+  const helpers = new Helpers();
+  const namespaces = new Namespaces(helpers);
   let engines: Engines | undefined;
   try {
     const found = new Engines(cgroupRoot(), { commandLine: (monitor) => namespaces.commandLine(monitor) });
     engines = found;
     const running = await found.listAll();
     const cards = new Map(seats.map(({ seat }) => [seat, cardsOf(seatRoot(seat))]));
-    const holders = await holdersOf([...cards.values()].flat());
+    const holders = await holdersOf(new Reclaim(helpers), [...cards.values()].flat());
     const facts: SeatFacts[] = [];
     for (const policy of seats) {
       const { container, seat } = policy;

@@ -49,7 +49,7 @@ const server = createServer((socket) => {
     for (const line of lines) {
       try {
         const wanted = wantedOf(line);
-        if (isOfSeats(wanted)) socket.write(`${JSON.stringify(seats.want(wanted))}\n`);
+        if (isOfSeats(wanted)) void seats.want(wanted).then((done) => socket.write(`${JSON.stringify(done)}\n`));
         else holdings.want(wanted);
       } catch (error) {
         say(`not understood: ${(error as Error).message}`);

@@ -1,11 +1,12 @@
-import { closeSync, constants, fstatSync, open } from 'node:fs';
+import { close, closeSync, constants, fstatSync, open } from 'node:fs';
 import { promisify } from 'node:util';
 import { numberOf, numberText, parseNumber } from '../core/device.js';
 import { isStillAt } from '../kernel/device-at.js';
-import { revokeFile } from '../kernel/pidfd.js';
+import { revokeFileLater } from '../kernel/pidfd.js';
 import type { ServedDevice } from './messages.js';
 
 const openFile = promisify(open);
+const closeFile = promisify(close);
 
 /** As libseat's own server opens devices: opening must never wait for a peer, nor follow a link. */
 const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
@@ -39,15 +40,18 @@ export class OpenedDevice {
     throw Object.assign(new Error(`${device.path} is another device`), { code: 'ENODEV' });
   }
 
-  /** Makes the open file dead for all its holders. Returns why that was not possible; undefined when it was. */
-  revoke(): string | undefined {
+  /**
+   * Makes the open file dead for all its holders, off the loop: one of them can make the kernel wait (take-back.ts). Settles with why
+   * that was not possible; undefined when it was.
+   */
+  async revoke(): Promise<string | undefined> {
     try {
-      revokeFile(this.fd, this.device.kind === 'hidraw' ? 'HIDIOCREVOKE' : 'EVIOCREVOKE');
+      await revokeFileLater(this.fd, this.device.kind === 'hidraw' ? 'HIDIOCREVOKE' : 'EVIOCREVOKE');
       return undefined;
     } catch (error) {
       return (error as Error).message;
     } finally {
-      closeSync(this.fd);
+      await closeFile(this.fd);
     }
   }
 }

@@ -20,6 +20,8 @@ export interface ClientSeat {
   leave(client: SeatdClient): void;
   /** Rejects with an errno's name as `code`. */
   open(client: SeatdClient, path: string): Promise<OpenedDevice>;
+  /** Settles with why it could not be taken back; undefined when it was. */
+  takeBack(opened: OpenedDevice): Promise<string | undefined>;
   say(text: string): void;
 }
 
@@ -58,15 +60,16 @@ export class SeatdClient {
     this.answer({ say: 'enable-seat' });
   }
 
-  /** Takes back its open files of devices. Returns the failures, by id. */
-  withdraw(isMeant: (device: ServedDevice) => boolean): Record<string, string> {
-    const left: Record<string, string> = {};
+  /** Takes back its open files of devices. Settles with the failures, by id. */
+  async withdraw(isMeant: (device: ServedDevice) => boolean): Promise<Record<string, string>> {
+    const taken: Promise<[string, string | undefined]>[] = [];
     for (const [id, opened] of this.devices) {
       if (opened === undefined || !isMeant(opened.device)) continue;
       this.devices.set(id, undefined);
-      const why = opened.revoke();
-      if (why !== undefined) left[opened.device.id] = why;
+      taken.push(this.seat.takeBack(opened).then((why) => [opened.device.id, why]));
     }
+    const left: Record<string, string> = {};
+    for (const [id, why] of await Promise.all(taken)) if (why !== undefined) left[id] = why;
     return left;
   }
 
@@ -150,17 +153,18 @@ export class SeatdClient {
   }
 
   /** A revoked device is closed like any other. */
-  private closeDevice(id: number): SeatdAnswer {
+  private async closeDevice(id: number): Promise<SeatdAnswer> {
     if (!this.devices.has(id)) return refused(errno.EBADF);
-    this.devices.get(id)?.revoke();
+    const opened = this.devices.get(id);
     this.devices.delete(id);
+    if (opened !== undefined) await this.seat.takeBack(opened);
     return { say: 'device-closed' };
   }
 
   private leaveSeat(): void {
     if (!this.isAtSeat) return;
     this.isAtSeat = false;
-    this.withdraw(() => true);
+    void this.withdraw(() => true);
     this.devices.clear();
     this.seat.leave(this);
   }

@@ -10,6 +10,9 @@ import { type ClientSeat, SeatdClient } from './seatd-client.js';
 /** How many may be connected to a seat at once. */
 const mostClients = 8;
 
+/** So long is waited for the end of what the kernel does with a device, ms. The agent waits longer for the holder. */
+const patience = 3000;
+
 /** Opens devices; another one in tests. */
 export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
 
@@ -32,8 +35,8 @@ export class SeatdServer implements ClientSeat {
   /** In the order in which they came to the seat; the first one has it. */
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
-  /** One open at a time: even when the kernel takes long, a seat never takes more than one thread. */
-  private opening: Promise<unknown> = Promise.resolve();
+  /** One open or revocation at a time: even when the kernel takes long, a seat never takes more than one thread. */
+  private atWork: Promise<unknown> = Promise.resolve();
 
   constructor(
     private wanted: ServedSeat,
@@ -46,40 +49,38 @@ export class SeatdServer implements ClientSeat {
     return this.wanted.answersSwitch;
   }
 
-  /** Takes back open files of devices that are not the seat's any more. Returns the failures, by id. */
-  update(wanted: ServedSeat): Record<string, string> {
+  /** Takes back open files of devices that are not the seat's any more. Settles with the failures, by id. */
+  async update(wanted: ServedSeat): Promise<Record<string, string>> {
     this.wanted = wanted;
     // A device is another one when anything of it is.
     const known = new Map([...this.devices.values()].map((device) => [JSON.stringify(device), device]));
     this.devices = new Map(
       wanted.devices.map((device) => [device.path, known.get(JSON.stringify(device)) ?? device] as const),
     );
-    const left: Record<string, string> = {};
+    const left: (Promise<Record<string, string>> | undefined)[] = [];
     for (const guest of [...this.guests]) {
       const isOut = guest.client !== undefined && !this.isOfContainer(guest);
-      Object.assign(
-        left,
-        guest.client?.withdraw((device) => isOut || this.devices.get(device.path) !== device),
-      );
+      left.push(guest.client?.withdraw((device) => isOut || this.devices.get(device.path) !== device));
       this.admit(guest);
     }
-    this.listen();
+    try {
+      this.listen();
+    } catch (error) {
+      this.say(`no socket: ${(error as Error).message}`);
+    }
     this.changed();
-    return left;
+    return allOf(left);
   }
 
   /** Nobody is served any more; all open files are taken back. */
-  close(): Record<string, string> {
-    const left: Record<string, string> = {};
+  close(): Promise<Record<string, string>> {
+    const left: (Promise<Record<string, string>> | undefined)[] = [];
     for (const { client, socket } of [...this.guests]) {
-      Object.assign(
-        left,
-        client?.withdraw(() => true),
-      );
+      left.push(client?.withdraw(() => true));
       socket.destroy();
     }
     this.server?.close();
-    return left;
+    return allOf(left);
   }
 
   get state(): SeatState {
@@ -106,16 +107,31 @@ export class SeatdServer implements ClientSeat {
     if (!this.isActive(client)) throw refusal('EPERM');
     const device = this.devices.get(path);
     if (device === undefined) throw refusal('ENOENT');
-    const opening = this.opening.then(() => this.openDevice(device));
-    this.opening = opening.catch(() => undefined);
-    const opened = await opening;
+    const opened = await this.next(() => this.openDevice(device));
     // Nobody has it yet: while it was being opened it may have been taken from the seat, or the client may have gone.
     if (this.devices.get(path) === device && this.isActive(client)) {
       setImmediate(this.changed);
       return opened;
     }
-    opened.revoke();
+    void this.takeBack(opened);
     throw refusal('ENODEV');
+  }
+
+  async takeBack(opened: OpenedDevice): Promise<string | undefined> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      const why = `the kernel does not get to take ${opened.device.path} back, kept busy by somebody who has it open`;
+      timer = setTimeout(() => resolve(why), patience);
+    });
+    const why = await Promise.race([this.next(() => opened.revoke()), late]);
+    clearTimeout(timer);
+    return why;
+  }
+
+  private next<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.atWork.then(work);
+    this.atWork = done.catch(() => undefined);
+    return done;
   }
 
   say(text: string): void {
@@ -164,6 +180,10 @@ export class SeatdServer implements ClientSeat {
   private isOfContainer({ cgroup }: Guest): boolean {
     return cgroup !== undefined && this.wanted.cgroup !== undefined && isWithin(cgroup, this.wanted.cgroup);
   }
+}
+
+async function allOf(left: readonly (Promise<Record<string, string>> | undefined)[]): Promise<Record<string, string>> {
+  return Object.assign({}, ...(await Promise.all(left)));
 }
 
 const refusal = (code: string): Error => Object.assign(new Error(code), { code });

@@ -16,12 +16,12 @@ export class Seats {
     private readonly openDevice?: OpenDevice,
   ) {}
 
-  /** Serves these devices from now on. When it returns, all other devices are taken back. */
-  want({ serial, seats, isAll }: WantedSeats): Done {
-    const left: Record<string, string> = {};
+  /** Serves these devices from now on. When it settles, all other devices are taken back. */
+  async want({ serial, seats, isAll }: WantedSeats): Promise<Done> {
+    const left: Promise<Record<string, string>>[] = [];
     for (const [seat, server] of this.servers) {
       if (!isAll || seats.some((one) => one.seat === seat)) continue;
-      Object.assign(left, server.close());
+      left.push(server.close());
       this.servers.delete(seat);
       this.say(`${seat}: not served any more`);
     }
@@ -31,14 +31,10 @@ export class Seats {
         server = new SeatdServer(wanted, this.say, this.changed, this.openDevice);
         this.servers.set(wanted.seat, server);
       }
-      try {
-        Object.assign(left, server.update(wanted));
-      } catch (error) {
-        this.say(`${wanted.seat}: no socket: ${(error as Error).message}`);
-      }
+      left.push(server.update(wanted));
     }
     this.changed();
-    return { done: serial, holder: this.name, left };
+    return { done: serial, holder: this.name, left: Object.assign({}, ...(await Promise.all(left))) };
   }
 
   get state(): SeatState[] {

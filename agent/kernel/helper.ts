@@ -1,8 +1,8 @@
-// The helper process: looks at files of others, and acts in their namespaces. See helpers.ts.
+// The helper process: looks at files of others, acts in their namespaces, and takes devices back from them. See helpers.ts.
 
 import { closeSync, constants, opendirSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
-import { numberText } from '../core/device.js';
+import { type DeviceNumber, type NodeClass, numberText } from '../core/device.js';
 import type { Placeholder } from '../core/step.js';
 import { leaveService } from './cgroup.js';
 import { SysError } from './errors.js';
@@ -18,17 +18,43 @@ import {
   readInRoot,
 } from './fs.js';
 import { type GroupWrite, writeGroup } from './group-files.js';
+import type { Holder, Limits, Search } from './holders.js';
 import { syscall } from './libc.js';
 import { openLocal } from './local.js';
 import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
-import { pidfdGetfd, pidfdOpen } from './pidfd.js';
+import { pidfdGetfd, pidfdOpen, type Revocable } from './pidfd.js';
 import { type ProcessRef, processKey } from './process-key.js';
 import { readUpTo } from './read.js';
 import { look } from './statx.js';
+import type { TakenBack } from './take-back.js';
+import { noteAt } from './whereabouts.js';
 
-/** The questions of the agent. `process`: whose namespaces. Descriptors are the agent's own. */
-export type Request =
+/**
+ * Questions about devices, and so about all processes that have them open. `account`: who is to blame for a late answer when nothing
+ * else tells.
+ */
+export type DeviceRequest =
+  /** The preparations for a search, which take longer than most searches do. */
+  | { readonly do: 'prepare'; readonly account: string }
+  | {
+      readonly do: 'search';
+      readonly account: string;
+      readonly numbers: readonly DeviceNumber[];
+      readonly limits: Limits;
+      /** Owners whose processes are not looked at. */
+      readonly spared: readonly string[];
+    }
+  | {
+      readonly do: 'take-back';
+      readonly account: string;
+      readonly holders: readonly Holder[];
+      readonly by: Revocable;
+    }
+  | { readonly do: 'rebind'; readonly account: string; readonly unit: string; readonly kind: NodeClass };
+
+/** Questions about a process of somebody. `process`: whose namespaces. Descriptors are the agent's own. */
+export type ProcessRequest =
   | {
       readonly do: 'graft';
       readonly process: ProcessRef;
@@ -74,6 +100,9 @@ export type Request =
   | { readonly do: 'mapped'; readonly process: ProcessRef; readonly numbers: readonly string[] }
   | ({ readonly do: 'write-group'; readonly process: ProcessRef } & GroupWrite);
 
+/** The questions of the agent. */
+export type Request = ProcessRequest | DeviceRequest;
+
 /** The answer to each question. */
 export interface Results {
   /** For every mount the names that it covers now. */
@@ -90,6 +119,12 @@ export interface Results {
   readonly 'open-local': number;
   readonly mapped: boolean;
   readonly 'write-group': undefined;
+  /** Why it cannot be told who is in the middle of execve; undefined when it can. */
+  readonly prepare: string | undefined;
+  readonly search: Search;
+  readonly 'take-back': TakenBack;
+  /** The device whose driver was bound again. */
+  readonly rebind: string;
 }
 
 /** A result, or an error in the parts that survive the way between processes. */
@@ -118,7 +153,7 @@ let lent: number | undefined;
 process.on('message', (request: Request | 'taken') => {
   if (lent !== undefined) closeSync(lent);
   lent = undefined;
-  if (request !== 'taken') say(answer(request));
+  if (request !== 'taken') void answer(request).then(say);
 });
 process.on('disconnect', () => process.exit());
 say('ready');
@@ -131,9 +166,10 @@ function say(message: Answer | 'ready'): void {
 /** A helper that cannot come home must do nothing more: that one error is thrown, and ends it. */
 class Stranded extends Error {}
 
-function answer(request: Request): Answer {
+async function answer(request: Request): Promise<Answer> {
   try {
     endWithAgent();
+    if (!('process' in request)) return { result: await performOn(request) };
     return { result: withProcess(request.process, (directory) => perform(request, directory)) };
   } catch (error) {
     if (error instanceof Stranded) throw error;
@@ -168,8 +204,44 @@ function withProcess<T>({ pid, key }: ProcessRef, action: (directory: string) =>
   }
 }
 
+/** Once in a helper's life. */
+let prepared: Promise<string | undefined> | undefined;
+
+function prepare(): Promise<string | undefined> {
+  const load = async (): Promise<string | undefined> => {
+    const { ringsRefusal } = await import('./rings.js');
+    ringsRefusal();
+    const { watchExecs } = await import('./execs.js');
+    return watchExecs();
+  };
+  prepared ??= load();
+  return prepared;
+}
+
+/** Files that most helpers never need are loaded when they are. */
+async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest['do']]> {
+  switch (request.do) {
+    case 'prepare':
+      return prepare();
+    case 'search': {
+      await prepare();
+      const { findHolders } = await import('./holders.js');
+      return findHolders(request.numbers, request.limits, request.spared, noteAt);
+    }
+    case 'take-back': {
+      await prepare();
+      const { takeBack } = await import('./take-back.js');
+      return takeBack(request.holders, request.by, noteAt);
+    }
+    case 'rebind': {
+      const { rebind } = await import('./rebind.js');
+      return rebind(request.unit, request.kind);
+    }
+  }
+}
+
 /** `directory`: that of the process in /proc. */
-function perform(request: Request, directory: string): Results[keyof Results] {
+function perform(request: ProcessRequest, directory: string): Results[keyof Results] {
   switch (request.do) {
     case 'graft':
       return graft(request, directory);

@@ -1,8 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cgroupOf, ownerOf } from './cgroup.js';
 import { SysError } from './errors.js';
 import type { Answer, Request, Results } from './helper.js';
+import { makePlace, readPlace, type Whereabouts } from './whereabouts.js';
 
 /** Longest that a helper may take to load its program, ms; on an emulated or busy machine that is many seconds. */
 const startLimit = 90_000;
@@ -21,8 +23,21 @@ const idleLimit = 70_000;
 /** Limits: killed helpers of one owner that do not die, and helpers in all. */
 const most = { hangingOfOne: 2, ofAll: 8 };
 
+/** A helper did not answer in time. */
+export class HeldUp extends Error {
+  override name = 'HeldUp';
+
+  /** `owner`: whose process it was at, or the account that was asked for. */
+  constructor(
+    message: string,
+    readonly owner: string,
+  ) {
+    super(message);
+  }
+}
+
 /**
- * Processes that look at files of others, and act in their namespaces; each does one thing at a time. A file system in
+ * Processes that look at files of others, act in their namespaces, and take devices back from them; each does one thing at a time. A file system in
  * user space (FUSE) can hold a process that looks at it, for ever and against SIGKILL. A held thread is lost and keeps
  * its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does not
  * die, it counts against the owner of the process that it looked at: an owner who holds too many is not looked at any more.
@@ -35,6 +50,8 @@ export class Helpers {
   private readonly idle: ChildProcess[] = [];
   /** Those that were killed, and whose processes they looked at. */
   private readonly hanging = new Map<ChildProcess, string>();
+  /** Where each says what it is at. */
+  private readonly places = new Map<ChildProcess, number>();
   /** Each ends the wait for one answer. */
   private readonly asking = new Set<() => void>();
   /** Called when a helper has become idle, or has ended. */
@@ -60,16 +77,22 @@ export class Helpers {
     this.release(await this.helper());
   }
 
+  /** Owners of processes that hold helpers up now. */
+  get holdingUp(): string[] {
+    return [...new Set(this.hanging.values())];
+  }
+
   /**
-   * Has a helper answer. Questions about processes of one owner (`ownerOf`) are done one after the other. Questions
-   * about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does anything
-   * else.
+   * Has a helper answer. Questions about processes of one owner (`ownerOf`), or on one account, are done one after the other.
+   * Questions about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does
+   * anything else. Rejects with `HeldUp` when the answer takes too long. A helper that says meanwhile where it is takes as long as
+   * it needs.
    */
   async ask<R extends Request, T = Results[R['do']]>(
     request: R,
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
   ): Promise<T> {
-    const owner = ownerOf(cgroupOf(request.process.pid) ?? '');
+    const owner = 'process' in request ? ownerAt(request.process.pid) : request.account;
     const before = this.turns.get(owner) ?? Promise.resolve();
     const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take));
     this.turns.set(owner, turn);
@@ -95,9 +118,7 @@ export class Helpers {
   ): Promise<T> {
     const held = [...this.hanging.values()].filter((other) => other === owner).length;
     if (held >= most.hangingOfOne) {
-      throw new Error(
-        `a file system of process ${request.process.pid} does not answer, and holds ${held} helpers by now`,
-      );
+      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${held} helpers by now`, owner);
     }
     const helper = await this.helper();
     const result = (await this.answer(helper, owner, request)) as Results[R['do']];
@@ -159,26 +180,40 @@ export class Helpers {
   }
 
   private async answer(helper: ChildProcess, owner: string, request: Request): Promise<unknown> {
-    const kind = request.do;
+    const began = this.placeOf(helper).notes;
+    let last = began;
     const heard = this.hear<Answer>(helper, this.limit, () => {
-      this.abandon(helper, owner);
-      return `${kind} of process ${request.process.pid} took over ${this.limit} ms`;
+      const { pid, notes } = this.placeOf(helper);
+      if (notes !== last) {
+        last = notes;
+        return undefined;
+      }
+      const isAt = notes !== began;
+      const culprit = isAt ? ownerAt(pid) : owner;
+      this.abandon(helper, culprit);
+      const where = isAt ? `, at process ${pid}` : '';
+      return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${this.limit} ms${where}`, culprit);
     });
     // The caller may know more of a process than a helper needs.
-    const { pid, key } = request.process;
+    const { pid, key } = 'process' in request ? request.process : { pid: 0, key: '' };
     // The end of a helper is an event of its own.
-    helper.send({ ...request, process: { pid, key } }, () => undefined);
+    helper.send('process' in request ? { ...request, process: { pid, key } } : request, () => undefined);
     const answer = await heard;
     if ('result' in answer) return answer.result;
     this.release(helper);
     throw errorOf(answer);
   }
 
-  /** The next thing that a helper says. `late`: says why it is not waited for any longer. */
-  private hear<T>(helper: ChildProcess, ms: number, late: () => string): Promise<T> {
+  private placeOf(helper: ChildProcess): Whereabouts {
+    const place = this.places.get(helper);
+    return place === undefined ? { pid: 0, notes: 0 } : readPlace(place);
+  }
+
+  /** The next thing that a helper says. `late`: why it is not waited for any longer; undefined when it is. */
+  private hear<T>(helper: ChildProcess, ms: number, late: () => Error | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
       const over = (): void => {
-        clearTimeout(timer);
+        clearInterval(timer);
         this.asking.delete(ended);
         helper.off('message', said);
         helper.off('exit', ended);
@@ -191,9 +226,11 @@ export class Helpers {
         over();
         reject(new Error('the helper ended'));
       };
-      const timer = setTimeout(() => {
+      const timer = setInterval(() => {
+        const why = late();
+        if (why === undefined) return;
         over();
-        reject(new Error(late()));
+        reject(why);
       }, ms);
       this.asking.add(ended);
       helper.on('message', said);
@@ -203,17 +240,21 @@ export class Helpers {
 
   private async spawn(): Promise<ChildProcess> {
     const began = performance.now();
+    const place = makePlace();
     const child = fork(fileURLToPath(new URL('./helper.js', import.meta.url)), [], {
       execArgv: [],
       serialization: 'advanced',
       // A reader of the agent's output would wait for the end of a helper that cannot end.
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', place],
     });
     child.unref();
     child.channel?.unref();
     this.living.add(child);
     this.starting.add(child);
+    this.places.set(child, place);
     child.once('exit', () => {
+      this.places.delete(child);
+      closeSync(place);
       this.living.delete(child);
       this.hanging.delete(child);
       const at = this.idle.indexOf(child);
@@ -223,7 +264,7 @@ export class Helpers {
     try {
       await this.hear(child, startLimit, () => {
         child.kill('SIGKILL');
-        return `a helper did not start within ${startLimit} ms`;
+        return new Error(`a helper did not start within ${startLimit} ms`);
       });
       this.patience = Math.max(shortestPatience, 2 * (performance.now() - began));
       return child;
@@ -240,6 +281,12 @@ export class Helpers {
     this.wake();
   }
 }
+
+/** Whose a process is; of nobody when it has gone. */
+const ownerAt = (pid: number): string => ownerOf(cgroupOf(pid) ?? '');
+
+const subjectOf = (request: Request): string =>
+  'process' in request ? `process ${request.process.pid}` : request.account;
 
 const errorOf = ({ error, system }: Extract<Answer, { error: string }>): Error =>
   system === undefined ? new Error(error) : new SysError(system.syscall, system.errno, system.what);

@@ -1,4 +1,5 @@
-// Which processes have a device open: a search through all descriptors, of which others can make very many.
+// Which processes have a device open: a search through all descriptors, of which others can make very many. A look at some of
+// them may never end: this is for a helper process.
 
 import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
@@ -38,9 +39,12 @@ export interface InFlight {
   readonly isHosts: boolean;
 }
 
-/** A process of which not all was looked at: its owner has more descriptors than that, or something of it is not shown to us. */
+/**
+ * A process of which not all was looked at: its owner has more descriptors than that, something of it is not shown to us, or a
+ * look at a process of its owner did not end.
+ */
 export interface Unseen extends InFlight {
-  readonly why: 'too many' | 'refused';
+  readonly why: 'too many' | 'refused' | 'endless';
 }
 
 export interface Search {
@@ -65,35 +69,50 @@ export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
 /** While nobody does. */
 export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
 
-/** Longest that everything else waits for a part of the search, ms. */
-const slice = 10;
+/** So many looks between two signs of life: the search of one process can take a minute. */
+const looksASign = 1000;
 
-/** All processes of this machine that have one of the devices open, and all that may be about to. */
-export async function findHolders(numbers: readonly DeviceNumber[], limits: Limits = hasty): Promise<Search> {
+/**
+ * All processes of this machine that have one of the devices open, and all that may be about to; but for this one and the one
+ * that it works for. `spared`: owners (`ownerOf`) whose processes are not looked at. `at` is told which process is looked at,
+ * before each and again and again meanwhile.
+ */
+export function findHolders(
+  numbers: readonly DeviceNumber[],
+  limits: Limits = hasty,
+  spared: readonly string[] = [],
+  at: (pid: number) => void = () => undefined,
+): Search {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const [holders, inFlight, unseen]: [Holder[], InFlight[], Unseen[]] = [[], [], []];
   const budget = new Budget(limits);
   const overdrawn = new Set<string>();
-  let began = performance.now();
-  const isLong = () => performance.now() - began > slice;
-  const breathe = async (): Promise<void> => {
-    await new Promise((resolve) => setImmediate(resolve));
-    began = performance.now();
-  };
   const rings = whoHasRings();
   for (const { pid, cgroup } of processes()) {
     const owner = ownerOf(cgroup);
-    const isLeft = () => budget.take(owner);
+    let looks = 0;
+    const isLeft = (): boolean => {
+      if (looks++ % looksASign === 0) at(pid);
+      return budget.take(owner);
+    };
+    const who = (): InFlight => {
+      const uid = uidOf(pid, budget, owner);
+      const isHosts = uid !== undefined && uid <= lastSystemUid && namespacePids(pid)?.length === 1;
+      return { pid, command: commandOf(pid), cgroup, uid, isHosts };
+    };
+    at(pid);
+    if (spared.includes(owner)) {
+      unseen.push({ ...who(), why: 'endless' });
+      continue;
+    }
     let queued = rings.owners.has(pid);
     let refused = false;
     const unlessGone = (error: unknown): void => {
       if (!isGone(error)) refused = true;
     };
     for (const table of tablesOf(pid, isLeft, unlessGone)) {
-      if (isLong()) await breathe();
       if (table === 'shared') continue;
       for (const fd of numbersIn(`/proc/${table}/fd`, isLeft, unlessGone)) {
-        if (isLong()) await breathe();
         const found = whatIs(table, fd);
         if (found === 'queue') queued = true;
         if (found === 'unseen') refused = true;
@@ -102,12 +121,6 @@ export async function findHolders(numbers: readonly DeviceNumber[], limits: Limi
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
-    const who = (): InFlight => {
-      const uid = uidOf(pid, budget, owner);
-      const isHosts = uid !== undefined && uid <= lastSystemUid && namespacePids(pid)?.length === 1;
-      return { pid, command: commandOf(pid), cgroup, uid, isHosts };
-    };
-    if (isLong()) await breathe();
     if (queued) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
     // One of them is enough, and of root's, who may be below a user's slice, another one.
@@ -197,7 +210,8 @@ function whatIs(pid: number, fd: number): string | undefined {
 function* processes(): Iterable<{ pid: number; cgroup: string }> {
   for (const name of readdirSync('/proc')) {
     const pid = Number(name);
-    if (Number.isInteger(pid) && pid !== process.pid) yield { pid, cgroup: cgroupOf(pid) ?? '' };
+    const isOurs = pid === process.pid || pid === process.ppid;
+    if (Number.isInteger(pid) && !isOurs) yield { pid, cgroup: cgroupOf(pid) ?? '' };
   }
 }
 

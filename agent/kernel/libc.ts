@@ -39,6 +39,7 @@ const numbers = {
   statx: [332, 291],
   ioctl: [16, 29],
   bpf: [321, 280],
+  memfd_create: [319, 279],
   perf_event_open: [298, 241],
   inotify_add_watch: [254, 27],
   fchdir: [81, 50],
@@ -63,6 +64,20 @@ export function syscall(name: Syscall, what: string, ...args: readonly Argument[
   // `held` is used after the call so that no buffer can be collected during it.
   if (result === -1 && held.length >= 0) throw new SysError(name, koffi.errno(), what);
   return result;
+}
+
+/**
+ * The same on a thread of Node's pool, for a call that may wait for somebody. Such a thread is lost for as long as it waits.
+ */
+export function syscallLater(name: Syscall, what: string, ...args: readonly (number | bigint)[]): Promise<number> {
+  const words = [...args];
+  while (words.length < 6) words.push(0);
+  return new Promise((resolve, reject) => {
+    call.async(numbers[name][table], ...words, (_error: unknown, result: number | bigint) => {
+      if (Number(result) === -1) reject(new SysError(name, koffi.errno(), what));
+      else resolve(Number(result));
+    });
+  });
 }
 
 /** Where a buffer's bytes are, for structures that hold pointers. The caller keeps the buffer alive. */

@@ -17,12 +17,7 @@ type Asked<K extends Request['do']> = Omit<Extract<Request, { do: K }>, 'do'>;
  * when its owner does not let it be answered in time.
  */
 export class Namespaces {
-  private readonly helpers: Helpers;
-
-  /** `limitMs`: longest that an answer may take. `idleMs`: a helper that nobody needs for so long is ended. */
-  constructor(limitMs?: number, idleMs?: number) {
-    this.helpers = new Helpers(limitMs, idleMs);
-  }
+  constructor(private readonly helpers = new Helpers()) {}
 
   /** Starts a helper before it is needed: loading it is the slow part. */
   start(): Promise<void> {

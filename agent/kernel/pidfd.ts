@@ -2,7 +2,7 @@ import { closeSync, readFileSync } from 'node:fs';
 import { constants as system } from 'node:os';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { isSysError, SysError } from './errors.js';
-import { syscall } from './libc.js';
+import { syscall, syscallLater } from './libc.js';
 import { rdevOf } from './statx.js';
 
 /** A descriptor of a process, or of a single thread (PIDFD_THREAD, 6.9 and newer; pidfd_open(2)). */
@@ -46,16 +46,25 @@ export const pidfdGetfd = (pidfd: number, fd: number): number => syscall('pidfd_
 
 /** Ioctls that make an open file dead for all its holders: linux/input.h, and linux/hidraw.h of 6.12 and newer. */
 const revocations = { EVIOCREVOKE: 0x40044591, HIDIOCREVOKE: 0x4004480d } as const;
+export type Revocable = keyof typeof revocations;
 
 /**
  * Makes an open file of a device dead, by the ioctl that such devices have. A file that is dead already is no error.
  */
-export function revokeFile(fd: number, by: keyof typeof revocations): void {
+export function revokeFile(fd: number, by: Revocable): void {
   try {
     syscall('ioctl', by, fd, revocations[by], 0);
   } catch (error) {
-    if (!isSysError(error, 'ENODEV')) throw error;
+    unlessDead(error);
   }
+}
+
+/** The same on a thread of Node's pool: any process that has the file open can make the kernel wait. */
+export const revokeFileLater = (fd: number, by: Revocable): Promise<void> =>
+  syscallLater('ioctl', by, fd, revocations[by], 0).then(() => undefined, unlessDead);
+
+function unlessDead(error: unknown): void {
+  if (!isSysError(error, 'ENODEV')) throw error;
 }
 
 /**

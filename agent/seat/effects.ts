@@ -1,19 +1,27 @@
-import { findHolders } from '../kernel/holders.js';
+import type { DeviceNumber, NodeClass } from '../core/device.js';
+import type { NodeRef } from '../core/step.js';
+import type { Limits, Search } from '../kernel/holders.js';
 import { injectUevent, sendUevent } from '../kernel/netlink.js';
-import { rebind } from './rebind.js';
-import { revoke } from './revoke.js';
+import type { Reclaim } from '../kernel/reclaim.js';
+import { type Loser, type Revocation, revoke } from './revoke.js';
 
 /**
  * Actions of a seat in the kernel beside its files, its grants and its container's namespaces: it finds the processes
- * that have a device open, takes that back, and speaks to listeners.
+ * that have a device open, takes that back, and speaks to listeners. `cgroup`: of the container that loses the device.
  */
 export interface Effects {
-  readonly findHolders: typeof findHolders;
-  readonly revoke: typeof revoke;
-  readonly rebind: typeof rebind;
+  readonly findHolders: (numbers: readonly DeviceNumber[], limits: Limits, cgroup?: string) => Promise<Search>;
+  readonly revoke: (nodes: readonly NodeRef[], loser: Loser) => Promise<Revocation>;
+  readonly rebind: (unit: string, kind: NodeClass, cgroup?: string) => Promise<string>;
   readonly sendUevent: typeof sendUevent;
   readonly injectUevent: typeof injectUevent;
 }
 
 /** This machine's kernel. */
-export const effects: Effects = { findHolders, revoke, rebind, sendUevent, injectUevent };
+export const effectsBy = (reclaim: Reclaim): Effects => ({
+  findHolders: (numbers, limits, cgroup) => reclaim.search(numbers, limits, cgroup),
+  revoke: (nodes, loser) => revoke(nodes, loser, reclaim),
+  rebind: (unit, kind, cgroup) => reclaim.rebind(unit, kind, cgroup),
+  sendUevent,
+  injectUevent,
+});

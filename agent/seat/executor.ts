@@ -239,7 +239,8 @@ export class Executor {
       async () => {
         const keepers = this.deps.keepers(step.unit);
         const loser = { ...this.loser(), keepers, mark: standstillOf(this.seat) };
-        const { revoked, left, suspected, handed } = await this.deps.effects.revoke(step.nodes, loser);
+        const { revoked, left, suspected, handed, isHeldUp } = await this.deps.effects.revoke(step.nodes, loser);
+        if (isHeldUp) throw cannotLeave(left.join(', '));
         const facts = { seat: this.seat, unit: step.unit, revoked };
         // It is taken from everybody for a moment only where a rule says so, or where a user may have hidden a descriptor.
         const isAlone = keepers.length === 0;
@@ -254,7 +255,7 @@ export class Executor {
           );
         }
         if (isAlone || step.hard) {
-          const usb = this.bindAgain(step, left, !step.hard && left.length === 0);
+          const usb = await this.bindAgain(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
             log.warn(
               { ...facts, left, handed, usb },
@@ -289,26 +290,23 @@ export class Executor {
       ...loser,
       patient: true,
     });
-    if (left.length > 0)
-      throw new Error(`the device cannot leave yet (${left.join(', ')}): it leaves when they let it go`);
+    if (left.length > 0) throw cannotLeave(left.join(', '));
     this.deps.log.warn({ ...facts, suspected, handed }, 'descriptors taken back, but for what could not be looked at');
     return { revoked: facts.revoked + revoked, left: [...suspected, ...handed] };
   }
 
   /** Returns the driver that was bound again; undefined when that cannot be done and `isOptional`. */
-  private bindAgain(
+  private async bindAgain(
     { unit, nodes }: Extract<Step, { step: 'revoke' }>,
     left: readonly string[],
     isOptional: boolean,
-  ): string | undefined {
+  ): Promise<string | undefined> {
     try {
-      return this.deps.effects.rebind(unit, nodes[0]?.class ?? 'input');
+      return await this.deps.effects.rebind(unit, nodes[0]?.class ?? 'input', this.loser().cgroup);
     } catch (error) {
       if (isOptional) return undefined;
       const why = (error as Error).message;
-      const who = left.join(', ');
-      if (left.length > 0)
-        throw new Error(`the device cannot leave yet (${who}; ${why}): it leaves when they let it go`);
+      if (left.length > 0) throw cannotLeave(`${left.join(', ')}; ${why}`);
       throw new Error(`the device may still be open somewhere (${why}): unplug it`);
     }
   }
@@ -357,3 +355,6 @@ export class Executor {
 }
 
 const milliseconds = (since: bigint): number => Number((process.hrtime.bigint() - since) / 1000n) / 1000;
+
+const cannotLeave = (why: string): Error =>
+  new Error(`the device cannot leave yet (${why}): it leaves when they let it go`);

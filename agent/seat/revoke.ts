@@ -1,11 +1,13 @@
-import { closeSync } from 'node:fs';
+import { numberText } from '../core/device.js';
+import { nodePath } from '../core/state.js';
 import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
 import type { Uids } from '../kernel/grant-program.js';
-import { isHeld } from '../kernel/held.js';
-import { findHolders, type Holder, hasty, type InFlight, patient, type Search } from '../kernel/holders.js';
+import { HeldUp } from '../kernel/helpers.js';
+import { type Holder, hasty, type InFlight, patient, type Search, type Unseen } from '../kernel/holders.js';
 import { openStreams } from '../kernel/pcm.js';
-import { pidfdGetDevice, pidfdOpen, revokeFile } from '../kernel/pidfd.js';
+import type { Revocable } from '../kernel/pidfd.js';
+import type { Reclaim } from '../kernel/reclaim.js';
 import { whileStill } from './standstill.js';
 
 /** The result of a revocation: how many descriptors were taken back, and why some may be left. */
@@ -17,7 +19,15 @@ export interface Revocation {
   readonly suspected: readonly string[];
   /** Of others than the container that loses it: they may have been handed it, and it is in nobody's table of descriptors. */
   readonly handed: readonly string[];
+  /**
+   * Somebody keeps the kernel from taking it back. Its driver must not be bound again then: the kernel would wait for the same, and
+   * let nothing else happen at that bus meanwhile.
+   */
+  readonly isHeldUp: boolean;
 }
+
+/** In words, why others may have a device. */
+export type Doubts = Pick<Revocation, 'left' | 'suspected' | 'handed'>;
 
 /** From whom something is taken. */
 export interface Loser {
@@ -41,37 +51,51 @@ export interface Loser {
  * fdinfo) or in an io_uring. It also names a container that cannot be frozen.
  * `handed` names processes of others that may have it so.
  */
-export async function revoke(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
+export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {
   const { cgroup, mark } = loser;
-  if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser);
+  if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser, reclaim);
+  await reclaim.prepare(cgroup);
   return whileStill(cgroup, mark, async (still) => {
-    const taken = await takeAllBack(nodes, loser);
+    const taken = await takeAllBack(nodes, loser, reclaim);
     return still ? taken : { ...taken, left: [...taken.left, 'the container cannot be frozen'] };
   });
 }
 
-async function takeAllBack(nodes: readonly NodeRef[], loser: Loser): Promise<Revocation> {
-  const { keepers } = loser;
+async function takeAllBack(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {
+  const { keepers, cgroup } = loser;
   const left: string[] = [];
   let revoked = 0;
+  let isHeldUp = false;
   const numbers = nodes.map((node) => node.number);
-  const search = await findHolders(numbers, loser.patient === true ? patient : hasty);
-  for (const holder of withoutKeepers(search.holders, keepers)) {
-    const node = nodes.find(
-      ({ number }) => number.major === holder.number.major && number.minor === holder.number.minor,
-    );
-    if (node === undefined) continue;
+  const search = await reclaim.search(numbers, loser.patient === true ? patient : hasty, cgroup);
+  const others = withoutKeepers(search.holders, keepers);
+  for (const node of nodes) {
+    const holders = others.filter(({ number }) => numberText(number) === numberText(node.number));
     const by = revocationOf(node);
-    if (by !== undefined) revoked += takeBack(holder, by, left);
-    else left.push(`${holder.command} (pid ${holder.pid}) holds ${node.class}/${node.name}`);
+    if (by === undefined) left.push(...holders.map((one) => `${named(one)} holds ${node.class}/${node.name}`));
+    if (by === undefined || holders.length === 0) continue;
+    try {
+      const taken = await reclaim.takeBack(holders, by, cgroup);
+      revoked += taken.revoked;
+      left.push(...taken.left);
+    } catch (error) {
+      if (!(error instanceof HeldUp)) throw error;
+      isHeldUp = true;
+      const who = [...new Set(holders.map(named))].slice(0, mostNamed).join(', ');
+      left.push(
+        `the kernel does not get to take ${nodePath(node)} back, kept busy by somebody who has it open: ${who}`,
+      );
+    }
   }
   // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
   if (left.length === 0 && keepers.length === 0) {
     for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
   }
-  const { left: others, suspected, handed } = doubts(search, loser);
-  return { revoked, left: [...left, ...others], suspected, handed };
+  const { left: maybe, suspected, handed } = doubts(search, loser);
+  return { revoked, left: [...left, ...maybe], suspected, handed, isHeldUp };
 }
+
+const named = ({ command, pid }: Pick<Holder, 'command' | 'pid'>): string => `${command} (pid ${pid})`;
 
 /** Processes in none of these cgroups. */
 export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
@@ -90,10 +114,7 @@ const mostNamed = 3;
  * and of the PC itself. Where the kernel lists everybody who has a card open, no doubt is left: that list is the answer,
  * unless other seats keep the card.
  */
-export function doubts(
-  search: Search,
-  loser: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
-): Omit<Revocation, 'revoked'> {
+export function doubts(search: Search, loser: Pick<Loser, 'cgroup' | 'users' | 'keepers'>): Doubts {
   const clients = clientsOf(search, loser);
   if (clients === undefined) return suspicions(search, loser);
   return { left: clients.map((client) => `the kernel says that ${client} has it open`), suspected: [], handed: [] };
@@ -106,24 +127,23 @@ export const clientsOf = ({ clients }: Search, { keepers }: Pick<Loser, 'keepers
 function suspicions(
   { inFlight, unseen, ringsUnseen }: Search,
   { cgroup, users, keepers }: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
-): Omit<Revocation, 'revoked'> {
+): Doubts {
   const isTheirs = ({ cgroup: at, uid = -1 }: InFlight): boolean =>
     (cgroup !== undefined && isWithin(at, cgroup)) || users.some(({ first, last }) => uid >= first && uid <= last);
-  const named = ({ command, pid }: InFlight): string => `${command} (pid ${pid})`;
   const tooMany = unseen.filter(({ why }) => why === 'too many');
   const isSuspected = (one: InFlight): boolean => !isTheirs(one) && one.uid !== undefined && one.uid !== 0;
   const isHanded = (one: InFlight): boolean =>
     !isTheirs(one) && !one.isHosts && !keepers.some((keeper) => isWithin(one.cgroup, keeper));
   const isOnesLoss = cgroup !== undefined || users.length > 0;
-  const many = (one: InFlight): string => `${named(one)} is of somebody with too many descriptors to look at`;
+  const many = (one: InFlight): string => `${named(one)} ${unseenWhy['too many']}`;
   return {
     left: [
       ...inFlight
         .filter(isTheirs)
         .map((one) => `${named(one)} may have descriptors in flight, on a socket or in a ring`),
       ...unseen
-        .filter((one) => one.why === 'refused' && isTheirs(one))
-        .map((one) => `${named(one)} has a file open that the kernel does not show us`),
+        .filter((one) => one.why !== 'too many' && isTheirs(one))
+        .map((one) => `${named(one)} ${unseenWhy[one.why]}`),
       ...(ringsUnseen === undefined || !isOnesLoss
         ? []
         : [`it cannot be told which processes have an io_uring: ${ringsUnseen}`]),
@@ -138,31 +158,19 @@ function suspicions(
         .filter(isHanded)
         .map((one) => `${named(one)} may have been handed it, in flight on a socket or in a ring`),
       ...unseen
-        .filter((one) => one.why === 'refused' && isHanded(one))
-        .map((one) => `${named(one)} may have been handed it, and has a file open that the kernel does not show us`),
+        .filter((one) => one.why !== 'too many' && isHanded(one))
+        .map((one) => `${named(one)} may have been handed it, and ${unseenWhy[one.why]}`),
     ].slice(0, isOnesLoss ? mostNamed : 0),
   };
 }
 
-function revocationOf({ class: kind, name }: NodeRef): 'EVIOCREVOKE' | 'HIDIOCREVOKE' | undefined {
+const unseenWhy: Readonly<Record<Unseen['why'], string>> = {
+  'too many': 'is of somebody with too many descriptors to look at',
+  refused: 'has a file open that the kernel does not show us',
+  endless: 'is of somebody at whose processes a look does not end',
+};
+
+function revocationOf({ class: kind, name }: NodeRef): Revocable | undefined {
   if (kind === 'hidraw') return 'HIDIOCREVOKE';
   return kind === 'input' && name.startsWith('event') ? 'EVIOCREVOKE' : undefined;
-}
-
-function takeBack(holder: Holder, by: 'EVIOCREVOKE' | 'HIDIOCREVOKE', left: string[]): number {
-  let pidfd: number | undefined;
-  let copy: number | undefined;
-  try {
-    if (isHeld(holder.pid)) throw new Error('it is in the middle of execve');
-    pidfd = pidfdOpen(holder.pid);
-    copy = pidfdGetDevice(pidfd, holder.fd, holder.number);
-    revokeFile(copy, by);
-    return 1;
-  } catch (error) {
-    left.push(`${holder.command} (pid ${holder.pid}): ${(error as Error).message}`);
-    return 0;
-  } finally {
-    if (copy !== undefined) closeSync(copy);
-    if (pidfd !== undefined) closeSync(pidfd);
-  }
 }

@@ -512,6 +512,7 @@ export class SeatWorker {
       const search = await this.deps.effects.findHolders(
         nodes.map(({ number }) => number),
         patient,
+        loser.cgroup,
       );
       const keepers = this.deps.keepers(unit);
       const others = withoutKeepers(search.holders, keepers);

@@ -19,13 +19,13 @@ import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import type { Descriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
-import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { journalRoot } from '../../agent/seat/layout.js';
 import { Outlet } from '../../agent/seat/outlet.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
 import { checkout } from '../unit/hotseat.js';
+import { hands } from './hands.js';
 import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
@@ -204,10 +204,10 @@ test('what the holder is not sure of is searched for, and nothing else', async (
     measure: () => undefined,
     receivedNs: () => undefined,
     effects: {
-      ...effects,
+      ...hands().effects,
       revoke: async (nodes) => {
         revoked.push(...nodes.map(({ name }) => name));
-        return { revoked: 0, left: [], suspected: [], handed: [] };
+        return { revoked: 0, left: [], suspected: [], handed: [], isHeldUp: false };
       },
     },
   });

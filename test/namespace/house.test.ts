@@ -13,10 +13,10 @@ import type { Container } from '../../agent/engines/engine.js';
 import { House } from '../../agent/house.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
-import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { compose } from '../../agent/policy/load.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { DeviceTable } from '../../agent/udev/table.js';
+import { hands } from './hands.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 
@@ -26,7 +26,7 @@ const root = join(cgroupRoot(), `hotseat-house-${process.pid}`);
 /** Its sysfs has the devices that are plugged here. */
 const sys = '/run/sys';
 const table = new DeviceTable({ sys, data: '/run/udev/data' });
-const namespaces = new Namespaces();
+const { namespaces, effects } = hands();
 const deeds: Deed[] = [];
 const happenings: Happening[] = [];
 let during: ((deed: Deed) => void) | undefined;
@@ -78,7 +78,7 @@ test.before(() => {
   mkdirSync(root);
   map = DeviceMap.open({ cgroupRoot: root });
   house = new House({
-    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
+    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces, effects },
     measure: (what, value) => {
       if (what === 'units') planned.push(value);
     },
@@ -284,7 +284,7 @@ test('what is one physical device comes and goes together, and stays together wh
   };
   const told: string[] = [];
   const next = new House({
-    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces },
+    ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces, effects },
     ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
     along: (unit, verdict) => told.push(`${basename(unit.id)} ${alongArgument(unit.head, verdict)}`),
   });
@@ -430,7 +430,7 @@ test('a guard that has no room for the users of seats is a problem that is said,
   };
   const log = pino({ level: 'silent' });
   const own = new House({
-    ...{ log, table: new DeviceTable({ sys, data: '/run/udev/data' }), grants, namespaces },
+    ...{ log, table: new DeviceTable({ sys, data: '/run/udev/data' }), grants, namespaces, effects },
     ...{ audit: unrecorded, tell: () => undefined, measure: () => undefined },
   });
   own.adopt(policy({}));
@@ -447,7 +447,7 @@ test('whom the former agent has restricted stays so until there is a policy', as
   const restricted = () => map.read().some(({ number }) => number.major === 4711);
   const log = pino({ level: 'silent' });
   const next = new House({
-    ...{ log, table: new DeviceTable(), grants: new Grants(map), namespaces },
+    ...{ log, table: new DeviceTable(), grants: new Grants(map), namespaces, effects },
     ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
   });
   next.populate([]);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { SysError } from '../../agent/kernel/errors.js';
+import { Helpers } from '../../agent/kernel/helpers.js';
 import { mountPoints, mountTmpfs, openTree } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { injectUevent, sendUevent } from '../../agent/kernel/netlink.js';
@@ -201,7 +202,7 @@ test('another process that got the pid of a container’s init is never taken fo
 test('a helper that nobody needs ends, and whoever asks later gets another', async () => {
   const ours = (): number[] => helpersOf(process.pid);
   const before = ours();
-  const some = new Namespaces(undefined, 300);
+  const some = new Namespaces(new Helpers(undefined, 300));
   const pid = await container(false);
   for (const round of ['first', 'second']) {
     await some.readFile(refTo(pid), 'etc/hostname', 1000);

@@ -2,11 +2,12 @@
 // files.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { rebind } from '../../agent/seat/rebind.js';
+import { rebind } from '../../agent/kernel/rebind.js';
+import { hands } from './hands.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -41,6 +42,29 @@ test('a PS/2 keyboard whose driver does not let go stays, with the reason', () =
   execFileSync('mount', ['--bind', '-o', 'ro', '/sys/bus/drivers/psmouse', '/sys/bus/drivers/psmouse']);
   assert.throws(() => rebind(unit, 'input'), /EROFS.*psmouse\/unbind/);
   execFileSync('umount', ['/sys/bus/drivers/psmouse']);
+});
+
+test('a device that was left without a driver gets one, by its bus', () => {
+  const port = '/sys/devices/platform/i8042/serio2';
+  mkdirSync(join(port, 'input/input5'), { recursive: true });
+  mkdirSync('/sys/bus/serio', { recursive: true });
+  writeFileSync('/sys/bus/serio/drivers_probe', '');
+  symlinkSync('/sys/bus/serio', join(port, 'subsystem'));
+  assert.is(rebind(join(port, 'input/input5'), 'input'), 'serio2');
+  assert.is(readFileSync('/sys/bus/serio/drivers_probe', 'utf8'), 'serio2');
+});
+
+test('a driver that is never done with letting go holds up nobody', async () => {
+  const port = '/sys/devices/platform/i8042/serio3';
+  driven(port, 'slow');
+  const unit = join(port, 'input/input6');
+  mkdirSync(unit, { recursive: true });
+  rmSync('/sys/bus/drivers/slow/unbind');
+  execFileSync('mkfifo', ['/sys/bus/drivers/slow/unbind']); // who writes waits for a reader
+  const { namespaces, effects } = hands(1000);
+  const why = await effects.rebind(unit, 'input').catch((error: Error) => error.message);
+  assert.is(why, 'rebind of devices of nobody took over 1000 ms');
+  namespaces.close();
 });
 
 test('a sound card on PCI is on nothing that can be bound again: nothing is done, and that is the reason', () => {

@@ -7,14 +7,13 @@ import * as assert from 'uvu/assert';
 import { unrecorded } from '../../agent/core/audit.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
-import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
-import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { journalRoot } from '../../agent/seat/layout.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
+import { hands } from './hands.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -34,7 +33,6 @@ test.before(() => {
     journal: new Journal(journalRoot('left'), (file) => assert.unreachable(file)),
     grants: new Grants(map),
     descriptors: noDescriptors,
-    namespaces: new Namespaces(),
     tell: () => undefined,
     audit: unrecorded,
     measure: () => {
@@ -43,7 +41,7 @@ test.before(() => {
     present: () => false,
     mayHave: () => true,
     keepers: () => [],
-    effects,
+    ...hands(),
     receivedNs: () => undefined,
     released: () => undefined,
   });

@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync,
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isNewer } from '../../agent/descriptors/libseat.js';
@@ -26,12 +27,19 @@ const socket = join(home, 'seatd.sock');
 const said: string[] = [];
 /** Opens wait for these, by path. */
 const gates = new Map<string, Promise<void>>();
+/** What is opened while this is there cannot be revoked before it settles. */
+let isBusy: Promise<void> | undefined;
 const seats = new Seats(
   (text) => void said.push(text),
   () => undefined,
   async (device) => {
     await gates.get(device.path);
-    return OpenedDevice.open(device);
+    const opened = await OpenedDevice.open(device);
+    const busy = isBusy;
+    // As in the kernel (evdev.c): whoever has it open can hold up the request. `lab/descriptors` does.
+    return busy === undefined
+      ? opened
+      : Object.assign(Object.create(opened) as OpenedDevice, { revoke: () => busy.then(() => opened.revoke()) });
   },
 );
 
@@ -47,7 +55,7 @@ let serial = 0;
 let left: ServedSeat = {
   ...{ seat: 'left', path: socket, shown: undefined, cgroup: leftGroup, answersSwitch: true, devices: [nothing, zero] },
 };
-function want(change: Partial<ServedSeat> = {}): Done {
+function want(change: Partial<ServedSeat> = {}): Promise<Done> {
   left = { ...left, ...change };
   return seats.want({ serial: ++serial, seats: [left], isAll: true });
 }
@@ -144,7 +152,7 @@ async function atSeat(): Promise<Client> {
 }
 
 test('a client is at the seat at once, opens what is the seat’s, and gets the device itself', async () => {
-  want();
+  await want();
   const client = await atSeat();
   client.say(opened('/dev/null'));
   assert.is(await client.next(), '8003 01000000 1:3');
@@ -177,7 +185,7 @@ test('what is not the seat’s is refused, whatever way the path takes, and the 
 
 test('a device that took the name or number of another one is not opened', async () => {
   const client = await atSeat();
-  want({
+  await want({
     devices: [
       { ...nothing, incarnation: '1' },
       { ...zero, path: '/dev/full' },
@@ -187,7 +195,7 @@ test('a device that took the name or number of another one is not opened', async
   assert.is(await client.next(), error(19), 'ENODEV');
   client.say(opened('/dev/full'));
   assert.is(await client.next(), error(19), 'ENODEV');
-  want({ devices: [nothing, zero] });
+  await want({ devices: [nothing, zero] });
   await leave(client);
 });
 
@@ -215,10 +223,10 @@ test('no session is switched; who cannot read an answer to that gets none', asyn
   const client = await atSeat();
   client.say('0600040002000000');
   assert.is(await client.next(), error(22), 'EINVAL');
-  want({ answersSwitch: false });
+  await want({ answersSwitch: false });
   client.say(`0600040002000000${ping}`);
   assert.is(await client.next(), '8007');
-  want({ answersSwitch: true });
+  await want({ answersSwitch: true });
   client.say('05000000');
   assert.is(await client.next(), error(16), 'it acknowledges what nobody asked for');
   await leave(client);
@@ -229,7 +237,7 @@ test('what leaves the seat is taken back before that is said to be done, and wha
   client.say(opened('/dev/null') + opened('/dev/zero'));
   await client.next();
   await client.next();
-  const done = want({ devices: [zero] });
+  const done = await want({ devices: [zero] });
   // These have no revocation: the agent then searches for the descriptors.
   assert.equal(Object.keys(done.left), ['c1:3']);
   assert.match(done.left['c1:3'] ?? '', /ENOTTY/);
@@ -237,7 +245,7 @@ test('what leaves the seat is taken back before that is said to be done, and wha
   assert.equal(seats.state[0]?.opened, ['c1:5']);
   client.say('0400040001000000');
   assert.is(await client.next(), '8004', 'closing it late is fine');
-  want({ devices: [nothing, zero] });
+  await want({ devices: [nothing, zero] });
   await leave(client);
 });
 
@@ -255,32 +263,54 @@ test('an open that sleeps delays its own client only, and is void when the devic
   other.say(ping);
   assert.is(await other.next(), '8007');
   assert.is(client.heard.length, 3, 'nothing yet');
-  want({ devices: [zero] });
+  await want({ devices: [zero] });
   open();
   assert.is(await client.next(), error(19), 'ENODEV');
   assert.is(await client.next(), '8007');
   gates.clear();
-  want({ devices: [nothing, zero] });
+  await want({ devices: [nothing, zero] });
   await leave(client);
   await leave(other);
+});
+
+test('a device that the kernel does not get to take back is named soon, and other seats are served meanwhile', async () => {
+  const client = await atSeat();
+  let end: () => void = () => undefined;
+  isBusy = new Promise((resolve) => {
+    end = resolve;
+  });
+  client.say(opened('/dev/null'));
+  await client.next();
+  const right: ServedSeat = { ...left, seat: 'right', path: join(home, 'right.sock'), cgroup: rightGroup };
+  left = { ...left, devices: [zero] };
+  const began = performance.now();
+  const slow = seats.want({ serial: ++serial, seats: [left], isAll: false });
+  const quick = await seats.want({ serial: ++serial, seats: [right], isAll: false });
+  assert.equal(quick.left, {});
+  assert.ok(performance.now() - began < 1500, 'nobody else waits');
+  assert.match((await slow).left['c1:3'] ?? '', /^the kernel does not get to take \/dev\/null back, kept busy by/);
+  end();
+  isBusy = undefined;
+  await want({ devices: [nothing, zero] });
+  await leave(client);
 });
 
 test('only processes of the container are served; who comes before it is known waits', async () => {
   const stranger = await connect(rightGroup);
   assert.is(await stranger.next(), 'closed');
   assert.ok(said.some((text) => text.includes(`somebody in ${rightGroup}`)));
-  want({ cgroup: undefined });
+  await want({ cgroup: undefined });
   const early = await connect();
   early.say(openSeat);
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.is(early.heard.length, 1);
-  want({ cgroup: leftGroup });
+  await want({ cgroup: leftGroup });
   assert.is(await early.next(), seatOpened);
   assert.is(await early.next(), '8006');
   // Another container has the seat now.
-  want({ cgroup: rightGroup });
+  await want({ cgroup: rightGroup });
   assert.is(await early.next(), 'closed');
-  want({ cgroup: leftGroup });
+  await want({ cgroup: leftGroup });
   await leave(stranger);
   await leave(early);
 });
@@ -360,36 +390,24 @@ print('dispatch', lib.libseat_dispatch(seat, 0), flush=True)
 print('close', lib.libseat_close_device(seat, first), lib.libseat_close_seat(seat), flush=True)
 `;
 
-test('libseat itself is served, the one that waits for an answer to a switch and the one that does not', () => {
+test('libseat itself is served, the one that waits for an answer to a switch and the one that does not', async () => {
   assert.ok(existsSync(library), `${library}: apt-get install libseat1`);
   const answers = isNewer(readFileSync(library, 'utf8'));
-  want({ answersSwitch: answers });
-  return new Promise<void>((resolve, reject) => {
-    execFile(
-      'python3',
-      ['-c', byLibseat, socket, leftGroup, library],
-      { timeout: 20_000 },
-      (failed, stdout, stderr) => {
-        want({ answersSwitch: true });
-        try {
-          assert.equal(
-            stdout.trim().split('\n'),
-            ['seat0', '1 259', '-1 2', answers ? 'switch -1 22' : 'switch 0 0', '2 261', 'dispatch 0', 'close 0 0'],
-            `${failed?.message ?? ''} ${stderr}`,
-          );
-          resolve();
-        } catch (error) {
-          reject(error as Error);
-        }
-      },
-    );
+  await want({ answersSwitch: answers });
+  const { stdout } = await promisify(execFile)('python3', ['-c', byLibseat, socket, leftGroup, library], {
+    timeout: 20_000,
   });
+  await want({ answersSwitch: true });
+  assert.equal(stdout.trim().split('\n'), [
+    ...['seat0', '1 259', '-1 2', answers ? 'switch -1 22' : 'switch 0 0', '2 261'],
+    ...['dispatch 0', 'close 0 0'],
+  ]);
 });
 
 test('a seat that is not served any more has no socket, and whoever was there is gone', async () => {
-  want();
+  await want();
   const client = await atSeat();
-  assert.equal(seats.want({ serial: ++serial, seats: [], isAll: true }).left, {});
+  assert.equal((await seats.want({ serial: ++serial, seats: [], isAll: true })).left, {});
   assert.is(await client.next(), 'closed');
   assert.equal(seats.state, []);
   await leave(client);
@@ -400,7 +418,7 @@ const openFiles = (): number =>
 
 test.after(async () => {
   for (const child of children) child.kill('SIGKILL');
-  seats.want({ serial: ++serial, seats: [], isAll: true });
+  await seats.want({ serial: ++serial, seats: [], isAll: true });
   await removeGroups(groups);
   rmSync(home, { recursive: true });
 });

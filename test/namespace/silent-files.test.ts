@@ -11,6 +11,7 @@ import { lxc } from '../../agent/engines/lxc.js';
 import { podman } from '../../agent/engines/podman.js';
 import { hasOwnRoot, runs } from '../../agent/engines/process.js';
 import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { Helpers } from '../../agent/kernel/helpers.js';
 import { openLocal } from '../../agent/kernel/local.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { refMoves } from '../../agent/policy/ref-moves.js';
@@ -25,7 +26,7 @@ unshared(import.meta.url);
 
 /** Longest that a helper may take here, ms. */
 const limit = 1000;
-const namespaces = new Namespaces(limit);
+const namespaces = new Namespaces(new Helpers(limit));
 const root = join(cgroupRoot(), `hotseat-silent-${process.pid}.slice`);
 const mounts = ['hung', 'unreadable'].map((name) => mkdtempSync(join(tmpdir(), `hotseat-${name}-`)));
 const [hungAt = '', unreadableAt = ''] = mounts;
@@ -193,7 +194,8 @@ test('helpers that cannot be killed keep no service from being started again, an
   // One of another agent's, which ends.
   const script = `
     import { Namespaces } from ${JSON.stringify(new URL('../../agent/kernel/namespaces.js', import.meta.url).pathname)};
-    const namespaces = new Namespaces(${limit});
+    import { Helpers } from ${JSON.stringify(new URL('../../agent/kernel/helpers.js', import.meta.url).pathname)};
+    const namespaces = new Namespaces(new Helpers(${limit}));
     await namespaces.find(${JSON.stringify(refTo(initIn(hung())))}, ['etc/passwd']).catch((error) => console.log(error.message));
     namespaces.close();
   `;
@@ -209,7 +211,7 @@ test('helpers that cannot be killed keep no service from being started again, an
 });
 
 test('four owners who hold all helpers there may be: whoever is next is not looked at, that is said, and it ends with them', async () => {
-  const own = new Namespaces(limit);
+  const own = new Namespaces(new Helpers(limit));
   const read = (cgroup: string) =>
     own.find(refTo(initIn(cgroup)), ['etc/passwd']).then(
       (found) => found.join(),
@@ -229,7 +231,7 @@ test('four owners who hold all helpers there may be: whoever is next is not look
 
 test('a repository that is not answered for stops nobody, and is asked again and again whether its ref has moved', async () => {
   // After the two that may hang there is an answer at once.
-  const own = new Namespaces(limit);
+  const own = new Namespaces(new Helpers(limit));
   const place = { policies: hungAt, ref: 'refs/heads/main', signers: undefined };
   let moves = 0;
   let longest = 0;

@@ -14,6 +14,6 @@ const grants: Partial<Grants> = {
 /** A house that grants nothing and enters no namespace, for tests that concern neither. */
 export const standInHouse = (log: Logger, table: DeviceTable): House =>
   new House({
-    ...{ log, table, grants: grants as Grants, namespaces: {} as never },
+    ...{ log, table, grants: grants as Grants, namespaces: {} as never, effects: {} as never },
     ...{ audit: () => nothing, tell: nothing, measure: nothing },
   });

@@ -11,10 +11,10 @@ import type { NodeSpec } from '../../agent/core/step.js';
 import { hasOwnRoot } from '../../agent/engines/process.js';
 import { watchExecs } from '../../agent/kernel/execs.js';
 import { isHeld } from '../../agent/kernel/held.js';
-import { findHolders } from '../../agent/kernel/holders.js';
+import { hasty } from '../../agent/kernel/holders.js';
 import { processKey } from '../../agent/kernel/process-key.js';
 import { standstillOf } from '../../agent/seat/layout.js';
-import { revoke } from '../../agent/seat/revoke.js';
+import { hands } from './hands.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
@@ -23,6 +23,7 @@ unshared(import.meta.url);
 
 const at = mkdtempSync(join(tmpdir(), 'hotseat-exec-'));
 const fuse = await silentFuse(at);
+const { namespaces, effects } = hands();
 let child: ChildProcess;
 
 const program = `import os, sys
@@ -41,6 +42,7 @@ test.before(async () => {
   if (child.stdout !== null) await once(child.stdout, 'data');
 });
 test.after(async () => {
+  namespaces.close();
   fuse.end();
   child.kill('SIGKILL');
   await once(child, 'exit');
@@ -59,13 +61,13 @@ test('who is in the middle of execve is looked at by nobody who would have to wa
   assert.is(hasOwnRoot(pid), false, 'it cannot be told');
   assert.is(processKey(process.pid)?.split(':')[0], String(process.pid));
 
-  const search = await findHolders([{ major: 1, minor: 7 }]);
+  const search = await effects.findHolders([{ major: 1, minor: 7 }], hasty);
   assert.ok(search.unseen.some((one) => one.pid === pid && one.why === 'refused'));
   const mark = standstillOf('held');
   mkdirSync(join(mark, '..'), { recursive: true });
   const node = { class: 'input', name: 'event7', number: { major: 1, minor: 7 } } as NodeSpec;
   const loser = { users: [], keepers: [], mark };
-  const others = await revoke([node], { ...loser, cgroup: '/sys/fs/cgroup/nobody' });
+  const others = await effects.revoke([node], { ...loser, cgroup: '/sys/fs/cgroup/nobody' });
   assert.match(others.handed.join(), new RegExp(`\\(pid ${pid}\\)`), 'he may have been handed it');
 });
 

@@ -11,14 +11,13 @@ import type { Container } from '../../agent/engines/engine.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { mountPoints } from '../../agent/kernel/mount.js';
-import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
-import { effects } from '../../agent/seat/effects.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot } from '../../agent/seat/layout.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
+import { hands } from './hands.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 import { wishesOf } from './wishes-of.js';
@@ -48,7 +47,7 @@ const raw: DesiredSeat = {
 };
 
 const root = join(cgroupRoot(), `hotseat-worker-${process.pid}`);
-const namespaces = new Namespaces();
+const { namespaces, effects } = hands();
 const children: ChildProcess[] = [];
 const failures: string[] = [];
 const deeds: Deed[] = [];

@@ -126,8 +126,10 @@ test('what a daemon leaves behind under its name is not the daemon', async () =>
 test('a daemon that has died, and that nobody has reaped, does not run', async () => {
   const program = join(scratch, 'dead-daemon');
   copyFileSync('/bin/sleep', program);
-  // A program that takes the place of the shell does not wait for its children.
-  const parent = spawn('bash', ['-c', `${program} 0 & exec sleep 1000`], { stdio: 'ignore' });
+  // A shell would wait for a child that ends before the shell becomes another program.
+  const parent = spawn('perl', ['-e', 'if (fork) { sleep 1000 } else { exec @ARGV }', program, '0'], {
+    stdio: 'ignore',
+  });
   const children = () => readFileSync(`/proc/${parent.pid}/task/${parent.pid}/children`, 'utf8').trim();
   const isDead = () => /\(dead-daemon\) Z /.test(readFileSync(`/proc/${children()}/stat`, 'utf8'));
   try {

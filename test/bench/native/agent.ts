@@ -14,19 +14,18 @@ import type { Container } from '../../../agent/engines/engine.js';
 import { logStream } from '../../../agent/host/journal.js';
 import { House } from '../../../agent/house.js';
 import { DeviceMap } from '../../../agent/kernel/device-map.js';
-import { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { sendUevent } from '../../../agent/kernel/netlink.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
 import { pipeline } from '../../../agent/pipeline.js';
 import { compose } from '../../../agent/policy/load.js';
 import { noAccounts } from '../../../agent/seat/accounts.js';
-import { effects } from '../../../agent/seat/effects.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import { guardRecord, makeRuntime, seatRoot } from '../../../agent/seat/layout.js';
 import { encode } from '../../../agent/udev/datagram.js';
 import { presentation } from '../../../agent/udev/record.js';
 import { type UdevMessage, UdevSource } from '../../../agent/udev/source.js';
 import { DeviceTable } from '../../../agent/udev/table.js';
+import { hands } from '../../namespace/hands.js';
 import type { Said } from './keyboards.js';
 
 /** When something was done, CLOCK_MONOTONIC in ns. */
@@ -81,7 +80,7 @@ export class Agent {
   private readonly policies = new Subject<Policy>();
   private readonly containers = new Subject<readonly Container[]>();
   private readonly log = pino({ name: 'hotseat', level: 'info' }, logStream(1, process.env));
-  private readonly namespaces = new Namespaces();
+  private readonly hands = hands();
   private readonly table = new DeviceTable();
   private readonly map: DeviceMap;
   private readonly house: WatchedHouse;
@@ -90,7 +89,8 @@ export class Agent {
 
   /** `root`: group that all containers are below; `trailFile`: where the audit trail is. */
   constructor(root: string, trailFile: string) {
-    const { log, namespaces, table } = this;
+    const { log, table } = this;
+    const { namespaces, effects } = this.hands;
     makeRuntime();
     this.trail = new Trail({ file: trailFile, log, revision: () => 'unversioned', group: undefined });
     this.map = DeviceMap.open({ cgroupRoot: root });
@@ -113,7 +113,7 @@ export class Agent {
 
   /** Settles when every seat has what it must have. */
   async start(wishes: readonly Wish[], containers: readonly Container[]): Promise<void> {
-    await this.namespaces.start();
+    await this.hands.namespaces.start();
     const sources = { udev: this.messages, policies: this.policies, containers: this.containers };
     pipeline(sources, this.table, this.house).subscribe();
     this.messages.next({ kind: 'resync', reason: 'start' });
@@ -187,7 +187,7 @@ export class Agent {
   async close(): Promise<void> {
     this.source?.stop();
     await this.house.close();
-    this.namespaces.close();
+    this.hands.namespaces.close();
     this.trail.close();
     this.map.remove();
     this.map.close();

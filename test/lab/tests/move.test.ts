@@ -78,5 +78,29 @@ for (const how of ['socket', 'thread', 'ring'] as const) {
   });
 }
 
+test('a request to a device that never ends holds up that device alone, and it is said who made it', async () => {
+  await give('left', 'WANDER1');
+  await inputs(lab, 'left', 1);
+  await inputs(lab, 'right', 0);
+  const running = () => lab.sh('systemctl show -P MainPID -P NRestarts hotseat.service');
+  const agent = await running();
+  const since = (await agentLog(lab)).length;
+  await inSeat(lab, 'left', 'holder', await eventNode(), 'busy');
+  await give('right', 'WANDER1');
+  const problem = async () => (await seatStatus(lab, 'left'))?.problem ?? '';
+  await lab.until('it to be said', async () => (await problem()).includes('kept busy by somebody'), 60_000);
+  assert.match(await problem(), /input\/event\d+ back, kept busy by somebody who has it open: .*python3 \(pid \d+\)/);
+  const rebound = (await agentLog(lab)).slice(since).some(({ msg }) => msg.startsWith('driver unbound'));
+  assert.not.ok(rebound, 'the bus would wait as well');
+
+  const began = performance.now();
+  await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'other', serial: 'OTHER1' });
+  await inputs(lab, 'right', 1);
+  console.log(`another device, of another seat, meanwhile: ${Math.round(performance.now() - began)} ms (emulated PC)`);
+  assert.is(await running(), agent, 'the agent has not been ended by anybody');
+  await lab.sh('pkill -KILL -f holder.py');
+  await inputs(lab, 'right', 2);
+});
+
 test.after(() => lab.stop());
 test.run();

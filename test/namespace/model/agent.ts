@@ -185,7 +185,7 @@ export class Agent {
           const { left, handed } = doubts(this.search(nodes.map(({ number }) => number)), { cgroup, users, keepers });
           return { ...taken, left: [...taken.left, ...left], handed };
         }),
-      rebind: (unit) => life.act(() => world.rebind(unit)),
+      rebind: (unit) => life.later(() => world.rebind(unit)),
       sendUevent: (socket, datagram) =>
         life.act(() => {
           const { ACTION = '', DEVPATH = '' } = decode(datagram).properties;

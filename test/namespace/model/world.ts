@@ -173,7 +173,7 @@ export class World {
         } else left.push(`${run.name} holds ${name}`);
       }
     }
-    return { revoked, left, suspected: [], handed: [] };
+    return { revoked, left, suspected: [], handed: [], isHeldUp: false };
   }
 
   /**

@@ -2,11 +2,13 @@
 """Holds a device open and prints a line for every read, and the error that ends it. Told how, it hides the descriptor
 where the table of its process does not show it: in an unread message of a socket, from which it takes it again when the
 node has gone, in a thread with a table of its own, or in requests to an io_uring, which hold what they read from; the
-ring itself has no descriptor by then.
-Usage: holder.py /dev/input/event3 [socket|thread|ring]
+ring itself has no descriptor by then. Told to keep it busy, it asks the device for its name, which the kernel never gets to write
+down, and does nothing else to it meanwhile.
+Usage: holder.py /dev/input/event3 [socket|thread|ring|busy]
 With "seat" instead, it opens the device three times as a client of seatd would, says whether what it got can be opened once more
-by its descriptor, and hides one in each of these places, each in a process of its own.
-Usage: holder.py /dev/input/event3 seat"""
+by its descriptor, and hides one in each of these places, each in a process of its own. With "seat-busy" it opens it so once, and keeps
+it busy.
+Usage: holder.py /dev/input/event3 seat|seat-busy"""
 import ctypes
 import mmap
 import os
@@ -97,6 +99,18 @@ def hide_in_ring(fd):
         print("read", result, flush=True)
 
 
+def keep_busy(fd):
+    libc = ctypes.CDLL(None, use_errno=True)
+    faults = libc.syscall(323, 0o2000000)  # userfaultfd, O_CLOEXEC
+    assert libc.ioctl(faults, ctypes.c_ulong(0xC018AA3F), struct.pack("QQQ", 0xAA, 0, 0)) == 0  # UFFDIO_API
+    page = mmap.mmap(-1, 4096)
+    at = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    missing = struct.pack("QQQQ", at, 4096, 1, 0)  # UFFDIO_REGISTER_MODE_MISSING
+    assert libc.ioctl(faults, ctypes.c_ulong(0xC020AA00), missing) == 0  # UFFDIO_REGISTER
+    print("busy", flush=True)
+    libc.ioctl(fd, ctypes.c_ulong(0x81004506), ctypes.c_void_p(at))  # EVIOCGNAME
+
+
 def opened_by_seat(times):
     seat = socket.socket(socket.AF_UNIX)
     seat.connect("/dev/input/seatd.sock")
@@ -143,6 +157,10 @@ path, how = (sys.argv[1:] + ["open"])[:2]
 if how == "seat":
     hide_everywhere()
     sys.exit()
+if how == "seat-busy":
+    connection, (fd,) = opened_by_seat(1)
+    keep_busy(fd)
+    sys.exit()
 fd = os.open(path, os.O_RDONLY)
 if how == "socket":
     hide_in_socket(path, fd)
@@ -150,6 +168,8 @@ elif how == "thread":
     hide_in_thread(fd)
 elif how == "ring":
     hide_in_ring(fd)
+elif how == "busy":
+    keep_busy(fd)
 else:
     print("open", flush=True)
     read_on(fd)
