@@ -27,7 +27,7 @@ const socket = join(home, 'seatd.sock');
 const said: string[] = [];
 /** Opens wait for these, by path. */
 const gates = new Map<string, Promise<void>>();
-/** What is opened while this is there cannot be revoked before it settles. */
+/** A device that is opened while this is there cannot be revoked before it settles. */
 let isBusy: Promise<void> | undefined;
 const seats = new Seats(
   (text) => void said.push(text),
@@ -36,7 +36,7 @@ const seats = new Seats(
     await gates.get(device.path);
     const opened = await OpenedDevice.open(device);
     const busy = isBusy;
-    // As in the kernel (evdev.c): whoever has it open can hold up the request. `lab/descriptors` does.
+    // As in the kernel (evdev.c), where any process that has it open can hold up the request. `lab/descriptors` does.
     return busy === undefined
       ? opened
       : Object.assign(Object.create(opened) as OpenedDevice, { revoke: () => busy.then(() => opened.revoke()) });
