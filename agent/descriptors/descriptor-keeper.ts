@@ -64,7 +64,7 @@ export class DescriptorKeeper implements Descriptors {
 
   constructor(private readonly deps: DescriptorKeeperDeps) {
     this.link = new HolderLink(
-      { state: (state) => this.take(state), done: (done) => this.answer(done.done, done) },
+      { state: (state) => this.take(state), done: (done) => this.answer(done.done, done.isAll, done) },
       deps.holder,
     );
   }
@@ -128,7 +128,7 @@ export class DescriptorKeeper implements Descriptors {
   close(): void {
     this.due.end();
     this.link.close();
-    for (const serial of [...this.waiting.keys()]) this.answer(serial, undefined);
+    for (const serial of [...this.waiting.keys()]) this.answer(serial, false, undefined);
   }
 
   private of(seat: string): Map<string, ServedDevice> {
@@ -196,10 +196,10 @@ export class DescriptorKeeper implements Descriptors {
     });
   }
 
-  /** All requests up to a serial number are done. */
-  private answer(serial: number, done: Done | undefined): void {
+  /** The request with this number is done; with `isAll`, all before it as well. */
+  private answer(serial: number, isAll: boolean, done: Done | undefined): void {
     for (const [asked, { settle, timer }] of this.waiting) {
-      if (asked > serial) continue;
+      if (asked > serial || (asked < serial && !isAll)) continue;
       this.waiting.delete(asked);
       clearTimeout(timer);
       settle(done);
@@ -225,7 +225,7 @@ export class DescriptorKeeper implements Descriptors {
     this.state = state;
     if (state === undefined) {
       // A holder that went away without a word may still serve; where none listens, none does.
-      if (this.link.isAbsent) this.answer(this.serial, undefined);
+      if (this.link.isAbsent) this.answer(this.serial, true, undefined);
       this.places = '';
       return;
     }

@@ -2,7 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { Lines } from '../core/lines.js';
 import { Holdings } from './holdings.js';
-import { holderSocket, isOfSeats, wantedOf } from './messages.js';
+import { type Done, holderSocket, isOfSeats, wantedOf } from './messages.js';
 import { Seats } from './seats.js';
 
 /*
@@ -34,6 +34,14 @@ const tell = (): void => {
   });
 };
 
+async function answer(socket: Socket, done: Promise<Done>): Promise<void> {
+  try {
+    socket.write(`${JSON.stringify(await done)}\n`);
+  } catch (error) {
+    say(`not done: ${(error as Error).message}`);
+  }
+}
+
 const holdings = new Holdings(say, tell);
 const seats = new Seats(say, tell);
 
@@ -49,7 +57,7 @@ const server = createServer((socket) => {
     for (const line of lines) {
       try {
         const wanted = wantedOf(line);
-        if (isOfSeats(wanted)) void seats.want(wanted).then((done) => socket.write(`${JSON.stringify(done)}\n`));
+        if (isOfSeats(wanted)) void answer(socket, seats.want(wanted));
         else holdings.want(wanted);
       } catch (error) {
         say(`not understood: ${(error as Error).message}`);

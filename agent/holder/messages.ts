@@ -102,13 +102,15 @@ export interface WantedSeats {
   readonly isAll: boolean;
 }
 
-/** It is done: nobody can open anything else. */
+/** It is done: nobody can open anything else, or has it open, but for `left`. */
 export interface Done {
-  /** Of the last request that this answers. */
+  /** The request's number. */
   readonly done: number;
+  /** Whether that request named all seats: then it stands for all before it as well. */
+  readonly isAll: boolean;
   /** The identity of this holder: a holder that was started again knows nothing of the former one's open files. */
   readonly holder: string;
-  /** Why something that was opened could not be taken back, by id. */
+  /** Why something that was opened is not taken back, by id: of all seats, and of all requests. */
   readonly left: Readonly<Record<string, string>>;
 }
 

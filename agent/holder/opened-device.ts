@@ -41,8 +41,8 @@ export class OpenedDevice {
   }
 
   /**
-   * Makes the open file dead for all its holders, off the loop: one of them can make the kernel wait (take-back.ts). Settles with why
-   * that was not possible; undefined when it was.
+   * Makes the open file dead for all its holders, off the loop: one of them can make the kernel wait (take-back.ts).
+   * Settles with why that was not possible; undefined when it was.
    */
   async revoke(): Promise<string | undefined> {
     try {
@@ -51,7 +51,7 @@ export class OpenedDevice {
     } catch (error) {
       return (error as Error).message;
     } finally {
-      await closeFile(this.fd);
+      await closeFile(this.fd).catch(() => undefined);
     }
   }
 }

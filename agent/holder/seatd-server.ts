@@ -3,15 +3,14 @@ import { isWithin } from '../kernel/cgroup.js';
 import { peerCgroup } from '../kernel/peer.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import type { Lanes } from './lanes.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
 import { type ClientSeat, SeatdClient } from './seatd-client.js';
+import type { Taking } from './taking.js';
 
 /** How many may be connected to a seat at once. */
 const mostClients = 8;
-
-/** So long is waited for the end of what the kernel does with a device, ms. The agent waits longer for the holder. */
-const patience = 3000;
 
 /** Opens devices; another one in tests. */
 export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
@@ -35,13 +34,13 @@ export class SeatdServer implements ClientSeat {
   /** In the order in which they came to the seat; the first one has it. */
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
-  /** One open or revocation at a time: even when the kernel takes long, a seat never takes more than one thread. */
-  private atWork: Promise<unknown> = Promise.resolve();
 
   constructor(
     private wanted: ServedSeat,
     private readonly log: (text: string) => void,
     private readonly changed: () => void,
+    private readonly lanes: Lanes,
+    private readonly taking: Taking,
     private readonly openDevice: OpenDevice = OpenedDevice.open,
   ) {}
 
@@ -107,7 +106,7 @@ export class SeatdServer implements ClientSeat {
     if (!this.isActive(client)) throw refusal('EPERM');
     const device = this.devices.get(path);
     if (device === undefined) throw refusal('ENOENT');
-    const opened = await this.next(() => this.openDevice(device));
+    const opened = await this.lanes.run(device.id, () => this.openDevice(device));
     // Nobody has it yet: while it was being opened it may have been taken from the seat, or the client may have gone.
     if (this.devices.get(path) === device && this.isActive(client)) {
       setImmediate(this.changed);
@@ -117,21 +116,8 @@ export class SeatdServer implements ClientSeat {
     throw refusal('ENODEV');
   }
 
-  async takeBack(opened: OpenedDevice): Promise<string | undefined> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      const why = `the kernel does not get to take ${opened.device.path} back, kept busy by somebody who has it open`;
-      timer = setTimeout(() => resolve(why), patience);
-    });
-    const why = await Promise.race([this.next(() => opened.revoke()), late]);
-    clearTimeout(timer);
-    return why;
-  }
-
-  private next<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.atWork.then(work);
-    this.atWork = done.catch(() => undefined);
-    return done;
+  takeBack(opened: OpenedDevice): Promise<string | undefined> {
+    return this.taking.take(opened, this.lanes);
   }
 
   say(text: string): void {

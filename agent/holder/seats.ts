@@ -1,11 +1,16 @@
 import { randomUUID } from 'node:crypto';
 import type { Say } from './card.js';
+import { Lanes } from './lanes.js';
 import type { Done, SeatState, WantedSeats } from './messages.js';
 import { type OpenDevice, SeatdServer } from './seatd-server.js';
+import { Taking } from './taking.js';
 
 /** All seats to which devices are served; kept as they are while there is no agent. */
 export class Seats {
   private readonly servers = new Map<string, SeatdServer>();
+  /** By seat. They stay when it is not served any more: the kernel may still be at work for it. */
+  private readonly lanes = new Map<string, Lanes>();
+  private readonly taking = new Taking();
   /** Nobody else has this name: what another holder has opened is nothing that this one could take back. */
   private readonly name = randomUUID();
 
@@ -16,7 +21,7 @@ export class Seats {
     private readonly openDevice?: OpenDevice,
   ) {}
 
-  /** Serves these devices from now on. When it settles, all other devices are taken back. */
+  /** Serves these devices from now on. When it settles, all other devices are taken back, but for those that are left. */
   async want({ serial, seats, isAll }: WantedSeats): Promise<Done> {
     const left: Promise<Record<string, string>>[] = [];
     for (const [seat, server] of this.servers) {
@@ -28,13 +33,16 @@ export class Seats {
     for (const wanted of seats) {
       let server = this.servers.get(wanted.seat);
       if (server === undefined) {
-        server = new SeatdServer(wanted, this.say, this.changed, this.openDevice);
+        const lanes = this.lanes.get(wanted.seat) ?? new Lanes();
+        this.lanes.set(wanted.seat, lanes);
+        server = new SeatdServer(wanted, this.say, this.changed, lanes, this.taking, this.openDevice);
         this.servers.set(wanted.seat, server);
       }
       left.push(server.update(wanted));
     }
     this.changed();
-    return { done: serial, holder: this.name, left: Object.assign({}, ...(await Promise.all(left))) };
+    const failed: Record<string, string> = Object.assign({}, ...(await Promise.all(left)));
+    return { done: serial, isAll, holder: this.name, left: { ...this.taking.left, ...failed } };
   }
 
   get state(): SeatState[] {

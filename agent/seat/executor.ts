@@ -222,6 +222,8 @@ export class Executor {
       async () => {
         const { holder, left } = await descriptors.withdraw(this.seat, ids);
         const unsure = entries.filter((entry) => entry.holder !== holder || left[entry.id] !== undefined);
+        // The next try searches as well, whatever the holder says by then.
+        for (const { id } of unsure) this.note(id, { holder: undefined });
         return { left: unsure.map((entry) => left[entry.id] ?? `${entry.id} was opened by another holder`) };
       },
       (outcome) => outcome,

@@ -4,7 +4,9 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, lstatSync, mkdirSync, readdirSync, realpathSync, statSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -12,7 +14,7 @@ import { unrecorded } from '../../agent/core/audit.js';
 import type { DesiredSeat } from '../../agent/core/state.js';
 import type { JournalEntry, NodeRef } from '../../agent/core/step.js';
 import { DescriptorKeeper } from '../../agent/descriptors/descriptor-keeper.js';
-import { holderSocket } from '../../agent/holder/messages.js';
+import { type Done, holderSocket, type WantedSeats } from '../../agent/holder/messages.js';
 import type { Receiver } from '../../agent/house.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
@@ -75,7 +77,7 @@ async function killHolder(): Promise<void> {
 }
 
 const keepers: DescriptorKeeper[] = [];
-function keeper(): DescriptorKeeper {
+function keeper(path?: string): DescriptorKeeper {
   const receiver = (): Receiver => ({
     seat: 'left',
     outlet,
@@ -84,7 +86,7 @@ function keeper(): DescriptorKeeper {
     container: undefined,
   });
   const made = new DescriptorKeeper({
-    ...{ log, marker, namespaces: new Namespaces() },
+    ...{ log, marker, namespaces: new Namespaces(), ...(path === undefined ? {} : { holder: path }) },
     house: () => ({ receivers: () => [receiver()], seatdOutlets: () => new Map([['left', outlet]]) }),
   });
   keepers.push(made);
@@ -176,9 +178,39 @@ test('a holder that was started again serves what it is told, and is another one
   assert.not.ok(existsSync(marker));
 });
 
+test('an answer is that of its own request, in whatever order answers come', async () => {
+  const path = '/run/slow-holder.sock';
+  const requests: WantedSeats[] = [];
+  let agent: Socket | undefined;
+  const slow = createServer((socket) => {
+    agent = socket;
+    const lines = createInterface({ input: socket });
+    lines.on('line', (line) => requests.push(JSON.parse(line) as WantedSeats));
+  });
+  await new Promise<void>((resolve) => slow.listen(path, resolve));
+  const answer = (done: Partial<Done>) =>
+    agent?.write(`${JSON.stringify({ isAll: false, holder: 'h', left: {}, ...done })}\n`);
+  const one = keeper(path);
+  const greeted = one.withdraw('left', []);
+  await until('it to be greeted', () => requests.length === 1);
+  answer({ done: 1, isAll: true });
+  await greeted;
+  const first = one.withdraw('left', ['c1:3']);
+  const second = one.withdraw('left', []);
+  await until('both', () => requests.length === 3);
+  answer({ done: 3 });
+  await second;
+  answer({ done: 2, left: { 'c1:3': 'not yet' } });
+  assert.equal((await first).left, { 'c1:3': 'not yet' });
+  one.close();
+  agent?.destroy();
+  slow.close();
+});
+
 test('what the holder is not sure of is searched for, and nothing else', async () => {
   const root = DeviceMap.open({ cgroupRoot: group });
   let now: Awaited<ReturnType<Descriptors['withdraw']>> = { holder: 'h1', left: {} };
+  let isHeldUp = false;
   const asked: string[] = [];
   const revoked: string[] = [];
   const worker = new SeatWorker('right', {
@@ -207,7 +239,7 @@ test('what the holder is not sure of is searched for, and nothing else', async (
       ...hands().effects,
       revoke: async (nodes) => {
         revoked.push(...nodes.map(({ name }) => name));
-        return { revoked: 0, left: [], suspected: [], handed: [], isHeldUp: false };
+        return { revoked: 0, left: [], suspected: [], handed: [], isHeldUp };
       },
     },
   });
@@ -232,6 +264,15 @@ test('what the holder is not sure of is searched for, and nothing else', async (
   assert.equal(revoked.splice(0), ['event0'], 'it could not be taken back');
   await move({ holder: undefined, left: {} });
   assert.equal(revoked.splice(0), ['event0'], 'there is no holder any more');
+  isHeldUp = true;
+  await move({ holder: 'h1', left: { 'c1:3': 'not yet' } }).catch(() => undefined);
+  assert.match(worker.report().problem ?? '', /cannot leave yet/);
+  isHeldUp = false;
+  now = { holder: 'h1', left: {} };
+  revoked.splice(0);
+  await worker.recheck();
+  const { entries } = worker.report();
+  assert.equal([revoked, entries], [['event0'], []], 'whatever the holder says later: it was not sure once');
   await worker.close();
   root.close();
 });

@@ -1,0 +1,34 @@
+import type { Lanes } from './lanes.js';
+import type { OpenedDevice } from './opened-device.js';
+
+/** So long is waited for the kernel, ms. The agent waits longer for the holder. */
+const patience = 3000;
+
+/**
+ * Open files of all seats that are being taken back. Until the kernel is done with one, somebody may still read from it, and every
+ * answer to the agent says so, whoever asked for it and whatever became of its client and its seat since.
+ */
+export class Taking {
+  private readonly pending = new Set<OpenedDevice>();
+
+  /** Why they are not taken back yet, by the device's id. */
+  get left(): Record<string, string> {
+    return Object.fromEntries([...this.pending].map(({ device }) => [device.id, notYet(device.path)]));
+  }
+
+  /** Settles with why it is not taken back, at the latest after `patience`; undefined when it is. */
+  async take(opened: OpenedDevice, lanes: Lanes): Promise<string | undefined> {
+    this.pending.add(opened);
+    const taken = lanes.run(opened.device.id, () => opened.revoke()).finally(() => this.pending.delete(opened));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(() => resolve(notYet(opened.device.path)), patience);
+    });
+    const why = await Promise.race([taken, late]);
+    clearTimeout(timer);
+    return why;
+  }
+}
+
+const notYet = (path: string): string =>
+  `${path} is not taken back yet: somebody who has a device of the seat open keeps the kernel busy with it`;
