@@ -27,6 +27,7 @@ import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
+import { ringsRefusal } from './kernel/rings.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { OutputKeeper } from './outputs/output-keeper.js';
@@ -78,6 +79,9 @@ export async function run(options: Options): Promise<void> {
   const deviceMap = DeviceMap.open({ cgroupRoot: root, watch: ensureWithdraw });
   const withdraw = ensureWithdraw(deviceMap);
   if (!withdraw.active) log.warn({ reason: withdraw.reason }, 'the kernel cannot withdraw grants by itself');
+  // A device that leaves a seat tells of it as well; an admin wants to know before.
+  const unseen = ringsRefusal();
+  if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
   const blind = watchExecs();
   if (blind !== undefined) log.warn({ reason: blind }, 'it cannot be told which processes are in the middle of execve');
 

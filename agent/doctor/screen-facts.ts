@@ -47,6 +47,6 @@ export const openedCards = (
 /** All processes that have one of these cards open. */
 export async function holdersOf(reclaim: Reclaim, cards: readonly Card[]): Promise<readonly Holder[]> {
   if (cards.length === 0) return [];
-  const numbers = cards.map(({ number }) => number);
-  return (await reclaim.search(numbers, patient, undefined)).holders;
+  const nodes = cards.map(({ number }) => ({ number, by: undefined }));
+  return (await reclaim.search({ nodes, limits: patient, cgroup: undefined, keepers: [] })).holders;
 }

@@ -5,8 +5,8 @@ import type { OpenedDevice } from './opened-device.js';
 const patience = 3000;
 
 /**
- * Open files of all seats that are being taken back. Until the kernel is done with one, somebody may still read from it, and every
- * answer to the agent says so, whoever asked for it and whatever became of its client and its seat since.
+ * Open files of all seats that are being taken back. Until the kernel is done with one, somebody may still read from it. Every
+ * answer to the agent says so, also when its client or its seat have gone since.
  */
 export class Taking {
   private readonly pending = new Set<OpenedDevice>();

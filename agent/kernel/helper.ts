@@ -2,7 +2,7 @@
 
 import { closeSync, constants, opendirSync, openSync } from 'node:fs';
 import { constants as system } from 'node:os';
-import { type DeviceNumber, type NodeClass, numberText } from '../core/device.js';
+import { type NodeClass, numberText } from '../core/device.js';
 import type { Placeholder } from '../core/step.js';
 import { leaveService } from './cgroup.js';
 import { SysError } from './errors.js';
@@ -18,16 +18,16 @@ import {
   readInRoot,
 } from './fs.js';
 import { type GroupWrite, writeGroup } from './group-files.js';
-import type { Holder, Limits, Search } from './holders.js';
+import type { Search, SearchOptions } from './holders.js';
 import { syscall } from './libc.js';
 import { openLocal } from './local.js';
 import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
-import { pidfdGetfd, pidfdOpen, type Revocable } from './pidfd.js';
+import { pidfdGetfd, pidfdOpen } from './pidfd.js';
 import { type ProcessRef, processKey } from './process-key.js';
 import { readUpTo } from './read.js';
 import { look } from './statx.js';
-import type { TakenBack } from './take-back.js';
+import type { Taken, TakenBack } from './take-back.js';
 import { noteAt } from './whereabouts.js';
 
 /**
@@ -37,21 +37,16 @@ import { noteAt } from './whereabouts.js';
 export type DeviceRequest =
   /** The preparations for a search, which take longer than most searches do. */
   | { readonly do: 'prepare'; readonly account: string }
-  | {
-      readonly do: 'search';
-      readonly account: string;
-      readonly numbers: readonly DeviceNumber[];
-      readonly limits: Limits;
-      /** Owners whose processes are not looked at. */
-      readonly spared: readonly string[];
-    }
-  | {
-      readonly do: 'take-back';
-      readonly account: string;
-      readonly holders: readonly Holder[];
-      readonly by: Revocable;
-    }
+  | ({ readonly do: 'search'; readonly account: string } & Searched)
+  /** A search, and everything that it finds is made dead. */
+  | ({ readonly do: 'take-back'; readonly account: string } & Searched)
   | { readonly do: 'rebind'; readonly account: string; readonly unit: string; readonly kind: NodeClass };
+
+export interface Searched extends SearchOptions {
+  readonly nodes: readonly Taken[];
+  /** Groups of containers that keep the devices. */
+  readonly keepers: readonly string[];
+}
 
 /** Questions about a process of somebody. `process`: whose namespaces. Descriptors are the agent's own. */
 export type ProcessRequest =
@@ -122,7 +117,7 @@ export interface Results {
   /** Why it cannot be told who is in the middle of execve; undefined when it can. */
   readonly prepare: string | undefined;
   readonly search: Search;
-  readonly 'take-back': TakenBack;
+  readonly 'take-back': TakenBack & { readonly search: Search };
   /** The device whose driver was bound again. */
   readonly rebind: string;
 }
@@ -168,7 +163,9 @@ class Stranded extends Error {}
 
 async function answer(request: Request): Promise<Answer> {
   try {
-    endWithAgent();
+    // A device whose driver was unbound gets it back, also when the agent ends meanwhile.
+    if (request.do === 'rebind') outliveAgent();
+    else endWithAgent();
     if (!('process' in request)) return { result: await performOn(request) };
     return { result: withProcess(request.process, (directory) => perform(request, directory)) };
   } catch (error) {
@@ -186,6 +183,10 @@ async function answer(request: Request): Promise<Answer> {
  */
 function endWithAgent(): void {
   syscall('prctl', 'end with the agent', 1, system.signals.SIGKILL);
+}
+
+function outliveAgent(): void {
+  syscall('prctl', 'outlive the agent', 1, 0);
 }
 
 /**
@@ -224,20 +225,29 @@ async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest[
     case 'prepare':
       return prepare();
     case 'search': {
-      await prepare();
-      const { findHolders } = await import('./holders.js');
-      return findHolders(request.numbers, request.limits, request.spared, noteAt);
+      const { search, inBrief } = await searched(request);
+      return inBrief(search, request.keepers);
     }
     case 'take-back': {
-      await prepare();
+      const { search, inBrief } = await searched(request);
       const { takeBack } = await import('./take-back.js');
-      return takeBack(request.holders, request.by, noteAt);
+      return {
+        ...takeBack(request.nodes, search, request.keepers, () => noteAt(0)),
+        search: inBrief(search, request.keepers),
+      };
     }
     case 'rebind': {
       const { rebind } = await import('./rebind.js');
       return rebind(request.unit, request.kind);
     }
   }
+}
+
+async function searched(asked: Searched) {
+  await prepare();
+  const { findHolders, inBrief } = await import('./holders.js');
+  const numbers = asked.nodes.map(({ number }) => number);
+  return { search: findHolders(numbers, asked, noteAt), inBrief };
 }
 
 /** `directory`: that of the process in /proc. */

@@ -37,11 +37,11 @@ export class HeldUp extends Error {
 }
 
 /**
- * Processes that look at files of others, act in their namespaces, and take devices back from them; each does one thing at a time. A file system in
- * user space (FUSE) can hold a process that looks at it, for ever and against SIGKILL. A held thread is lost and keeps
- * its process from ending; a helper that does not answer in time is killed, and another takes its place. If it does not
- * die, it counts against the owner of the process that it looked at: an owner who holds too many is not looked at any more.
- * None is in the group of the agent's service, whose end it could hold up.
+ * Processes that look at files of others, act in their namespaces, and take devices back from them. Each does one thing at a
+ * time. A file system in user space (FUSE) can hold a process that looks at it, for ever and against SIGKILL. A held thread is
+ * lost and keeps its process from ending; a helper that does not answer in time is killed, and another takes its place. If it
+ * does not die, it counts against the owner of the process that it looked at: an owner who holds too many is not looked at any
+ * more. None is in the group of the agent's service, whose end it could hold up.
  */
 export class Helpers {
   /** All helpers that have not ended, busy or not. */
@@ -50,6 +50,8 @@ export class Helpers {
   private readonly idle: ChildProcess[] = [];
   /** Those that were killed, and whose processes they looked at. */
   private readonly hanging = new Map<ChildProcess, string>();
+  /** Those that bind a driver again. */
+  private readonly binding = new Set<ChildProcess>();
   /** Where each says what it is at. */
   private readonly places = new Map<ChildProcess, number>();
   /** Each ends the wait for one answer. */
@@ -75,6 +77,11 @@ export class Helpers {
   /** Starts a helper before it is needed: loading it is the slow part. */
   async start(): Promise<void> {
     this.release(await this.helper());
+  }
+
+  /** Pids of all helpers. */
+  get pids(): number[] {
+    return [...this.living].flatMap(({ pid }) => pid ?? []);
   }
 
   /** Owners of processes that hold helpers up now. */
@@ -106,7 +113,10 @@ export class Helpers {
   /** Ends all helpers, for good: open questions are refused at once. */
   close(): void {
     this.closed = true;
-    for (const child of this.living) child.kill('SIGKILL');
+    for (const child of this.living) {
+      if (this.binding.has(child)) child.disconnect();
+      else child.kill('SIGKILL');
+    }
     for (const refuse of [...this.asking]) refuse();
     this.wake();
   }
@@ -188,9 +198,10 @@ export class Helpers {
         last = notes;
         return undefined;
       }
-      const isAt = notes !== began;
+      const isAt = notes !== began && pid !== 0;
       const culprit = isAt ? ownerAt(pid) : owner;
-      this.abandon(helper, culprit);
+      if (request.do === 'rebind') this.leaveAlone(helper, culprit);
+      else this.abandon(helper, culprit);
       const where = isAt ? `, at process ${pid}` : '';
       return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${this.limit} ms${where}`, culprit);
     });
@@ -198,7 +209,9 @@ export class Helpers {
     const { pid, key } = 'process' in request ? request.process : { pid: 0, key: '' };
     // The end of a helper is an event of its own.
     helper.send('process' in request ? { ...request, process: { pid, key } } : request, () => undefined);
+    if (request.do === 'rebind') this.binding.add(helper);
     const answer = await heard;
+    this.binding.delete(helper);
     if ('result' in answer) return answer.result;
     this.release(helper);
     throw errorOf(answer);
@@ -217,6 +230,7 @@ export class Helpers {
         this.asking.delete(ended);
         helper.off('message', said);
         helper.off('exit', ended);
+        helper.off('error', ended);
       };
       const said = (message: unknown): void => {
         over();
@@ -235,6 +249,7 @@ export class Helpers {
       this.asking.add(ended);
       helper.on('message', said);
       helper.on('exit', ended);
+      helper.on('error', ended);
     });
   }
 
@@ -252,14 +267,20 @@ export class Helpers {
     this.living.add(child);
     this.starting.add(child);
     this.places.set(child, place);
-    child.once('exit', () => {
+    const over = (): void => {
+      if (!this.living.delete(child)) return;
       this.places.delete(child);
       closeSync(place);
-      this.living.delete(child);
       this.hanging.delete(child);
+      this.binding.delete(child);
       const at = this.idle.indexOf(child);
       if (at >= 0) this.idle.splice(at, 1);
       this.wake();
+    };
+    child.once('exit', over);
+    // It could not be started, or not be told something.
+    child.on('error', () => {
+      if (child.pid === undefined) over();
     });
     try {
       await this.hear(child, startLimit, () => {
@@ -273,6 +294,13 @@ export class Helpers {
       // Another waiting question may start the next helper now.
       this.wake();
     }
+  }
+
+  /** It is not killed between unbinding a driver and binding it again: it ends when it is done. */
+  private leaveAlone(helper: ChildProcess, owner: string): void {
+    this.hanging.set(helper, owner);
+    helper.once('message', () => helper.kill('SIGKILL'));
+    this.wake();
   }
 
   private abandon(helper: ChildProcess, owner: string): void {

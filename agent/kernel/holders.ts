@@ -3,7 +3,7 @@
 
 import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { cgroupOf, ownerOf } from './cgroup.js';
+import { cgroupOf, isWithin, ownerOf } from './cgroup.js';
 import { drmClients } from './drm-clients.js';
 import { isHeld } from './held.js';
 import { syscall } from './libc.js';
@@ -72,15 +72,22 @@ export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
 /** So many looks between two signs of life: the search of one process can take a minute. */
 const looksASign = 1000;
 
+/** How a search is to be made. */
+export interface SearchOptions {
+  readonly limits: Limits;
+  /** Owners (`ownerOf`) whose processes are not looked at. */
+  readonly spared: readonly string[];
+  /** Pids of the agent and its helpers. */
+  readonly ours: readonly number[];
+}
+
 /**
- * All processes of this machine that have one of the devices open, and all that may be about to; but for this one and the one
- * that it works for. `spared`: owners (`ownerOf`) whose processes are not looked at. `at` is told which process is looked at,
- * before each and again and again meanwhile.
+ * All processes of this machine that have one of the devices open, and all that may be about to. `at` is told which process is
+ * looked at, before each and again and again meanwhile, and 0 behind the last one.
  */
 export function findHolders(
   numbers: readonly DeviceNumber[],
-  limits: Limits = hasty,
-  spared: readonly string[] = [],
+  { limits, spared, ours }: SearchOptions,
   at: (pid: number) => void = () => undefined,
 ): Search {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
@@ -88,7 +95,10 @@ export function findHolders(
   const budget = new Budget(limits);
   const overdrawn = new Set<string>();
   const rings = whoHasRings();
-  for (const { pid, cgroup } of processes()) {
+  for (const pid of processes()) {
+    if (ours.includes(pid)) continue;
+    at(pid);
+    const cgroup = cgroupOf(pid) ?? '';
     const owner = ownerOf(cgroup);
     let looks = 0;
     const isLeft = (): boolean => {
@@ -100,7 +110,6 @@ export function findHolders(
       const isHosts = uid !== undefined && uid <= lastSystemUid && namespacePids(pid)?.length === 1;
       return { pid, command: commandOf(pid), cgroup, uid, isHosts };
     };
-    at(pid);
     if (spared.includes(owner)) {
       unseen.push({ ...who(), why: 'endless' });
       continue;
@@ -127,7 +136,27 @@ export function findHolders(
     if (budget.isOver(owner) && isNews(overdrawn, `${owner} ${isRoots(pid)}`))
       unseen.push({ ...who(), why: 'too many' });
   }
+  at(0);
   return { holders, inFlight, unseen, ringsUnseen: rings.unseen, clients: drmClients(numbers) };
+}
+
+/** So many processes are told of for each device. */
+const mostTold = 100;
+
+/**
+ * A search as it is told to the agent, which must not wait for a list of a million descriptors: one of each process and device, and
+ * not many of those. Processes in the groups of `keepers` are not told of.
+ */
+export function inBrief(search: Search, keepers: readonly string[]): Search {
+  const told = new Map<string, Set<number>>();
+  const isTold = ({ pid, number, cgroup }: Holder): boolean => {
+    const pids = told.get(numberText(number)) ?? new Set();
+    told.set(numberText(number), pids);
+    if (pids.has(pid) || pids.size >= mostTold || keepers.some((keeper) => isWithin(cgroup, keeper))) return false;
+    pids.add(pid);
+    return true;
+  };
+  return { ...search, holders: search.holders.filter(isTold) };
 }
 
 function whoHasRings(): { readonly owners: ReadonlySet<number>; readonly unseen: string | undefined } {
@@ -207,13 +236,10 @@ function whatIs(pid: number, fd: number): string | undefined {
   }
 }
 
-function* processes(): Iterable<{ pid: number; cgroup: string }> {
-  for (const name of readdirSync('/proc')) {
-    const pid = Number(name);
-    const isOurs = pid === process.pid || pid === process.ppid;
-    if (Number.isInteger(pid) && !isOurs) yield { pid, cgroup: cgroupOf(pid) ?? '' };
-  }
-}
+const processes = (): number[] =>
+  readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => Number.isInteger(pid));
 
 /** Every table of descriptors of a process: its own, and one for each thread that left it; the others share the first. */
 function* tablesOf(pid: number, isLeft: () => boolean, failed: (error: unknown) => void): Iterable<number | 'shared'> {

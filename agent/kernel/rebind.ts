@@ -28,12 +28,7 @@ export function rebind(unit: string, kind: NodeClass): string {
   return basename(port);
 }
 
-/** A helper that died between the two left the device without a driver: its bus finds one (drivers_probe, sysfs-bus). */
 function bindAnew(path: string): void {
-  if (!existsSync(join(path, 'driver'))) {
-    writeFileSync(join(realpathSync(join(path, 'subsystem')), 'drivers_probe'), basename(path));
-    return;
-  }
   const driver = realpathSync(join(path, 'driver'));
   writeFileSync(join(driver, 'unbind'), basename(path));
   writeFileSync(join(driver, 'bind'), basename(path));

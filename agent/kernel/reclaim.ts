@@ -1,23 +1,44 @@
 // Helper processes take devices back from all who have them open: each of these actions can wait for somebody for ever.
 
-import type { DeviceNumber, NodeClass } from '../core/device.js';
+import type { NodeClass } from '../core/device.js';
 import { ownerOf } from './cgroup.js';
+import type { Searched } from './helper.js';
 import { HeldUp, type Helpers } from './helpers.js';
-import type { Holder, Limits, Search } from './holders.js';
-import type { Revocable } from './pidfd.js';
-import type { TakenBack } from './take-back.js';
+import type { Limits, Search } from './holders.js';
+import type { Taken, TakenBack } from './take-back.js';
 
 /** So many owners may each hold up one search. */
 const mostRounds = 4;
-/** Who has held up a search is not looked at for so long, ms. */
+/** An owner that has held up a search is not looked at for so long, ms. */
 const grudge = 60_000;
+/** So many searches at a time: the first one's trouble is the others' warning. */
+const mostAtOnce = 3;
 
-/** Takes devices back. `cgroup`, for all: of the container that loses them; undefined when there is none. */
+/** Devices that are taken back, and from whom not. */
+export interface Loss {
+  readonly nodes: readonly Taken[];
+  readonly limits: Limits;
+  /** The container that loses them; undefined when there is none. */
+  readonly cgroup: string | undefined;
+  /** Groups of containers that keep the devices: nothing is told or taken of them. */
+  readonly keepers: readonly string[];
+}
+
+/** The result of a search whose findings were taken back. */
+export interface Reclaimed extends TakenBack {
+  readonly search: Search;
+  /** Somebody keeps the kernel from taking something back: it is not known what else was. */
+  readonly isHeldUp: boolean;
+}
+
+/** Takes devices back. */
 export class Reclaim {
   /** Owners whose processes held up a search, and until when they are not looked at, monotonic ms. */
   private readonly spared = new Map<string, number>();
+  private readonly waiting: (() => void)[] = [];
+  private atWork = 0;
 
-  constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp'>) {}
+  constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp' | 'pids'>) {}
 
   /** Gets the next search ready, while nobody waits for it yet. An error is left to the search. */
   async prepare(cgroup: string | undefined): Promise<void> {
@@ -28,26 +49,51 @@ export class Reclaim {
    * All processes that have one of the devices open, and all that may have it (`findHolders`). A process that a look does not come
    * back from counts as one that may, and so do all others of its owner.
    */
-  async search(numbers: readonly DeviceNumber[], limits: Limits, cgroup: string | undefined): Promise<Search> {
-    for (let round = 1; ; round++) {
-      try {
-        const spared = this.sparedNow();
-        return await this.helpers.ask({ do: 'search', account: accountOf(cgroup), numbers, limits, spared });
-      } catch (error) {
-        if (!(error instanceof HeldUp) || round === mostRounds) throw error;
-        this.spared.set(error.owner, performance.now() + grudge);
-      }
-    }
+  search(loss: Loss): Promise<Search> {
+    return this.rounds(loss, (asked) => this.helpers.ask({ do: 'search', account: accountOf(loss.cgroup), ...asked }));
   }
 
-  /** Makes open files of one device dead. Rejects with `HeldUp` when somebody keeps the kernel from it. */
-  takeBack(holders: readonly Holder[], by: Revocable, cgroup: string | undefined): Promise<TakenBack> {
-    return this.helpers.ask({ do: 'take-back', account: accountOf(cgroup), holders, by });
+  /** The same, and all that it finds is made dead, where the kind of node has an ioctl for that. */
+  async takeBack(loss: Loss): Promise<Reclaimed> {
+    const account = accountOf(loss.cgroup);
+    try {
+      const taken = await this.rounds(loss, (asked) => this.helpers.ask({ do: 'take-back', account, ...asked }));
+      return { ...taken, isHeldUp: false };
+    } catch (error) {
+      if (!(error instanceof HeldUp) || error.owner !== account) throw error;
+      return { search: await this.search(loss), revoked: 0, left: [], isHeldUp: true };
+    }
   }
 
   /** Has the driver of a device bound again (`rebind`). */
   rebind(unit: string, kind: NodeClass, cgroup: string | undefined): Promise<string> {
     return this.helpers.ask({ do: 'rebind', account: accountOf(cgroup), unit, kind });
+  }
+
+  /** Asks once more, without the owner that has held the question up. */
+  private async rounds<T>({ nodes, limits, cgroup, keepers }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
+    for (let round = 1; ; round++) {
+      try {
+        return await this.inTurn(() => {
+          const spared = this.sparedNow();
+          return ask({ nodes, limits, keepers, spared, ours: [process.pid, ...this.helpers.pids] });
+        });
+      } catch (error) {
+        if (!(error instanceof HeldUp) || error.owner === accountOf(cgroup) || round === mostRounds) throw error;
+        this.spared.set(error.owner, performance.now() + grudge);
+      }
+    }
+  }
+
+  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    while (this.atWork >= mostAtOnce) await new Promise<void>((resolve) => this.waiting.push(resolve));
+    this.atWork += 1;
+    try {
+      return await work();
+    } finally {
+      this.atWork -= 1;
+      this.waiting.shift()?.();
+    }
   }
 
   private sparedNow(): string[] {

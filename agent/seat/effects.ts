@@ -1,8 +1,8 @@
-import type { DeviceNumber, NodeClass } from '../core/device.js';
+import type { NodeClass } from '../core/device.js';
 import type { NodeRef } from '../core/step.js';
-import type { Limits, Search } from '../kernel/holders.js';
+import type { Search } from '../kernel/holders.js';
 import { injectUevent, sendUevent } from '../kernel/netlink.js';
-import type { Reclaim } from '../kernel/reclaim.js';
+import type { Loss, Reclaim } from '../kernel/reclaim.js';
 import { type Loser, type Revocation, revoke } from './revoke.js';
 
 /**
@@ -10,7 +10,7 @@ import { type Loser, type Revocation, revoke } from './revoke.js';
  * that have a device open, takes that back, and speaks to listeners. `cgroup`: of the container that loses the device.
  */
 export interface Effects {
-  readonly findHolders: (numbers: readonly DeviceNumber[], limits: Limits, cgroup?: string) => Promise<Search>;
+  readonly findHolders: (loss: Loss) => Promise<Search>;
   readonly revoke: (nodes: readonly NodeRef[], loser: Loser) => Promise<Revocation>;
   readonly rebind: (unit: string, kind: NodeClass, cgroup?: string) => Promise<string>;
   readonly sendUevent: typeof sendUevent;
@@ -19,7 +19,7 @@ export interface Effects {
 
 /** This machine's kernel. */
 export const effectsBy = (reclaim: Reclaim): Effects => ({
-  findHolders: (numbers, limits, cgroup) => reclaim.search(numbers, limits, cgroup),
+  findHolders: (loss) => reclaim.search(loss),
   revoke: (nodes, loser) => revoke(nodes, loser, reclaim),
   rebind: (unit, kind, cgroup) => reclaim.rebind(unit, kind, cgroup),
   sendUevent,

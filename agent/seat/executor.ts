@@ -6,6 +6,7 @@ import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
 import { isTidying, type JournalEntry, type NodeSpec, nodeOf, type Step } from '../core/step.js';
 import { uidsOf } from '../engines/users.js';
+import { HeldUp } from '../kernel/helpers.js';
 import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';
@@ -222,7 +223,7 @@ export class Executor {
       async () => {
         const { holder, left } = await descriptors.withdraw(this.seat, ids);
         const unsure = entries.filter((entry) => entry.holder !== holder || left[entry.id] !== undefined);
-        // The next try searches as well, whatever the holder says by then.
+        // The next try searches as well, even if the holder knows nothing of it by then.
         for (const { id } of unsure) this.note(id, { holder: undefined });
         return { left: unsure.map((entry) => left[entry.id] ?? `${entry.id} was opened by another holder`) };
       },
@@ -306,7 +307,7 @@ export class Executor {
     try {
       return await this.deps.effects.rebind(unit, nodes[0]?.class ?? 'input', this.loser().cgroup);
     } catch (error) {
-      if (isOptional) return undefined;
+      if (isOptional && !(error instanceof HeldUp)) return undefined;
       const why = (error as Error).message;
       if (left.length > 0) throw cannotLeave(`${left.join(', ')}; ${why}`);
       throw new Error(`the device may still be open somewhere (${why}): unplug it`);

@@ -3,7 +3,6 @@ import { nodePath } from '../core/state.js';
 import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
 import type { Uids } from '../kernel/grant-program.js';
-import { HeldUp } from '../kernel/helpers.js';
 import { type Holder, hasty, type InFlight, patient, type Search, type Unseen } from '../kernel/holders.js';
 import { openStreams } from '../kernel/pcm.js';
 import type { Revocable } from '../kernel/pidfd.js';
@@ -28,6 +27,9 @@ export interface Revocation {
 
 /** In words, why others may have a device. */
 export type Doubts = Pick<Revocation, 'left' | 'suspected' | 'handed'>;
+
+/** Longest that a container stands still while something is taken back from it, ms. */
+const longestStill = 20_000;
 
 /** From whom something is taken. */
 export interface Loser {
@@ -56,36 +58,38 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
   if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser, reclaim);
   await reclaim.prepare(cgroup);
   return whileStill(cgroup, mark, async (still) => {
-    const taken = await takeAllBack(nodes, loser, reclaim);
+    const taken = await within(longestStill, takeAllBack(nodes, loser, reclaim));
+    if (taken === undefined) throw new Error(`nothing was taken back within ${longestStill / 1000} s, it goes on`);
     return still ? taken : { ...taken, left: [...taken.left, 'the container cannot be frozen'] };
   });
 }
 
+/** Undefined when it takes longer: it goes on by itself then, and its end is nobody's business. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+    work.catch(() => undefined);
+  }
+}
+
 async function takeAllBack(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {
   const { keepers, cgroup } = loser;
-  const left: string[] = [];
-  let revoked = 0;
-  let isHeldUp = false;
-  const numbers = nodes.map((node) => node.number);
-  const search = await reclaim.search(numbers, loser.patient === true ? patient : hasty, cgroup);
-  const others = withoutKeepers(search.holders, keepers);
+  const { revoked, search, isHeldUp, ...taken } = await reclaim.takeBack({
+    nodes: nodes.map((node) => ({ number: node.number, by: revocationOf(node) })),
+    limits: loser.patient === true ? patient : hasty,
+    ...{ cgroup, keepers },
+  });
+  const left = [...taken.left];
   for (const node of nodes) {
-    const holders = others.filter(({ number }) => numberText(number) === numberText(node.number));
-    const by = revocationOf(node);
-    if (by === undefined) left.push(...holders.map((one) => `${named(one)} holds ${node.class}/${node.name}`));
-    if (by === undefined || holders.length === 0) continue;
-    try {
-      const taken = await reclaim.takeBack(holders, by, cgroup);
-      revoked += taken.revoked;
-      left.push(...taken.left);
-    } catch (error) {
-      if (!(error instanceof HeldUp)) throw error;
-      isHeldUp = true;
-      const who = [...new Set(holders.map(named))].slice(0, mostNamed).join(', ');
-      left.push(
-        `the kernel does not get to take ${nodePath(node)} back, kept busy by somebody who has it open: ${who}`,
-      );
-    }
+    const holders = search.holders.filter(({ number }) => numberText(number) === numberText(node.number)).map(named);
+    if (revocationOf(node) === undefined) left.push(...holders.map((one) => `${one} holds ${nodePath(node)}`));
+    else if (isHeldUp) left.push(busy(node, holders));
   }
   // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
   if (left.length === 0 && keepers.length === 0) {
@@ -95,11 +99,12 @@ async function takeAllBack(nodes: readonly NodeRef[], loser: Loser, reclaim: Rec
   return { revoked, left: [...left, ...maybe], suspected, handed, isHeldUp };
 }
 
-const named = ({ command, pid }: Pick<Holder, 'command' | 'pid'>): string => `${command} (pid ${pid})`;
+function busy(node: NodeRef, holders: readonly string[]): string {
+  const who = holders.slice(0, mostNamed).join(', ');
+  return `the kernel does not get to take ${nodePath(node)} back, kept busy by somebody who has it open: ${who}`;
+}
 
-/** Processes in none of these cgroups. */
-export const withoutKeepers = (holders: readonly Holder[], keepers: readonly string[]): Holder[] =>
-  holders.filter(({ cgroup }) => !keepers.some((keeper) => isWithin(cgroup, keeper)));
+const named = ({ command, pid }: Pick<Holder, 'command' | 'pid'>): string => `${command} (pid ${pid})`;
 
 /** Of those who may have been handed a device, so many are named. */
 const mostNamed = 3;
@@ -141,8 +146,9 @@ function suspicions(
       ...inFlight
         .filter(isTheirs)
         .map((one) => `${named(one)} may have descriptors in flight, on a socket or in a ring`),
+      // Of the PC itself nobody is suspected, but for a process that has it open where no look ends.
       ...unseen
-        .filter((one) => one.why !== 'too many' && isTheirs(one))
+        .filter((one) => one.why !== 'too many' && (isTheirs(one) || (one.why === 'endless' && one.isHosts)))
         .map((one) => `${named(one)} ${unseenWhy[one.why]}`),
       ...(ringsUnseen === undefined || !isOnesLoss
         ? []

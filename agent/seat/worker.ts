@@ -23,7 +23,7 @@ import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { mappedIn } from './mapped.js';
 import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
-import { clientsOf, doubts, withoutKeepers } from './revoke.js';
+import { clientsOf, doubts } from './revoke.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
@@ -509,14 +509,12 @@ export class SeatWorker {
     const blocked = new Map<string, string>();
     const loser = this.executor.loser();
     for (const [unit, nodes] of leavingCards(desired, journal, this.deps.present)) {
-      const search = await this.deps.effects.findHolders(
-        nodes.map(({ number }) => number),
-        patient,
-        loser.cgroup,
-      );
       const keepers = this.deps.keepers(unit);
-      const others = withoutKeepers(search.holders, keepers);
-      const held = others.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
+      const search = await this.deps.effects.findHolders({
+        nodes: nodes.map(({ number }) => ({ number, by: undefined })),
+        ...{ limits: patient, cgroup: loser.cgroup, keepers },
+      });
+      const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
       const { left, handed } = doubts(search, { ...loser, keepers });
       // A shared device stays open to its other seats: no stranger holds it up.
       const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];

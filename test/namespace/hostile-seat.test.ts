@@ -22,11 +22,11 @@ import type { Container } from '../../agent/engines/engine.js';
 import { pidsBelow } from '../../agent/engines/process.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
-import { hasty } from '../../agent/kernel/holders.js';
+import { hasty, type Search } from '../../agent/kernel/holders.js';
 import type { Namespaces } from '../../agent/kernel/namespaces.js';
 import { pidfdGetDevice, pidfdOpen } from '../../agent/kernel/pidfd.js';
 import type { ProcessRef } from '../../agent/kernel/process-key.js';
-import type { Reclaim } from '../../agent/kernel/reclaim.js';
+import type { Loss, Reclaim } from '../../agent/kernel/reclaim.js';
 import { noDescriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { effectsBy } from '../../agent/seat/effects.js';
@@ -466,7 +466,10 @@ test('a card that an io_uring without a descriptor keeps open does not move befo
   const worker = agent();
   await serve(worker, seatOf(asCard(full)), made);
   const { child } = await script(made, keptInRing);
-  const { holders } = await effects.findHolders([{ major: 1, minor: 7 }], hasty);
+  const { holders } = await effects.findHolders({
+    nodes: [{ number: { major: 1, minor: 7 }, by: undefined }],
+    ...{ limits: hasty, cgroup: undefined, keepers: [] },
+  });
   assert.equal(holders, [], 'nothing shows it');
   await serve(worker, seatOf(), made);
   assert.match(worker.report().problem ?? '', /cannot leave: python3 \(pid \d+\) may have descriptors in flight/);
@@ -590,10 +593,15 @@ test('what a rootless user’s container had is taken back before a container of
 test('a card that is mapped, with no descriptor left, does not move before it is let go', async () => {
   const made = await begin();
   // Any program of the machine may have this one open.
+  const of = (search: Search): Search => ({
+    ...search,
+    holders: search.holders.filter(({ cgroup }) => cgroup.startsWith(root)),
+  });
   const ours = Object.assign(Object.create(reclaim) as Reclaim, {
-    search: async (...asked: Parameters<Reclaim['search']>) => {
-      const search = await reclaim.search(...asked);
-      return { ...search, holders: search.holders.filter(({ cgroup }) => cgroup.startsWith(root)) };
+    search: async (loss: Loss) => of(await reclaim.search(loss)),
+    takeBack: async (loss: Loss) => {
+      const taken = await reclaim.takeBack(loss);
+      return { ...taken, search: of(taken.search) };
     },
   });
   const worker = agent({ effects: effectsBy(ours) });

@@ -61,7 +61,10 @@ test('who is in the middle of execve is looked at by nobody who would have to wa
   assert.is(hasOwnRoot(pid), false, 'it cannot be told');
   assert.is(processKey(process.pid)?.split(':')[0], String(process.pid));
 
-  const search = await effects.findHolders([{ major: 1, minor: 7 }], hasty);
+  const search = await effects.findHolders({
+    nodes: [{ number: { major: 1, minor: 7 }, by: undefined }],
+    ...{ limits: hasty, cgroup: undefined, keepers: [] },
+  });
   assert.ok(search.unseen.some((one) => one.pid === pid && one.why === 'refused'));
   const mark = standstillOf('held');
   mkdirSync(join(mark, '..'), { recursive: true });

@@ -177,7 +177,11 @@ export class Agent {
   private effects(inside: Inside): Effects {
     const { world, life, orders } = this;
     return {
-      findHolders: (numbers) => life.later(() => this.search(numbers)),
+      findHolders: ({ nodes, keepers }) =>
+        life.later(() => {
+          const search = this.search(nodes.map(({ number }) => number));
+          return { ...search, holders: search.holders.filter(({ cgroup }) => !keepers.includes(cgroup)) };
+        }),
       revoke: (nodes, { mark, keepers, cgroup, users }) =>
         life.later(() => {
           orders.get(basename(mark))?.revoking(nodes);
