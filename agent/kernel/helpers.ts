@@ -20,6 +20,8 @@ const spareLimit = 10_000;
  * runs.
  */
 const idleLimit = 70_000;
+/** So often is looked whether a helper that has not answered gets on, ms. */
+const lookEvery = 1000;
 /** Limits: killed helpers of one owner that do not die, and helpers in all. */
 const most = { hangingOfOne: 2, ofAll: 8 };
 
@@ -27,10 +29,10 @@ const most = { hangingOfOne: 2, ofAll: 8 };
 export class HeldUp extends Error {
   override name = 'HeldUp';
 
-  /** `owner`: whose process it was at, or the account that was asked for. */
+  /** `culprit`: the owner of the process that a search was at; undefined when it was at none. */
   constructor(
     message: string,
-    readonly owner: string,
+    readonly culprit?: string,
   ) {
     super(message);
   }
@@ -128,7 +130,7 @@ export class Helpers {
   ): Promise<T> {
     const held = [...this.hanging.values()].filter((other) => other === owner).length;
     if (held >= most.hangingOfOne) {
-      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${held} helpers by now`, owner);
+      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${held} helpers by now`);
     }
     const helper = await this.helper();
     const result = (await this.answer(helper, owner, request)) as Results[R['do']];
@@ -191,18 +193,15 @@ export class Helpers {
 
   private async answer(helper: ChildProcess, owner: string, request: Request): Promise<unknown> {
     const began = this.placeOf(helper).notes;
-    let last = began;
-    const heard = this.hear<Answer>(helper, this.limit, () => {
+    let last = { notes: began, at: performance.now() };
+    const heard = this.hear<Answer>(helper, Math.min(this.limit, lookEvery), () => {
       const { pid, notes } = this.placeOf(helper);
-      if (notes !== last) {
-        last = notes;
-        return undefined;
-      }
-      const isAt = notes !== began && pid !== 0;
-      const culprit = isAt ? ownerAt(pid) : owner;
-      if (request.do === 'rebind') this.leaveAlone(helper, culprit);
-      else this.abandon(helper, culprit);
-      const where = isAt ? `, at process ${pid}` : '';
+      if (notes !== last.notes) last = { notes, at: performance.now() };
+      if (performance.now() - last.at < this.limit) return undefined;
+      const culprit = notes !== began && pid !== 0 ? ownerAt(pid) : undefined;
+      if (request.do === 'rebind') this.leaveAlone(helper, owner);
+      else this.abandon(helper, culprit ?? owner);
+      const where = culprit === undefined ? '' : `, at process ${pid}`;
       return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${this.limit} ms${where}`, culprit);
     });
     // The caller may know more of a process than a helper needs.

@@ -27,8 +27,6 @@ export interface Loss {
 /** The result of a search whose findings were taken back. */
 export interface Reclaimed extends TakenBack {
   readonly search: Search;
-  /** Somebody keeps the kernel from taking something back: it is not known what else was. */
-  readonly isHeldUp: boolean;
 }
 
 /** Takes devices back. */
@@ -53,15 +51,18 @@ export class Reclaim {
     return this.rounds(loss, (asked) => this.helpers.ask({ do: 'search', account: accountOf(loss.cgroup), ...asked }));
   }
 
-  /** The same, and all that it finds is made dead, where the kind of node has an ioctl for that. */
-  async takeBack(loss: Loss): Promise<Reclaimed> {
-    const account = accountOf(loss.cgroup);
+  /**
+   * The same, and all that it finds is made dead, where the kind of node has an ioctl for that. Undefined when somebody keeps the
+   * kernel from that: it is not known then what was made dead.
+   */
+  async takeBack(loss: Loss): Promise<Reclaimed | undefined> {
+    // Two of these that hang leave the searches alone.
+    const account = `${accountOf(loss.cgroup)}, taken back`;
     try {
-      const taken = await this.rounds(loss, (asked) => this.helpers.ask({ do: 'take-back', account, ...asked }));
-      return { ...taken, isHeldUp: false };
+      return await this.rounds(loss, (asked) => this.helpers.ask({ do: 'take-back', account, ...asked }));
     } catch (error) {
-      if (!(error instanceof HeldUp) || error.owner !== account) throw error;
-      return { search: await this.search(loss), revoked: 0, left: [], isHeldUp: true };
+      if (!(error instanceof HeldUp) || error.culprit !== undefined) throw error;
+      return undefined;
     }
   }
 
@@ -71,7 +72,7 @@ export class Reclaim {
   }
 
   /** Asks once more, without the owner that has held the question up. */
-  private async rounds<T>({ nodes, limits, cgroup, keepers }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
+  private async rounds<T>({ nodes, limits, keepers }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
     for (let round = 1; ; round++) {
       try {
         return await this.inTurn(() => {
@@ -79,8 +80,8 @@ export class Reclaim {
           return ask({ nodes, limits, keepers, spared, ours: [process.pid, ...this.helpers.pids] });
         });
       } catch (error) {
-        if (!(error instanceof HeldUp) || error.owner === accountOf(cgroup) || round === mostRounds) throw error;
-        this.spared.set(error.owner, performance.now() + grudge);
+        if (!(error instanceof HeldUp) || error.culprit === undefined || round === mostRounds) throw error;
+        this.spared.set(error.culprit, performance.now() + grudge);
       }
     }
   }

@@ -6,7 +6,7 @@ import type { Uids } from '../kernel/grant-program.js';
 import { type Holder, hasty, type InFlight, patient, type Search, type Unseen } from '../kernel/holders.js';
 import { openStreams } from '../kernel/pcm.js';
 import type { Revocable } from '../kernel/pidfd.js';
-import type { Reclaim } from '../kernel/reclaim.js';
+import type { Loss, Reclaim, Reclaimed } from '../kernel/reclaim.js';
 import { whileStill } from './standstill.js';
 
 /** The result of a revocation: how many descriptors were taken back, and why some may be left. */
@@ -54,21 +54,30 @@ export interface Loser {
  * `handed` names processes of others that may have it so.
  */
 export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {
-  const { cgroup, mark } = loser;
-  if (cgroup === undefined || loser.patient === true) return takeAllBack(nodes, loser, reclaim);
+  const { cgroup, mark, keepers } = loser;
+  const isPatient = loser.patient === true;
+  const loss: Loss = {
+    nodes: nodes.map((node) => ({ number: node.number, by: revocationOf(node) })),
+    ...{ limits: isPatient ? patient : hasty, cgroup, keepers },
+  };
+  const takeBack = async (): Promise<Revocation | undefined> => {
+    const taken = await reclaim.takeBack(loss);
+    return taken && revocation(nodes, taken, loser);
+  };
+  if (cgroup === undefined || isPatient) return (await takeBack()) ?? heldUp(nodes, await reclaim.search(loss));
   await reclaim.prepare(cgroup);
-  return whileStill(cgroup, mark, async (still) => {
-    const taken = await within(longestStill, takeAllBack(nodes, loser, reclaim));
-    if (taken === undefined) throw new Error(`nothing was taken back within ${longestStill / 1000} s, it goes on`);
-    return still ? taken : { ...taken, left: [...taken.left, 'the container cannot be frozen'] };
+  const taken = await whileStill(cgroup, mark, async (still) => {
+    const soon = await within(longestStill, takeBack());
+    return soon === undefined || still ? soon : { ...soon, left: [...soon.left, 'the container cannot be frozen'] };
   });
+  return taken ?? heldUp(nodes, await reclaim.search(loss));
 }
 
-/** Undefined when it takes longer: it goes on by itself then, and its end is nobody's business. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
+/** Throws when it takes longer. It goes on by itself then: the next try waits for it. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), ms);
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`to take it back takes over ${ms / 1000} s, and goes on`)), ms);
   });
   try {
     return await Promise.race([work, late]);
@@ -78,31 +87,31 @@ async function within<T>(ms: number, work: Promise<T>): Promise<T | undefined> {
   }
 }
 
-async function takeAllBack(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {
-  const { keepers, cgroup } = loser;
-  const { revoked, search, isHeldUp, ...taken } = await reclaim.takeBack({
-    nodes: nodes.map((node) => ({ number: node.number, by: revocationOf(node) })),
-    limits: loser.patient === true ? patient : hasty,
-    ...{ cgroup, keepers },
-  });
+function revocation(nodes: readonly NodeRef[], { search, ...taken }: Reclaimed, loser: Loser): Revocation {
   const left = [...taken.left];
   for (const node of nodes) {
-    const holders = search.holders.filter(({ number }) => numberText(number) === numberText(node.number)).map(named);
-    if (revocationOf(node) === undefined) left.push(...holders.map((one) => `${one} holds ${nodePath(node)}`));
-    else if (isHeldUp) left.push(busy(node, holders));
+    if (revocationOf(node) !== undefined) continue;
+    for (const holder of holdersOf(node, search)) left.push(`${holder} holds ${nodePath(node)}`);
   }
   // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
-  if (left.length === 0 && keepers.length === 0) {
+  if (left.length === 0 && loser.keepers.length === 0) {
     for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
   }
   const { left: maybe, suspected, handed } = doubts(search, loser);
-  return { revoked, left: [...left, ...maybe], suspected, handed, isHeldUp };
+  return { revoked: taken.revoked, left: [...left, ...maybe], suspected, handed, isHeldUp: false };
 }
 
-function busy(node: NodeRef, holders: readonly string[]): string {
-  const who = holders.slice(0, mostNamed).join(', ');
-  return `the kernel does not get to take ${nodePath(node)} back, kept busy by somebody who has it open: ${who}`;
+/** Nothing is known but who has the nodes open. */
+function heldUp(nodes: readonly NodeRef[], search: Search): Revocation {
+  const left = nodes.map((node) => {
+    const who = holdersOf(node, search).slice(0, mostNamed).join(', ');
+    return `the kernel does not get to take ${nodePath(node)} back, kept busy by somebody who has it open: ${who}`;
+  });
+  return { revoked: 0, left, suspected: [], handed: [], isHeldUp: true };
 }
+
+const holdersOf = (node: NodeRef, { holders }: Search): string[] =>
+  holders.filter(({ number }) => numberText(number) === numberText(node.number)).map(named);
 
 const named = ({ command, pid }: Pick<Holder, 'command' | 'pid'>): string => `${command} (pid ${pid})`;
 

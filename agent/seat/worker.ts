@@ -507,25 +507,30 @@ export class SeatWorker {
     units: ReadonlySet<string> | undefined,
   ): Promise<ReadonlySet<string>> {
     const blocked = new Map<string, string>();
-    const loser = this.executor.loser();
     for (const [unit, nodes] of leavingCards(desired, journal, this.deps.present)) {
-      const keepers = this.deps.keepers(unit);
-      const search = await this.deps.effects.findHolders({
-        nodes: nodes.map(({ number }) => ({ number, by: undefined })),
-        ...{ limits: patient, cgroup: loser.cgroup, keepers },
-      });
-      const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
-      const { left, handed } = doubts(search, { ...loser, keepers });
-      // A shared device stays open to its other seats: no stranger holds it up.
-      const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
-      const isTold = clientsOf(search, { keepers }) !== undefined;
-      const why = found[0] ?? (isTold ? undefined : await this.mappedWith(loser.cgroup, nodes));
+      const why = await this.holderOf(unit, nodes).catch((error: Error) => error.message);
       if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
     }
     for (const unit of units ?? [...this.blocked.keys()]) this.blocked.delete(unit);
     for (const [unit, why] of blocked) this.blocked.set(unit, why);
     this.sayBlocked();
     return new Set(blocked.keys());
+  }
+
+  /** In words, who has the nodes of a card open, or may have; undefined when nobody does. */
+  private async holderOf(unit: string, nodes: readonly NodeSpec[]): Promise<string | undefined> {
+    const loser = this.executor.loser();
+    const keepers = this.deps.keepers(unit);
+    const search = await this.deps.effects.findHolders({
+      nodes: nodes.map(({ number }) => ({ number, by: undefined })),
+      ...{ limits: patient, cgroup: loser.cgroup, keepers },
+    });
+    const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
+    const { left, handed } = doubts(search, { ...loser, keepers });
+    // A shared device stays open to its other seats: no stranger holds it up.
+    const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
+    const isTold = clientsOf(search, { keepers }) !== undefined;
+    return found[0] ?? (isTold ? undefined : this.mappedWith(loser.cgroup, nodes));
   }
 
   private async mappedWith(cgroup: string | undefined, nodes: readonly NodeSpec[]): Promise<string | undefined> {

@@ -601,7 +601,7 @@ test('a card that is mapped, with no descriptor left, does not move before it is
     search: async (loss: Loss) => of(await reclaim.search(loss)),
     takeBack: async (loss: Loss) => {
       const taken = await reclaim.takeBack(loss);
-      return { ...taken, search: of(taken.search) };
+      return taken && { ...taken, search: of(taken.search) };
     },
   });
   const worker = agent({ effects: effectsBy(ours) });

@@ -135,7 +135,7 @@ test('whoever keeps it busy for ever holds up that device alone: the other seat 
   await begunInSeat(lab, 'left', 'holder', await nodeOf('left'), 'seat-busy');
   await give('right');
   const problem = async () => (await seatStatus(lab, 'left'))?.problem ?? '';
-  await lab.until('it to be said', async () => (await problem()).includes('kept busy by somebody'), 60_000);
+  await lab.until('it to be said', async () => (await problem()).includes('kept busy by somebody'), 90_000);
   const { right } = running;
   const heard = right.stdout.length;
   await lab.plug({ seat: 'right', driver: 'usb-kbd', id: 'other' });

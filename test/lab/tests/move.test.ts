@@ -88,7 +88,7 @@ test('a request to a device that never ends holds up that device alone, and it i
   await inSeat(lab, 'left', 'holder', await eventNode(), 'busy');
   await give('right', 'WANDER1');
   const problem = async () => (await seatStatus(lab, 'left'))?.problem ?? '';
-  await lab.until('it to be said', async () => (await problem()).includes('kept busy by somebody'), 60_000);
+  await lab.until('it to be said', async () => (await problem()).includes('kept busy by somebody'), 90_000);
   assert.match(await problem(), /input\/event\d+ back, kept busy by somebody who has it open: .*python3 \(pid \d+\)/);
   const rebound = (await agentLog(lab)).slice(since).some(({ msg }) => msg.startsWith('driver unbound'));
   assert.not.ok(rebound, 'the bus would wait as well');
