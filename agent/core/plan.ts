@@ -161,8 +161,8 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
     const isUntold = actual.audience !== undefined && before?.knownTo !== actual.audience;
     const toldTo = isUntold ? actual.audience : before?.toldTo;
     const incarnation = entry.incarnation ?? before?.incarnation;
-    const { knownTo, placeholder, loose, holder } = before ?? {};
-    const current: JournalEntry = { ...entry, incarnation, knownTo, toldTo, placeholder, loose, holder };
+    const { knownTo, placeholder, loose, holder, unsure } = before ?? {};
+    const current: JournalEntry = { ...entry, incarnation, knownTo, toldTo, placeholder, loose, holder, unsure };
     if (before === undefined || before.toldTo !== toldTo || !sameEntry(before, current)) {
       intents.push({ step: 'intend', entry: current });
     }

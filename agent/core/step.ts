@@ -55,6 +55,8 @@ export interface JournalEntry {
   readonly served?: NodeRef | undefined;
   /** The holder that was told first, and may have opened it: what another one has opened is not known to it. */
   readonly holder?: string | undefined;
+  /** A holder could not take it back once: an open file of it may be somewhere, until the device has left for good. */
+  readonly unsure?: boolean | undefined;
   readonly tags: readonly string[];
   readonly properties: Properties;
   /** The rule that gave it, `policies/left.yaml:4`, for status and audit. */

@@ -2,10 +2,11 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
 import { namespacePids } from '../kernel/pidfd.js';
-import { parentOf, processKey, runningKey, startOf } from '../kernel/process-key.js';
+import { parentOf, pidOf, processKey, runningKey, startOf } from '../kernel/process-key.js';
 import { directoriesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
 import { realUid } from '../kernel/real-uid.js';
 import { lookAt } from '../kernel/statx.js';
+import { pidNamespaceOf } from '../kernel/user-namespace.js';
 import type { Container } from './engine.js';
 
 /** More groups below a container's than this are not looked into: the container can make any number. */
@@ -77,7 +78,7 @@ export function isStill(key: string, pid: number, cgroup: string): boolean {
 
 /**
  * Whether processes linger in the group of a container that has ended, now that another one has come. Where both have the same
- * group, these are the processes that began before the other's init. Processes of root's outside all containers are the
+ * group, these are the processes that began before the other's init, or with it and in another pid namespace. Processes of root's outside all containers are the
  * engine's, such as nspawn's own, and do not count. Where it cannot be told, some may.
  */
 export function isLingering(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
@@ -94,7 +95,10 @@ function lingers(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boole
   return pids.some((pid) => {
     const inside = namespacePids(pid);
     if (inside === undefined || isRootsOutside(pid, inside)) return false;
-    return cgroup !== next.cgroup || startOf(processKey(pid) ?? next.key) < startOf(next.key);
+    if (cgroup !== next.cgroup) return true;
+    const began = startOf(processKey(pid) ?? next.key) - startOf(next.key);
+    // A tick is 10 ms long: of that very one are a process that was left, and those that the other's init has made.
+    return began < 0 || (began === 0 && pidNamespaceOf(pid) !== pidNamespaceOf(pidOf(next.key)));
   });
 }
 

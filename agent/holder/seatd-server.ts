@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { isWithin } from '../kernel/cgroup.js';
+import type { Lanes } from '../kernel/lanes.js';
 import { peerCgroup } from '../kernel/peer.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
-import type { Lanes } from './lanes.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
 import { type ClientSeat, SeatdClient } from './seatd-client.js';

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto';
+import { Lanes } from '../kernel/lanes.js';
 import type { Say } from './card.js';
-import { Lanes } from './lanes.js';
 import type { Done, SeatState, WantedSeats } from './messages.js';
 import { type OpenDevice, SeatdServer } from './seatd-server.js';
 import { Taking } from './taking.js';
+
+/** So many threads may a seat take at once, while the kernel is at work for it: all seats share 64 (hotseat-holder.service). */
+const threads = 4;
 
 /** All seats to which devices are served; kept as they are while there is no agent. */
 export class Seats {
@@ -33,7 +36,7 @@ export class Seats {
     for (const wanted of seats) {
       let server = this.servers.get(wanted.seat);
       if (server === undefined) {
-        const lanes = this.lanes.get(wanted.seat) ?? new Lanes();
+        const lanes = this.lanes.get(wanted.seat) ?? new Lanes(threads);
         this.lanes.set(wanted.seat, lanes);
         server = new SeatdServer(wanted, this.say, this.changed, lanes, this.taking, this.openDevice);
         this.servers.set(wanted.seat, server);

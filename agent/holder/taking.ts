@@ -1,4 +1,4 @@
-import type { Lanes } from './lanes.js';
+import type { Lanes } from '../kernel/lanes.js';
 import type { OpenedDevice } from './opened-device.js';
 
 /** So long is waited for the kernel, ms. The agent waits longer for the holder. */

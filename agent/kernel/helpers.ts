@@ -81,11 +81,6 @@ export class Helpers {
     this.release(await this.helper());
   }
 
-  /** Pids of all helpers. */
-  get pids(): number[] {
-    return [...this.living].flatMap(({ pid }) => pid ?? []);
-  }
-
   /** Owners of processes that hold helpers up now. */
   get holdingUp(): string[] {
     return [...new Set(this.hanging.values())];

@@ -77,17 +77,16 @@ export interface SearchOptions {
   readonly limits: Limits;
   /** Owners (`ownerOf`) whose processes are not looked at. */
   readonly spared: readonly string[];
-  /** Pids of the agent and its helpers. */
-  readonly ours: readonly number[];
 }
 
 /**
- * All processes of this machine that have one of the devices open, and all that may be about to. `at` is told which process is
+ * All processes of this machine that have one of the devices open, and all that may be about to, but for this one and the one that
+ * it works for. `at` is told which process is
  * looked at, before each and again and again meanwhile, and 0 behind the last one.
  */
 export function findHolders(
   numbers: readonly DeviceNumber[],
-  { limits, spared, ours }: SearchOptions,
+  { limits, spared }: SearchOptions,
   at: (pid: number) => void = () => undefined,
 ): Search {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
@@ -96,7 +95,7 @@ export function findHolders(
   const overdrawn = new Set<string>();
   const rings = whoHasRings();
   for (const pid of processes()) {
-    if (ours.includes(pid)) continue;
+    if (pid === process.pid || pid === process.ppid) continue;
     at(pid);
     const cgroup = cgroupOf(pid) ?? '';
     const owner = ownerOf(cgroup);

@@ -23,6 +23,8 @@ export function processRef(pid: number): ProcessRef | undefined {
   return key === undefined ? undefined : { pid, key };
 }
 
+export const pidOf = (key: string): number => Number(key.split(':')[0]);
+
 /** When the process of a key began, clock ticks since boot. */
 export const startOf = (key: string): number => Number(key.slice(key.indexOf(':') + 1));
 

@@ -5,6 +5,7 @@ import { ownerOf } from './cgroup.js';
 import type { Searched } from './helper.js';
 import { HeldUp, type Helpers } from './helpers.js';
 import type { Limits, Search } from './holders.js';
+import { Lanes } from './lanes.js';
 import type { Taken, TakenBack } from './take-back.js';
 
 /** So many owners may each hold up one search. */
@@ -33,10 +34,12 @@ export interface Reclaimed extends TakenBack {
 export class Reclaim {
   /** Owners whose processes held up a search, and until when they are not looked at, monotonic ms. */
   private readonly spared = new Map<string, number>();
-  private readonly waiting: (() => void)[] = [];
-  private atWork = 0;
+  private readonly lanes = new Lanes(mostAtOnce);
 
-  constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp' | 'pids'>) {}
+  constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp'>) {}
+
+  /** Whether something that was asked for the container has not ended, also when nobody waits for it any more. */
+  isAtWork = (cgroup: string): boolean => this.lanes.has(accountOf(cgroup));
 
   /** Gets the next search ready, while nobody waits for it yet. An error is left to the search. */
   async prepare(cgroup: string | undefined): Promise<void> {
@@ -57,7 +60,7 @@ export class Reclaim {
    */
   async takeBack(loss: Loss): Promise<Reclaimed | undefined> {
     // Two of these that hang leave the searches alone.
-    const account = `${accountOf(loss.cgroup)}, taken back`;
+    const account = `${accountOf(loss.cgroup)} (taken back)`;
     try {
       return await this.rounds(loss, (asked) => this.helpers.ask({ do: 'take-back', account, ...asked }));
     } catch (error) {
@@ -68,32 +71,19 @@ export class Reclaim {
 
   /** Has the driver of a device bound again (`rebind`). */
   rebind(unit: string, kind: NodeClass, cgroup: string | undefined): Promise<string> {
-    return this.helpers.ask({ do: 'rebind', account: accountOf(cgroup), unit, kind });
+    return this.helpers.ask({ do: 'rebind', account: `${accountOf(cgroup)} (bound again)`, unit, kind });
   }
 
   /** Asks once more, without the owner that has held the question up. */
-  private async rounds<T>({ nodes, limits, keepers }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
+  private async rounds<T>({ nodes, limits, keepers, cgroup }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
     for (let round = 1; ; round++) {
       try {
-        return await this.inTurn(() => {
-          const spared = this.sparedNow();
-          return ask({ nodes, limits, keepers, spared, ours: [process.pid, ...this.helpers.pids] });
-        });
+        const asked = () => ask({ nodes, limits, keepers, spared: this.sparedNow() });
+        return await this.lanes.run(accountOf(cgroup), asked);
       } catch (error) {
         if (!(error instanceof HeldUp) || error.culprit === undefined || round === mostRounds) throw error;
         this.spared.set(error.culprit, performance.now() + grudge);
       }
-    }
-  }
-
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    while (this.atWork >= mostAtOnce) await new Promise<void>((resolve) => this.waiting.push(resolve));
-    this.atWork += 1;
-    try {
-      return await work();
-    } finally {
-      this.atWork -= 1;
-      this.waiting.shift()?.();
     }
   }
 

@@ -6,14 +6,18 @@ import { syscall } from './libc.js';
 const NS_GET_USERNS = 0xb701;
 
 /** Inode of the user namespace that a process is in now; undefined when the process has gone. */
-export const userNamespaceOf = (pid: number | 'self'): bigint | undefined => {
+export const userNamespaceOf = (pid: number | 'self'): bigint | undefined => namespaceAt(`/proc/${pid}/ns/user`);
+
+/** Inode of the pid namespace that a process is in; undefined when the process has gone. */
+export const pidNamespaceOf = (pid: number): bigint | undefined => namespaceAt(`/proc/${pid}/ns/pid`);
+
+function namespaceAt(path: string): bigint | undefined {
   try {
-    if (isHeldAt(`/proc/${pid}/ns/user`)) return undefined;
-    return statSync(`/proc/${pid}/ns/user`, { bigint: true }).ino;
+    return isHeldAt(path) ? undefined : statSync(path, { bigint: true }).ino;
   } catch {
     return undefined;
   }
-};
+}
 
 /**
  * Inode of the user namespace that owns the pid namespace of a process; undefined when the process has gone. A process can

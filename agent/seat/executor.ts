@@ -193,7 +193,7 @@ export class Executor {
 
   private note(
     id: string,
-    news: Partial<Pick<JournalEntry, 'knownTo' | 'toldTo' | 'placeholder' | 'loose' | 'holder'>>,
+    news: Partial<Pick<JournalEntry, 'knownTo' | 'toldTo' | 'placeholder' | 'loose' | 'holder' | 'unsure'>>,
   ): void {
     const entry = this.deps.journal.entries.get(id);
     if (entry !== undefined) this.deps.journal.put({ ...entry, ...news });
@@ -222,9 +222,11 @@ export class Executor {
       { what: 'revoke', ...factsOf(unit, entries), ...this.place() },
       async () => {
         const { holder, left } = await descriptors.withdraw(this.seat, ids);
-        const unsure = entries.filter((entry) => entry.holder !== holder || left[entry.id] !== undefined);
+        const unsure = entries.filter(
+          (entry) => entry.unsure === true || entry.holder !== holder || left[entry.id] !== undefined,
+        );
         // The next try searches as well, even if the holder knows nothing of it by then.
-        for (const { id } of unsure) this.note(id, { holder: undefined });
+        for (const { id } of unsure) this.note(id, { unsure: true });
         return { left: unsure.map((entry) => left[entry.id] ?? `${entry.id} was opened by another holder`) };
       },
       (outcome) => outcome,

@@ -65,6 +65,9 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     return taken && revocation(nodes, taken, loser);
   };
   if (cgroup === undefined || isPatient) return (await takeBack()) ?? heldUp(nodes, await reclaim.search(loss));
+  // Nobody stands still for what has to wait.
+  if (reclaim.isAtWork(cgroup))
+    throw new Error('what was to be taken back before is not done yet: the next try follows');
   await reclaim.prepare(cgroup);
   const taken = await whileStill(cgroup, mark, async (still) => {
     const soon = await within(longestStill, takeBack());
@@ -155,9 +158,8 @@ function suspicions(
       ...inFlight
         .filter(isTheirs)
         .map((one) => `${named(one)} may have descriptors in flight, on a socket or in a ring`),
-      // Of the PC itself nobody is suspected, but for a process that has it open where no look ends.
       ...unseen
-        .filter((one) => one.why !== 'too many' && (isTheirs(one) || (one.why === 'endless' && one.isHosts)))
+        .filter((one) => one.why !== 'too many' && isTheirs(one))
         .map((one) => `${named(one)} ${unseenWhy[one.why]}`),
       ...(ringsUnseen === undefined || !isOnesLoss
         ? []

@@ -54,13 +54,13 @@ test('a driver that takes for ever to let go holds up nobody, and the device get
   execFileSync('mkfifo', ['/sys/bus/drivers/slow/unbind']); // who writes waits for a reader
   const { namespaces, effects } = hands(1000);
   const why = await effects.rebind(unit, 'input').catch((error: Error) => error.message);
-  assert.is(why, 'rebind of devices of nobody took over 1000 ms');
   // Nobody kills a helper between the two.
   namespaces.close();
   const bound = () => readFileSync('/sys/bus/drivers/slow/bind', 'utf8');
   assert.is(bound(), '');
   spawn('cat', ['/sys/bus/drivers/slow/unbind'], { stdio: 'ignore' });
   await until('the driver to be back', () => bound() === 'serio3');
+  assert.match(why, /^rebind of devices of nobody .* took over 1000 ms$/);
 });
 
 test('a sound card on PCI is on nothing that can be bound again: nothing is done, and that is the reason', () => {
