@@ -3,7 +3,7 @@ import { permitted } from '../control/permission.js';
 import { trailFile } from '../control/trail.js';
 import { TrailFile } from '../control/trail-file.js';
 import { compare, isFailure, TrailReader, type TrailRecord } from '../control/trail-reader.js';
-import { processKey } from '../kernel/process-key.js';
+import { pidOf, processKey } from '../kernel/process-key.js';
 import { duration } from './duration.js';
 import { endsBySignal } from './ends-by-signal.js';
 import { bad, type Line, render, showsColours, soon, type Toned } from './line.js';
@@ -57,7 +57,7 @@ export const log: Verb = {
 /** Whether the agent that began a record still runs. Where /proc hides others' processes, it may. */
 function runs(process: string): boolean {
   try {
-    return processKey(Number(process.split(':')[0])) === process;
+    return processKey(pidOf(process)) === process;
   } catch {
     return true;
   }

@@ -78,8 +78,8 @@ export function isStill(key: string, pid: number, cgroup: string): boolean {
 
 /**
  * Whether processes linger in the group of a container that has ended, now that another one has come. Where both have the same
- * group, these are the processes that began before the other's init, or with it and in another pid namespace. Processes of root's outside all containers are the
- * engine's, such as nspawn's own, and do not count. Where it cannot be told, some may.
+ * group, these are the processes that began before the other's init, or with it and in another pid namespace. Processes of root's
+ * outside all containers are the engine's, such as nspawn's own, and do not count. Where it cannot be told, some may.
  */
 export function isLingering(cgroup: string, next: Pick<Container, 'key' | 'cgroup'>): boolean {
   try {

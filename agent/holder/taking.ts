@@ -1,4 +1,5 @@
 import type { Lanes } from '../kernel/lanes.js';
+import { soon } from '../kernel/soon.js';
 import type { OpenedDevice } from './opened-device.js';
 
 /** So long is waited for the kernel, ms. The agent waits longer for the holder. */
@@ -20,13 +21,11 @@ export class Taking {
   async take(opened: OpenedDevice, lanes: Lanes): Promise<string | undefined> {
     this.pending.add(opened);
     const taken = lanes.run(opened.device.id, () => opened.revoke()).finally(() => this.pending.delete(opened));
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<string>((resolve) => {
-      timer = setTimeout(() => resolve(notYet(opened.device.path)), patience);
-    });
-    const why = await Promise.race([taken, late]);
-    clearTimeout(timer);
-    return why;
+    const end = await soon(
+      taken.then((why) => ({ why })),
+      patience,
+    );
+    return end === undefined ? notYet(opened.device.path) : end.why;
   }
 }
 

@@ -44,8 +44,6 @@ export type DeviceRequest =
 
 export interface Searched extends SearchOptions {
   readonly nodes: readonly Taken[];
-  /** Groups of containers that keep the devices. */
-  readonly keepers: readonly string[];
 }
 
 /** Questions about a process of somebody. `process`: whose namespaces. Descriptors are the agent's own. */
@@ -226,15 +224,12 @@ async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest[
       return prepare();
     case 'search': {
       const { search, inBrief } = await searched(request);
-      return inBrief(search, request.keepers);
+      return inBrief(search);
     }
     case 'take-back': {
       const { search, inBrief } = await searched(request);
       const { takeBack } = await import('./take-back.js');
-      return {
-        ...takeBack(request.nodes, search, request.keepers, () => noteAt(0)),
-        search: inBrief(search, request.keepers),
-      };
+      return { ...takeBack(request.nodes, search, () => noteAt(0)), search: inBrief(search) };
     }
     case 'rebind': {
       const { rebind } = await import('./rebind.js');

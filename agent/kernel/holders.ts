@@ -77,6 +77,8 @@ export interface SearchOptions {
   readonly limits: Limits;
   /** Owners (`ownerOf`) whose processes are not looked at. */
   readonly spared: readonly string[];
+  /** Groups of containers that keep the devices: what their processes have open is not told. */
+  readonly keepers: readonly string[];
 }
 
 /**
@@ -86,7 +88,7 @@ export interface SearchOptions {
  */
 export function findHolders(
   numbers: readonly DeviceNumber[],
-  { limits, spared }: SearchOptions,
+  { limits, spared, keepers }: SearchOptions,
   at: (pid: number) => void = () => undefined,
 ): Search {
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
@@ -113,6 +115,7 @@ export function findHolders(
       unseen.push({ ...who(), why: 'endless' });
       continue;
     }
+    const isKeepers = keepers.some((keeper) => isWithin(cgroup, keeper));
     let queued = rings.owners.has(pid);
     let refused = false;
     const unlessGone = (error: unknown): void => {
@@ -125,7 +128,7 @@ export function findHolders(
         if (found === 'queue') queued = true;
         if (found === 'unseen') refused = true;
         const number = found === undefined ? undefined : wanted.get(found);
-        if (number === undefined || isNameOnly(table, fd)) continue;
+        if (number === undefined || isKeepers || isNameOnly(table, fd)) continue;
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
@@ -144,14 +147,14 @@ const mostTold = 100;
 
 /**
  * A search as it is told to the agent, which must not wait for a list of a million descriptors: one of each process and device, and
- * not many of those. Processes in the groups of `keepers` are not told of.
+ * not many of those.
  */
-export function inBrief(search: Search, keepers: readonly string[]): Search {
+export function inBrief(search: Search): Search {
   const told = new Map<string, Set<number>>();
-  const isTold = ({ pid, number, cgroup }: Holder): boolean => {
+  const isTold = ({ pid, number }: Holder): boolean => {
     const pids = told.get(numberText(number)) ?? new Set();
     told.set(numberText(number), pids);
-    if (pids.has(pid) || pids.size >= mostTold || keepers.some((keeper) => isWithin(cgroup, keeper))) return false;
+    if (pids.has(pid) || pids.size >= mostTold) return false;
     pids.add(pid);
     return true;
   };

@@ -23,6 +23,7 @@ export function processRef(pid: number): ProcessRef | undefined {
   return key === undefined ? undefined : { pid, key };
 }
 
+/** The pid in a key. */
 export const pidOf = (key: string): number => Number(key.split(':')[0]);
 
 /** When the process of a key began, clock ticks since boot. */

@@ -2,7 +2,6 @@
 
 import { closeSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
-import { isWithin } from './cgroup.js';
 import { isHeld } from './held.js';
 import type { Holder, Search } from './holders.js';
 import { pidfdGetDevice, pidfdOpen, type Revocable, revokeFile } from './pidfd.js';
@@ -26,22 +25,17 @@ const aSign = 1000;
 const mostNamed = 20;
 
 /**
- * Makes open files of devices dead, but for those of `keepers`. Any process that has the device open can hold this up: the
+ * Makes open files of devices dead. Any process that has the device open can hold this up: the
  * kernel does one request to a device at a time (`evdev->mutex`, drivers/input/evdev.c), and a request ends when its buffer has
  * been read, which may lie in a file of a FUSE mount. `sign` is called now and then, as long as it goes on.
  */
-export function takeBack(
-  nodes: readonly Taken[],
-  { holders }: Pick<Search, 'holders'>,
-  keepers: readonly string[],
-  sign: () => void,
-): TakenBack {
+export function takeBack(nodes: readonly Taken[], { holders }: Pick<Search, 'holders'>, sign: () => void): TakenBack {
   const left: string[] = [];
   let revoked = 0;
   for (const [index, holder] of holders.entries()) {
     if (index % aSign === 0) sign();
     const by = nodes.find(({ number }) => numberText(number) === numberText(holder.number))?.by;
-    if (by === undefined || keepers.some((keeper) => isWithin(holder.cgroup, keeper))) continue;
+    if (by === undefined) continue;
     const why = takeOne(holder, by);
     if (why === undefined) revoked += 1;
     else if (left.length < mostNamed) left.push(`${holder.command} (pid ${holder.pid}): ${why}`);

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, openSync, statSync } from 'node:fs';
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { isHeldAt } from './held.js';
 import { syscall } from './libc.js';
+import { inodeOf } from './read.js';
 
 /** _IO(0xb7, 1): a descriptor of the user namespace that owns a namespace (ioctl_ns(2), linux/nsfs.h). */
 const NS_GET_USERNS = 0xb701;
@@ -13,7 +14,7 @@ export const pidNamespaceOf = (pid: number): bigint | undefined => namespaceAt(`
 
 function namespaceAt(path: string): bigint | undefined {
   try {
-    return isHeldAt(path) ? undefined : statSync(path, { bigint: true }).ino;
+    return isHeldAt(path) ? undefined : inodeOf(path);
   } catch {
     return undefined;
   }

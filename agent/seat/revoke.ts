@@ -7,6 +7,7 @@ import { type Holder, hasty, type InFlight, patient, type Search, type Unseen } 
 import { openStreams } from '../kernel/pcm.js';
 import type { Revocable } from '../kernel/pidfd.js';
 import type { Loss, Reclaim, Reclaimed } from '../kernel/reclaim.js';
+import { soon } from '../kernel/soon.js';
 import { whileStill } from './standstill.js';
 
 /** The result of a revocation: how many descriptors were taken back, and why some may be left. */
@@ -70,24 +71,14 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     throw new Error('what was to be taken back before is not done yet: the next try follows');
   await reclaim.prepare(cgroup);
   const taken = await whileStill(cgroup, mark, async (still) => {
-    const soon = await within(longestStill, takeBack());
-    return soon === undefined || still ? soon : { ...soon, left: [...soon.left, 'the container cannot be frozen'] };
+    const work = takeBack().then((done) => ({ done }));
+    const end = await soon(work, longestStill);
+    // It goes on by itself, and the next try waits for it.
+    if (end === undefined) throw new Error(`to take it back takes over ${longestStill / 1000} s, and goes on`);
+    const { done } = end;
+    return done === undefined || still ? done : { ...done, left: [...done.left, 'the container cannot be frozen'] };
   });
   return taken ?? heldUp(nodes, await reclaim.search(loss));
-}
-
-/** Throws when it takes longer. It goes on by itself then: the next try waits for it. */
-async function within<T>(ms: number, work: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`to take it back takes over ${ms / 1000} s, and goes on`)), ms);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-    work.catch(() => undefined);
-  }
 }
 
 function revocation(nodes: readonly NodeRef[], { search, ...taken }: Reclaimed, loser: Loser): Revocation {

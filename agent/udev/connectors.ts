@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { monitorName } from '../core/edid.js';
 import { namesIn, readUnlessGone } from '../kernel/read.js';
+import { soon } from '../kernel/soon.js';
 import { host, located, type Roots } from './enumerate.js';
 
 /** A socket of a graphics card for a monitor, as sysfs has it. */
@@ -63,15 +64,3 @@ const isForMonitors = (name: string): boolean => /^[A-Za-z][A-Za-z0-9-]*-\d+$/.t
 
 const statusOf = (text: string): Connector['status'] =>
   text === 'connected' || text === 'disconnected' ? text : 'unknown';
-
-async function soon<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined).unref();
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}

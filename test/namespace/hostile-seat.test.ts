@@ -37,6 +37,7 @@ import { doubts } from '../../agent/seat/revoke.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { childrenOf } from './children-of.js';
 import { hands } from './hands.js';
+import { longestWait } from './longest-wait.js';
 import { standIn } from './stand-in.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
@@ -389,22 +390,6 @@ for _ in range(${forks}):
         signal.pause()
 print('ready', flush=True)
 signal.pause()`;
-
-/** Does something, and answers with how long everything else waited at most meanwhile, ms. */
-async function longestWait(act: () => Promise<void>): Promise<number> {
-  let longest = 0;
-  let last = performance.now();
-  const beat = setInterval(() => {
-    longest = Math.max(longest, performance.now() - last);
-    last = performance.now();
-  }, 1);
-  const began = performance.now();
-  await act();
-  clearInterval(beat);
-  const took = Math.round(performance.now() - began);
-  console.log(`the search took ${took} ms, nobody else waited over ${Math.round(longest)} ms`);
-  return longest;
-}
 
 test('a container with more descriptors than anybody looks at stops no one else, and is said to have them', async () => {
   const made = await begin();

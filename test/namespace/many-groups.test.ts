@@ -86,7 +86,7 @@ test('a search for descriptors names who may have some hidden, and is not held u
   // The program that asks for io_urings is made once.
   ringOwners();
   const limits = { ofOne: 100, ofAll: 200_000 };
-  const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits, spared: [] }));
+  const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits, spared: [], keepers: [] }));
   assert.ok(found.inFlight.some((one) => one.cgroup === cgroup));
   const unseen = found.unseen.filter((one) => one.cgroup === cgroup);
   assert.ok(unseen.length > 0 && unseen.every(({ uid, why }) => uid === 0 && why === 'too many'));
