@@ -28,6 +28,7 @@ import { processKey } from './kernel/process-key.js';
 import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
 import { ringsRefusal } from './kernel/rings.js';
+import { watchThreads } from './kernel/thread-facts.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
 import { Lender } from './lender.js';
 import { OutputKeeper } from './outputs/output-keeper.js';
@@ -82,7 +83,7 @@ export async function run(options: Options): Promise<void> {
   // A device that leaves a seat tells of it as well; an admin wants to know before.
   const unseen = ringsRefusal();
   if (unseen !== undefined) log.warn({ reason: unseen }, 'it cannot be told which processes have an io_uring');
-  const blind = watchExecs();
+  const blind = watchThreads() === undefined ? undefined : watchExecs();
   if (blind !== undefined) log.warn({ reason: blind }, 'it cannot be told which processes are in the middle of execve');
 
   const table = new DeviceTable();

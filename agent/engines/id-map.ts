@@ -40,7 +40,7 @@ const unmapped: IdMap = (id) => id;
 export function idMaps(init: number, members: () => readonly number[]): IdMaps | undefined {
   const owner = ownerOfPidNamespace(init);
   if (owner === undefined) return undefined;
-  if (owner === userNamespaceOf('self')) return { uid: unmapped, gid: unmapped };
+  if (owner === userNamespaceOf(process.pid)) return { uid: unmapped, gid: unmapped };
   const isThere = (pid: number) => userNamespaceOf(pid) === owner;
   const witness = isThere(init) ? init : members().find(isThere);
   return witness === undefined ? undefined : { uid: idMap(witness, 'uid_map'), gid: idMap(witness, 'gid_map') };

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cgroupOf, isWithin } from '../kernel/cgroup.js';
+import { factOf, type ThreadFacts } from '../kernel/facts.js';
 import { namespacePids } from '../kernel/pidfd.js';
 import { parentOf, pidOf, processKey, runningKey, startOf } from '../kernel/process-key.js';
 import { directoriesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
@@ -130,25 +131,31 @@ const isRootsOutside = (pid: number, inside = namespacePids(pid)): boolean =>
  * engine's helper that prepared it. Before that, a graft would land in a copy of the host's tree.
  */
 export function isSetUp(init: number): boolean {
-  const program = identity(`/proc/${init}/exe`);
-  return hasOwnRoot(init) && program !== undefined && program !== identity(`/proc/${parentOf(init)}/exe`);
+  const program = programOf(init);
+  const parent = parentOf(init);
+  return hasOwnRoot(init) && program !== undefined && program !== (parent && programOf(parent));
 }
 
 /** Whether a process has left the host's root directory. */
 export function hasOwnRoot(pid: number): boolean {
-  const root = identity(`/proc/${pid}/root/`);
-  return root !== undefined && root !== identity('/');
+  const root = rootOf(pid);
+  return root !== undefined && root !== rootOf(process.pid);
 }
 
 /** Whether a process is in our own network namespace: then a message to its udev listeners reaches everybody here. */
-export const sharesNetwork = (pid: number): boolean =>
-  identity(`/proc/${pid}/ns/net`) === identity('/proc/self/ns/net');
+export const sharesNetwork = (pid: number): boolean => networkOf(pid) === networkOf(process.pid);
 
 /**
  * Whether a process sees the host's whole tree of cgroups, where its root could leave the group that is guarded: engines do
  * that on hybrid hosts unless told otherwise (Docker's --cgroupns).
  */
-export const sharesCgroups = (pid: number): boolean =>
-  identity(`/proc/${pid}/ns/cgroup`) === identity('/proc/self/ns/cgroup');
+export const sharesCgroups = (pid: number): boolean => cgroupsOf(pid) === cgroupsOf(process.pid);
 
-const identity = (path: string): string | undefined => lookAt(path)?.identity;
+/** Each tells one from another; undefined when the process has gone, or it cannot be told. */
+const programOf = (pid: number) => identityOf(pid, 'exe', ({ program }) => program);
+const rootOf = (pid: number) => identityOf(pid, 'root/', ({ root }) => root);
+const networkOf = (pid: number) => identityOf(pid, 'ns/net', ({ netNamespace }) => `${netNamespace}`);
+const cgroupsOf = (pid: number) => identityOf(pid, 'ns/cgroup', ({ cgroupNamespace }) => `${cgroupNamespace}`);
+
+const identityOf = (pid: number, name: string, told: (facts: ThreadFacts) => string): string | undefined =>
+  factOf(pid, told, () => lookAt(`/proc/${pid}/${name}`)?.identity) || undefined;

@@ -5,8 +5,10 @@ const code = {
   movImmediate: 0xb7,
   mov: 0xbf,
   addImmediate: 0x07,
+  add: 0x0f,
   andImmediate: 0x57,
   shiftRight: 0x77,
+  shiftLeft: 0x67,
   load32: 0x61,
   load64: 0x79,
   store32: 0x63,
@@ -29,6 +31,7 @@ export const helper = {
   lookup: 1,
   currentUidGid: 15,
   probeReadKernel: 113,
+  probeReadKernelText: 115,
   currentAncestorCgroupId: 123,
   seqWrite: 127,
 } as const;
@@ -47,8 +50,10 @@ export class Assembler {
   set = (to: Register, value: number): this => this.emit(code.movImmediate, to, 0, 0, value);
   move = (to: Register, from: Register): this => this.emit(code.mov, to, from, 0, 0);
   add = (to: Register, value: number): this => this.emit(code.addImmediate, to, 0, 0, value);
+  addRegister = (to: Register, from: Register): this => this.emit(code.add, to, from, 0, 0);
   and = (to: Register, value: number): this => this.emit(code.andImmediate, to, 0, 0, value);
   shiftRight = (to: Register, bits: number): this => this.emit(code.shiftRight, to, 0, 0, bits);
+  shiftLeft = (to: Register, bits: number): this => this.emit(code.shiftLeft, to, 0, 0, bits);
   load32 = (to: Register, from: Register, offset: number): this => this.emit(code.load32, to, from, offset, 0);
   load64 = (to: Register, from: Register, offset: number): this => this.emit(code.load64, to, from, offset, 0);
   store32 = (to: Register, offset: number, from: Register): this => this.emit(code.store32, to, from, offset, 0);

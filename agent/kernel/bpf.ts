@@ -293,6 +293,19 @@ export const linkPerfEvent = (program: number, event: number): number =>
 /** Ties a program to the iterator that it was loaded for (5.8 and newer). The caller closes the link. */
 export const linkIterator = (program: number): number => link('iterator', program, 0, attachType.traceIter);
 
+/** The same for one thread alone (6.1 and newer; union bpf_iter_link_info, task.tid). */
+export function linkThreadIterator(program: number, tid: number): number {
+  const which = Buffer.alloc(16);
+  which.writeUInt32LE(tid, 0);
+  const request = attributes(64, (a) => {
+    a.writeUInt32LE(program, 0);
+    a.writeUInt32LE(attachType.traceIter, 8);
+    a.writeBigUInt64LE(address(which), 16);
+    a.writeUInt32LE(which.length, 24);
+  });
+  return bpf('linkCreate', `iterator of thread ${tid}`, request, which);
+}
+
 const link = (what: string, program: number, target: number, type: number): number =>
   bpf(
     'linkCreate',

@@ -39,18 +39,26 @@ export class Btf {
       if (place > 0) wanted.set(place, name);
     }
     const view = new DataView(btf.buffer, btf.byteOffset, btf.byteLength);
+    /** Of each structure that is wanted, where it is; and of every type, by id. */
+    const found: (readonly [name: string, at: number])[] = [];
+    const places: number[] = [0];
     // Ids begin with 1; 0 is `void`.
     for (let at = types, id = 1; at < end; id++) {
+      places.push(at);
       const info = view.getUint32(at + 4, true);
       const kind = (info >>> 24) & 0x1f;
       if (kind === structKind || kind === functionKind) {
         const name = wanted.get(view.getUint32(at, true));
         if (name !== undefined && kind === functionKind) this.functions.set(name, id);
-        else if (name !== undefined)
-          this.structures.set(name, [...(this.structures.get(name) ?? []), membersOf(view, at, nameAt)]);
+        else if (name !== undefined) found.push([name, at]);
       }
       const bytes = extra[kind];
       at += bytes === undefined ? 12 : 12 + bytes[0] + bytes[1] * (info & 0xffff);
+    }
+    for (const [name, at] of found) {
+      const members = new Map<string, number>();
+      addMembers(members, { view, nameAt, places }, at, 0);
+      this.structures.set(name, [...(this.structures.get(name) ?? []), members]);
     }
   }
 
@@ -69,14 +77,24 @@ export class Btf {
   }
 }
 
-function membersOf(view: DataView, at: number, nameAt: (offset: number) => string): Members {
+interface Types {
+  readonly view: DataView;
+  readonly nameAt: (offset: number) => string;
+  /** Where each type is, by id. */
+  readonly places: readonly number[];
+}
+
+/** Members of the structure or union at a place, `base` bytes into another one. Those of an unnamed member are its own. */
+function addMembers(members: Map<string, number>, types: Types, at: number, base: number): void {
+  const { view, nameAt, places } = types;
   const info = view.getUint32(at + 4, true);
-  const members = new Map<string, number>();
   for (let index = 0; index < (info & 0xffff); index++) {
     const field = at + 12 + index * 12;
+    const name = view.getUint32(field, true);
     const bits = view.getUint32(field + 8, true);
     // With the kind flag set, the upper eight bits are the width of a bit field.
-    members.set(nameAt(view.getUint32(field, true)), (info >>> 31 === 1 ? bits & 0xffffff : bits) / 8);
+    const offset = base + (info >>> 31 === 1 ? bits & 0xffffff : bits) / 8;
+    if (name !== 0) members.set(nameAt(name), offset);
+    else addMembers(members, types, places[view.getUint32(field + 4, true)] ?? at, offset);
   }
-  return members;
 }

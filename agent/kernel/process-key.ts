@@ -1,3 +1,4 @@
+import { factsOf } from './facts.js';
 import { isHeldAt } from './held.js';
 import { directoriesUnlessGone, readUnlessGone } from './read.js';
 
@@ -12,8 +13,8 @@ export interface ProcessRef {
  * `pid:start time`: another process, another key. Undefined when it is gone; throws when that cannot be told. `directory`: its
  * directory in /proc, where that is open already.
  */
-export function processKey(pid: number, directory = `/proc/${pid}`): string | undefined {
-  const { start } = look(directory);
+export function processKey(pid: number, directory?: string): string | undefined {
+  const start = directory === undefined ? statOf(pid).start : look(directory).start;
   return start === undefined ? undefined : `${pid}:${start}`;
 }
 
@@ -38,9 +39,8 @@ const mostThreads = 1000;
  * zap_pid_ns_processes). The first thread of a process can have ended long before the others (exit(2)).
  */
 export function runningKey(pid: number): string | undefined {
-  const { start, flags } = look(`/proc/${pid}`);
-  if (start === undefined) return undefined;
-  return (flags & exiting) === 0 || hasRunningThread(pid) ? `${pid}:${start}` : undefined;
+  const { start, isRunning } = statOf(pid);
+  return start === undefined || !isRunning() ? undefined : `${pid}:${start}`;
 }
 
 const hasRunningThread = (pid: number): boolean =>
@@ -50,16 +50,32 @@ const hasRunningThread = (pid: number): boolean =>
   });
 
 /** Pid of a process's parent; undefined when it has gone. Throws when it cannot be read. */
-export const parentOf = (pid: number): number | undefined => look(`/proc/${pid}`).parent;
+export const parentOf = (pid: number): number | undefined => statOf(pid).parent;
 
 /** PF_EXITING (linux/sched.h). */
 const exiting = 0x4;
+
+interface Stat {
+  readonly start: string | undefined;
+  readonly parent: number | undefined;
+  /** Whether one of its threads has not begun to end. */
+  readonly isRunning: () => boolean;
+}
+
+/** Of a process, also of one that executes a program just now; `start` is undefined when it is gone. */
+function statOf(pid: number): Stat {
+  const facts = factsOf(pid);
+  if (facts === 'gone') return { start: undefined, parent: undefined, isRunning: () => false };
+  if (facts !== undefined) return { start: facts.start, parent: facts.parent, isRunning: () => facts.threads > 0 };
+  const seen = look(`/proc/${pid}`);
+  return { ...seen, isRunning: () => (seen.flags & exiting) === 0 || hasRunningThread(pid) };
+}
 
 /**
  * The contents of a process's `stat` (proc_pid_stat(5), fields 4, 9 and 22): its parent, its flags, and its start time
  * in clock ticks since boot, undefined when it is gone. Throws when it cannot be read.
  */
-function look(directory: string): Stat {
+function look(directory: string): Line {
   if (isHeldAt(`${directory}/stat`)) throw new Error(`${directory}: the process is in the middle of execve`);
   const stat = readUnlessGone(`${directory}/stat`);
   // The second field is the command in parentheses and may hold anything: count from the last parenthesis.
@@ -72,7 +88,7 @@ function look(directory: string): Stat {
   };
 }
 
-interface Stat {
+interface Line {
   readonly start: string | undefined;
   readonly flags: number;
   readonly parent: number | undefined;

@@ -1,4 +1,5 @@
 import { closeSync, fstatSync, openSync } from 'node:fs';
+import { factOf } from './facts.js';
 import { isHeldAt } from './held.js';
 import { syscall } from './libc.js';
 import { inodeOf } from './read.js';
@@ -7,24 +8,35 @@ import { inodeOf } from './read.js';
 const NS_GET_USERNS = 0xb701;
 
 /** Inode of the user namespace that a process is in now; undefined when the process has gone. */
-export const userNamespaceOf = (pid: number | 'self'): bigint | undefined => namespaceAt(`/proc/${pid}/ns/user`);
+export const userNamespaceOf = (pid: number): bigint | undefined =>
+  factOf(
+    pid,
+    (facts) => facts.userNamespace,
+    () => namespaceAt(`/proc/${pid}/ns/user`),
+  );
 
 /** Inode of the pid namespace that a process is in; undefined when the process has gone. */
-export const pidNamespaceOf = (pid: number): bigint | undefined => namespaceAt(`/proc/${pid}/ns/pid`);
+export const pidNamespaceOf = (pid: number): bigint | undefined =>
+  factOf(
+    pid,
+    (facts) => facts.pidNamespace,
+    () => namespaceAt(`/proc/${pid}/ns/pid`),
+  );
 
-function namespaceAt(path: string): bigint | undefined {
-  try {
-    return isHeldAt(path) ? undefined : inodeOf(path);
-  } catch {
-    return undefined;
-  }
-}
+const namespaceAt = (path: string): bigint | undefined => (isHeldAt(path) ? undefined : inodeOf(path));
 
 /**
  * Inode of the user namespace that owns the pid namespace of a process; undefined when the process has gone. A process can
  * leave its user namespace (unshare(2)), but never its pid namespace.
  */
-export function ownerOfPidNamespace(pid: number): bigint | undefined {
+export const ownerOfPidNamespace = (pid: number): bigint | undefined =>
+  factOf(
+    pid,
+    (facts) => facts.pidNamespaceOwner,
+    () => askOwner(pid),
+  );
+
+function askOwner(pid: number): bigint | undefined {
   let namespace: number | undefined;
   let owner: number | undefined;
   try {

@@ -2,7 +2,11 @@ import { readFileSync } from 'node:fs';
 import { Btf } from './btf.js';
 
 /** Every structure and function of the kernel's that a program of ours reads or hangs on. */
-const names = ['device', 'task_struct', 'signal_struct', 'rw_semaphore', 'bpf_iter_task'];
+const names = [
+  ...['device', 'task_struct', 'signal_struct', 'rw_semaphore', 'bpf_iter_task', 'nsproxy', 'ns_common', 'net'],
+  ...['cgroup_namespace', 'user_namespace', 'pid_namespace', 'cred', 'pid', 'upid', 'mm_struct', 'file'],
+  ...['fs_struct', 'path', 'dentry', 'qstr'],
+];
 
 let known: Btf | undefined;
 

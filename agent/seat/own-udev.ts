@@ -2,10 +2,12 @@ import { readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Container } from '../engines/engine.js';
 import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { factOf } from '../kernel/facts.js';
 import { isHeldAt } from '../kernel/held.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
 import { readOptional } from '../kernel/read.js';
+import { pidNamespaceOf } from '../kernel/user-namespace.js';
 
 /**
  * The udev of a container. `ours`: its database is grafted, and announcements are the messages of a udevd. `own`: it
@@ -19,9 +21,9 @@ export const isUdevd = (command: string): boolean => /^(systemd-udevd|\(udev-wor
 
 /** Whether a udevd runs in a container: in its very pid namespace, not in a container in there, nor behind thousands of others. */
 export function runsUdevd({ pid: init, cgroup }: Pick<Container, 'pid' | 'cgroup'>): boolean {
-  const namespace = linkOf(`/proc/${init}/ns/pid`);
+  const namespace = pidNamespaceOf(init);
   return pidsBelow(cgroup, mostProcesses).some(
-    (pid) => isUdevd((readOptional(`/proc/${pid}/comm`) ?? '').trim()) && linkOf(`/proc/${pid}/ns/pid`) === namespace,
+    (pid) => isUdevd((readOptional(`/proc/${pid}/comm`) ?? '').trim()) && pidNamespaceOf(pid) === namespace,
   );
 }
 
@@ -40,15 +42,14 @@ export async function willRunUdevd(
   init: ProcessRef,
 ): Promise<boolean> {
   const sys = (await namespaces.mounts(init, { targets: ['/sys'] })).at(-1);
-  if (sys === undefined || sys.readOnly || !managers.test(basename(linkOf(`/proc/${init.pid}/exe`)))) return false;
+  if (sys === undefined || sys.readOnly || !managers.test(programNameOf(init.pid) ?? '')) return false;
   const [masked, ...found] = await namespaces.find(init, [mask, ...programs]);
   return masked !== 'masked' && found.includes('there');
 }
 
-function linkOf(path: string): string {
-  try {
-    return isHeldAt(path) ? '' : readlinkSync(path);
-  } catch {
-    return '';
-  }
-}
+const programNameOf = (pid: number): string | undefined =>
+  factOf(
+    pid,
+    ({ programName }) => programName,
+    () => (isHeldAt(`/proc/${pid}/exe`) ? undefined : basename(readlinkSync(`/proc/${pid}/exe`))),
+  );

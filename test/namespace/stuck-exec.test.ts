@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { NodeSpec } from '../../agent/core/step.js';
-import { hasOwnRoot } from '../../agent/engines/process.js';
+import { hasOwnRoot, sharesNetwork } from '../../agent/engines/process.js';
 import { watchExecs } from '../../agent/kernel/execs.js';
 import { isHeld } from '../../agent/kernel/held.js';
 import { hasty } from '../../agent/kernel/holders.js';
-import { processKey } from '../../agent/kernel/process-key.js';
+import { parentOf, processKey, runningKey } from '../../agent/kernel/process-key.js';
+import { watchThreads } from '../../agent/kernel/thread-facts.js';
+import { ownerOfPidNamespace, userNamespaceOf } from '../../agent/kernel/user-namespace.js';
 import { standstillOf } from '../../agent/seat/layout.js';
 import { hands } from './hands.js';
 import { silentFuse } from './silent-fuse.js';
@@ -72,6 +74,19 @@ test('who is in the middle of execve is looked at by nobody who would have to wa
   const loser = { users: [], keepers: [], mark };
   const others = await effects.revoke([node], { ...loser, cgroup: '/sys/fs/cgroup/nobody' });
   assert.match(others.handed.join(), new RegExp(`\\(pid ${pid}\\)`), 'he may have been handed it');
+});
+
+test('where the kernel tells of single threads, it is looked at like any other, and nobody waits', () => {
+  const pid = child.pid ?? 0;
+  assert.ok(isHeld(pid), 'it is in the middle of execve still');
+  assert.is(watchThreads(), undefined);
+  assert.is(processKey(pid)?.split(':')[0], String(pid));
+  assert.is(runningKey(pid), processKey(pid));
+  assert.is(parentOf(pid), process.pid);
+  assert.is(hasOwnRoot(pid), false);
+  assert.is(sharesNetwork(pid), true);
+  assert.is(userNamespaceOf(pid), userNamespaceOf(process.pid));
+  assert.is(ownerOfPidNamespace(pid), ownerOfPidNamespace(process.pid));
 });
 
 test.run();
