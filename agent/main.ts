@@ -1,10 +1,10 @@
 import { pino } from 'pino';
 import { concatMap, map, tap } from 'rxjs';
+import { Trail, trailFile } from './audit/trail.js';
 import { Counts } from './control/metrics.js';
 import { permitted } from './control/permission.js';
 import { answerer } from './control/requests.js';
 import { ControlServer } from './control/server.js';
-import { Trail, trailFile } from './control/trail.js';
 import type { Tell } from './core/happening.js';
 import { DescriptorKeeper } from './descriptors/descriptor-keeper.js';
 import { Engines, isOnRecord } from './engines/all.js';

@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Logger, pino } from 'pino';
+import { Trail, trailFile } from './audit/trail.js';
 import { listens } from './control/client.js';
 import { permitted } from './control/permission.js';
-import { Trail, trailFile } from './control/trail.js';
 import { parseNumber } from './core/device.js';
 import type { SeatPolicy } from './core/policy.js';
 import type { Placeholder } from './core/step.js';

@@ -1,8 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
+import { trailFile } from '../audit/trail.js';
+import { TrailFile } from '../audit/trail-file.js';
+import { compare, isFailure, TrailReader, type TrailRecord } from '../audit/trail-reader.js';
 import { permitted } from '../control/permission.js';
-import { trailFile } from '../control/trail.js';
-import { TrailFile } from '../control/trail-file.js';
-import { compare, isFailure, TrailReader, type TrailRecord } from '../control/trail-reader.js';
 import { pidOf, processKey } from '../kernel/process-key.js';
 import { duration } from './duration.js';
 import { endsBySignal } from './ends-by-signal.js';

@@ -1,4 +1,5 @@
 import { basename, join } from 'node:path';
+import type { Trail } from '../audit/trail.js';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
 import type { Unit } from '../core/device.js';
@@ -37,7 +38,6 @@ import type { Answerable, Answers, Attached, DeviceInfo, Explanation, Status } f
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
-import type { Trail } from './trail.js';
 
 type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
 

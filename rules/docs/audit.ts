@@ -1,7 +1,7 @@
 // The page of the audit trail.
 
+import { formerTrail, trailFile } from '../../agent/audit/trail.js';
 import { permitted } from '../../agent/control/permission.js';
-import { formerTrail, trailFile } from '../../agent/control/trail.js';
 import { declarations, declared, elsewhere, fenced, page } from './page.js';
 import { Shapes } from './shape.js';
 

@@ -20,7 +20,7 @@ const printed: Readonly<Record<string, { readonly type: string; readonly file: s
   detach: { type: 'Attached', file: messages },
   watch: { type: 'Happened', file: messages, lines: true },
   doctor: { type: 'Finding[]', file: 'agent/doctor/finding.ts' },
-  log: { type: 'TrailRecord', file: 'agent/control/trail-reader.ts', lines: true },
+  log: { type: 'TrailRecord', file: 'agent/audit/trail-reader.ts', lines: true },
   metrics: { type: 'Family[]', file: 'agent/control/metrics.ts' },
   check: { type: 'CheckAnswer', file: 'agent/cli/check.ts' },
   test: { type: 'TestAnswer', file: 'agent/cli/test.ts' },

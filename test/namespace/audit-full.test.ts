@@ -3,8 +3,8 @@ import { execaSync } from 'execa';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Trail } from '../../agent/control/trail.js';
-import { TrailReader } from '../../agent/control/trail-reader.js';
+import { Trail } from '../../agent/audit/trail.js';
+import { TrailReader } from '../../agent/audit/trail-reader.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);

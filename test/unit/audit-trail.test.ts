@@ -15,9 +15,9 @@ import fc from 'fast-check';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { formerTrail, Trail } from '../../agent/control/trail.js';
-import { TrailFile } from '../../agent/control/trail-file.js';
-import { compare, isFailure, recordsOf, TrailReader, type TrailRecord } from '../../agent/control/trail-reader.js';
+import { formerTrail, Trail } from '../../agent/audit/trail.js';
+import { TrailFile } from '../../agent/audit/trail-file.js';
+import { compare, isFailure, recordsOf, TrailReader, type TrailRecord } from '../../agent/audit/trail-reader.js';
 import { type Deed, type Outcome, onRecord } from '../../agent/core/audit.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-trail-'));

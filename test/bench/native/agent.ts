@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Subject } from 'rxjs';
-import { Trail } from '../../../agent/control/trail.js';
+import { Trail } from '../../../agent/audit/trail.js';
 import { decider } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import { parts } from '../../../agent/core/plan.js';

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert';
-import type { TrailRecord } from '../../../agent/control/trail-reader.js';
+import type { TrailRecord } from '../../../agent/audit/trail-reader.js';
 import { preparedLab } from '../driver/prepared.js';
 import { HOTSEAT_CLI, HOTSEAT_UNIT, inputs, seatStatus, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
