@@ -1,5 +1,9 @@
 import { pino } from 'pino';
 import { concatMap, map, tap } from 'rxjs';
+import { LoanBook, loanFile } from './active/loan-book.js';
+import { PolicyManager } from './active/manager.js';
+import { Overrides } from './active/overrides.js';
+import { refMoves } from './active/ref-moves.js';
 import { Trail, trailFile } from './audit/trail.js';
 import { Counts } from './control/metrics.js';
 import { permitted } from './control/permission.js';
@@ -17,7 +21,6 @@ import { logStream } from './host/journal.js';
 import { notify, type State } from './host/notify.js';
 import { keepWatch } from './host/watchdog.js';
 import { House, type HouseDeps } from './house.js';
-import { Keeper } from './keeper.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
@@ -30,12 +33,9 @@ import { RecordFile } from './kernel/record-file.js';
 import { ringsRefusal } from './kernel/rings.js';
 import { watchThreads } from './kernel/thread-facts.js';
 import { ensureWithdraw } from './kernel/withdraw.js';
-import { Lender } from './lender.js';
 import { OutputKeeper } from './outputs/output-keeper.js';
 import { pipeline } from './pipeline.js';
 import { abandonGit } from './policy/git-command.js';
-import { LoanBook, loanFile } from './policy/loan-book.js';
-import { refMoves } from './policy/ref-moves.js';
 import type { PolicyPlace } from './policy/source.js';
 import { effectsBy } from './seat/effects.js';
 import { Grants } from './seat/grants.js';
@@ -69,8 +69,8 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 export async function run(options: Options): Promise<void> {
   // Where there is no such hierarchy, this is the end: nothing has been touched.
   const root = cgroupRoot();
-  let keeper: Keeper | undefined;
-  const revision = (): string => keeper?.revision ?? 'none';
+  let manager: PolicyManager | undefined;
+  const revision = (): string => manager?.revision ?? 'none';
   const mixin = (): { revision: string } => ({ revision: revision() });
   const log = pino({ name: 'hotseat', level: options.logLevel, mixin }, logStream(1, process.env));
   makeRuntime();
@@ -120,20 +120,20 @@ export async function run(options: Options): Promise<void> {
   const consoles = new Consoles({ log });
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'devices attached by hand are forgotten'));
   const atBoot = new AtBoot(log);
-  keeper = new Keeper({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
-  const lender = new Lender({ log, book, table, house, keeper, audit });
+  manager = new PolicyManager({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
+  const overrides = new Overrides({ log, book, table, house, manager, audit });
 
   const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
-  keeper.policies.subscribe((policy) => shares.adopt(policy));
-  keeper.policies.subscribe(() => {
+  manager.policies.subscribe((policy) => shares.adopt(policy));
+  manager.policies.subscribe(() => {
     outputs.begin();
     descriptors.begin();
   });
-  keeper.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
+  manager.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>
     void notify(state).catch((error: unknown) => log.warn({ err: error }, 'systemd was not told'));
-  keeper.policies.subscribe(({ revision, seats }) =>
+  manager.policies.subscribe(({ revision, seats }) =>
     say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
   );
 
@@ -141,7 +141,7 @@ export async function run(options: Options): Promise<void> {
     map(() => engines.list()),
     tap((running) => shares.populate(running)),
   );
-  const flow = pipeline({ udev: udev.messages, policies: keeper.policies, containers }, table, house).subscribe({
+  const flow = pipeline({ udev: udev.messages, policies: manager.policies, containers }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);
@@ -151,8 +151,8 @@ export async function run(options: Options): Promise<void> {
   const rooms = {
     house,
     table,
-    keeper,
-    lender,
+    manager,
+    overrides,
     book,
     engines,
     consoles,
@@ -167,17 +167,17 @@ export async function run(options: Options): Promise<void> {
 
   // A helper is started beside the udev process when containers run already; otherwise when the first one is looked at.
   await Promise.all([udev.start(), running.length > 0 ? namespaces.start() : undefined]);
-  await lender.begin();
-  await keeper.begin();
+  await overrides.begin();
+  await manager.begin();
   await control.listen();
   await notify('READY=1');
   const stopWatch = keepWatch(log, () => ({ udevSilentMs: udev.silentMs, busy: house.busy() }));
   log.info({ policies: options.policies }, 'ready');
 
-  const hangup = () => void keeper.reload(false).catch(() => undefined);
+  const hangup = () => void manager.reload(false).catch(() => undefined);
   process.on('SIGHUP', hangup);
   const following = refMoves(options, lookEvery, (path) => namespaces.openLocal(path))
-    .pipe(concatMap(() => keeper.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
+    .pipe(concatMap(() => manager.follow().catch((error: unknown) => log.debug({ err: error }, 'ref not followed'))))
     .subscribe();
   await new Promise<void>((resolve) => {
     process.once('SIGTERM', resolve);
@@ -188,7 +188,7 @@ export async function run(options: Options): Promise<void> {
   stopWatch();
   following.unsubscribe();
   flow.unsubscribe();
-  lender.close();
+  overrides.close();
   control.close();
   udev.stop();
   engines.close();

@@ -1,4 +1,7 @@
 import { basename, join } from 'node:path';
+import type { LoanBook } from '../active/loan-book.js';
+import type { PolicyManager } from '../active/manager.js';
+import type { Overrides } from '../active/overrides.js';
 import type { Trail } from '../audit/trail.js';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
@@ -13,10 +16,7 @@ import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
 import type { House } from '../house.js';
-import type { Keeper } from '../keeper.js';
-import type { Lender } from '../lender.js';
 import type { OutputKeeper } from '../outputs/output-keeper.js';
-import type { LoanBook } from '../policy/loan-book.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import { connectorsOf } from '../udev/connectors.js';
@@ -45,8 +45,8 @@ type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
 export interface Rooms {
   readonly house: House;
   readonly table: DeviceTable;
-  readonly keeper: Keeper;
-  readonly lender: Lender;
+  readonly manager: PolicyManager;
+  readonly overrides: Overrides;
   readonly book: LoanBook;
   readonly engines: Engines;
   readonly consoles: Consoles;
@@ -70,7 +70,7 @@ type Answering = {
 
 /** Answers requests over the control socket, one request after the other or several at once. */
 export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<Answer> {
-  const { house, table, keeper, lender, trail, counts, engines } = rooms;
+  const { house, table, manager, overrides, trail, counts, engines } = rooms;
   // A change of another seat's container that is seen here is seen by nobody else.
   let served = new Map<string, Promise<void>>();
   const look = new SharedLook(() => {
@@ -86,12 +86,12 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
   const answering: Answering = {
     status: () => status(rooms),
     reload: async ({ force, confirmMs, allowRollback }, by) => ({
-      revision: await keeper.reload(force, confirmMs, by, allowRollback),
+      revision: await manager.reload(force, confirmMs, by, allowRollback),
     }),
-    confirm: (_, by) => ({ revision: keeper.confirm(by) }),
+    confirm: (_, by) => ({ revision: manager.confirm(by) }),
     attach: async ({ device, seat, forMs, force }, by) =>
-      attached(rooms, await lender.lend({ device, seat, forMs, force }, by)),
-    detach: async ({ device }, by) => attached(rooms, await lender.takeBack(device, by)),
+      attached(rooms, await overrides.attach({ device, seat, forMs, force }, by)),
+    detach: async ({ device }, by) => attached(rooms, await overrides.detach(device, by)),
     devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, house))),
     explain: ({ device }) => {
       const raw = findRaw(table.rawUnits(), device);
@@ -112,7 +112,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     },
     plan: async ({ revision }) =>
       planOf(
-        await keeper.peek(revision),
+        await manager.peek(revision),
         table.units(),
         house.judged,
         house.seats.map(({ policy }) => policy),
@@ -165,7 +165,7 @@ async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: 
 const status = ({
   house,
   table,
-  keeper,
+  manager,
   book,
   engines,
   consoles,
@@ -176,8 +176,8 @@ const status = ({
   trail,
 }: Rooms): Status =>
   statusOf(house, table, {
-    policyErrors: keeper.errors,
-    trialEnds: keeper.trialEnds,
+    policyErrors: manager.errors,
+    trialEnds: manager.trialEnds,
     udev: { ...udev.stats, away: awayOf(udev) },
     audit: trail.problem,
     leaks: consoles.leaks(),

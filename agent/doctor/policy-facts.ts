@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
 import { parseArgs } from 'node:util';
+import { lastGood, lastGoodFile } from '../active/last-good.js';
 import type { SeatPolicy } from '../core/policy.js';
 import { readOptional } from '../kernel/read.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
-import { lastGood, lastGoodFile } from '../policy/last-good.js';
 import { commitOf, loadPolicy, type PolicyPlace } from '../policy/source.js';
 import type { PolicyFacts } from './facts.js';
 

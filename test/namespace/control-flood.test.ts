@@ -91,9 +91,9 @@ test.before(async () => {
       table,
       engines: new Engines(cgroupRoot(), { commandLine: async () => undefined }),
       counts: new Counts(),
-      keeper: { errors: [] },
+      manager: { errors: [] },
     },
-    ...{ book: { loans: [] }, consoles: { leaks: () => [] }, udev: { stats: {} }, lender: {}, trail: {} },
+    ...{ book: { loans: [] }, consoles: { leaks: () => [] }, udev: { stats: {} }, overrides: {}, trail: {} },
     // None of the containers runs.
     shares: { of: () => undefined },
     ...{ outputs: { of: () => [] }, descriptors: { statusOf: () => undefined } },

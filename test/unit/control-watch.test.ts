@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { isUnconfirmed, markTrial } from '../../agent/active/trial.js';
 import { duration } from '../../agent/cli/duration.js';
 import { ask, follow } from '../../agent/control/client.js';
 import type { Happened } from '../../agent/control/messages.js';
 import { ControlServer } from '../../agent/control/server.js';
-import { isUnconfirmed, markTrial } from '../../agent/policy/trial.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-control-'));
 const path = join(scratch, 'control.sock');

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { LoanBook } from '../../agent/active/loan-book.js';
 import { explanationOf, infoOf, planOf } from '../../agent/control/inspect.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
@@ -11,7 +12,6 @@ import { isLoan, isThing, lentTo, thingOf, thisVery } from '../../agent/core/loa
 import type { Loan, Policy, Rule } from '../../agent/core/policy.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { parseFixture } from '../../agent/policy/fixture.js';
-import { LoanBook } from '../../agent/policy/loan-book.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
 import { checkout } from './hotseat.js';
 import { anyHead, anyPolicy, head, policyOf, unit } from './policy-arbitraries.js';

@@ -5,9 +5,9 @@ import { execaSync } from 'execa';
 import { NEVER, Subject } from 'rxjs';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { refMoves } from '../../agent/active/ref-moves.js';
 import { looks } from '../../agent/engines/looks.js';
 import { openLocal } from '../../agent/kernel/local.js';
-import { refMoves } from '../../agent/policy/ref-moves.js';
 
 const long = 600_000;
 const open = async (path: string): Promise<number> => openLocal(path);

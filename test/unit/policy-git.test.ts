@@ -15,10 +15,10 @@ import { join } from 'node:path';
 import { execaSync } from 'execa';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { keepLastGood, lastGood } from '../../agent/active/last-good.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import type { Loaded } from '../../agent/policy/files.js';
 import { isAncestor, loadCommit, resolveCommit } from '../../agent/policy/git.js';
-import { keepLastGood, lastGood } from '../../agent/policy/last-good.js';
 
 const seat = (name: string, more = ''): string =>
   `seat: ${name}\n${more}container: { engine: lxc, name: ${name} }\ndevices:\n  - { label: all, match: { ID_SEAT: ${name} } }\n`;

@@ -1,31 +1,31 @@
 import type { Logger } from 'pino';
-import { type Asker, type Audit, type Deed, onRecord } from './core/audit.js';
-import { changesOf } from './core/changes.js';
-import { decider } from './core/decide.js';
-import type { Unit } from './core/device.js';
-import { findRaw, findUnit, rawRefused } from './core/find-unit.js';
-import { isOf, isThing, thingOf, thisVery } from './core/loan.js';
-import { nameOf } from './core/name.js';
-import { areApart } from './core/physical.js';
-import type { Loan, Thing } from './core/policy.js';
-import { ControlError } from './core/refusal.js';
-import { whole } from './core/scope.js';
-import type { House } from './house.js';
-import type { Keeper } from './keeper.js';
-import type { LoanBook } from './policy/loan-book.js';
-import type { DeviceTable } from './udev/table.js';
+import { type Asker, type Audit, type Deed, onRecord } from '../core/audit.js';
+import { changesOf } from '../core/changes.js';
+import { decider } from '../core/decide.js';
+import type { Unit } from '../core/device.js';
+import { findRaw, findUnit, rawRefused } from '../core/find-unit.js';
+import { isOf, isThing, thingOf, thisVery } from '../core/loan.js';
+import { nameOf } from '../core/name.js';
+import { areApart } from '../core/physical.js';
+import type { Loan, Thing } from '../core/policy.js';
+import { ControlError } from '../core/refusal.js';
+import { whole } from '../core/scope.js';
+import type { House } from '../house.js';
+import type { DeviceTable } from '../udev/table.js';
+import type { LoanBook } from './loan-book.js';
+import type { PolicyManager } from './manager.js';
 
-export interface LenderDeps {
+export interface OverridesDeps {
   readonly log: Logger;
   readonly book: LoanBook;
   readonly table: DeviceTable;
   readonly house: House;
-  readonly keeper: Keeper;
+  readonly manager: PolicyManager;
   readonly audit: Audit;
 }
 
 /** The request of `attach`. */
-export interface Wish {
+export interface AttachRequest {
   /** As in `explain`. */
   readonly device: string;
   readonly seat: string;
@@ -42,10 +42,10 @@ const most = 64;
 const lookEvery = 60_000;
 
 /** Gives devices to seats by hand and takes them back. Loans are part of the policy, and move as policy moves them. */
-export class Lender {
+export class Overrides {
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(private readonly deps: LenderDeps) {}
+  constructor(private readonly deps: OverridesDeps) {}
 
   /** Ends what ended while no agent ran, and waits for the rest. */
   async begin(): Promise<void> {
@@ -53,8 +53,8 @@ export class Lender {
   }
 
   /** Gives a device to a seat; settles when the seat has it, or has said why not. */
-  async lend({ device, seat, forMs, force }: Wish, by: Asker): Promise<Loan> {
-    const { book, table, house, keeper, audit } = this.deps;
+  async attach({ device, seat, forMs, force }: AttachRequest, by: Asker): Promise<Loan> {
+    const { book, table, house, manager, audit } = this.deps;
     const raw = findRaw(table.rawUnits(), device);
     if (raw !== undefined) throw rawRefused(raw, table.readAt(raw.id));
     const unit = findUnit(table.units(), device);
@@ -71,7 +71,7 @@ export class Lender {
     const loan: Loan = { seat, thing, parts, name: nameOf(unit), until, by: by.uid };
     const loans = [loan, ...book.loans.filter((other) => !own.some((one) => isOf(other, one)))];
     if (loans.length > most) throw new ControlError('too-many', `${most} devices are attached by hand: detach some`);
-    const { dangers } = changesOf(table.units(), house.judged, decider(keeper.with(loans)));
+    const { dangers } = changesOf(table.units(), house.judged, decider(manager.with(loans)));
     if (dangers.length > 0 && !force)
       throw new ControlError('dangerous', 'refused: hotseat attach --force does it', dangers);
     await onRecord(audit, { what: 'attach', ...factsOf(loan), device: unit.id, by }, () => this.take(loans));
@@ -82,7 +82,7 @@ export class Lender {
    * Takes back a device that was given by hand; the policy decides again. A device that is not plugged goes by its
    * name, or by the path of its port.
    */
-  async takeBack(wanted: string, by: Asker): Promise<Loan> {
+  async detach(wanted: string, by: Asker): Promise<Loan> {
     const loan = this.find(wanted);
     await this.end(loan, { by });
     return loan;
@@ -140,11 +140,11 @@ export class Lender {
   }
 
   private async take(loans: readonly Loan[]): Promise<void> {
-    const { book, keeper, house, log } = this.deps;
+    const { book, manager, house, log } = this.deps;
     book.write(loans);
     log.info({ loans: loans.map(({ name, seat }) => `${name}: ${seat}`) }, 'attached by hand');
     this.wait(0);
-    await keeper.refresh();
+    await manager.refresh();
     // Twice: a device that leaves one seat is free for another only then.
     const seats = whole(house.seats.map(({ policy }) => policy.seat));
     await house.serve(seats);

@@ -1,27 +1,27 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { type Asker, type Audit, onRecord } from './core/audit.js';
-import { changesOf } from './core/changes.js';
-import { decider } from './core/decide.js';
-import type { Tell } from './core/happening.js';
-import type { Loan, Policy } from './core/policy.js';
-import { ControlError, type RefusalCode } from './core/refusal.js';
-import type { AtBoot } from './host/at-boot.js';
-import type { Consoles } from './host/consoles.js';
-import type { HostRules } from './host/host-rules.js';
-import type { House } from './house.js';
-import { formatDiagnostic } from './policy/diagnostics.js';
-import type { Loaded } from './policy/files.js';
-import { floorFile, keepFloor, rollback } from './policy/floor.js';
-import { GitUnavailable } from './policy/git-command.js';
-import { keepLastGood, lastGood, lastGoodFile } from './policy/last-good.js';
-import type { LoanBook } from './policy/loan-book.js';
-import { commitOf, loadPolicy, type PolicyPlace } from './policy/source.js';
-import { isUnconfirmed, markTrial, trialFile } from './policy/trial.js';
-import type { DeviceTable } from './udev/table.js';
+import { type Asker, type Audit, onRecord } from '../core/audit.js';
+import { changesOf } from '../core/changes.js';
+import { decider } from '../core/decide.js';
+import type { Tell } from '../core/happening.js';
+import type { Loan, Policy } from '../core/policy.js';
+import { ControlError, type RefusalCode } from '../core/refusal.js';
+import type { AtBoot } from '../host/at-boot.js';
+import type { Consoles } from '../host/consoles.js';
+import type { HostRules } from '../host/host-rules.js';
+import type { House } from '../house.js';
+import { formatDiagnostic } from '../policy/diagnostics.js';
+import type { Loaded } from '../policy/files.js';
+import { GitUnavailable } from '../policy/git-command.js';
+import { commitOf, loadPolicy, type PolicyPlace } from '../policy/source.js';
+import type { DeviceTable } from '../udev/table.js';
+import { floorFile, keepFloor, rollback } from './floor.js';
+import { keepLastGood, lastGood, lastGoodFile } from './last-good.js';
+import type { LoanBook } from './loan-book.js';
+import { isUnconfirmed, markTrial, trialFile } from './trial.js';
 
-export interface KeeperDeps {
+export interface PolicyManagerDeps {
   readonly log: Logger;
   readonly place: PolicyPlace;
   readonly table: DeviceTable;
@@ -43,7 +43,7 @@ const mostReasons = 100;
 const mostTries = 5;
 
 /** The life of the policy: loaded, refused or adopted, kept for a cold start, and followed where its ref goes. */
-export class Keeper {
+export class PolicyManager {
   private readonly subject = new Subject<Policy>();
   /** Every policy that is adopted, for the pipeline. */
   readonly policies = this.subject.asObservable();
@@ -61,7 +61,7 @@ export class Keeper {
     | { readonly former: Policy; readonly good: Good; readonly ends: Date; readonly timer: NodeJS.Timeout }
     | undefined;
 
-  constructor(private readonly deps: KeeperDeps) {}
+  constructor(private readonly deps: PolicyManagerDeps) {}
 
   /** The faults of the policy that was looked at last, or of looking. */
   get errors(): readonly string[] {

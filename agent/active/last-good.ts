@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import type { Loaded, Text } from '../policy/files.js';
+import { compose } from '../policy/load.js';
 import { writeDurably } from './durable.js';
-import type { Loaded, Text } from './files.js';
-import { compose } from './load.js';
 
 /** Survives a boot, unlike everything below /run. */
 export const lastGoodFile = '/var/lib/hotseat/last-good.json';

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { isAncestor } from '../policy/git.js';
+import type { PolicyPlace } from '../policy/source.js';
 import { writeDurably } from './durable.js';
-import { isAncestor } from './git.js';
-import type { PolicyPlace } from './source.js';
 
 /** Outside of the repository, which its owner may put back as he likes; survives a boot. */
 export const floorFile = '/var/lib/hotseat/floor';

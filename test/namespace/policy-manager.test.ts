@@ -4,11 +4,11 @@ import { deflateSync } from 'node:zlib';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { PolicyManager, type PolicyManagerDeps } from '../../agent/active/manager.js';
+import { trialFile } from '../../agent/active/trial.js';
 import { unrecorded } from '../../agent/core/audit.js';
 import type { Policy } from '../../agent/core/policy.js';
-import { Keeper, type KeeperDeps } from '../../agent/keeper.js';
 import { resolveCommit } from '../../agent/policy/git.js';
-import { trialFile } from '../../agent/policy/trial.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
 
@@ -30,7 +30,7 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const forBoot: number[] = [];
 
 /** A host without devices, whose udev is told of a policy by `install`. */
-function keeper(install: () => Promise<void>, ref?: string, signers?: string): Keeper {
+function manager(install: () => Promise<void>, ref?: string, signers?: string): PolicyManager {
   const deps = {
     log: pino({ level: 'silent' }),
     place: { policies, ref, signers },
@@ -43,7 +43,7 @@ function keeper(install: () => Promise<void>, ref?: string, signers?: string): K
     audit: unrecorded,
     book: { loans: [] },
   };
-  return new Keeper(deps as unknown as KeeperDeps);
+  return new PolicyManager(deps as unknown as PolicyManagerDeps);
 }
 
 const git = (...words: string[]) =>
@@ -61,7 +61,7 @@ test('policies are taken one after the other, and what one end of them meets doe
   let busy = 0;
   let most = 0;
   let taken = 0;
-  const one = keeper(async () => {
+  const one = manager(async () => {
     most = Math.max(most, ++busy);
     await pause(20);
     busy -= 1;
@@ -79,7 +79,7 @@ test('policies are taken one after the other, and what one end of them meets doe
 test('a policy that nobody confirmed goes, also when udevd cannot be told of it, and the agent stays', async () => {
   write('left');
   let away = false;
-  const one = keeper(async () => {
+  const one = manager(async () => {
     if (away) throw new Error('udevd is away');
   });
   const seats: number[] = [];
@@ -97,7 +97,7 @@ test('a boot goes by the policy that was confirmed last, not by one on trial', a
   // The trial of the test above does not concern this one.
   rmSync(trialFile);
   forBoot.length = 0;
-  const one = keeper(async () => undefined);
+  const one = manager(async () => undefined);
   await one.begin();
   write('third');
   await one.reload(false, 600_000);
@@ -109,7 +109,7 @@ test('a boot goes by the policy that was confirmed last, not by one on trial', a
 
 test('of what is wrong with a policy so much is said as anybody reads', async () => {
   write('left');
-  const one = keeper(async () => undefined);
+  const one = manager(async () => undefined);
   for (let index = 0; index < 150; index++) writeFileSync(`${policies}/bad${index}.yaml`, 'nonsense: true\n');
   await assertRejects(one.reload(false));
   assert.is(one.errors.length, 101);
@@ -123,7 +123,7 @@ test('a commit that git died over is tried again; one that is refused is not', a
   git('add', '.');
   git('commit', '-qm', 'two seats');
   let taken = 0;
-  const one = keeper(async () => {
+  const one = manager(async () => {
     taken += 1;
   }, 'refs/heads/main');
   await whileGitDies(async () => {
@@ -155,14 +155,14 @@ test('what was on trial when the PC went off is not taken later either, unless s
   };
   write('left', 'right');
   git('commit', '-qam', 'good again');
-  const before = keeper(install, 'refs/heads/main');
+  const before = manager(install, 'refs/heads/main');
   await before.begin();
   write('third');
   git('add', '.');
   git('commit', '-qm', 'on trial');
   await before.reload(false, 600_000);
   taken = 0;
-  const after = keeper(install, 'refs/heads/main');
+  const after = manager(install, 'refs/heads/main');
   await whileGitDies(() => after.begin());
   assert.is(taken, 1, 'the one that was good last');
   await assertRejects(after.follow());
@@ -185,7 +185,7 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
   };
   const refTo = (commit: string) => git('update-ref', 'refs/heads/main', commit);
   const root = { uid: 0, pid: 1 };
-  const agent = () => keeper(async () => undefined, 'refs/heads/main', signers);
+  const agent = () => manager(async () => undefined, 'refs/heads/main', signers);
   rmSync(trialFile, { force: true });
   git('rm', '-q', '--cached', 'third.yaml');
   const old = signed('fourth');
@@ -257,7 +257,7 @@ test('a signed commit that is older than the confirmed one is refused, whoever p
 });
 
 test('a repository that is never answered for, also against SIGKILL, costs the deadline and then nobody waits', async () => {
-  const one = keeper(async () => undefined, 'refs/heads/main');
+  const one = manager(async () => undefined, 'refs/heads/main');
   await one.begin();
   const { revision } = one;
   // In the one an object hangs, in the other the place where it is looked for.

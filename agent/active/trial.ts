@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Text } from './files.js';
+import type { Text } from '../policy/files.js';
 
 /** Survives a boot: an agent that starts again must not keep a policy that nobody confirmed. */
 export const trialFile = '/var/lib/hotseat/on-trial';

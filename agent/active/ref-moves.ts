@@ -1,7 +1,7 @@
 import { closeSync, type FSWatcher, watch } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { auditTime, EMPTY, Observable, switchMap, timer } from 'rxjs';
-import type { PolicyPlace } from './source.js';
+import type { PolicyPlace } from '../policy/source.js';
 
 /** The changes of a commit come in several pieces, ms. */
 const settle = 100;
