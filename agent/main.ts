@@ -124,16 +124,16 @@ export async function run(options: Options): Promise<void> {
   const overrides = new Overrides({ log, book, table, house, manager, audit });
 
   const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
-  manager.policies.subscribe((policy) => shares.adopt(policy));
-  manager.policies.subscribe(() => {
+  manager.adopted.subscribe(({ policy }) => shares.adopt(policy));
+  manager.adopted.subscribe(() => {
     outputs.begin();
     descriptors.begin();
   });
-  manager.policies.subscribe(({ seats }) => engines.attend(seats.map(({ container }) => container)));
+  manager.adopted.subscribe(({ policy: { seats } }) => engines.attend(seats.map(({ container }) => container)));
   // Without a word to systemd everything works as well.
   const say = (state: State) =>
     void notify(state).catch((error: unknown) => log.warn({ err: error }, 'systemd was not told'));
-  manager.policies.subscribe(({ revision, seats }) =>
+  manager.adopted.subscribe(({ policy: { revision, seats } }) =>
     say(`STATUS=policy ${revision.slice(0, 12)}: ${seats.map(({ seat }) => seat).join(', ') || 'no seats'}`),
   );
 
@@ -141,7 +141,8 @@ export async function run(options: Options): Promise<void> {
     map(() => engines.list()),
     tap((running) => shares.populate(running)),
   );
-  const flow = pipeline({ udev: udev.messages, policies: manager.policies, containers }, table, house).subscribe({
+  const adopted = manager.adopted.pipe(map(({ touched }) => touched));
+  const flow = pipeline({ udev: udev.messages, adopted, containers }, table, house).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);

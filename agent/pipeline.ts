@@ -1,5 +1,5 @@
 import { concatMap, map, merge, type Observable, tap, timer } from 'rxjs';
-import type { Policy } from './core/policy.js';
+import type { Touched } from './core/scope.js';
 import type { Container } from './engines/engine.js';
 import type { House } from './house.js';
 import type { UdevMessage } from './udev/source.js';
@@ -9,8 +9,8 @@ import type { DeviceTable } from './udev/table.js';
 export interface Sources {
   /** udevd's messages, and a resync whenever some may have been lost. */
   readonly udev: Observable<UdevMessage>;
-  /** A good policy, whenever there is a new one. */
-  readonly policies: Observable<Policy>;
+  /** The seats that a new policy may have changed, whenever one was adopted. */
+  readonly adopted: Observable<Touched>;
   /** All running containers, whenever one started, stopped, froze, thawed or got another init. */
   readonly containers: Observable<readonly Container[]>;
 }
@@ -33,7 +33,6 @@ export function pipeline(sources: Sources, table: DeviceTable, house: House): Ob
     tap((message) => house.tell(message)),
     map((message) => house.judge(table.take(message))),
   );
-  const ruled = sources.policies.pipe(map((policy) => house.adopt(policy)));
   const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(
     concatMap(async () => {
@@ -42,7 +41,7 @@ export function pipeline(sources: Sources, table: DeviceTable, house: House): Ob
     }),
   );
   return merge(
-    merge(plugged, ruled, populated).pipe(
+    merge(plugged, sources.adopted, populated).pipe(
       tap((seats) => void house.serve(seats)),
       map(() => undefined),
     ),

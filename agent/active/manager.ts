@@ -7,6 +7,7 @@ import { decider } from '../core/decide.js';
 import type { Tell } from '../core/happening.js';
 import type { Loan, Policy } from '../core/policy.js';
 import { ControlError, type RefusalCode } from '../core/refusal.js';
+import type { Touched } from '../core/scope.js';
 import type { AtBoot } from '../host/at-boot.js';
 import type { Consoles } from '../host/consoles.js';
 import type { HostRules } from '../host/host-rules.js';
@@ -34,6 +35,12 @@ export interface PolicyManagerDeps {
   readonly book: LoanBook;
 }
 
+/** A policy that is in force, and the seats that it may have changed. */
+export interface Adopted {
+  readonly policy: Policy;
+  readonly touched: Touched;
+}
+
 type Good = Extract<Loaded, { ok: true }>;
 
 /** Limit of the reported faults of a policy, each on a line of the log. */
@@ -44,9 +51,9 @@ const mostTries = 5;
 
 /** The life of the policy: loaded, refused or adopted, kept for a cold start, and followed where its ref goes. */
 export class PolicyManager {
-  private readonly subject = new Subject<Policy>();
-  /** Every policy that is adopted, for the pipeline. */
-  readonly policies = this.subject.asObservable();
+  private readonly subject = new Subject<Adopted>();
+  /** Every policy that was adopted, after all units were judged by it. */
+  readonly adopted = this.subject.asObservable();
   /** The faults of the policy that was looked at last. */
   private refused: readonly string[] = [];
   /** Why it cannot be told now which one there is. */
@@ -288,8 +295,18 @@ export class PolicyManager {
   private async apply(policy: Policy): Promise<void> {
     const { rules, table, house } = this.deps;
     const whole = this.whole(policy);
-    this.subject.next(whole);
+    this.subject.next({ policy: whole, touched: this.taken(whole) });
     await rules.install(whole, table, house);
+  }
+
+  /** Half a policy must not stay in force: whoever follows the policies hears of a fault here, and ends the agent. */
+  private taken(policy: Policy): Touched {
+    try {
+      return this.deps.house.adopt(policy);
+    } catch (error) {
+      this.subject.error(error);
+      throw error;
+    }
   }
 
   private readonly whole = (policy: Policy): Policy => ({ ...policy, loans: this.deps.book.loans });

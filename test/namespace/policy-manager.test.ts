@@ -8,6 +8,7 @@ import { PolicyManager, type PolicyManagerDeps } from '../../agent/active/manage
 import { trialFile } from '../../agent/active/trial.js';
 import { unrecorded } from '../../agent/core/audit.js';
 import type { Policy } from '../../agent/core/policy.js';
+import { type Touched, whole } from '../../agent/core/scope.js';
 import { resolveCommit } from '../../agent/policy/git.js';
 import { silentFuse } from './silent-fuse.js';
 import { unshared } from './unshared.js';
@@ -29,13 +30,16 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Of each policy that a boot has been made to go by: how many seats it has. */
 const forBoot: number[] = [];
 
+/** Judges everything by a policy, and says whose devices that changes. */
+let judging = (_policy: Policy): Touched => new Map();
+
 /** A host without devices, whose udev is told of a policy by `install`. */
 function manager(install: () => Promise<void>, ref?: string, signers?: string): PolicyManager {
   const deps = {
     log: pino({ level: 'silent' }),
     place: { policies, ref, signers },
     table: { units: () => [] },
-    house: { judged: new Map() },
+    house: { judged: new Map(), adopt: (policy: Policy) => judging(policy) },
     rules: { install },
     consoles: { mute: () => undefined, open: () => undefined },
     atBoot: { keep: ({ seats }: Policy) => forBoot.push(seats.length) },
@@ -76,6 +80,35 @@ test('policies are taken one after the other, and what one end of them meets doe
   assert.equal([most, taken], [1, 3]);
 });
 
+test('everything is judged by a policy before the host hears of it, whether or not anybody follows the policies', async () => {
+  const usual = judging;
+  const order: string[] = [];
+  judging = ({ seats }) => {
+    order.push('judged');
+    return whole(seats.map(({ seat }) => seat));
+  };
+  try {
+    const one = manager(async () => void order.push('host'));
+    await one.reload(true);
+    assert.equal(order, ['judged', 'host']);
+    one.adopted.subscribe(({ touched }) => order.push(...touched.keys()));
+    await one.reload(true);
+    assert.equal(order, ['judged', 'host', 'judged', 'left', 'host']);
+
+    judging = () => {
+      throw new Error('no space left on device');
+    };
+    let heard: unknown;
+    const other = manager(async () => void order.push('host'));
+    other.adopted.subscribe({ error: (error) => (heard = error) });
+    await assertRejects(other.reload(true));
+    assert.match(String(heard), /no space left/, 'half a policy ends the agent');
+    assert.is(order.length, 5, 'and the host does not hear of it');
+  } finally {
+    judging = usual;
+  }
+});
+
 test('a policy that nobody confirmed goes, also when udevd cannot be told of it, and the agent stays', async () => {
   write('left');
   let away = false;
@@ -83,7 +116,7 @@ test('a policy that nobody confirmed goes, also when udevd cannot be told of it,
     if (away) throw new Error('udevd is away');
   });
   const seats: number[] = [];
-  one.policies.subscribe((policy) => seats.push(policy.seats.length));
+  one.adopted.subscribe(({ policy }) => seats.push(policy.seats.length));
   await one.begin();
   write('right');
   await one.reload(false, 50);

@@ -9,6 +9,7 @@ import { decider } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
 import { parts } from '../../../agent/core/plan.js';
 import type { Policy } from '../../../agent/core/policy.js';
+import type { Touched } from '../../../agent/core/scope.js';
 import type { ActualSeat } from '../../../agent/core/state.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { logStream } from '../../../agent/host/journal.js';
@@ -77,7 +78,7 @@ export class Agent {
   /** How long plans took, all together, ns. */
   plannedNs = 0;
   private readonly messages = new Subject<UdevMessage>();
-  private readonly policies = new Subject<Policy>();
+  private readonly adopted = new Subject<Touched>();
   private readonly containers = new Subject<readonly Container[]>();
   private readonly log = pino({ name: 'hotseat', level: 'info' }, logStream(1, process.env));
   private readonly hands = hands();
@@ -114,11 +115,11 @@ export class Agent {
   /** Settles when every seat has what it must have. */
   async start(wishes: readonly Wish[], containers: readonly Container[]): Promise<void> {
     await this.hands.namespaces.start();
-    const sources = { udev: this.messages, policies: this.policies, containers: this.containers };
+    const sources = { udev: this.messages, adopted: this.adopted, containers: this.containers };
     pipeline(sources, this.table, this.house).subscribe();
     this.messages.next({ kind: 'resync', reason: 'start' });
     this.containers.next(containers);
-    this.policies.next(policyOf(wishes));
+    this.adopted.next(this.house.adopt(policyOf(wishes)));
     await this.house.idle();
     const problems = this.house.problems();
     if (problems.length > 0) throw new Error(problems.join('\n'));
