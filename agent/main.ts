@@ -20,7 +20,6 @@ import { HostRules } from './host/host-rules.js';
 import { logStream } from './host/journal.js';
 import { notify, type State } from './host/notify.js';
 import { keepWatch } from './host/watchdog.js';
-import { House, type HouseDeps } from './house.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
@@ -37,6 +36,7 @@ import { OutputKeeper } from './outputs/output-keeper.js';
 import { pipeline } from './pipeline.js';
 import { abandonGit } from './policy/git-command.js';
 import type { PolicyPlace } from './policy/source.js';
+import { SeatController, type SeatControllerDeps } from './seat/controller.js';
 import { effectsBy } from './seat/effects.js';
 import { Grants } from './seat/grants.js';
 import {
@@ -106,9 +106,9 @@ export async function run(options: Options): Promise<void> {
   const { measure } = counts;
   const audit = trail.open;
   const rules = new HostRules(log);
-  const along: HouseDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
-  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
-  const house: House = new House({
+  const along: SeatControllerDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
+  const descriptors = new DescriptorKeeper({ log, namespaces, controller: () => controller, marker: descriptorMarker });
+  const controller: SeatController = new SeatController({
     ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors },
     isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
     served: () => {
@@ -116,12 +116,12 @@ export async function run(options: Options): Promise<void> {
       descriptors.schedule();
     },
   });
-  const outputs = new OutputKeeper({ log, house, tell, marker: holderMarker });
+  const outputs = new OutputKeeper({ log, controller, tell, marker: holderMarker });
   const consoles = new Consoles({ log });
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'devices attached by hand are forgotten'));
   const atBoot = new AtBoot(log);
-  manager = new PolicyManager({ log, place: options, table, house, rules, consoles, atBoot, tell, audit, book });
-  const overrides = new Overrides({ log, book, table, house, manager, audit });
+  manager = new PolicyManager({ log, place: options, table, controller, rules, consoles, atBoot, tell, audit, book });
+  const overrides = new Overrides({ log, book, table, controller, manager, audit });
 
   const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
   manager.adopted.subscribe(({ policy }) => shares.adopt(policy));
@@ -142,7 +142,7 @@ export async function run(options: Options): Promise<void> {
     tap((running) => shares.populate(running)),
   );
   const adopted = manager.adopted.pipe(map(({ touched }) => touched));
-  const flow = pipeline({ udev: udev.messages, adopted, containers }, table, house).subscribe({
+  const flow = pipeline({ udev: udev.messages, adopted, containers }, table, controller).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);
@@ -150,7 +150,8 @@ export async function run(options: Options): Promise<void> {
   });
 
   const rooms = {
-    house,
+    controller,
+    assignments: controller.assignments,
     table,
     manager,
     overrides,
@@ -172,7 +173,7 @@ export async function run(options: Options): Promise<void> {
   await manager.begin();
   await control.listen();
   await notify('READY=1');
-  const stopWatch = keepWatch(log, () => ({ udevSilentMs: udev.silentMs, busy: house.busy() }));
+  const stopWatch = keepWatch(log, () => ({ udevSilentMs: udev.silentMs, busy: controller.busy() }));
   log.info({ policies: options.policies }, 'ready');
 
   const hangup = () => void manager.reload(false).catch(() => undefined);
@@ -198,7 +199,7 @@ export async function run(options: Options): Promise<void> {
   outputs.close();
   descriptors.close();
   const impatience = setTimeout(() => namespaces.close(), lastAnswers);
-  await house.close();
+  await controller.close();
   clearTimeout(impatience);
   namespaces.close();
   abandonGit();

@@ -1,7 +1,7 @@
 import { concatMap, map, merge, type Observable, tap, timer } from 'rxjs';
 import type { Touched } from './core/scope.js';
 import type { Container } from './engines/engine.js';
-import type { House } from './house.js';
+import type { SeatController } from './seat/controller.js';
 import type { UdevMessage } from './udev/source.js';
 import type { DeviceTable } from './udev/table.js';
 
@@ -28,21 +28,21 @@ const recheckEvery = 30_000;
  * What has to be done is never in the event. A worker finds it by comparing what its seat must have with what it has,
  * so that start, hot-plug, container restart, agent restart, policy reload and lost events are one code path.
  */
-export function pipeline(sources: Sources, table: DeviceTable, house: House): Observable<void> {
+export function pipeline(sources: Sources, table: DeviceTable, controller: SeatController): Observable<void> {
   const plugged = sources.udev.pipe(
-    tap((message) => house.tell(message)),
-    map((message) => house.judge(table.take(message))),
+    tap((message) => controller.tell(message)),
+    map((message) => controller.judge(table.take(message))),
   );
-  const populated = sources.containers.pipe(map((containers) => house.populate(containers)));
+  const populated = sources.containers.pipe(map((containers) => controller.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(
     concatMap(async () => {
-      house.judge(await table.readAgain());
-      await house.recheck();
+      controller.judge(await table.readAgain());
+      await controller.recheck();
     }),
   );
   return merge(
     merge(plugged, sources.adopted, populated).pipe(
-      tap((seats) => void house.serve(seats)),
+      tap((seats) => void controller.serve(seats)),
       map(() => undefined),
     ),
     recheck,

@@ -14,7 +14,6 @@ import { forgetAtBoot } from './host/at-boot.js';
 import { restoreConsoles } from './host/consoles.js';
 import { groupOnHost } from './host/groups.js';
 import { removeRules } from './host/udev-rules.js';
-import { House } from './house.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
@@ -29,6 +28,7 @@ import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
 import { letGo } from './outputs/let-go.js';
+import { SeatController } from './seat/controller.js';
 import { effectsBy } from './seat/effects.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
@@ -128,23 +128,23 @@ async function empty(
   const trail = new Trail({ file: trailFile, log, revision: () => 'none', group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
   const ignore = () => undefined;
-  const descriptors = new DescriptorKeeper({ log, namespaces, house: () => house, marker: descriptorMarker });
-  const house: House = new House({
+  const descriptors = new DescriptorKeeper({ log, namespaces, controller: () => controller, marker: descriptorMarker });
+  const controller: SeatController = new SeatController({
     ...{ log, table, grants, namespaces, effects, audit: trail.open, tell: ignore, measure: ignore, descriptors },
   });
   try {
     const nothing = { revision: 'none', console: 'open' } as const;
-    const all = house.adopt({ ...nothing, seats: withNothing(seats, containers) });
-    house.populate(containers);
-    await house.serve(all);
+    const all = controller.adopt({ ...nothing, seats: withNothing(seats, containers) });
+    controller.populate(containers);
+    await controller.serve(all);
     // Devices go even when their container could not be told.
-    await house.serve(house.adopt({ ...nothing, seats: [] }));
+    await controller.serve(controller.adopt({ ...nothing, seats: [] }));
     await descriptors.end();
-    const problems = house.problems();
+    const problems = controller.problems();
     if (problems.length > 0) throw new Error(problems.join('; '));
   } finally {
     descriptors.close();
-    await house.close();
+    await controller.close();
     namespaces.close();
     ended({ end: 'done' });
     trail.close();

@@ -11,11 +11,11 @@ import type { Touched } from '../core/scope.js';
 import type { AtBoot } from '../host/at-boot.js';
 import type { Consoles } from '../host/consoles.js';
 import type { HostRules } from '../host/host-rules.js';
-import type { House } from '../house.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import type { Loaded } from '../policy/files.js';
 import { GitUnavailable } from '../policy/git-command.js';
 import { commitOf, loadPolicy, type PolicyPlace } from '../policy/source.js';
+import type { SeatController } from '../seat/controller.js';
 import type { DeviceTable } from '../udev/table.js';
 import { floorFile, keepFloor, rollback } from './floor.js';
 import { keepLastGood, lastGood, lastGoodFile } from './last-good.js';
@@ -26,7 +26,7 @@ export interface PolicyManagerDeps {
   readonly log: Logger;
   readonly place: PolicyPlace;
   readonly table: DeviceTable;
-  readonly house: House;
+  readonly controller: Pick<SeatController, 'adopt' | 'assignments'>;
   readonly rules: HostRules;
   readonly consoles: Consoles;
   readonly atBoot: Pick<AtBoot, 'keep'>;
@@ -273,7 +273,8 @@ export class PolicyManager {
   }
 
   private refuseDangers(policy: Policy, force: boolean): void {
-    const { dangers } = changesOf(this.deps.table.units(), this.deps.house.judged, decider(this.whole(policy)));
+    const { table, controller } = this.deps;
+    const { dangers } = changesOf(table.units(), controller.assignments.judged, decider(this.whole(policy)));
     if (this.active === undefined || force || dangers.length === 0) return;
     this.refuse('dangerous', dangers, 'refused: hotseat plan shows the changes, hotseat reload --force makes them');
   }
@@ -293,16 +294,16 @@ export class PolicyManager {
 
   /** To the seats and to the host, with devices that were attached by hand. */
   private async apply(policy: Policy): Promise<void> {
-    const { rules, table, house } = this.deps;
+    const { rules, table, controller } = this.deps;
     const whole = this.whole(policy);
     this.subject.next({ policy: whole, touched: this.taken(whole) });
-    await rules.install(whole, table, house);
+    await rules.install(whole, table, controller.assignments);
   }
 
-  /** Half a policy must not stay in force: whoever follows the policies hears of a fault here, and ends the agent. */
+  /** Half a policy must not stay in force: a fault ends the stream of policies, and the agent with it. */
   private taken(policy: Policy): Touched {
     try {
-      return this.deps.house.adopt(policy);
+      return this.deps.controller.adopt(policy);
     } catch (error) {
       this.subject.error(error);
       throw error;

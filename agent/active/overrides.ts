@@ -10,7 +10,7 @@ import { areApart } from '../core/physical.js';
 import type { Loan, Thing } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
 import { whole } from '../core/scope.js';
-import type { House } from '../house.js';
+import type { SeatController } from '../seat/controller.js';
 import type { DeviceTable } from '../udev/table.js';
 import type { LoanBook } from './loan-book.js';
 import type { PolicyManager } from './manager.js';
@@ -19,7 +19,7 @@ export interface OverridesDeps {
   readonly log: Logger;
   readonly book: LoanBook;
   readonly table: DeviceTable;
-  readonly house: House;
+  readonly controller: Pick<SeatController, 'assignments' | 'serve'>;
   readonly manager: PolicyManager;
   readonly audit: Audit;
 }
@@ -54,11 +54,12 @@ export class Overrides {
 
   /** Gives a device to a seat; settles when the seat has it, or has said why not. */
   async attach({ device, seat, forMs, force }: AttachRequest, by: Asker): Promise<Loan> {
-    const { book, table, house, manager, audit } = this.deps;
+    const { book, table, manager, audit } = this.deps;
+    const { assignments } = this.deps.controller;
     const raw = findRaw(table.rawUnits(), device);
     if (raw !== undefined) throw rawRefused(raw, table.readAt(raw.id));
     const unit = findUnit(table.units(), device);
-    const seats = house.seats.map(({ policy }) => policy.seat);
+    const seats = assignments.seats.map((one) => one.seat);
     if (!seats.includes(seat)) {
       throw new ControlError(
         'no-seat',
@@ -71,7 +72,7 @@ export class Overrides {
     const loan: Loan = { seat, thing, parts, name: nameOf(unit), until, by: by.uid };
     const loans = [loan, ...book.loans.filter((other) => !own.some((one) => isOf(other, one)))];
     if (loans.length > most) throw new ControlError('too-many', `${most} devices are attached by hand: detach some`);
-    const { dangers } = changesOf(table.units(), house.judged, decider(manager.with(loans)));
+    const { dangers } = changesOf(table.units(), assignments.judged, decider(manager.with(loans)));
     if (dangers.length > 0 && !force)
       throw new ControlError('dangerous', 'refused: hotseat attach --force does it', dangers);
     await onRecord(audit, { what: 'attach', ...factsOf(loan), device: unit.id, by }, () => this.take(loans));
@@ -140,15 +141,15 @@ export class Overrides {
   }
 
   private async take(loans: readonly Loan[]): Promise<void> {
-    const { book, manager, house, log } = this.deps;
+    const { book, manager, controller, log } = this.deps;
     book.write(loans);
     log.info({ loans: loans.map(({ name, seat }) => `${name}: ${seat}`) }, 'attached by hand');
     this.wait(0);
     await manager.refresh();
     // Twice: a device that leaves one seat is free for another only then.
-    const seats = whole(house.seats.map(({ policy }) => policy.seat));
-    await house.serve(seats);
-    await house.serve(seats);
+    const seats = whole(controller.assignments.seats.map((one) => one.seat));
+    await controller.serve(seats);
+    await controller.serve(seats);
   }
 
   /** Until the next end, but for `leastMs`. */

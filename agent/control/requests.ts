@@ -2,6 +2,7 @@ import { basename, join } from 'node:path';
 import type { LoanBook } from '../active/loan-book.js';
 import type { PolicyManager } from '../active/manager.js';
 import type { Overrides } from '../active/overrides.js';
+import type { Assignments } from '../assign/assignments.js';
 import type { Trail } from '../audit/trail.js';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
@@ -15,8 +16,8 @@ import { originOf } from '../core/shares.js';
 import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
-import type { House } from '../house.js';
 import type { OutputKeeper } from '../outputs/output-keeper.js';
+import type { SeatController } from '../seat/controller.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import { connectorsOf } from '../udev/connectors.js';
@@ -43,7 +44,8 @@ type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
 
 /** The rooms that answer. */
 export interface Rooms {
-  readonly house: House;
+  readonly controller: SeatController;
+  readonly assignments: Assignments;
   readonly table: DeviceTable;
   readonly manager: PolicyManager;
   readonly overrides: Overrides;
@@ -70,16 +72,16 @@ type Answering = {
 
 /** Answers requests over the control socket, one request after the other or several at once. */
 export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Promise<Answer> {
-  const { house, table, manager, overrides, trail, counts, engines } = rooms;
+  const { controller, assignments, table, manager, overrides, trail, counts, engines } = rooms;
   // A change of another seat's container that is seen here is seen by nobody else.
   let served = new Map<string, Promise<void>>();
   const look = new SharedLook(() => {
     served = new Map();
-    void house.serve(house.populate(engines.list()));
+    void controller.serve(controller.populate(engines.list()));
   });
   // However many wait for a seat, it is served once after each look.
   const serve = (seat: string): Promise<void> => {
-    const serving = served.get(seat) ?? house.serve(whole([seat]));
+    const serving = served.get(seat) ?? controller.serve(whole([seat]));
     served.set(seat, serving);
     return serving;
   };
@@ -92,17 +94,17 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     attach: async ({ device, seat, forMs, force }, by) =>
       attached(rooms, await overrides.attach({ device, seat, forMs, force }, by)),
     detach: async ({ device }, by) => attached(rooms, await overrides.detach(device, by)),
-    devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, house))),
+    devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, assignments))),
     explain: ({ device }) => {
       const raw = findRaw(table.rawUnits(), device);
       if (raw !== undefined) return explainRaw(rooms, raw);
       const output = findOutput(table.units(), device);
       if (output !== undefined) return explainOutput(rooms, output);
       const unit = findUnit(table.units(), device);
-      const left = leftBeside(unit, table.units(), house.judged);
-      const verdict = house.judged.get(unit.id);
-      const withheld = [...house.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
-      return withOutputs(explanationOf(unit, verdict, house.revision, withheld, left), house);
+      const left = leftBeside(unit, table.units(), assignments.judged);
+      const verdict = assignments.judged.get(unit.id);
+      const withheld = [...assignments.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
+      return withOutputs(explanationOf(unit, verdict, assignments.revision, withheld, left), assignments);
     },
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
     record: ({ device, unmask }) => {
@@ -111,15 +113,10 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       return recordOf(table.units(), device, unmask);
     },
     plan: async ({ revision }) =>
-      planOf(
-        await manager.peek(revision),
-        table.units(),
-        house.judged,
-        house.seats.map(({ policy }) => policy),
-      ),
+      planOf(await manager.peek(revision), table.units(), assignments.judged, assignments.seats),
     metrics: () => metricsOf(status(rooms), trail, counts.families()),
     wait: async (request) => {
-      await wait(house, look, serve, request);
+      await wait(assignments, look, serve, request);
       return null;
     },
   };
@@ -130,32 +127,25 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
   };
 }
 
-const inventory = ({ house, table }: Rooms): DeviceInfo[] =>
-  inventoryOf(
-    table.units(),
-    house.judged,
-    house.hidraws.alone(),
-    house.seats.map(({ policy }) => policy),
-    house.revision,
-  );
+const inventory = ({ assignments, table }: Rooms): DeviceInfo[] =>
+  inventoryOf(table.units(), assignments.judged, assignments.hidraws.alone(), assignments.seats, assignments.revision);
 
 /** Why a raw node of a device without any input is where it is. @throws for other raw nodes, which go where their inputs go. */
-function explainRaw({ house, table }: Rooms, raw: Unit): Explanation {
-  const alone = house.hidraws.alone().find(({ unit }) => unit.id === raw.id);
+function explainRaw({ assignments, table }: Rooms, raw: Unit): Explanation {
+  const alone = assignments.hidraws.alone().find(({ unit }) => unit.id === raw.id);
   if (alone === undefined) throw rawRefused(raw, table.readAt(raw.id));
-  const policy = house.seats.map((one) => one.policy);
-  return rawExplanationOf(raw, alone.placement, policy, house.revision);
+  return rawExplanationOf(raw, alone.placement, assignments.seats, assignments.revision);
 }
 
-async function explainOutput({ house }: Rooms, output: Output): Promise<Explanation> {
+async function explainOutput({ assignments }: Rooms, output: Output): Promise<Explanation> {
   const { unit, connector } = output;
   const seen = (await connectorsOf(unit.head.syspath)).find(({ name }) => name === connector);
   const gone = { name: connector, status: 'unknown', monitor: undefined } as const;
-  return outputExplanationOf(output, seen ?? gone, house.judged.get(unit.id), house.revision);
+  return outputExplanationOf(output, seen ?? gone, assignments.judged.get(unit.id), assignments.revision);
 }
 
 /** A graphics card with its outputs as they can be seen; their names have no place in udev's database. */
-async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: House): Promise<T> {
+async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: Assignments): Promise<T> {
   const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
   if (card === undefined) return info;
   const connectors = await connectorsOf(join(info.device, basename(card)));
@@ -163,7 +153,7 @@ async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: 
 }
 
 const status = ({
-  house,
+  controller,
   table,
   manager,
   book,
@@ -175,7 +165,7 @@ const status = ({
   descriptors,
   trail,
 }: Rooms): Status =>
-  statusOf(house, table, {
+  statusOf(controller, table, {
     policyErrors: manager.errors,
     trialEnds: manager.trialEnds,
     udev: { ...udev.stats, away: awayOf(udev) },
@@ -189,10 +179,10 @@ const status = ({
   });
 
 /** The reasons for a seat's shares, and their worth beside the other seats. */
-function explainSeat({ house, shares }: Rooms, seat: string): ShareExplanation {
-  const policy = house.seats.find((one) => one.policy.seat === seat)?.policy;
+function explainSeat({ assignments, shares }: Rooms, seat: string): ShareExplanation {
+  const policy = assignments.seats.find((one) => one.seat === seat);
   if (policy === undefined) {
-    const names = house.seats.map((one) => one.policy.seat).join(', ') || 'there are none';
+    const names = assignments.seats.map((one) => one.seat).join(', ') || 'there are none';
     throw new ControlError('no-seat', `no seat is called ${JSON.stringify(seat)}: ${names}`);
   }
   const placed = shares.placed();
@@ -212,28 +202,28 @@ function awayOf(udev: UdevSource): string | undefined {
 }
 
 /** A loan that was made or ended, and whose the device is now, if it is plugged. */
-function attached({ house, table }: Rooms, loan: Loan): Attached {
+function attached({ controller, assignments, table }: Rooms, loan: Loan): Attached {
   const unit = table.units().find((other) => isOf(loan, other));
-  const verdict = unit && house.judged.get(unit.id);
+  const verdict = unit && assignments.judged.get(unit.id);
   if (unit === undefined || verdict === undefined) {
     return { ...attachedOf(loan), owner: 'not plugged', problem: undefined };
   }
   const owner = ownerOf(verdict);
-  const holders = house.holders(unit.id);
+  const holders = assignments.holders(unit.id);
   const settled = ownerText([...holders].sort()) === (typeof owner === 'string' ? '' : ownerText([...owner].sort()));
-  const why = house.problems().join('; ') || 'it is on its way';
+  const why = controller.problems().join('; ') || 'it is on its way';
   const problem = settled ? undefined : `it is at ${ownerText(holders) || 'no seat'} now: ${why}`;
   return { ...attachedOf(loan), owner: ownerText(owner), problem };
 }
 
 /** Settles when everything that the named container must have is granted to it, or the time is over. */
 async function wait(
-  house: House,
+  assignments: Assignments,
   look: SharedLook,
   serve: (seat: string) => Promise<void>,
   { container, engine, timeoutMs }: Wait,
 ): Promise<void> {
-  const seats = house.seatsOfContainer(container, engine);
+  const seats = assignments.seatsOfContainer(container, engine);
   if (seats.length === 0) return;
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {

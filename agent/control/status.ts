@@ -1,3 +1,4 @@
+import type { Hidraws } from '../assign/hidraws.js';
 import type { Unit } from '../core/device.js';
 import { type LastWord, lastWords, powerTag } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
@@ -7,16 +8,15 @@ import { type JournalEntry, nodeOf } from '../core/step.js';
 import { type Claim, contestsOf, type Verdict } from '../core/verdict.js';
 import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
-import type { Hidraws } from '../hidraws.js';
 import { rulesThat } from '../host/later-rules.js';
-import type { House } from '../house.js';
 import type { OutputKeeper } from '../outputs/output-keeper.js';
+import type { SeatController } from '../seat/controller.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import type { DeviceTable } from '../udev/table.js';
 import { leftOf } from './inspect.js';
 import type { AttachedStatus, SeatStatus, Status } from './messages.js';
 
-/** The daemon's own facts, besides the house's. */
+/** The daemon's own facts, besides what the seats' controller knows. */
 interface Facts {
   readonly policyErrors: readonly string[];
   readonly trialEnds: Date | undefined;
@@ -31,14 +31,15 @@ interface Facts {
 }
 
 /** Everything that the agent knows, as `hotseat status --json` prints it. */
-export function statusOf(house: House, table: DeviceTable, facts: Facts): Status {
+export function statusOf(controller: SeatController, table: DeviceTable, facts: Facts): Status {
+  const { assignments } = controller;
   const reasonOf = ({ seat, container }: SeatPolicy): string => {
-    const occupant = house.occupantOf(seat);
+    const occupant = controller.occupantOf(seat);
     return occupant === undefined
       ? facts.engines.absence(container)
       : `${container.engine} container ${container.name} still has devices of seat ${occupant}`;
   };
-  const seats = house.seats.map(({ policy, worker }): SeatStatus => {
+  const seats = controller.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
     const outputs = facts.outputs.of(policy.seat);
     const served = facts.descriptors.statusOf(policy.seat);
@@ -52,7 +53,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
       deaf: report.deaf,
       udev: report.udev,
       unmatched: policy.rules
-        .filter((rule) => !house.hasMatched(rule))
+        .filter((rule) => !assignments.hasMatched(rule))
         .map(({ label, place }) => ({ label, place: lineOf(place) })),
       devices: report.entries
         .filter((entry) => nodeOf(entry) !== undefined)
@@ -68,7 +69,7 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
       ...(outputs.length === 0 ? {} : { outputs }),
     };
   });
-  const conflicts = [...house.judged].flatMap(([device, verdict]) =>
+  const conflicts = [...assignments.judged].flatMap(([device, verdict]) =>
     verdict.kind === 'conflict'
       ? [{ device, rules: wantedBy(verdict.claims) }]
       : contestsOf(verdict).map(({ connector, claims }) => ({
@@ -77,14 +78,14 @@ export function statusOf(house: House, table: DeviceTable, facts: Facts): Status
         })),
   );
   return {
-    revision: house.revision,
+    revision: assignments.revision,
     policyErrors: facts.policyErrors,
     trialEnds: facts.trialEnds?.toISOString(),
     seats,
     conflicts,
-    withheld: house.hidraws.withheld(),
-    left: leftOf(table.units(), house.judged),
-    host: hostWords(table.units(), house.judged, house.hidraws.judged()),
+    withheld: assignments.hidraws.withheld(),
+    left: leftOf(table.units(), assignments.judged),
+    host: hostWords(table.units(), assignments.judged, assignments.hidraws.judged()),
     leaks: facts.leaks,
     udev: facts.udev,
     audit: facts.audit,

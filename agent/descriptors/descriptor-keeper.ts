@@ -4,17 +4,17 @@ import { numberText } from '../core/device.js';
 import { nodePath } from '../core/state.js';
 import type { JournalEntry, NodeRef } from '../core/step.js';
 import type { Done, HolderState, ServedDevice, ServedSeat, WantedSeats } from '../holder/messages.js';
-import type { House, Receiver } from '../house.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { Due } from '../outputs/due.js';
 import { HolderLink } from '../outputs/holder-link.js';
+import type { Receiver, SeatController } from '../seat/controller.js';
 import type { Descriptors, Withdrawn } from '../seat/descriptors.js';
 import { tend } from '../seat/outlet.js';
 import { answersSwitch } from './libseat.js';
 
 export interface DescriptorKeeperDeps {
   readonly log: Logger;
-  readonly house: () => Pick<House, 'receivers' | 'seatdOutlets'>;
+  readonly controller: () => Pick<SeatController, 'receivers' | 'seatdOutlets'>;
   readonly namespaces: Pick<Namespaces, 'readFile'>;
   /** A file that is there while the holder may serve anything: for an agent that starts again. */
   readonly marker: string;
@@ -102,7 +102,7 @@ export class DescriptorKeeper implements Descriptors {
   /** For status; undefined of a seat that nothing is served to. */
   statusOf(seat: string): Served | undefined {
     const isReceiver = this.deps
-      .house()
+      .controller()
       .receivers()
       .some((one) => one.seat === seat);
     if (!isReceiver) return undefined;
@@ -139,7 +139,7 @@ export class DescriptorKeeper implements Descriptors {
 
   private run(): void {
     if (!this.isRuled) return;
-    const receivers = this.deps.house().receivers();
+    const receivers = this.deps.controller().receivers();
     if (receivers.length === 0 && !existsSync(this.deps.marker)) {
       this.link.close();
       return;
@@ -169,7 +169,7 @@ export class DescriptorKeeper implements Descriptors {
 
   private lookAfterSockets(receivers: readonly Receiver[]): void {
     const rules = new Map(receivers.flatMap(({ seat, rule }) => (rule === undefined ? [] : [[seat, rule] as const])));
-    tend(this.deps.house().seatdOutlets(), rules, (seat, error) =>
+    tend(this.deps.controller().seatdOutlets(), rules, (seat, error) =>
       this.deps.log.warn({ seat, err: error }, 'the socket for devices cannot be looked after'),
     );
   }
@@ -177,7 +177,7 @@ export class DescriptorKeeper implements Descriptors {
   /** Tells of one seat, and settles when the holder has done it; undefined: no holder runs. */
   private say(seat: string): Promise<Done | undefined> {
     const seats = this.deps
-      .house()
+      .controller()
       .receivers()
       .filter((one) => one.seat === seat)
       .map((receiver) => this.servedSeat(receiver));
@@ -208,7 +208,7 @@ export class DescriptorKeeper implements Descriptors {
 
   private all(): WantedSeats {
     const seats = this.deps
-      .house()
+      .controller()
       .receivers()
       .map((receiver) => this.servedSeat(receiver));
     return { serial: this.serial, seats, isAll: true };
@@ -229,7 +229,7 @@ export class DescriptorKeeper implements Descriptors {
       this.places = '';
       return;
     }
-    const receivers = this.deps.house().receivers();
+    const receivers = this.deps.controller().receivers();
     for (const { seat, inode } of state.seats ?? []) {
       const receiver = receivers.find((one) => one.seat === seat && one.rule !== undefined);
       try {

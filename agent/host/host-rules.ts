@@ -1,10 +1,10 @@
 import type { Logger } from 'pino';
+import type { Assignments } from '../assign/assignments.js';
 import { alongArgument } from '../core/along.js';
 import { hostSeat } from '../core/decide.js';
 import type { Device, Unit } from '../core/device.js';
 import type { Policy } from '../core/policy.js';
 import type { Verdict } from '../core/verdict.js';
-import type { House } from '../house.js';
 import { compileRules } from '../policy/udev-rules.js';
 import type { DeviceTable } from '../udev/table.js';
 import { installRules, triggerChange, usbDevices } from './udev-rules.js';
@@ -44,22 +44,22 @@ export class HostRules {
   }
 
   /** Installs the rules of a policy and asks udevd for a new look at the units whose host seat they change. */
-  async install(policy: Policy, table: DeviceTable, house: House): Promise<void> {
+  async install(policy: Policy, table: DeviceTable, assignments: Assignments): Promise<void> {
     if (await installRules(compileRules(policy))) {
       for (const syspath of usbDevices()) triggerChange(syspath);
       // Their place and kind are found out only when a rule asks for them.
       if (policy.seats.some(({ rules }) => rules.some(({ hidraw }) => hidraw))) {
-        for (const { unit } of house.hidraws.alone()) triggerChange(unit.id);
+        for (const { unit } of assignments.hidraws.alone()) triggerChange(unit.id);
       }
     }
     const stale = table.units().filter((unit) => {
-      const verdict = house.judged.get(unit.id);
+      const verdict = assignments.judged.get(unit.id);
       const { ID_SEAT: now = 'seat0', HOTSEAT_ADMIN_SEAT: admins = 'seat0' } = unit.head.properties;
       return verdict !== undefined && now !== (hostSeat(verdict) ?? admins);
     });
     this.told.clear();
-    for (const unit of stale) this.trigger(unit, house.judged.get(unit.id));
-    for (const { unit, verdict } of house.hidraws.onHost()) {
+    for (const unit of stale) this.trigger(unit, assignments.judged.get(unit.id));
+    for (const { unit, verdict } of assignments.hidraws.onHost()) {
       if (unit.head.properties['HOTSEAT_SEAT'] !== hostSeat(verdict)) this.trigger(unit, verdict);
     }
     if (stale.length > 0) this.log.info({ units: stale.map((unit) => unit.id) }, 'host seats changed');

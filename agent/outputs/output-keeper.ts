@@ -1,10 +1,11 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import type { Assignments } from '../assign/assignments.js';
 import { type Device, numberText } from '../core/device.js';
 import type { Tell } from '../core/happening.js';
 import type { Claim } from '../core/verdict.js';
 import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
-import type { House, SplitCard } from '../house.js';
+import type { SeatController, SplitCard } from '../seat/controller.js';
 import { tend } from '../seat/outlet.js';
 import { Due } from './due.js';
 import { HolderLink } from './holder-link.js';
@@ -12,7 +13,9 @@ import { type CardOutputs, outputsOf } from './words.js';
 
 export interface OutputKeeperDeps {
   readonly log: Logger;
-  readonly house: Pick<House, 'splitCards' | 'outlets' | 'freedCards' | 'serve'>;
+  readonly controller: Pick<SeatController, 'splitCards' | 'outlets' | 'serve'> & {
+    readonly assignments: Pick<Assignments, 'freedCards'>;
+  };
   readonly tell: Tell;
   /** A file that is there while the holder may have anything: for an agent that starts again. */
   readonly marker: string;
@@ -75,10 +78,10 @@ export class OutputKeeper {
 
   private run(): void {
     if (!this.isRuled) return;
-    this.cards = this.deps.house.splitCards();
+    this.cards = this.deps.controller.splitCards();
     // Each event comes by here, and on most PCs no card is ever shared.
     if (this.cards.length === 0 && this.isTidy && !this.link.isOpen) return;
-    const outlets = this.deps.house.outlets();
+    const outlets = this.deps.controller.outlets();
     const rules = new Map(this.cards.flatMap(({ claims }) => claims.map((claim) => [claim.seat, claim.rule] as const)));
     this.isTidy = tend(outlets, rules, (seat, error) =>
       this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after'),
@@ -111,13 +114,13 @@ export class OutputKeeper {
     // A seat that must have the whole of a card that was let go waits for this.
     const held = new Set(state?.cards.map(({ number }) => number));
     const isFreed = before === undefined || before.cards.some(({ number }) => !held.has(number));
-    if (isFreed) void this.deps.house.serve(this.deps.house.freedCards());
+    if (isFreed) void this.deps.controller.serve(this.deps.controller.assignments.freedCards());
     this.schedule();
   }
 
   /** Puts the sockets that the holder has made where the seats see them. */
   private show(state: HolderState | undefined): void {
-    const outlets = this.deps.house.outlets();
+    const outlets = this.deps.controller.outlets();
     for (const { seat, inode } of state?.sockets ?? []) {
       try {
         outlets.get(seat)?.show(inode);

@@ -1,6 +1,6 @@
 import { lineOf } from '../core/policy.js';
 import type { HolderState } from '../holder/messages.js';
-import type { SplitCard } from '../house.js';
+import type { SplitCard } from '../seat/controller.js';
 
 /** How a seat stands with its outputs of one card. */
 export interface CardOutputs {

@@ -74,8 +74,11 @@ const admins = {
 test('explain knows what devices lists, and what goes elsewhere is said', async () => {
   const ask = (seen: Seen, device: string) => {
     const { table, hidraws, policy, verdicts: judged } = seen;
-    const house = { hidraws, judged, revision: 'x', seats: policy.seats.map((one) => ({ policy: one })) };
-    return answerer({ house, table } as never)({ verb: 'explain', device }, { uid: 0, pid: 1 }) as Promise<Explanation>;
+    const assignments = { hidraws, judged, revision: 'x', seats: policy.seats };
+    return answerer({ assignments, table } as never)(
+      { verb: 'explain', device },
+      { uid: 0, pid: 1 },
+    ) as Promise<Explanation>;
   };
   const { owner, trace } = await ask(plug(pc, hub('')), '/dev/hidraw2');
   assert.equal([owner, trace[0]?.failed], ['host', '`hidraw: true` is missing in it']);

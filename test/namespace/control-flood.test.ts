@@ -15,7 +15,7 @@ import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { compose } from '../../agent/policy/load.js';
 import { DeviceTable } from '../../agent/udev/table.js';
 import { monotonic, Waits } from './longest-wait.js';
-import { standInHouse } from './stand-in-house.js';
+import { standInController } from './stand-in-controller.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -73,7 +73,7 @@ async function end(children: readonly ChildProcess[]): Promise<void> {
 test.before(async () => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'mode=755', 'tmpfs', '/run']);
   const table = new DeviceTable();
-  const house = standInHouse(log, table);
+  const house = standInController(log, table);
   const texts = ['left', 'right'].map((seat, n) => ({
     name: `${seat}.yaml`,
     text: JSON.stringify({
@@ -87,7 +87,8 @@ test.before(async () => {
   house.adopt(loaded.policy);
   const rooms = {
     ...{
-      house,
+      controller: house,
+      assignments: house.assignments,
       table,
       engines: new Engines(cgroupRoot(), { commandLine: async () => undefined }),
       counts: new Counts(),

@@ -15,10 +15,10 @@ import type { DesiredSeat } from '../../agent/core/state.js';
 import type { JournalEntry, NodeRef } from '../../agent/core/step.js';
 import { DescriptorKeeper } from '../../agent/descriptors/descriptor-keeper.js';
 import { type Done, holderSocket, type WantedSeats } from '../../agent/holder/messages.js';
-import type { Receiver } from '../../agent/house.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
+import type { Receiver } from '../../agent/seat/controller.js';
 import type { Descriptors } from '../../agent/seat/descriptors.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { Grants } from '../../agent/seat/grants.js';
@@ -87,7 +87,7 @@ function keeper(path?: string): DescriptorKeeper {
   });
   const made = new DescriptorKeeper({
     ...{ log, marker, namespaces: new Namespaces(), ...(path === undefined ? {} : { holder: path }) },
-    house: () => ({ receivers: () => [receiver()], seatdOutlets: () => new Map([['left', outlet]]) }),
+    controller: () => ({ receivers: () => [receiver()], seatdOutlets: () => new Map([['left', outlet]]) }),
   });
   keepers.push(made);
   return made;

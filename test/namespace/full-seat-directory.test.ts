@@ -10,7 +10,7 @@ import { compose } from '../../agent/policy/load.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { seatRoot } from '../../agent/seat/layout.js';
 import { DeviceTable } from '../../agent/udev/table.js';
-import { standInHouse } from './stand-in-house.js';
+import { standInController } from './stand-in-controller.js';
 import { unshared } from './unshared.js';
 
 unshared(import.meta.url);
@@ -69,7 +69,7 @@ test('an agent that starts serves every seat, whether it still is one or was', (
   new SeatDirectory('good').close();
   const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(JSON.parse(line) as { msg: string }) });
   for (const seats of [['evil', 'good'], ['good']]) {
-    const house = standInHouse(log, new DeviceTable());
+    const house = standInController(log, new DeviceTable());
     const texts = seats.map((seat) => ({
       name: `${seat}.yaml`,
       text: JSON.stringify({ seat, container: { engine: 'lxc', name: seat }, devices: [] }),

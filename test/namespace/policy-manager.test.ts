@@ -39,7 +39,7 @@ function manager(install: () => Promise<void>, ref?: string, signers?: string): 
     log: pino({ level: 'silent' }),
     place: { policies, ref, signers },
     table: { units: () => [] },
-    house: { judged: new Map(), adopt: (policy: Policy) => judging(policy) },
+    controller: { assignments: { judged: new Map() }, adopt: (policy: Policy) => judging(policy) },
     rules: { install },
     consoles: { mute: () => undefined, open: () => undefined },
     atBoot: { keep: ({ seats }: Policy) => forBoot.push(seats.length) },

@@ -51,17 +51,35 @@ test('imports between rooms point downward only', () => {
   );
 });
 
+const clocks = /\b(process\.|Date\.now|new Date\(\)|performance\.|setTimeout\(|Math\.random)/;
+
 test('the core is pure, and system calls are made in one room', () => {
   for (const [file, names] of imports) {
     const outside = names.filter((name) => !name.startsWith('agent/'));
     if (roomOf(file) === 'core/') {
       assert.equal(outside, [], file);
       const text = readFileSync(join(checkout, file), 'utf8');
-      assert.not.match(text, /\b(process\.|Date\.now|new Date\(\)|performance\.|setTimeout\(|Math\.random)/, file);
+      assert.not.match(text, clocks, file);
     }
     if (roomOf(file) !== 'kernel/') assert.not.ok(outside.includes('koffi'), `${file} makes system calls`);
   }
   assert.ok([...imports.values()].some((names) => names.includes('koffi')));
+});
+
+test('the room of the assignments knows, and does nothing', () => {
+  const files = [...imports.keys()].filter((file) => roomOf(file) === 'assign/');
+  assert.ok(files.length > 1);
+  for (const file of files) {
+    const text = readFileSync(join(checkout, file), 'utf8');
+    // Types of others name what it is told; only what is pure is called.
+    const called = [...text.matchAll(/^import (?!type )[^']*'([^']+)'/gm)].map(([, name = '']) => name);
+    assert.equal(
+      called.filter((name) => !/^(\.\.\/core\/|\.\/|node:path$)/.test(name)),
+      [],
+      file,
+    );
+    assert.not.match(text, clocks, file);
+  }
 });
 
 test('every file that it names is there, and each file of a walk is next to one before it', () => {

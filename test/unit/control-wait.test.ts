@@ -5,15 +5,15 @@ import { type Touched, whole } from '../../agent/core/scope.js';
 
 /** Two seats; a look at the containers finds that the right one's has gone. */
 function rooms(served: string[], settle: Promise<void>): Rooms {
-  const house = {
-    seatsOfContainer: (name: string) => (name === 'left' ? ['left'] : []),
+  const assignments = { seatsOfContainer: (name: string) => (name === 'left' ? ['left'] : []) };
+  const controller = {
     populate: () => whole(['right']),
     serve: (touched: Touched) => {
       served.push(...touched.keys());
       return settle;
     },
   };
-  return { house, engines: { list: () => [] } } as unknown as Rooms;
+  return { controller, assignments, engines: { list: () => [] } } as unknown as Rooms;
 }
 
 const by = { uid: 1000, pid: 1 };

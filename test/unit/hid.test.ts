@@ -1,10 +1,12 @@
+import { release } from 'node:os';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Hidraws } from '../../agent/assign/hidraws.js';
+import type { Unit } from '../../agent/core/device.js';
 import { hidDeviceOf, hidDevicesAbove, overhears, placementOf } from '../../agent/core/hid.js';
 import type { Rule } from '../../agent/core/policy.js';
 import type { Verdict } from '../../agent/core/verdict.js';
-import { Hidraws } from '../../agent/hidraws.js';
 import { DeviceTable } from '../../agent/udev/table.js';
 
 const hid = '/sys/devices/no-such-bus/usb1/1-1/1-1:1.0/0003:054C:0CE6.0004';
@@ -64,7 +66,7 @@ test('a raw node goes where all inputs of its device are, and to one seat alone'
   assert.is(place(ofSeats(true, 'left', 'right'))?.kind, 'withheld', 'it is not shared');
 });
 
-function plugged(kernel?: string) {
+function plugged(kernel = release()) {
   const table = new DeviceTable();
   const say = (action: string, syspath: string, properties: Record<string, string>) =>
     table.take({ kind: 'event', event: { action, syspath, receivedNs: '1', properties } });
@@ -72,12 +74,10 @@ function plugged(kernel?: string) {
   for (const syspath of [pad, touchpad]) input('add', syspath);
   say('add', raw, { SUBSYSTEM: 'hidraw', DEVNAME: '/dev/hidraw0', MAJOR: '245', MINOR: '0' });
   const verdicts = new Map<string, Verdict>();
-  const covered: number[] = [];
-  const hidraws = new Hidraws(
-    { log: pino({ level: 'silent' }), table, grants: { cover: (major) => void covered.push(major) } },
-    (unit) => verdicts.get(unit),
-    undefined,
-    kernel,
+  const covered: (number | undefined)[] = [];
+  const isGuarded = ({ head }: Unit): boolean => covered.push(head.number?.major) > 0;
+  const hidraws = new Hidraws({ log: pino({ level: 'silent' }), table, kernel, isGuarded }, (unit) =>
+    verdicts.get(unit),
   );
   return { hidraws, verdicts, covered, input };
 }

@@ -20,11 +20,11 @@ import { hearing, isSplit, outputOwner } from '../../agent/core/outputs.js';
 import type { Policy } from '../../agent/core/policy.js';
 import type { Verdict } from '../../agent/core/verdict.js';
 import { type HolderState, type Wanted, wantedOf } from '../../agent/holder/messages.js';
-import type { SplitCard } from '../../agent/house.js';
 import { OutputKeeper } from '../../agent/outputs/output-keeper.js';
 import { outputsOf } from '../../agent/outputs/words.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
+import type { SplitCard } from '../../agent/seat/controller.js';
 
 const path = '/sys/devices/pci0000:00/0000:00:04.0';
 
@@ -328,10 +328,10 @@ test('an agent that starts says nothing to the holder before a policy is in forc
   let cards: SplitCard[] = [];
   const keeper = new OutputKeeper({
     log: pino({ level: 'silent' }),
-    house: {
+    controller: {
       splitCards: () => cards,
       outlets: () => new Map(),
-      freedCards: () => new Map(),
+      assignments: { freedCards: () => new Map() },
       serve: () => Promise.resolve(),
     },
     tell: () => undefined,

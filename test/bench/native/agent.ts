@@ -13,13 +13,13 @@ import type { Touched } from '../../../agent/core/scope.js';
 import type { ActualSeat } from '../../../agent/core/state.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { logStream } from '../../../agent/host/journal.js';
-import { House } from '../../../agent/house.js';
 import { DeviceMap } from '../../../agent/kernel/device-map.js';
 import { sendUevent } from '../../../agent/kernel/netlink.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
 import { pipeline } from '../../../agent/pipeline.js';
 import { compose } from '../../../agent/policy/load.js';
 import { noAccounts } from '../../../agent/seat/accounts.js';
+import { SeatController } from '../../../agent/seat/controller.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import { guardRecord, makeRuntime, seatRoot } from '../../../agent/seat/layout.js';
 import { encode } from '../../../agent/udev/datagram.js';
@@ -43,18 +43,18 @@ export interface Wish {
 }
 
 /** A house that says when everything has been served that was asked of it, and how long judging took. */
-class WatchedHouse extends House {
+class WatchedHouse extends SeatController {
   private served: Promise<unknown> = Promise.resolve();
   judgedNs = 0n;
 
-  override judge(...units: Parameters<House['judge']>): ReturnType<House['judge']> {
+  override judge(...units: Parameters<SeatController['judge']>): ReturnType<SeatController['judge']> {
     const began = now();
     const seats = super.judge(...units);
     this.judgedNs += now() - began;
     return seats;
   }
 
-  override serve(...touched: Parameters<House['serve']>): Promise<void> {
+  override serve(...touched: Parameters<SeatController['serve']>): Promise<void> {
     const serving = super.serve(...touched);
     this.served = Promise.all([this.served, serving]);
     return serving;

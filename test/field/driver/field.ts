@@ -1,10 +1,11 @@
 // The real udevd and the agent's own rooms, run on a PC out of the field.
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import * as assert from 'uvu/assert';
+import { Hidraws } from '../../../agent/assign/hidraws.js';
 import { leftBehind } from '../../../agent/core/along.js';
 import { decideAll, decider, hostSeat } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
@@ -13,7 +14,6 @@ import { rawPolicy } from '../../../agent/core/hid.js';
 import type { Loan, Policy } from '../../../agent/core/policy.js';
 import type { DesiredSeat } from '../../../agent/core/state.js';
 import type { Verdict } from '../../../agent/core/verdict.js';
-import { Hidraws } from '../../../agent/hidraws.js';
 import { HostRules } from '../../../agent/host/host-rules.js';
 import { formatDiagnostic } from '../../../agent/policy/diagnostics.js';
 import { loadDirectory } from '../../../agent/policy/load.js';
@@ -104,7 +104,7 @@ export class Seen {
   constructor(readonly policy: Policy) {
     this.table.take({ kind: 'resync', reason: 'start' });
     this.verdicts = decideAll(decider(policy), this.table.units());
-    const deps = { log, table: this.table, grants: { cover: () => undefined } };
+    const deps = { log, table: this.table, kernel: release(), isGuarded: () => true };
     const decide = decider(rawPolicy(policy));
     this.hidraws = new Hidraws(
       deps,

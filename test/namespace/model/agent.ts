@@ -3,11 +3,11 @@ import { pino } from 'pino';
 import { unrecorded } from '../../../agent/core/audit.js';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { Touched } from '../../../agent/core/scope.js';
-import { House } from '../../../agent/house.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
 import type { Search } from '../../../agent/kernel/holders.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
+import { SeatController } from '../../../agent/seat/controller.js';
 import type { Effects } from '../../../agent/seat/effects.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import type { Journal } from '../../../agent/seat/journal.js';
@@ -42,7 +42,7 @@ const isText = (value: unknown): value is string => typeof value === 'string';
 export class Agent {
   readonly life: Life;
   readonly journals = new Map<string, Journal>();
-  readonly house: House;
+  readonly house: SeatController;
   /** The policy in force. */
   wishes: Wishes | undefined;
   private readonly orders = new Map<string, Order>();
@@ -62,7 +62,7 @@ export class Agent {
     const namespaces: Pick<Namespaces, keyof Namespaces> = inside;
     const kernel: Pick<DeviceMap, keyof DeviceMap> = map;
     this.grants = new parts.Grants(kernel as DeviceMap, undefined, new RecordFile(guardRecord, isText));
-    this.house = new House({
+    this.house = new SeatController({
       ...{
         log,
         grants: this.grants,

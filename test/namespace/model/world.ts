@@ -181,7 +181,7 @@ export class World {
    */
   private losing(seat: string, run: Run, number: DeviceNumber): void {
     const found = this.pc.at(number);
-    const verdict = this.agent?.house.judged.get(found?.plugged.unit ?? '');
+    const verdict = this.agent?.house.assignments.judged.get(found?.plugged.unit ?? '');
     if (found === undefined || verdict?.kind !== 'seat') return;
     const other = verdict.claims.find((claim) => claim.seat !== seat && this.runOf(claim.seat) === run)?.seat;
     if (other !== undefined) this.broken.push(`${other} loses ${found.device.syspath}, which leaves ${seat} alone`);
@@ -195,7 +195,7 @@ export class World {
     const isRevocable = basename(syspath).startsWith('event') && run.inFlight.length === 0;
     if (isRevocable) return false;
     const isElsewhere = (seat: Seat) =>
-      this.runOf(seat) !== run && this.agent?.house.holders(plugged.unit).includes(seat);
+      this.runOf(seat) !== run && this.agent?.house.assignments.holders(plugged.unit).includes(seat);
     return ownersOf(this.wishes, plugged).some(isElsewhere);
   }
 

@@ -1,20 +1,21 @@
-import { release } from 'node:os';
 import { basename } from 'node:path';
 import type { Logger } from 'pino';
-import type { Grantee } from './core/desired.js';
-import type { Unit } from './core/device.js';
-import { type HidInput, type Placement, placementAlone, placementOf, readerOf } from './core/hid.js';
-import { isAccessible } from './core/last-word.js';
-import { isLoan } from './core/loan.js';
-import { rawRefusal } from './core/receipts.js';
-import type { Claim, Verdict } from './core/verdict.js';
-import type { Grants } from './seat/grants.js';
-import type { DeviceTable } from './udev/table.js';
+import type { Grantee } from '../core/desired.js';
+import type { Unit } from '../core/device.js';
+import { type HidInput, type Placement, placementAlone, placementOf, readerOf } from '../core/hid.js';
+import { isAccessible } from '../core/last-word.js';
+import { isLoan } from '../core/loan.js';
+import { rawRefusal } from '../core/receipts.js';
+import type { Claim, Verdict } from '../core/verdict.js';
+import type { DeviceTable } from '../udev/table.js';
 
 interface Deps {
   readonly log: Logger;
   readonly table: DeviceTable;
-  readonly grants: Pick<Grants, 'cover'>;
+  /** The release of the kernel that runs. */
+  readonly kernel: string;
+  /** Whether it opens for nobody who was not given it. It is asked of each one before it is placed. */
+  readonly isGuarded: (raw: Unit) => boolean;
   /** Told of the seat of a raw node on the host, where udev has to know it. */
   readonly along?: ((raw: Unit, verdict: Verdict) => void) | undefined;
 }
@@ -33,7 +34,6 @@ export class Hidraws {
     private readonly verdictOf: (unit: string) => Verdict | undefined,
     /** Judges one without any input, by the rules that ask for raw nodes; without a judge nobody gets such a one. */
     private readonly judge?: (raw: Unit) => Verdict | undefined,
-    private readonly kernel = release(),
   ) {}
 
   /** After these units were judged, or these raw nodes came or went; returns whose raw nodes it may have changed. */
@@ -122,7 +122,7 @@ export class Hidraws {
     this.placed.delete(raw);
     if (unit === undefined) this.hadInputs.delete(raw);
     if (unit === undefined) return undefined;
-    if (!this.isGuarded(unit)) return undefined;
+    if (!this.deps.isGuarded(unit)) return undefined;
     const inputs = table.readAt(raw).map((id): HidInput => ({ name: basename(id), verdict: this.verdictOf(id) }));
     if (inputs.length > 0) this.hadInputs.add(raw);
     let placement = inputs.length === 0 ? this.placeWithout(unit, before) : placementOf(inputs);
@@ -156,7 +156,7 @@ export class Hidraws {
   /** As a descriptor alone it would be no seat's that could lose it again. */
   private receivable(raw: string, placement: Placement, before: Placement | undefined): Placement {
     const isAsked = placement.kind === 'seat' && placement.claim.rule.receive === 'descriptor';
-    const reason = isAsked ? rawRefusal(this.kernel) : undefined;
+    const reason = isAsked ? rawRefusal(this.deps.kernel) : undefined;
     if (reason === undefined) return placement;
     this.complain(raw, reason, before);
     return { kind: 'withheld', reason };
@@ -165,16 +165,5 @@ export class Hidraws {
   private complain(raw: string, reason: string, before: Placement | undefined): void {
     if (before?.kind === 'withheld' && before.reason === reason) return;
     this.deps.log.warn({ device: `/dev/${basename(raw)}`, reason }, 'comes along with no input of its device');
-  }
-
-  /** Its major is the kernel's choice of the moment, and there may have been none when the guard was made. */
-  private isGuarded({ id, head }: Unit): boolean {
-    try {
-      if (head.number !== undefined) this.deps.grants.cover(head.number.major);
-      return true;
-    } catch (error) {
-      this.deps.log.error({ device: id, err: error }, 'the raw node cannot be guarded: nobody gets it');
-      return false;
-    }
   }
 }

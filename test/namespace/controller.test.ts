@@ -10,10 +10,10 @@ import type { Happening } from '../../agent/core/happening.js';
 import type { Policy } from '../../agent/core/policy.js';
 import { type Touched, whole } from '../../agent/core/scope.js';
 import type { Container } from '../../agent/engines/engine.js';
-import { House } from '../../agent/house.js';
 import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { compose } from '../../agent/policy/load.js';
+import { SeatController } from '../../agent/seat/controller.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { DeviceTable } from '../../agent/udev/table.js';
 import { hands } from './hands.js';
@@ -33,7 +33,7 @@ let during: ((deed: Deed) => void) | undefined;
 /** For how many units plans were made. */
 const planned: number[] = [];
 let map: DeviceMap;
-let house: House;
+let house: SeatController;
 
 /** The wishes of each seat, by port; `names`: of containers, where they are not their seats'. */
 function policy(
@@ -77,7 +77,7 @@ test.before(() => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
   mkdirSync(root);
   map = DeviceMap.open({ cgroupRoot: root });
-  house = new House({
+  house = new SeatController({
     ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces, effects },
     measure: (what, value) => {
       if (what === 'units') planned.push(value);
@@ -125,18 +125,18 @@ test('what is another seat’s by now is not given, although it was planned befo
   await moved;
   during = undefined;
   assert.equal(bound(), ['input20 right', 'input21 left']);
-  assert.equal(house.holders('/sys/devices/test/input/input21'), ['left']);
+  assert.equal(house.assignments.holders('/sys/devices/test/input/input21'), ['left']);
 });
 
 test('what is planned for one event is one device, whatever else is plugged', async () => {
   const busOf = (number: number) => `test/usb1/1-${number}`;
   for (let number = 40; number < 60; number++) plug(number, 'many', busOf(number));
   await house.serve(house.adopt(policy({ left: ['many'], right: [] })));
-  assert.is(house.holders(`/sys/devices/${busOf(59)}/input/input59`).join(), 'left');
+  assert.is(house.assignments.holders(`/sys/devices/${busOf(59)}/input/input59`).join(), 'left');
   planned.length = 0;
   await house.serve(plug(60, 'many', busOf(60)));
   assert.equal(planned, [1]);
-  assert.is(house.holders(`/sys/devices/${busOf(60)}/input/input60`).join(), 'left');
+  assert.is(house.assignments.holders(`/sys/devices/${busOf(60)}/input/input60`).join(), 'left');
   planned.length = 0;
   await house.serve(plug(61, 'many', `${busOf(60)}/1-60:1.1`));
   assert.equal(planned, [1], 'what else is the same device is as it was');
@@ -145,7 +145,7 @@ test('what is planned for one event is one device, whatever else is plugged', as
 
 test('who shares a device notices nothing when another seat loses it', async () => {
   plug(23, 'both');
-  const holders = () => house.holders('/sys/devices/test/input/input23').sort();
+  const holders = () => house.assignments.holders('/sys/devices/test/input/input23').sort();
   await house.serve(house.adopt(policy({ left: ['both'], right: ['both'] }, {}, true)));
   assert.equal(holders(), ['left', 'right']);
   deeds.length = 0;
@@ -283,7 +283,7 @@ test('what is one physical device comes and goes together, and stays together wh
     return syspath;
   };
   const told: string[] = [];
-  const next = new House({
+  const next = new SeatController({
     ...{ log: pino({ level: 'silent' }), table, grants: new Grants(map), namespaces, effects },
     ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
     along: (unit, verdict) => told.push(`${basename(unit.id)} ${alongArgument(unit.head, verdict)}`),
@@ -303,7 +303,7 @@ test('what is one physical device comes and goes together, and stays together wh
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
     next.adopt(loaded.policy);
   };
-  const ownerOf = (id: string): string | undefined => next.judged.get(id)?.kind;
+  const ownerOf = (id: string): string | undefined => next.assignments.judged.get(id)?.kind;
   adopt({ match: { kind: 'keyboard', ID_PATH: 'nine' } });
   const keys = say('add', 31, '1', { ID_INPUT_KEY: '1' });
   next.judge(new Set([keys]));
@@ -429,7 +429,7 @@ test('a guard that has no room for the users of seats is a problem that is said,
     if (isFull) throw new Error('the map is full');
   };
   const log = pino({ level: 'silent' });
-  const own = new House({
+  const own = new SeatController({
     ...{ log, table: new DeviceTable({ sys, data: '/run/udev/data' }), grants, namespaces, effects },
     ...{ audit: unrecorded, tell: () => undefined, measure: () => undefined },
   });
@@ -446,7 +446,7 @@ test('whom the former agent has restricted stays so until there is a policy', as
   map.restrict([{ first: 4711, last: 4711 }]);
   const restricted = () => map.read().some(({ number }) => number.major === 4711);
   const log = pino({ level: 'silent' });
-  const next = new House({
+  const next = new SeatController({
     ...{ log, table: new DeviceTable(), grants: new Grants(map), namespaces, effects },
     ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
   });
@@ -460,10 +460,10 @@ test('whom the former agent has restricted stays so until there is a policy', as
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.diagnostics));
   next.adopt(loaded.policy);
   assert.not.ok(restricted(), 'no user runs a seat by this policy');
-  assert.equal(next.seatsOfContainer('left', 'lxc'), ['one'], 'a start hook says whose container it is');
-  assert.equal(next.seatsOfContainer('left', 'docker'), ['two']);
-  assert.equal(next.seatsOfContainer('left', undefined), ['one', 'two']);
-  assert.equal(next.seatsOfContainer('left', 'incus'), []);
+  assert.equal(next.assignments.seatsOfContainer('left', 'lxc'), ['one'], 'a start hook says whose container it is');
+  assert.equal(next.assignments.seatsOfContainer('left', 'docker'), ['two']);
+  assert.equal(next.assignments.seatsOfContainer('left', undefined), ['one', 'two']);
+  assert.equal(next.assignments.seatsOfContainer('left', 'incus'), []);
   await next.close();
 });
 
