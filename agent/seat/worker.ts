@@ -2,7 +2,7 @@ import { closure, restricted } from '../core/closure.js';
 import { type Incarnation, isSame } from '../core/device.js';
 import { Links } from '../core/links.js';
 import { leavingCards, type Part, parts } from '../core/plan.js';
-import { type Scope, united } from '../core/scope.js';
+import type { Scope } from '../core/scope.js';
 import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
 import type { JournalEntry, NodeSpec, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
@@ -23,6 +23,7 @@ import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { mappedIn } from './mapped.js';
 import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
+import { Queue } from './queue.js';
 import { clientsOf, doubts } from './revoke.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
@@ -43,9 +44,6 @@ type Actual = Omit<ActualSeat, 'blocked'>;
 /** Whether a graphics card was let go is looked at this often while one is wanted elsewhere, ms. */
 const lookAgain = 1000;
 
-/** Back-off after a failed run, ms: first, and the longest. */
-const retry = { first: 200, longest: 30_000 };
-
 /**
  * One seat: compares its wanted state with its state, and runs the difference, one step after the other.
  * Level-triggered: `trigger` says only that something may have changed; runs never overlap.
@@ -64,19 +62,16 @@ export class SeatWorker {
   private readonly executor: Executor;
   /** The next run reads the directory and the grants again, which others may have changed. */
   private stale = true;
-  private running: Promise<void> | undefined;
-  /** When the run that is under way began, monotonic ms. */
-  private began: number | undefined;
-  /** The scope of the next run. */
-  private pending: Scope | undefined;
-  private backoff = 0;
-  private retryTimer: NodeJS.Timeout | undefined;
+  private readonly queue = new Queue({
+    run: (scope) => this.run(scope),
+    over: (failures, retryMs) => this.conclude(failures, retryMs),
+    again: () => void this.recheck(),
+  });
   private problem: string | undefined;
   /** By unit: why it cannot leave, and who holds it, in words. */
   private readonly blocked = new Map<string, string>();
   private saidBlocked = '';
   private blockedTimer: NodeJS.Timeout | undefined;
-  private closed = false;
 
   constructor(
     readonly seat: string,
@@ -120,11 +115,7 @@ export class SeatWorker {
 
   /** Runs soon; the promise settles when the run that takes this trigger into account is over. */
   trigger(scope: Scope = 'all'): Promise<void> {
-    if (this.closed) return Promise.resolve();
-    this.pending = this.pending === undefined ? scope : united(this.pending, scope);
-    if (this.running !== undefined) return this.running;
-    this.running = this.runAll();
-    return this.running;
+    return this.queue.add(scope);
   }
 
   /** The next run looks at the container's mounts again. */
@@ -162,7 +153,7 @@ export class SeatWorker {
 
   /** For how long the run that is under way has taken until now, ms; undefined while none is. */
   get busyMs(): number | undefined {
-    return this.began === undefined ? undefined : performance.now() - this.began;
+    return this.queue.busyMs;
   }
 
   /** Whether the seat has, or may still have, a node of a unit. */
@@ -216,48 +207,17 @@ export class SeatWorker {
 
   /** Nothing is taken away: a stopped agent leaves every binding as it is. */
   async close(): Promise<void> {
-    this.closed = true;
-    clearTimeout(this.retryTimer);
     clearTimeout(this.blockedTimer);
-    await this.running;
+    await this.queue.close();
     this.hold.attachment?.close();
     this.deps.directory.close();
   }
 
-  private async runAll(): Promise<void> {
-    try {
-      for (let scope = this.pending; scope !== undefined && !this.closed; scope = this.pending) {
-        this.pending = undefined;
-        this.began = performance.now();
-        this.conclude(await this.run(scope).catch((error: Error) => [error]));
-      }
-    } finally {
-      // In the very instant of the last look at `pending`: a trigger after it starts a run of its own.
-      this.running = undefined;
-      this.began = undefined;
-    }
-  }
-
-  /** A failure in a run is reported, and tried again. */
-  private conclude(errors: readonly Error[]): void {
-    const { seat } = this;
-    const failures = errors.filter((error) => !(error instanceof DeviceGone));
-    for (const error of errors) {
-      // The kernel is ahead of udevd; its message about the removal will bring us here again.
-      if (error instanceof DeviceGone) this.deps.log.debug({ seat, err: error }, 'device went meanwhile');
-    }
-    if (failures.length === 0) {
-      this.problem = undefined;
-      this.backoff = 0;
-      return;
-    }
-    this.problem = failures.map(({ message }) => message).join('; ');
-    this.backoff = Math.min(this.backoff === 0 ? retry.first : this.backoff * 2, retry.longest);
+  private conclude(failures: readonly Error[], retryMs: number): void {
+    this.problem = failures.length === 0 ? undefined : failures.map(({ message }) => message).join('; ');
     for (const error of failures) {
-      this.deps.log.error({ seat, err: error, retryMs: this.backoff }, 'seat could not be brought up to date');
+      this.deps.log.error({ seat: this.seat, err: error, retryMs }, 'seat could not be brought up to date');
     }
-    clearTimeout(this.retryTimer);
-    this.retryTimer = setTimeout(() => void this.recheck(), this.backoff).unref();
   }
 
   /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
@@ -267,7 +227,11 @@ export class SeatWorker {
     const left: Scope = isLeft ? 'all' : new Set(this.hold.left);
     this.hold.left.clear();
     if (left === 'all' || left.size > 0) this.deps.released(left);
-    return errors;
+    for (const error of errors) {
+      // The kernel is ahead of udevd; its message about the removal will bring us here again.
+      if (error instanceof DeviceGone) this.deps.log.debug({ seat: this.seat, err: error }, 'device went meanwhile');
+    }
+    return errors.filter((error) => !(error instanceof DeviceGone));
   }
 
   /** Returns whether a container was left. */
