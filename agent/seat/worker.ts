@@ -1,30 +1,28 @@
 import { closure, restricted } from '../core/closure.js';
 import { type Incarnation, isSame } from '../core/device.js';
 import { Links } from '../core/links.js';
-import { leavingCards, type Part, parts } from '../core/plan.js';
+import { type Part, parts } from '../core/plan.js';
 import type { Scope } from '../core/scope.js';
-import { type ActualSeat, type DesiredSeat, nodeKey, nodePath } from '../core/state.js';
-import type { JournalEntry, NodeSpec, Properties, Step } from '../core/step.js';
+import { type ActualSeat, type DesiredSeat, nodeKey } from '../core/state.js';
+import type { JournalEntry, Properties, Step } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { isLingering } from '../engines/process.js';
 import { isPopulated } from '../kernel/cgroup.js';
-import { patient } from '../kernel/holders.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { inodeOf } from '../kernel/read.js';
 import { noAccounts } from './accounts.js';
 import { Untold } from './announcer.js';
 import { Attachment, type Audience } from './attachment.js';
+import { BlockedCards } from './blocked-cards.js';
 import type { SeatSocketName } from './directory.js';
 import { Executor, type ExecutorDeps, type Hold } from './executor.js';
 import { graftsIn, missingGrafts } from './graft.js';
 import { DeviceGone } from './grants.js';
 import type { Tenant } from './journal.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
-import { mappedIn } from './mapped.js';
 import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
 import { Queue } from './queue.js';
-import { clientsOf, doubts } from './revoke.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
@@ -40,9 +38,6 @@ export interface SeatDeps extends ExecutorDeps {
 }
 
 type Actual = Omit<ActualSeat, 'blocked'>;
-
-/** Whether a graphics card was let go is looked at this often while one is wanted elsewhere, ms. */
-const lookAgain = 1000;
 
 /**
  * One seat: compares its wanted state with its state, and runs the difference, one step after the other.
@@ -68,16 +63,15 @@ export class SeatWorker {
     again: () => void this.recheck(),
   });
   private problem: string | undefined;
-  /** By unit: why it cannot leave, and who holds it, in words. */
-  private readonly blocked = new Map<string, string>();
-  private saidBlocked = '';
-  private blockedTimer: NodeJS.Timeout | undefined;
+  private readonly blocked: BlockedCards;
 
   constructor(
     readonly seat: string,
     private readonly deps: SeatDeps,
   ) {
     this.executor = new Executor(seat, deps, this.hold);
+    const loser = () => this.executor.loser();
+    this.blocked = new BlockedCards(seat, deps, loser, (units) => void this.trigger(units));
     deps.descriptors.resume(seat, deps.journal.entries.values());
   }
 
@@ -199,15 +193,16 @@ export class SeatWorker {
   }
 
   private blockedBy(): string | undefined {
+    const { words } = this.blocked;
     const former = this.former();
-    if (this.saidBlocked === '') return undefined;
-    if (former === undefined) return this.saidBlocked;
-    return `${this.saidBlocked}: stop it, or container ${former.name}, which is no longer this seat's`;
+    if (words === '') return undefined;
+    if (former === undefined) return words;
+    return `${words}: stop it, or container ${former.name}, which is no longer this seat's`;
   }
 
   /** Nothing is taken away: a stopped agent leaves every binding as it is. */
   async close(): Promise<void> {
-    clearTimeout(this.blockedTimer);
+    this.blocked.close();
     await this.queue.close();
     this.hold.attachment?.close();
     this.deps.directory.close();
@@ -260,7 +255,7 @@ export class SeatWorker {
   /** Plans the steps for a scope and all connected units, and does them. */
   private async bring(scope: Scope, isReady: boolean, keep: (error: unknown) => void): Promise<void> {
     const { desired, actual, units } = this.view(scope);
-    const blocked = await this.findBlocked(desired, actual.journal, units);
+    const blocked = await this.blocked.find(desired, actual.journal, units);
     const planning = process.hrtime.bigint();
     const todo = parts(desired, { ...actual, blocked });
     const started = process.hrtime.bigint();
@@ -382,7 +377,7 @@ export class SeatWorker {
   /** Takes away everything that can go; returns whether the container could not be told of some of it. */
   private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
-    const blocked = await this.findBlocked(nothing, this.deps.journal.entries, undefined);
+    const blocked = await this.blocked.find(nothing, this.deps.journal.entries, undefined);
     let isUntold = false;
     for (const part of parts(nothing, { ...this.actual(), blocked })) {
       await this.executor.perform(part).catch((error: unknown) => {
@@ -459,57 +454,6 @@ export class SeatWorker {
    */
   private noteAll(newsOf: (entry: JournalEntry) => Pick<JournalEntry, 'toldTo'>): void {
     for (const entry of this.deps.journal.entries.values()) this.deps.journal.put({ ...entry, ...newsOf(entry) });
-  }
-
-  /**
-   * A card that Xorg draws on cannot be taken from it: it stays until it is let go, which nobody tells us of. Of these units,
-   * undefined: of all.
-   */
-  private async findBlocked(
-    desired: DesiredSeat,
-    journal: ReadonlyMap<string, JournalEntry>,
-    units: ReadonlySet<string> | undefined,
-  ): Promise<ReadonlySet<string>> {
-    const blocked = new Map<string, string>();
-    for (const [unit, nodes] of leavingCards(desired, journal, this.deps.present)) {
-      const why = await this.holderOf(unit, nodes).catch((error: Error) => error.message);
-      if (why !== undefined) blocked.set(unit, `${nodes.map(nodePath).join(' and ')} cannot leave: ${why}`);
-    }
-    for (const unit of units ?? [...this.blocked.keys()]) this.blocked.delete(unit);
-    for (const [unit, why] of blocked) this.blocked.set(unit, why);
-    this.sayBlocked();
-    return new Set(blocked.keys());
-  }
-
-  /** In words, who has the nodes of a card open, or may have; undefined when nobody does. */
-  private async holderOf(unit: string, nodes: readonly NodeSpec[]): Promise<string | undefined> {
-    const loser = this.executor.loser();
-    const keepers = this.deps.keepers(unit);
-    const search = await this.deps.effects.findHolders({
-      nodes: nodes.map(({ number }) => ({ number, by: undefined })),
-      ...{ limits: patient, cgroup: loser.cgroup, keepers },
-    });
-    const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
-    const { left, handed } = doubts(search, { ...loser, keepers });
-    // A shared device stays open to its other seats: no stranger holds it up.
-    const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
-    const isTold = clientsOf(search, { keepers }) !== undefined;
-    return found[0] ?? (isTold ? undefined : this.mappedWith(loser.cgroup, nodes));
-  }
-
-  private async mappedWith(cgroup: string | undefined, nodes: readonly NodeSpec[]): Promise<string | undefined> {
-    if (cgroup === undefined) return undefined;
-    const numbers = nodes.map(({ number }) => number);
-    return (await mappedIn(this.deps.namespaces, cgroup, numbers))[0];
-  }
-
-  private sayBlocked(): void {
-    const said = [...this.blocked.values()].join('; ');
-    if (said !== '' && said !== this.saidBlocked) this.deps.log.warn({ seat: this.seat, blocked: said }, 'blocked');
-    this.saidBlocked = said;
-    clearTimeout(this.blockedTimer);
-    if (said === '') return;
-    this.blockedTimer = setTimeout(() => void this.trigger(new Set(this.blocked.keys())), lookAgain).unref();
   }
 
   private actual(): Actual {
