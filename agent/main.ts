@@ -52,6 +52,7 @@ import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
+import { warmUpWhen } from './warm-up/warm-up.js';
 
 export interface Options extends PolicyPlace {
   readonly logLevel: string;
@@ -175,6 +176,8 @@ export async function run(options: Options): Promise<void> {
   await notify('READY=1');
   const stopWatch = keepWatch(log, () => ({ udevSilentMs: udev.silentMs, busy: controller.busy() }));
   log.info({ policies: options.policies }, 'ready');
+  const stop = new AbortController();
+  void warmUpWhen(() => controller.busy().length === 0, log, stop.signal);
 
   const hangup = () => void manager.reload(false).catch(() => undefined);
   process.on('SIGHUP', hangup);
@@ -187,6 +190,7 @@ export async function run(options: Options): Promise<void> {
   });
   log.info('stopping; every binding stays');
   say('STOPPING=1');
+  stop.abort();
   stopWatch();
   following.unsubscribe();
   flow.unsubscribe();

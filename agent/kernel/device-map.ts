@@ -73,6 +73,11 @@ export class DeviceMap {
     }
   }
 
+  /** A map that no guard looks into, for nothing but itself; it is gone when it is closed. */
+  static apart(entries = 16): DeviceMap {
+    return new DeviceMap(bpf.createHash('hotseat_apart', keySize, valueSize, entries), [], [], '');
+  }
+
   /** Majors of which a guarded cgroup opens nothing without a grant; another list when there are other ones. */
   get majors(): readonly number[] {
     return this.guarded;

@@ -8,6 +8,13 @@ interface Credentials {
   readonly gid: number;
 }
 
+/**
+ * A netlink socket whose multicasts nobody hears: of the protocol that the kernel leaves to programs, in which only root could
+ * listen (netlink(7), NETLINK_USERSOCK). The caller closes it.
+ */
+export const openUnheardSocket = (): number =>
+  syscall('socket', 'netlink', 16, 3 | 0o2000000 /* SOCK_RAW | SOCK_CLOEXEC */, 2);
+
 /** Multicasts a datagram to libudev's group (mask 2) with explicit credentials. */
 export function sendUevent(socket: number, datagram: Buffer, credentials: Credentials): void {
   try {

@@ -1,6 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs';
 import { release } from 'node:os';
-import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { Assignments } from '../assign/assignments.js';
@@ -24,9 +22,9 @@ import type { UdevMessage } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { type Descriptors, noDescriptors } from './descriptors.js';
 import type { Effects } from './effects.js';
-import { type SeatFiles, seatFiles } from './files.js';
+import { type FilesOfSeats, usualFiles } from './files.js';
 import type { Grants } from './grants.js';
-import { type Graft, graftsOf, runtime } from './layout.js';
+import { type Graft, graftsOf } from './layout.js';
 import type { Outlet } from './outlet.js';
 import type { Wish } from './wishes.js';
 import { SeatWorker } from './worker.js';
@@ -48,8 +46,8 @@ export interface SeatControllerDeps {
   readonly served?: () => void;
   /** Inputs that come as descriptors; none unless given. */
   readonly descriptors?: Descriptors;
-  /** Opens the files of a seat; those in their usual place unless given. */
-  readonly filesOf?: (seat: string, log: Logger) => SeatFiles;
+  /** Where the files of seats are; their usual place unless given. */
+  readonly files?: FilesOfSeats;
 }
 
 /** A card of which seats have outputs. */
@@ -97,8 +95,11 @@ export class SeatController {
   /** Which unit is whose. */
   readonly assignments: Assignments;
 
+  private readonly files: FilesOfSeats;
+
   constructor(private readonly deps: SeatControllerDeps) {
-    const { log, table, tell, along } = deps;
+    const { log, table, tell, along, files = usualFiles } = deps;
+    this.files = files;
     const isGuarded = (raw: Unit): boolean => this.isGuarded(raw);
     this.assignments = new Assignments({ log, table, tell, along, kernel: release(), isGuarded });
   }
@@ -131,7 +132,7 @@ export class SeatController {
   /** Takes a new policy as a whole. Seats that it no longer names are emptied. */
   adopt(policy: Policy): Touched {
     for (const { seat } of policy.seats) this.worker(seat);
-    for (const seat of leftovers()) this.worker(seat);
+    for (const seat of this.files.former()) this.worker(seat);
     const known = policy.seats.map(({ seat }) => this.containerOf(seat, policy));
     // A container that is no longer a seat's is guarded until everything is taken back from it.
     this.deps.grants.keep([...known, ...this.occupied()].flatMap((container) => container?.cgroup ?? []));
@@ -397,9 +398,9 @@ export class SeatController {
   private worker(seat: string): SeatWorker {
     const known = this.workers.get(seat);
     if (known !== undefined) return known;
-    const { log, table, grants, namespaces, effects, tell, audit, measure, filesOf = seatFiles } = this.deps;
+    const { log, table, grants, namespaces, effects, tell, audit, measure } = this.deps;
     const { descriptors = noDescriptors } = this.deps;
-    const files = filesOf(seat, log);
+    const files = this.files.open(seat, log);
     files.journal.follow((unit, has) => this.assignments.tenants.note(seat, unit, has));
     const worker = new SeatWorker(seat, {
       ...files,
@@ -434,9 +435,3 @@ const receiving = ({ seats }: Policy): ReadonlyMap<string, Pick<Rule, 'access'>>
       return rule === undefined ? [] : [[seat, rule]];
     }),
   );
-
-/** Seats that a former policy had: their directories are still there. */
-function leftovers(): string[] {
-  const seats = join(runtime, 'seats');
-  return existsSync(seats) ? readdirSync(seats) : [];
-}

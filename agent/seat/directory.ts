@@ -61,12 +61,17 @@ export class SeatDirectory {
   /** Why the tree that was there before was set aside; undefined when it serves on, or there was none. */
   readonly setAside: string | undefined;
 
-  /** Throws a SysError only when the host cannot mount a fresh tree either. */
-  constructor(readonly seat: string) {
-    this.path = seatRoot(seat);
-    mkdirSync(this.path, { recursive: true, mode: 0o755 });
-    const former = mountPoints('self').some((mount) => mount.target === this.path);
-    if (!former) mountFresh(this.path);
+  /**
+   * Throws a SysError only when the host cannot mount a fresh tree either. Without a mount of its own, nobody can be shown it.
+   */
+  constructor(
+    readonly seat: string,
+    { path = seatRoot(seat), isMount = true }: { readonly path?: string; readonly isMount?: boolean } = {},
+  ) {
+    this.path = path;
+    mkdirSync(path, { recursive: true, mode: 0o755 });
+    const former = isMount && mountPoints('self').some((mount) => mount.target === path);
+    if (isMount && !former) mountFresh(path);
     try {
       this.open = openTrees(this.path);
     } catch (error) {

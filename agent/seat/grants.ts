@@ -24,11 +24,12 @@ export class Grants {
   /** Groups that are guarded, by id; on record, because an id does not tell a later agent where its group is. */
   private readonly guarded: Map<string, string>;
 
-  /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. */
+  /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. `sys`: where sysfs is. */
   constructor(
     private readonly map: DeviceMap,
     private readonly v1?: DevicesV1,
     private readonly record?: RecordFile<string>,
+    private readonly sys = '/sys',
   ) {
     this.held = map.grants();
     this.guarded = record?.read() ?? new Map();
@@ -90,7 +91,7 @@ export class Grants {
   grant(cgroup: string, number: DeviceNumber, device: Incarnation): void {
     const id = this.id(cgroup);
     const generation = this.map.generation(number);
-    if (!isStillAt(number, device)) {
+    if (!isStillAt(number, device, this.sys)) {
       this.v1?.deny(cgroup, number);
       this.map.deny(id, number); // and with it the generation, if nobody else refers to it
       throw new DeviceGone(`${numberText(number)} is no longer ${device.syspath}`);

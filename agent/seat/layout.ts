@@ -21,7 +21,8 @@ export const holderMarker = join(runtime, 'holder');
 /** There while it may serve devices. */
 export const descriptorMarker = join(runtime, 'descriptors');
 
-const seats = join(runtime, 'seats');
+/** One directory a seat. */
+export const seats = join(runtime, 'seats');
 const journals = join(runtime, 'journal');
 
 /**

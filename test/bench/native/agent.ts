@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { Subject } from 'rxjs';
+import { Subject, type Subscription } from 'rxjs';
 import { Trail } from '../../../agent/audit/trail.js';
 import { decider } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
@@ -26,6 +26,7 @@ import { encode } from '../../../agent/udev/datagram.js';
 import { presentation } from '../../../agent/udev/record.js';
 import { type UdevMessage, UdevSource } from '../../../agent/udev/source.js';
 import { DeviceTable } from '../../../agent/udev/table.js';
+import { warmUp } from '../../../agent/warm-up/warm-up.js';
 import { hands } from '../../namespace/hands.js';
 import type { Said } from './keyboards.js';
 
@@ -87,6 +88,7 @@ export class Agent {
   private readonly house: WatchedHouse;
   private readonly trail: Trail;
   private source: UdevSource | undefined;
+  private flow: Subscription | undefined;
 
   /** `root`: group that all containers are below; `trailFile`: where the audit trail is. */
   constructor(root: string, trailFile: string) {
@@ -116,13 +118,14 @@ export class Agent {
   async start(wishes: readonly Wish[], containers: readonly Container[]): Promise<void> {
     await this.hands.namespaces.start();
     const sources = { udev: this.messages, adopted: this.adopted, containers: this.containers };
-    pipeline(sources, this.table, this.house).subscribe();
+    this.flow = pipeline(sources, this.table, this.house).subscribe();
     this.messages.next({ kind: 'resync', reason: 'start' });
     this.containers.next(containers);
     this.adopted.next(this.house.adopt(policyOf(wishes)));
     await this.house.idle();
     const problems = this.house.problems();
     if (problems.length > 0) throw new Error(problems.join('\n'));
+    await warmUp(this.log);
   }
 
   /** Has the udev process listen in this process's own network namespace. */
@@ -186,6 +189,7 @@ export class Agent {
   }
 
   async close(): Promise<void> {
+    this.flow?.unsubscribe();
     this.source?.stop();
     await this.house.close();
     this.hands.namespaces.close();

@@ -9,6 +9,7 @@ import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
 import { SeatController } from '../../../agent/seat/controller.js';
 import type { Effects } from '../../../agent/seat/effects.js';
+import { usualFiles } from '../../../agent/seat/files.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import type { Journal } from '../../../agent/seat/journal.js';
 import { guardRecord } from '../../../agent/seat/layout.js';
@@ -71,7 +72,7 @@ export class Agent {
         effects: this.effects(inside),
       },
       ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
-      filesOf: (seat) => this.filesOf(seat),
+      files: { ...usualFiles, open: (seat) => this.filesOf(seat) },
     });
   }
 
