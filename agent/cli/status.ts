@@ -91,7 +91,7 @@ function describeSeat(seat: SeatStatus): Line[] {
 }
 
 /** The outputs that a seat has of a shared card, and the consequence. */
-function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: CardOutputs): Line[] {
+function describeOutputs({ card, outputs, state, leased, problem, sharedWith, unguarded }: CardOutputs): Line[] {
   const lines = outputs.map(({ connector, rule }): Line => {
     const now = leased.includes(connector) ? good('shown') : soon('dark');
     return [`  ${`${card} ${connector}`.padEnd(22)} output, `, now, `  (${rule})`];
@@ -99,7 +99,10 @@ function describeOutputs({ card, outputs, state, leased, problem, sharedWith }: 
   if (outputs.length === 0) lines.push(`  ${card.padEnd(22)} none of its outputs`);
   if (problem !== undefined) lines.push(['  ', bad(state === 'restart' ? 'restart' : 'output'), `: ${problem}`]);
   else if (state === 'waiting') lines.push('  no display server has asked for its outputs: hotseat-xorg starts one');
-  if (sharedWith.length > 0) lines.push(`  programs of ${sharedWith.join(' and ')} can see and change what it shows`);
+  if (sharedWith.length > 0) {
+    const can = unguarded === undefined ? 'show its picture on their own outputs' : 'see and change what it shows';
+    lines.push(`  programs of ${sharedWith.join(' and ')} can ${can}`);
+  }
   return lines;
 }
 

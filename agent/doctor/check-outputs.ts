@@ -17,21 +17,26 @@ export function checkOutputs({ agent, holder }: ServiceFacts): Finding[] {
   if ('silent' in agent) return [];
   const seats = agent.status.seats.flatMap(({ seat, outputs: cards = [] }) => cards.map((card) => ({ seat, card })));
   if (seats.length === 0) return [];
-  const shared = new Map<string, Set<string>>();
+  const shared = new Map<string, { readonly seats: ReadonlySet<string>; readonly unguarded: string | undefined }>();
   for (const { seat, card } of seats) {
     if (card.sharedWith.length === 0) continue;
-    shared.set(card.card, new Set([...(shared.get(card.card) ?? []), seat, ...card.sharedWith]));
+    const names = new Set([...(shared.get(card.card)?.seats ?? []), seat, ...card.sharedWith]);
+    shared.set(card.card, { seats: names, unguarded: card.unguarded });
   }
   return [
     ...(holder === undefined ? [] : [holderFinding(holder)]),
     ...seats.map(({ seat, card }) => seatFinding(seat, card)),
-    ...[...shared].map(([card, names]) =>
-      outputs.warning(
-        `${[...names].sort().join(' and ')} share ${card}: programs of each can see and change what the others show`,
-        'give them cards of their own where they must not trust each other; the kernel does not lease framebuffers',
-      ),
-    ),
+    ...[...shared].map(([card, { seats: names, unguarded }]) => sharedFinding(card, [...names].sort(), unguarded)),
   ];
+}
+
+function sharedFinding(card: string, seats: readonly string[], unguarded: string | undefined): Finding {
+  const who = `${seats.join(' and ')} share ${card}`;
+  if (unguarded === undefined) return outputs.ok(`${who}: none can read or change what the others show`);
+  return outputs.warning(
+    `${who}: programs of each can see and change what the others show, because ${unguarded}`,
+    'give them cards of their own where they must not trust each other, or use a kernel with BTF',
+  );
 }
 
 function holderFinding({ load, active, restarts }: UnitFacts): Finding {

@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
-import { numberOf, numberText } from '../core/device.js';
+import { type DeviceNumber, numberOf, numberText } from '../core/device.js';
 import { type LeasedOutput, leaseFor, mayStay, type SeatOutputs } from '../core/leases.js';
 import { becomeMaster, connectorsOfCard, createLease, leasedObjects, revokeLease, switchOff } from '../kernel/drm.js';
 import { isSysError } from '../kernel/errors.js';
+import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
 
 /** The objects that one start of a display server got. */
@@ -29,6 +30,8 @@ export type Say = (text: string) => void;
 export class HeldCard {
   private fd: number | undefined;
   private problem: string | undefined;
+  private guard: { close(): void } | undefined;
+  private unguarded: string | undefined;
   private seats: readonly SeatOutputs[] = [];
   private readonly leases = new Map<string, Lease>();
   private readonly shortfalls = new Map<string, string>();
@@ -58,8 +61,9 @@ export class HeldCard {
     let fd: number | undefined;
     try {
       fd = openSync(node, constants.O_RDWR);
-      if (numberText(numberOf(fstatSync(fd, { bigint: true }).rdev)) !== number)
-        throw new Error(`${node} is another card`);
+      const found = numberOf(fstatSync(fd, { bigint: true }).rdev);
+      if (numberText(found) !== number) throw new Error(`${node} is another card`);
+      this.guardPictures(found);
       becomeMaster(fd);
       const crtcs = new Set(connectorsOfCard(fd).flatMap((one) => one.crtcs));
       this.fd = fd;
@@ -72,6 +76,18 @@ export class HeldCard {
       this.problem = isSysError(error, 'EBUSY')
         ? `another display server is master of ${node}`
         : `${node} cannot be held: ${(error as Error).message}`;
+    }
+  }
+
+  /** From the first lease on, no program of one seat may get at the pictures of another. */
+  private guardPictures(card: DeviceNumber): void {
+    if (this.guard !== undefined) return;
+    try {
+      this.guard = guardFramebuffers(card);
+      this.unguarded = undefined;
+    } catch (error) {
+      this.unguarded = (error as Error).message;
+      this.say(`${this.node}: pictures are not guarded: ${this.unguarded}`);
     }
   }
 
@@ -144,6 +160,8 @@ export class HeldCard {
     if (this.fd === undefined) return;
     closeSync(this.fd);
     this.fd = undefined;
+    this.guard?.close();
+    this.guard = undefined;
     this.say(`${this.node}: let go`);
   }
 
@@ -152,6 +170,7 @@ export class HeldCard {
       node: this.node,
       number: this.wanted.number,
       problem: this.problem,
+      unguarded: this.unguarded,
       seats: this.seats.map(({ seat, connectors }): SeatLease => {
         const lease = this.leases.get(seat);
         return {

@@ -47,6 +47,8 @@ export interface CardState {
   readonly number: string;
   /** Why the holder is not the card's master; absent while it is. */
   readonly problem?: string | undefined;
+  /** Why the kernel does not keep the seats of this card from each other's pictures; absent while it does. */
+  readonly unguarded?: string | undefined;
   readonly seats: readonly SeatLease[];
 }
 

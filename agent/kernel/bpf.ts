@@ -21,9 +21,16 @@ const command = {
   iterCreate: 33,
 } as const;
 
-export const programType = { kprobe: 2, cgroupDevice: 15, tracing: 26 } as const;
+const attachType = { cgroupDevice: 6, modifyReturn: 26, traceIter: 28, perfEvent: 41 } as const;
 
-const attachType = { cgroupDevice: 6, traceIter: 28, perfEvent: 41 } as const;
+/** BPF_PROG_TYPE_…, with the BPF_… that the program is attached as. */
+export const programType = {
+  kprobe: { type: 2, attached: 0 },
+  cgroupDevice: { type: 15, attached: attachType.cgroupDevice },
+  iterator: { type: 26, attached: attachType.traceIter },
+  modifyReturn: { type: 26, attached: attachType.modifyReturn },
+} as const;
+
 const attachFlag = { multi: 2, replace: 4 } as const;
 const hashMap = 1;
 const logSize = 256 * 1024;
@@ -136,10 +143,15 @@ function present(action: () => void): boolean {
 }
 
 /**
- * Loads a program. The error has the verifier's reasons. `target`: for an iterator, the BTF id of the kernel function
- * that stands for it.
+ * Loads a program. The error has the verifier's reasons. `target`: for an iterator, the BTF id of the kernel
+ * function that stands for it; else that of the function before which it runs.
  */
-export function load(type: number, name: string, instructions: Buffer, target = 0): number {
+export function load(
+  { type, attached }: (typeof programType)[keyof typeof programType],
+  name: string,
+  instructions: Buffer,
+  target = 0,
+): number {
   // Helpers that read kernel memory are for GPL-compatible programs; the BPF programs alone are offered under both.
   const licence = Buffer.from('Dual MIT/GPL\0');
   const request = (log: Buffer | undefined) =>
@@ -154,7 +166,7 @@ export function load(type: number, name: string, instructions: Buffer, target = 
         a.writeBigUInt64LE(address(log), 32);
       }
       a.write(name.slice(0, 15), 48, 'latin1');
-      a.writeUInt32LE(expectedAttachType(type), 68);
+      a.writeUInt32LE(attached, 68);
       a.writeUInt32LE(target, 108);
     });
   const tryLoad = (log?: Buffer): number => {
@@ -178,11 +190,6 @@ export function load(type: number, name: string, instructions: Buffer, target = 
       throw new SysError('bpf', error.errno, `load ${name}${text === '' ? '' : `: ${text}`}`);
     }
   }
-}
-
-function expectedAttachType(type: number): number {
-  if (type === programType.cgroupDevice) return attachType.cgroupDevice;
-  return type === programType.tracing ? attachType.traceIter : 0;
 }
 
 /** Attaches a device program to a cgroup, beside others, or in the place of a present program, in one instant. */
@@ -289,6 +296,9 @@ const text = (bytes: Buffer): string => bytes.toString('latin1').split('\0')[0] 
 /** Ties a program to a perf event for as long as the link, or its pin, lives (5.15 and newer). */
 export const linkPerfEvent = (program: number, event: number): number =>
   link('perf event', program, event, attachType.perfEvent);
+
+/** Has a program run before the kernel function that it was loaded for, as long as the link lives (5.7 and newer). */
+export const linkBefore = (program: number): number => link('kernel function', program, 0, attachType.modifyReturn);
 
 /** Ties a program to the iterator that it was loaded for (5.8 and newer). The caller closes the link. */
 export const linkIterator = (program: number): number => link('iterator', program, 0, attachType.traceIter);

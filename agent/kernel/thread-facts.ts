@@ -186,5 +186,5 @@ function prepare(): number {
   // bpf_seq_write(meta->seq, answer, size)
   code.load64(1, 6, 0).load64(1, 1, 0).move(2, 10).add(2, answer).set(3, size).call(helper.seqWrite);
   code.label('done').set(0, 0).exit();
-  return bpf.load(bpf.programType.tracing, 'hotseat_facts', code.build(), target);
+  return bpf.load(bpf.programType.iterator, 'hotseat_facts', code.build(), target);
 }

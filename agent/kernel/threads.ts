@@ -18,7 +18,7 @@ export function aboutThreads(name: string, test: (program: Assembler) => Assembl
   const pid = btf.memberOffset('task_struct', 'tgid');
   const target = btf.functionId('bpf_iter_task');
   if (pid === undefined || target === undefined) throw new Error('the kernel has no iterator of its threads');
-  const program = bpf.load(bpf.programType.tracing, name, writingPid(pid, test), target);
+  const program = bpf.load(bpf.programType.iterator, name, writingPid(pid, test), target);
   let link: number;
   try {
     link = bpf.linkIterator(program);

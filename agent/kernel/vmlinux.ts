@@ -5,7 +5,7 @@ import { Btf } from './btf.js';
 const names = [
   ...['device', 'task_struct', 'signal_struct', 'rw_semaphore', 'bpf_iter_task', 'nsproxy', 'ns_common', 'net'],
   ...['cgroup_namespace', 'user_namespace', 'pid_namespace', 'cred', 'pid', 'upid', 'mm_struct', 'file'],
-  ...['fs_struct', 'path', 'dentry', 'qstr'],
+  ...['fs_struct', 'path', 'dentry', 'qstr', 'inode', 'security_file_ioctl', 'security_file_ioctl_compat'],
 ];
 
 let known: Btf | undefined;

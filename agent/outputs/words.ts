@@ -21,8 +21,13 @@ export interface CardOutputs {
   readonly since?: string | undefined;
   /** The fault and the remedy; absent while there is none. */
   readonly problem?: string | undefined;
-  /** Seats that have other outputs of the card: their programs can read this seat's pictures. */
+  /** Seats that have other outputs of the card. */
   readonly sharedWith: readonly string[];
+  /**
+   * Why the kernel does not keep their programs from reading and changing this seat's pictures; absent where it does. Also
+   * then such a seat can show them on its own output.
+   */
+  readonly unguarded?: string | undefined;
 }
 
 /** For each shared card, the outputs of a seat, and the reasons for missing ones. Pure. */
@@ -46,6 +51,7 @@ export function outputsOf(
       leased,
       since: lease?.since,
       sharedWith: claims.flatMap((one) => (one.seat === seat ? [] : [one.seat])),
+      unguarded: card?.unguarded,
     };
     const missing = claim.outputs.map(({ connector }) => connector).filter((name) => !leased.includes(name));
     const blocked = !isFree

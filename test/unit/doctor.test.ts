@@ -576,6 +576,16 @@ test('an Xorg that has an output of a shared card needs no card', () => {
   };
   const black = (of: Facts) => diagnose(of).filter(({ text }) => /no graphics card/.test(text)).length;
   assert.equal([black(facts), black(shared)], [1, 0]);
+  const pictures = (why: string | undefined) => {
+    const seen = running.status.seats.map((one) => ({ ...one, outputs: [{ ...card, unguarded: why }] }));
+    const service = { ...facts.service, agent: { ...running, status: { ...running.status, seats: seen } } };
+    const found = diagnose({ ...facts, service }).filter(({ text }) => /share \/dev\/dri\/card1/.test(text));
+    return found.map(({ level, text }) => `${level}: ${text.replace(/^.*share/, 'share')}`);
+  };
+  assert.equal(pictures(undefined), ['ok: share /dev/dri/card1: none can read or change what the others show']);
+  assert.equal(pictures('there is no BTF'), [
+    'warning: share /dev/dri/card1: programs of each can see and change what the others show, because there is no BTF',
+  ]);
 });
 
 test.run();

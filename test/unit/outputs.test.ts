@@ -308,6 +308,10 @@ test('status says how a seat stands with its outputs, and what to do', () => {
   assert.match(left(true, holder([], [], 'another display server is master')), /^blocked: another display server/);
   assert.match(left(true, undefined, 'the holder does not run'), /^blocked: the holder does not run/);
   assert.equal(outputsOf('left', cards(true), holder([]), undefined)[0]?.sharedWith, ['right']);
+  const open = holder(['DP-1']);
+  const unguarded = { ...open, cards: open.cards.map((one) => ({ ...one, unguarded: 'there is no BTF' })) };
+  assert.is(outputsOf('left', cards(true), open, undefined)[0]?.unguarded, undefined);
+  assert.is(outputsOf('left', cards(true), unguarded, undefined)[0]?.unguarded, 'there is no BTF');
   assert.equal(outputsOf('nobody', cards(true), holder([]), undefined), []);
   const lost = holder([], [{ seat: 'left', node: '/dev/dri/card2' }]);
   assert.is(outputsOf('left', [], lost, undefined)[0]?.state, 'restart', 'also when it must have none');

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gets a lease as a display server does, and tries with it what is not its own. Prints one line of JSON: which connectors and
-CRTCs it could use of all ids up to 200, what else was refused, and how many of its neighbour's framebuffers it could name.
-Usage: lessee.py [hold]: with `hold` it then waits, with the lease, until it is killed."""
+CRTCs it could use of all ids up to 200, what else was refused, and what it could do with its neighbour's pictures.
+Usage: lessee.py [hold]: with `hold` it then waits, with the lease, and tries once more for each line that it reads."""
 import array
 import errno
 import fcntl
@@ -10,7 +10,6 @@ import os
 import socket
 import struct
 import sys
-import time
 
 line = socket.socket(socket.AF_UNIX)
 line.connect("/dev/dri/hotseat")
@@ -45,10 +44,44 @@ def switch_off(number):
     return ioctl(0xC06864A2, data)
 
 
-def framebuffer(number):
-    data = bytearray(104)
+def named(code, number):
+    """A request about a framebuffer or a GEM name: its number is the first field."""
+    data = bytearray(128)
     struct.pack_into("I", data, 0, number)
-    return ioctl(0xC06864CE, data)
+    return ioctl(code, data)
+
+
+def flinked():
+    """A name for a buffer of its own."""
+    data = bytearray(32)
+    struct.pack_into("III", data, 0, 64, 64, 32)
+    made = ioctl(0xC02064B2, data)
+    return made or named(0xC008640A, struct.unpack_from("I", data, 16)[0])
+
+
+def shown(crtc, own, number):
+    """SETCRTC with a foreign framebuffer and the first mode of the own connector."""
+    modes = bytearray(68 * 64)
+    asked = bytearray(80)
+    array_of_modes = array.array("B", modes)
+    struct.pack_into("Q", asked, 8, array_of_modes.buffer_info()[0])
+    struct.pack_into("I", asked, 32, 64)
+    struct.pack_into("I", asked, 48, own)
+    ioctl(0xC05064A7, asked)
+    connectors = array.array("I", [own])
+    data = bytearray(104)
+    struct.pack_into("QIII", data, 0, connectors.buffer_info()[0], 1, crtc, number)
+    struct.pack_into("I", data, 32, 1)
+    data[36:104] = array_of_modes.tobytes()[:68]
+    return ioctl(0xC06864A2, data)
+
+
+def pictures():
+    """Requests for foreign pictures that were answered, and the errors of the others. GETFB2 also with another size."""
+    requests = {"getfb": 0xC01C64AD, "getfb2": 0xC06864CE, "getfb2 of 112 bytes": 0xC07064CE, "gem_open": 0xC010640B}
+    tried = {name: [named(code, one) for one in ids] for name, code in requests.items()}
+    tried["gem_flink"] = [flinked()]
+    return {name: {"done": all.count(None), "errors": sorted({one for one in all if one})} for name, all in tried.items()}
 
 
 def lease_again():
@@ -66,21 +99,25 @@ def opened(path):
 
 
 ids = range(1, 200)
+connectors = [one for one in ids if connector(one) is None]
+crtcs = [one for one in ids if switch_off(one) is None]
 print(
     json.dumps(
         {
             "answer": json.loads(text),
-            "connectors": [one for one in ids if connector(one) is None],
-            "crtcs": [one for one in ids if switch_off(one) is None],
+            "connectors": connectors,
+            "crtcs": crtcs,
             "refused": {
                 "lease": lease_again(),
                 "master": ioctl(0x641E, 0),
                 "reopen": opened(f"/proc/self/fd/{card}"),
             },
-            "framebuffers": len([one for one in ids if framebuffer(one) is None]),
+            "pictures": pictures(),
+            "shown": len([one for one in ids if crtcs and shown(crtcs[0], connectors[0], one) is None]),
         }
     ),
     flush=True,
 )
 if sys.argv[1:] == ["hold"]:
-    time.sleep(600)
+    for _ in sys.stdin:
+        print(json.dumps({"pictures": pictures()}), flush=True)
