@@ -159,7 +159,7 @@ test('an output that policy takes away is dark at once, and the other seat has n
   await lab.until('the line at right', async () => (await lab.typed('right')).includes('still here'));
 });
 
-/** What the kernel said to the requests of one kind. */
+/** The kernel’s answers to the requests of one kind. */
 interface Tried {
   readonly done: number;
   readonly errors: readonly string[];
