@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findInit, isLingering, runs } from '../../agent/engines/process.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
-import { findHolders } from '../../agent/kernel/holders.js';
+import { findHolders, hasty } from '../../agent/kernel/holders.js';
 import { ringOwners } from '../../agent/kernel/rings.js';
 import { deafMonitors } from '../../agent/seat/deaf.js';
 import { removeGroups } from './remove-groups.js';
@@ -18,6 +18,7 @@ unshared(import.meta.url);
 
 const cgroup = join(cgroupRoot(), `hotseat-many-groups-${process.pid}`);
 const many = 300;
+const ringsAt = join(cgroupRoot(), `hotseat-many-rings-${process.pid}`);
 let child: ChildProcess;
 
 /**
@@ -35,6 +36,21 @@ for count in range(${many}):
         if count == 0:
             deaf = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 15)
             deaf.bind((0, 0))
+        time.sleep(600)
+        os._exit(0)
+time.sleep(1)
+print('up', flush=True)
+time.sleep(600)
+`;
+
+/** The same with an io_uring, which each of them has used once. */
+const ringed = `
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+os.setgroups(range(100000, 165536))
+for count in range(${many}):
+    if os.fork() == 0:
+        os.close(libc.syscall(425, 8, ctypes.create_string_buffer(120))) # io_uring_setup
         time.sleep(600)
         os._exit(0)
 time.sleep(1)
@@ -91,6 +107,27 @@ test('a search for descriptors names who may have some hidden, and is not held u
   const unseen = found.unseen.filter((one) => one.cgroup === cgroup);
   assert.ok(unseen.length > 0 && unseen.every(({ uid, why }) => uid === 0 && why === 'too many'));
   assert.ok(ms < soon, `${ms} ms`);
+});
+
+test('nor by the groups of processes that have used an io_uring, which no budget of descriptors ends', async () => {
+  mkdirSync(ringsAt);
+  const begin = `echo $$ > ${ringsAt}/cgroup.procs && exec python3 -c "$1"`;
+  const users = spawn('sh', ['-c', begin, 'sh', ringed], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await new Promise((resolve) => users.stdout?.once('data', resolve));
+  try {
+    const { found, ms } = await timed(() =>
+      findHolders([{ major: 1, minor: 7 }], { limits: hasty, spared: [], keepers: [] }),
+    );
+    assert.is(found.inFlight.filter((one) => one.cgroup === ringsAt).length, many, 'all are named');
+    assert.ok(ms < 3000, `${ms} ms`);
+    const spared = [`hotseat-many-rings-${process.pid}`];
+    const again = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits: hasty, spared, keepers: [] }));
+    assert.ok(again.found.unseen.filter((one) => one.cgroup === ringsAt).length > many, 'none is looked at');
+    assert.ok(again.ms < 3000, `without a look at them: ${again.ms} ms`);
+  } finally {
+    writeFileSync(join(ringsAt, 'cgroup.kill'), '1');
+    await removeGroups([ringsAt]);
+  }
 });
 
 test.run();
