@@ -11,6 +11,7 @@ export interface ThreadFacts {
   /** Threads of the process that have not ended (signal_struct.live); the first one may have ended before the others. */
   readonly threads: number;
   readonly parent: number;
+  readonly realUid: number;
   readonly userNamespace: bigint;
   readonly pidNamespace: bigint;
   /** Of the user namespace that owns its pid namespace. */

@@ -5,6 +5,7 @@ import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSy
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, isWithin, ownerOf } from './cgroup.js';
 import { drmClients } from './drm-clients.js';
+import { factOf } from './facts.js';
 import { isHeld } from './held.js';
 import { syscall } from './libc.js';
 import { namespacePids } from './pidfd.js';
@@ -175,13 +176,21 @@ const lastSystemUid = 999;
 /** The cost of a look at a descriptor, in bytes that the kernel writes for us. */
 const bytesALook = 1024;
 
-/** The real uid of a process. Its owner pays for the reading: 450 kB, if it has very many groups. */
+/**
+ * The real uid of a process. Where the kernel does not tell single facts, the owner pays for the reading: 450 kB and some ten
+ * milliseconds, if it has very many groups.
+ */
 function uidOf(pid: number, budget: Budget, owner: string): number | undefined {
-  return realUid(pid, (path) => {
+  const read = (path: string): string | undefined => {
     const text = readOptional(path);
     budget.spend(owner, Math.floor((text?.length ?? 0) / bytesALook));
     return text;
-  });
+  };
+  return factOf(
+    pid,
+    (facts) => facts.realUid,
+    () => realUid(pid, read),
+  );
 }
 
 /** Whether a process acts as root; its directory is of its effective uid (proc_pid(5)). */

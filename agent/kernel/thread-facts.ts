@@ -20,6 +20,7 @@ const at = {
   program: 32,
   root: 40,
   pidNamespace: 48,
+  realUid: 52,
   programName: 56,
 } as const;
 /** Of a program's name, with the zero behind it. */
@@ -65,6 +66,14 @@ const facts: readonly (readonly [to: number, bytes: 4 | 8, path: Path])[] = [
     4,
     [['task_struct', 'nsproxy'], ['nsproxy', 'cgroup_ns'], ['cgroup_namespace', 'ns', 'inside'], inum],
   ],
+  [
+    at.realUid,
+    4,
+    [
+      ['task_struct', 'real_cred'],
+      ['cred', 'uid'],
+    ],
+  ],
   [at.program, 8, program],
   [at.root, 8, root],
 ];
@@ -105,6 +114,7 @@ function factsIn(found: Buffer): ThreadFacts {
     start: String(found.readBigUInt64LE(at.start) / 10_000_000n),
     threads: found.readUInt32LE(at.threads),
     parent: found.readUInt32LE(at.parent),
+    realUid: found.readUInt32LE(at.realUid),
     userNamespace: namespace(at.userNamespace),
     pidNamespace: namespace(at.pidNamespace),
     pidNamespaceOwner: namespace(at.pidNamespaceOwner),

@@ -10,6 +10,7 @@ import { findInit, isLingering, runs } from '../../agent/engines/process.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { findHolders, hasty } from '../../agent/kernel/holders.js';
 import { ringOwners } from '../../agent/kernel/rings.js';
+import { watchThreads } from '../../agent/kernel/thread-facts.js';
 import { deafMonitors } from '../../agent/seat/deaf.js';
 import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
@@ -110,6 +111,7 @@ test('a search for descriptors names who may have some hidden, and is not held u
 });
 
 test('nor by the groups of processes that have used an io_uring, which no budget of descriptors ends', async () => {
+  assert.is(watchThreads(), undefined);
   mkdirSync(ringsAt);
   const begin = `echo $$ > ${ringsAt}/cgroup.procs && exec python3 -c "$1"`;
   const users = spawn('sh', ['-c', begin, 'sh', ringed], { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -34,6 +34,7 @@ function seen(pid: number): Partial<Record<keyof ThreadFacts, unknown>> {
   return {
     start: fields[22 - 3],
     parent: Number(fields[4 - 3]),
+    realUid: Number(/^Uid:\s*(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]),
     userNamespace: inode('ns/user'),
     pidNamespace: inode('ns/pid'),
     pidNamespaceOwner: optional(() => ownerOfPidNamespace(pid)),

@@ -1,0 +1,20 @@
+// Whose processes hold up a device that leaves, when they have more descriptors than are looked at.
+
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Search, Unseen } from '../../agent/kernel/holders.js';
+import { doubts } from '../../agent/seat/revoke.js';
+
+const root = '/sys/fs/cgroup';
+const loser = { cgroup: `${root}/lxc.payload.left`, users: [], keepers: [] };
+const over = (one: Omit<Unseen, 'why' | 'pid' | 'command'>): Search => ({
+  ...{ holders: [], inFlight: [], ringsUnseen: undefined, clients: undefined },
+  unseen: [{ pid: 7, command: 'x', why: 'too many', ...one }],
+});
+
+test('the root of another, privileged container holds up no seat by that', () => {
+  const { left, suspected } = doubts(over({ cgroup: `${root}/lxc.payload.right`, uid: 0, isHosts: false }), loser);
+  assert.equal([left, suspected.length], [[], 1]);
+});
+
+test.run();
