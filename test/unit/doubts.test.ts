@@ -17,4 +17,10 @@ test('the root of another, privileged container holds up no seat by that', () =>
   assert.equal([left, suspected.length], [[], 1]);
 });
 
+test('nor does a user by that in whose session root has a process, such as sshd: all is looked at first', () => {
+  const session = `${root}/user.slice/user-1000.slice/session-3.scope`;
+  const search = over({ cgroup: session, uid: 0, isHosts: true });
+  assert.equal([doubts(search, loser).left, doubts(search, loser).suspected.length], [[], 1]);
+});
+
 test.run();
