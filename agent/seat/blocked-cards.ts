@@ -63,7 +63,7 @@ export class BlockedCards {
       ...{ limits: patient, cgroup: loser.cgroup, keepers },
     });
     const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
-    const { left, handed } = doubts(search, { ...loser, keepers });
+    const { left, handed } = doubts(search, { ...loser, keepers, patient: true });
     // A shared device stays open to its other seats: no stranger holds it up.
     const found = [...held, ...left, ...(keepers.length === 0 ? handed : [])];
     const isTold = clientsOf(search, { keepers }) !== undefined;

@@ -115,14 +115,14 @@ const mostNamed = 3;
 /**
  * In words, why other processes than the ones found may have a device open. The losing seat can have hidden it anywhere
  * in its container or, rootless, in any process of its user. Another process with more open files than are looked at
- * counts when it is root's. When it is not, it is only suspected: no ordinary user of the PC can hold up a seat by
- * that.
+ * is only suspected at first, and all is looked at. Then it counts when it is the PC's own root's: no container and no ordinary
+ * user can hold up a seat by that.
  * The losing seat can also have sent it to anybody whom a socket of its container reaches, and the kernel does not tell
  * which file is in flight. So every process with something in flight counts, except those of seats that keep the device
  * and of the PC itself. Where the kernel lists everybody who has a card open, no doubt is left: that list is the answer,
  * unless other seats keep the card.
  */
-export function doubts(search: Search, loser: Pick<Loser, 'cgroup' | 'users' | 'keepers'>): Doubts {
+export function doubts(search: Search, loser: Pick<Loser, 'cgroup' | 'users' | 'keepers' | 'patient'>): Doubts {
   const clients = clientsOf(search, loser);
   if (clients === undefined) return suspicions(search, loser);
   return { left: clients.map((client) => `the kernel says that ${client} has it open`), suspected: [], handed: [] };
@@ -134,12 +134,13 @@ export const clientsOf = ({ clients }: Search, { keepers }: Pick<Loser, 'keepers
 
 function suspicions(
   { inFlight, unseen, ringsUnseen }: Search,
-  { cgroup, users, keepers }: Pick<Loser, 'cgroup' | 'users' | 'keepers'>,
+  { cgroup, users, keepers, patient: isPatient = false }: Pick<Loser, 'cgroup' | 'users' | 'keepers' | 'patient'>,
 ): Doubts {
   const isTheirs = ({ cgroup: at, uid = -1 }: InFlight): boolean =>
     (cgroup !== undefined && isWithin(at, cgroup)) || users.some(({ first, last }) => uid >= first && uid <= last);
   const tooMany = unseen.filter(({ why }) => why === 'too many');
-  const isSuspected = (one: InFlight): boolean => !isTheirs(one) && one.uid !== undefined && one.uid !== 0;
+  const isRoots = ({ uid, isHosts }: InFlight): boolean => uid === undefined || (uid === 0 && isHosts);
+  const isSuspected = (one: InFlight): boolean => !isTheirs(one) && !(isPatient && isRoots(one));
   const isHanded = (one: InFlight): boolean =>
     !isTheirs(one) && !one.isHosts && !keepers.some((keeper) => isWithin(one.cgroup, keeper));
   const isOnesLoss = cgroup !== undefined || users.length > 0;
