@@ -105,7 +105,14 @@ export function findHolders(
     let looks = 0;
     const isLeft = (): boolean => {
       if (looks++ % looksASign === 0) at(pid);
-      return budget.take(owner);
+      return budget.take(purse());
+    };
+    let rootsOwn: boolean | undefined;
+    // A session's owner cannot use up the budget of root's processes in there, such as sshd.
+    const purse = (): string => {
+      if (!budget.isOver(owner)) return owner;
+      rootsOwn ??= isRoots(pid) && namespacePids(pid)?.length === 1 && uidOf(pid, budget, owner) === 0;
+      return rootsOwn ? `${owner} (root)` : owner;
     };
     const who = (): InFlight => {
       const uid = uidOf(pid, budget, owner);
@@ -136,7 +143,7 @@ export function findHolders(
     if (queued) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
     // One of them is enough, and of root's, who may be below a user's slice, another one.
-    if (budget.isOver(owner) && isNews(overdrawn, `${owner} ${isRoots(pid)}`))
+    if (budget.isOver(purse()) && isNews(overdrawn, `${owner} ${isRoots(pid)}`))
       unseen.push({ ...who(), why: 'too many' });
   }
   at(0);
