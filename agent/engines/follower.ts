@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { processKey } from '../kernel/process-key.js';
+import { pidOf, processKey } from '../kernel/process-key.js';
 import { readUnlessGone } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
@@ -201,9 +201,17 @@ export class Follower {
   private initOf(cgroup: string): { pid: number; key: string } | undefined {
     const former = this.inits.get(cgroup);
     if (former !== undefined && isStill(former.key, former.pid, cgroup)) return former;
+    const recorded = former === undefined ? this.recordedIn(cgroup) : undefined;
+    if (recorded !== undefined) return recorded;
     const pid = this.searched(cgroup);
     const key = pid === undefined ? undefined : processKey(pid);
     return pid === undefined || key === undefined ? undefined : { pid, key };
+  }
+
+  /** An init that a former agent knew: it can have gone to where nobody lists it. */
+  private recordedIn(cgroup: string): { pid: number; key: string } | undefined {
+    const known = [...this.known].flatMap(([key, { ids }]) => (ids === undefined ? [] : [{ pid: pidOf(key), key }]));
+    return known.find(({ pid, key }) => isStill(key, pid, cgroup));
   }
 
   /** A user has one budget for all his groups: each without an init is gone through again at each look. */

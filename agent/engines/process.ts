@@ -17,10 +17,14 @@ const mostGroups = 1000;
 export const mostProcesses = 2000;
 
 /**
- * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. An
- * init that is in the last of very many groups is not found. Throws when one of them cannot be read.
+ * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. Throws
+ * when one of them cannot be read. `leftOut`: is called when groups are left out, because there are very many, or too deep.
  */
-export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): number[] {
+export function pidsBelow(
+  cgroup: string,
+  most = Number.POSITIVE_INFINITY,
+  leftOut: () => void = () => undefined,
+): number[] {
   const pids: number[] = [];
   const groups = [cgroup];
   for (let at = 0; at < groups.length && pids.length < most; at++) {
@@ -28,9 +32,13 @@ export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): numb
     try {
       for (const pid of (readUnlessGone(join(group, 'cgroup.procs')) ?? '').split('\n'))
         if (pid !== '') pids.push(Number(pid));
-      for (const name of directoriesUnlessGone(group, mostGroups - groups.length)) groups.push(join(group, name));
+      const left = mostGroups - groups.length;
+      const names = directoriesUnlessGone(group, left + 1);
+      if (names.length > left) leftOut();
+      for (const name of names.slice(0, left)) groups.push(join(group, name));
     } catch (error) {
       if (group === cgroup || !isClosed(error)) throw error;
+      if (isTooDeep(error)) leftOut();
     }
   }
   return pids.slice(0, most);
@@ -41,7 +49,8 @@ export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY): numb
  * and by groups nested so deeply that there is no path to the lowest.
  */
 const isClosed = (error: unknown): boolean =>
-  ['EOPNOTSUPP', 'ENOTSUP', 'ENAMETOOLONG'].includes((error as NodeJS.ErrnoException).code ?? '');
+  isTooDeep(error) || ['EOPNOTSUPP', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '');
+const isTooDeep = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENAMETOOLONG';
 
 /**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
@@ -54,7 +63,10 @@ export function findInit(
   looked: (processes: number) => void = () => undefined,
 ): number | undefined {
   let best: { pid: number; depth: number } | undefined;
-  const pids = pidsBelow(cgroup, most);
+  let isWhole = true;
+  const pids = pidsBelow(cgroup, most, () => {
+    isWhole = false;
+  });
   looked(pids.length);
   for (const pid of pids) {
     const inside = namespacePids(pid);
@@ -64,7 +76,9 @@ export function findInit(
     if (best.depth === 2) break;
   }
   // A container can make processes and namespaces below its own, but none directly below ours.
-  if (pids.length === most && best?.depth !== 2) {
+  if (best?.depth === 2) return best.pid;
+  if (!isWhole) throw new Error('too many or too deep groups: which of them is its init cannot be told');
+  if (pids.length === most) {
     throw new Error(`over ${most} processes: which of them is its init cannot be told`);
   }
   return best?.pid;
