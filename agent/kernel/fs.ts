@@ -296,11 +296,19 @@ const mostRemoved = 10_000;
  * than anybody needs it stays, and this throws. Never use it in a container: the container could put entries of others
  * there.
  */
-export function removeAt(directory: number, name: string): void {
-  removeTree(directory, name, deepest, { entries: mostRemoved });
+export function removeAt(directory: number, name: string, left = removals()): void {
+  removeTree(directory, name, deepest, left);
 }
 
-function removeTree(directory: number, name: string, depth: number, left: { entries: number }): void {
+/** How many entries may still be removed. */
+export interface Removals {
+  entries: number;
+}
+
+/** One count for all that is removed in one go: somebody else waits for the end of it. */
+export const removals = (): Removals => ({ entries: mostRemoved });
+
+function removeTree(directory: number, name: string, depth: number, left: Removals): void {
   left.entries -= 1;
   try {
     unlinkAt(directory, name);
@@ -311,7 +319,7 @@ function removeTree(directory: number, name: string, depth: number, left: { entr
   }
 }
 
-function empty(directory: number, name: string, depth: number, left: { entries: number }): void {
+function empty(directory: number, name: string, depth: number, left: Removals): void {
   const inner = openAt(directory, name);
   try {
     for (const entry of listDirectory(inner)) {

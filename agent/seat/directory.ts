@@ -13,7 +13,9 @@ import {
   moveTo,
   openAt,
   permitSocket,
+  type Removals,
   readLinkAt,
+  removals,
   removeAt,
   removeEmpty,
   retireNode,
@@ -160,12 +162,13 @@ export class SeatDirectory {
   }
 
   removeRecord(id: string): void {
-    removeAt(this.data, id);
+    const left = removals();
+    removeAt(this.data, id, left);
     for (const tag of namesIn(this.tags)) {
       if (statAt(this.tags, tag)?.type !== 'directory') continue;
       const directory = openAt(this.tags, tag);
       try {
-        removeAt(directory, id);
+        removeAt(directory, id, left);
       } finally {
         closeSync(directory);
       }
@@ -179,6 +182,7 @@ export class SeatDirectory {
   read(): Contents {
     const nodes = new Map<string, NodeSpec>();
     const links = new Links();
+    const left = removals();
     for (const [name, fd] of this.open.classes) {
       for (const entry of namesIn(fd)) {
         // The server of that socket looks after it.
@@ -186,11 +190,11 @@ export class SeatDirectory {
         const stat = statAt(fd, entry);
         if (stat === undefined) continue;
         if (stat.type === 'directory' && linkDirectories.includes(entry)) {
-          for (const link of this.readLinks(name, entry)) links.put(link);
+          for (const link of this.readLinks(name, entry, left)) links.put(link);
           continue;
         }
         if (stat.type !== 'character' || entry.startsWith('.')) {
-          clear(fd, entry);
+          clear(fd, entry, left);
           continue;
         }
         const node: NodeSpec = {
@@ -207,19 +211,19 @@ export class SeatDirectory {
     const records = new Map<string, string>();
     for (const entry of namesIn(this.data)) {
       const text = this.recordText(entry);
-      if (text === undefined || entry.startsWith('.')) clear(this.data, entry);
+      if (text === undefined || entry.startsWith('.')) clear(this.data, entry, left);
       else records.set(entry, text);
     }
     return { nodes, links, records };
   }
 
-  private readLinks(name: NodeClass, directory: string): LinkSpec[] {
+  private readLinks(name: NodeClass, directory: string, left: Removals): LinkSpec[] {
     const fd = openAt(this.classFd(name), directory);
     try {
       return namesIn(fd).flatMap((entry) => {
         const node = /^\.\.\/([A-Za-z]\w*)$/.exec(readLinkAt(fd, entry) ?? '')?.[1];
         if (node !== undefined) return [{ class: name, name: `${directory}/${entry}`, node }];
-        clear(fd, entry);
+        clear(fd, entry, left);
         return [];
       });
     } finally {
@@ -316,11 +320,12 @@ const namesIn = (directory: number): string[] => listDirectory(directory).filter
 
 /**
  * Removes entries that are not ours, if the container lets us: it can make its directories immutable, or fill them
- * meanwhile.
+ * meanwhile. Entries of which there are too many wait for the next time.
  */
-function clear(directory: number, name: string): void {
+function clear(directory: number, name: string, left: Removals): void {
+  if (left.entries <= 0) return;
   try {
-    removeAt(directory, name);
+    removeAt(directory, name, left);
   } catch (error) {
     if (!(error instanceof SysError)) throw error;
   }
