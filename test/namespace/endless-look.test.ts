@@ -2,7 +2,7 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
@@ -68,6 +68,35 @@ test('a look that does not end ends the helper that looks; the rest is searched,
   assert.match(found.handed.join(), isEndless);
   assert.ok(ms < 10 * limit, `${ms} ms`);
   assert.ok(longest < limit / 2, `${longest} ms`);
+});
+
+test('nobody stands still while it is found out that a look does not end', async () => {
+  // Another helper's mount: what is known of the first one does not count.
+  const own = hands(limit);
+  const still = join(cgroupRoot(), `hotseat-still-${process.pid}`);
+  mkdirSync(still);
+  const other = spawn('sleep', ['600'], { stdio: 'ignore' });
+  writeFileSync(join(still, 'cgroup.procs'), String(other.pid));
+  const isStill = () => /^frozen 1$/m.test(readFileSync(join(still, 'cgroup.events'), 'utf8'));
+  let frozenMs = 0;
+  let last = performance.now();
+  const beat = setInterval(() => {
+    const now = performance.now();
+    if (isStill()) frozenMs += now - last;
+    last = now;
+  }, 5);
+  try {
+    await own.namespaces.start();
+    const found = await own.effects.revoke([node], { ...loser, cgroup: still });
+    assert.match(found.handed.join(), isEndless, 'else this shows nothing');
+    assert.ok(frozenMs < limit / 2, `the container stood still for ${Math.round(frozenMs)} ms`);
+  } finally {
+    clearInterval(beat);
+    own.namespaces.close();
+    other.kill('SIGKILL');
+    await once(other, 'exit');
+    rmdirSync(still);
+  }
 });
 
 test('it is not looked at again soon, and counts with whoever it belongs to', async () => {
