@@ -21,7 +21,7 @@ for one in range(${directories}):
         os.link('seed', 'd%d/%d' % (one, count))
 `;
 
-test('to read it takes no longer, whatever is in there: the rest is removed another time', () => {
+test('to read it takes no longer, however much is in there: the rest is removed another time', () => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
   const directory = new SeatDirectory('left');
   execFileSync('mount', ['-o', 'remount,size=2g,nr_inodes=0', directory.path]);

@@ -29,7 +29,7 @@ if os.fork() == 0:
     os.execv('/bin/sleep', ['sleep', '600'])
 os.wait()`;
 
-/** What an agent that starts now finds, and what it says. */
+/** The containers that a starting agent finds, and its complaint. */
 function found(known?: Follower['knows']): [names: string[], problem: string | undefined] {
   const follower = new Follower(root, lxc, known === undefined ? { commandLine } : { commandLine, known });
   try {
@@ -57,7 +57,7 @@ test.after(async () => {
   await removeGroups([root, cgroup]);
 });
 
-/** Whoever knew it before knows it still, and so does the next agent; a first one says that it cannot tell. */
+/** An agent that knew it before knows it still, and so does the next one; a first one says that it cannot tell. */
 function isKnown(hide: () => void): void {
   const follower = new Follower(root, lxc, { commandLine });
   follower.list();
@@ -75,7 +75,7 @@ test('a container whose init is behind very many groups has not gone, also for a
   const groups = Array.from({ length: 1100 }, (_, index) => join(cgroup, `group-${index}`));
   for (const group of groups) mkdirSync(group);
   try {
-    // Whichever the kernel lists last.
+    // One of them is listed last.
     isKnown(() => {
       for (const group of groups) {
         moveInit(group);

@@ -1,4 +1,4 @@
-// Root has processes in the session of a user, such as sshd. They are looked at whatever that user has open.
+// Root has processes in the session of a user, such as sshd. They are looked at, however much that user has open.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
