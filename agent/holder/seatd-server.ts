@@ -11,6 +11,8 @@ import type { Taking } from './taking.js';
 
 /** How many may be connected to a seat at once. */
 const mostClients = 8;
+/** So many opens may wait for the kernel; all but a few of them are of clients that have gone. */
+const mostOpening = 128;
 
 /** Opens devices; another one in tests. */
 export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
@@ -34,6 +36,7 @@ export class SeatdServer implements ClientSeat {
   /** In the order in which they came to the seat; the first one has it. */
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
+  private opening = 0;
 
   constructor(
     private wanted: ServedSeat,
@@ -106,7 +109,13 @@ export class SeatdServer implements ClientSeat {
     if (!this.isActive(client)) throw refusal('EPERM');
     const device = this.devices.get(path);
     if (device === undefined) throw refusal('ENOENT');
-    const opened = await this.lanes.run(device.id, () => this.openDevice(device));
+    if (this.opening >= mostOpening) throw refusal('EBUSY');
+    this.opening += 1;
+    const opened = await this.lanes
+      .run(device.id, () => this.openDevice(device))
+      .finally(() => {
+        this.opening -= 1;
+      });
     // Nobody has it yet: while it was being opened it may have been taken from the seat, or the client may have gone.
     if (this.devices.get(path) === device && this.isActive(client)) {
       setImmediate(this.changed);
