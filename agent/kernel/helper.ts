@@ -31,16 +31,16 @@ import type { Taken, TakenBack } from './take-back.js';
 import { noteAt } from './whereabouts.js';
 
 /**
- * Questions about devices, and so about all processes that have them open. `account`: who is to blame for a late answer when nothing
- * else tells.
+ * Questions about devices, and so about all processes that have them open. `owner`: who is to blame for a late answer when nothing
+ * else tells (`ownerOf`).
  */
 export type DeviceRequest =
   /** The preparations for a search, which take longer than most searches do. */
-  | { readonly do: 'prepare'; readonly account: string }
-  | ({ readonly do: 'search'; readonly account: string } & Searched)
+  | { readonly do: 'prepare'; readonly owner: string }
+  | ({ readonly do: 'search'; readonly owner: string } & Searched)
   /** A search, and everything that it finds is made dead. */
-  | ({ readonly do: 'take-back'; readonly account: string } & Searched)
-  | { readonly do: 'rebind'; readonly account: string; readonly unit: string; readonly kind: NodeClass };
+  | ({ readonly do: 'take-back'; readonly owner: string } & Searched)
+  | { readonly do: 'rebind'; readonly owner: string; readonly unit: string; readonly kind: NodeClass };
 
 export interface Searched extends SearchOptions {
   readonly nodes: readonly Taken[];

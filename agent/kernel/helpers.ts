@@ -21,9 +21,20 @@ const spareLimit = 10_000;
  */
 const idleLimit = 70_000;
 /** So often is looked whether a helper that has not answered gets on, ms. */
-const lookEvery = 1000;
-/** Limits: killed helpers of one owner that do not die, and helpers in all. */
-const most = { hangingOfOne: 2, ofAll: 8 };
+const lookEvery = 250;
+/** Limits: helpers of one owner that hang, at one kind of work and in all; and helpers in all. */
+const most = { hangingAtOne: 2, hangingOfOne: 3, ofAll: 8 };
+/** Of an answer's limit, a look at one process may take this part while somebody stands still. */
+const part = 1 / 5;
+
+/** `look`: at one process; `search`: at all of them; `deed`: something that the kernel can refuse to end. */
+type Work = 'look' | 'search' | 'deed';
+
+/** An owner's helper that hangs. */
+interface Hanging {
+  readonly owner: string;
+  readonly work: Work;
+}
 
 /** A helper did not answer in time. */
 export class HeldUp extends Error {
@@ -50,8 +61,10 @@ export class Helpers {
   private readonly living = new Set<ChildProcess>();
   private readonly starting = new Set<ChildProcess>();
   private readonly idle: ChildProcess[] = [];
-  /** Those that were killed, and whose processes they looked at. */
-  private readonly hanging = new Map<ChildProcess, string>();
+  /** Those that are not waited for any more, and because of whom. */
+  private readonly hanging = new Map<ChildProcess, Hanging>();
+  /** How much is asked about each owner just now, searches left aside. */
+  private readonly underWay = new Map<string, number>();
   /** Those that bind a driver again. */
   private readonly binding = new Set<ChildProcess>();
   /** Where each says what it is at. */
@@ -60,7 +73,7 @@ export class Helpers {
   private readonly asking = new Set<() => void>();
   /** Called when a helper has become idle, or has ended. */
   private readonly waiting = new Set<() => void>();
-  /** The last thing that was asked about each owner's processes. */
+  /** The last thing of its kind that was asked about each owner. */
   private readonly turns = new Map<string, Promise<unknown>>();
   /** Nothing is asked any more. */
   private closed = false;
@@ -81,29 +94,31 @@ export class Helpers {
     this.release(await this.helper());
   }
 
-  /** Owners of processes that hold helpers up now. */
+  /** Owners of processes at which a look does not end. */
   get holdingUp(): string[] {
-    return [...new Set(this.hanging.values())];
+    return [...new Set([...this.hanging.values()].flatMap(({ owner, work }) => (work === 'look' ? owner : [])))];
   }
 
   /**
-   * Has a helper answer. Questions about processes of one owner (`ownerOf`), or on one account, are done one after the other.
+   * Has a helper answer. Questions of one kind about one owner (`ownerOf`) are done one after the other.
    * Questions about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does
    * anything else. Rejects with `HeldUp` when the answer takes too long. A helper that says meanwhile where it is takes as long as
-   * it needs.
+   * it needs. `isStill`: somebody stands still until the answer, so that a look at one process may take less.
    */
   async ask<R extends Request, T = Results[R['do']]>(
     request: R,
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
+    isStill = false,
   ): Promise<T> {
-    const owner = 'process' in request ? ownerAt(request.process.pid) : request.account;
-    const before = this.turns.get(owner) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take));
-    this.turns.set(owner, turn);
+    const owner = 'process' in request ? ownerAt(request.process.pid) : request.owner;
+    const kind = `${laneOf(request)} ${owner}`;
+    const before = this.turns.get(kind) ?? Promise.resolve();
+    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take, isStill));
+    this.turns.set(kind, turn);
     try {
       return await turn;
     } finally {
-      if (this.turns.get(owner) === turn) this.turns.delete(owner);
+      if (this.turns.get(kind) === turn) this.turns.delete(kind);
     }
   }
 
@@ -122,19 +137,49 @@ export class Helpers {
     owner: string,
     request: R,
     take: (result: Results[R['do']], helper: number) => T,
+    isStill: boolean,
   ): Promise<T> {
-    const held = [...this.hanging.values()].filter((other) => other === owner).length;
-    if (held >= most.hangingOfOne) {
-      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${held} helpers by now`);
+    const hanging = this.mostHanging(owner, workOf(request));
+    if (hanging !== undefined) {
+      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${hanging} helpers by now`);
     }
-    const helper = await this.helper();
-    const result = (await this.answer(helper, owner, request)) as Results[R['do']];
+    const done = this.counted(owner, request);
     try {
-      return take(result, helper.pid ?? 0);
+      const helper = await this.helper();
+      const result = (await this.answer(helper, owner, request, isStill)) as Results[R['do']];
+      try {
+        return take(result, helper.pid ?? 0);
+      } finally {
+        helper.send('taken', () => undefined);
+        this.release(helper);
+      }
     } finally {
-      helper.send('taken', () => undefined);
-      this.release(helper);
+      done();
     }
+  }
+
+  /**
+   * How many helpers of an owner hang, where that is too many for further work. Two owners leave helpers to all others. A search is
+   * not held up by the owner for whom it is done: it names what keeps a device busy.
+   */
+  private mostHanging(owner: string, work: Work): number | undefined {
+    const its = [...this.hanging.values()].filter((one) => one.owner === owner);
+    if (its.filter((one) => one.work === work).length >= most.hangingAtOne) return its.length;
+    const held = its.filter((one) => one.work !== 'search').length;
+    const isTooMany = work !== 'search' && held > 0 && held + (this.underWay.get(owner) ?? 0) >= most.hangingOfOne;
+    return isTooMany ? held : undefined;
+  }
+
+  /** Counts work as under way until the returned function is called. */
+  private counted(owner: string, request: Request): () => void {
+    const change = (by: number): void => {
+      const now = (this.underWay.get(owner) ?? 0) + by;
+      if (now > 0) this.underWay.set(owner, now);
+      else this.underWay.delete(owner);
+    };
+    if (workOf(request) === 'search') return () => undefined;
+    change(1);
+    return () => change(-1);
   }
 
   /** An idle helper, or a new one when all others have been busy for too long. */
@@ -186,18 +231,21 @@ export class Helpers {
     for (const child of this.idle.splice(kept)) child.kill('SIGKILL');
   }
 
-  private async answer(helper: ChildProcess, owner: string, request: Request): Promise<unknown> {
+  private async answer(helper: ChildProcess, owner: string, request: Request, isStill: boolean): Promise<unknown> {
     const began = this.placeOf(helper).notes;
     let last = { notes: began, at: performance.now() };
-    const heard = this.hear<Answer>(helper, Math.min(this.limit, lookEvery), () => {
+    const heard = this.hear<Answer>(helper, Math.min((this.limit * part) / 2, lookEvery), () => {
       const { pid, notes } = this.placeOf(helper);
       if (notes !== last.notes) last = { notes, at: performance.now() };
-      if (performance.now() - last.at < this.limit) return undefined;
-      const culprit = notes !== began && pid !== 0 ? ownerAt(pid) : undefined;
+      const isAtProcess = notes !== began && pid !== 0;
+      const limit = isStill && isAtProcess ? this.limit * part : this.limit;
+      if (performance.now() - last.at < limit) return undefined;
+      const culprit = isAtProcess ? ownerAt(pid) : undefined;
       if (request.do === 'rebind') this.leaveAlone(helper, owner);
-      else this.abandon(helper, culprit ?? owner);
+      else if (culprit === undefined) this.abandon(helper, { owner, work: workOf(request) });
+      else this.abandon(helper, { owner: culprit, work: 'look' });
       const where = culprit === undefined ? '' : `, at process ${pid}`;
-      return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${this.limit} ms${where}`, culprit);
+      return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${limit} ms${where}`, culprit);
     });
     // The caller may know more of a process than a helper needs.
     const { pid, key } = 'process' in request ? request.process : { pid: 0, key: '' };
@@ -292,14 +340,14 @@ export class Helpers {
 
   /** It is not killed between unbinding a driver and binding it again: it ends when it is done. */
   private leaveAlone(helper: ChildProcess, owner: string): void {
-    this.hanging.set(helper, owner);
+    this.hanging.set(helper, { owner, work: 'deed' });
     helper.once('message', () => helper.kill('SIGKILL'));
     this.wake();
   }
 
-  private abandon(helper: ChildProcess, owner: string): void {
+  private abandon(helper: ChildProcess, because: Hanging): void {
     helper.kill('SIGKILL');
-    this.hanging.set(helper, owner);
+    this.hanging.set(helper, because);
     this.wake();
   }
 }
@@ -308,7 +356,16 @@ export class Helpers {
 const ownerAt = (pid: number): string => ownerOf(cgroupOf(pid) ?? '');
 
 const subjectOf = (request: Request): string =>
-  'process' in request ? `process ${request.process.pid}` : request.account;
+  'process' in request ? `process ${request.process.pid}` : `devices of ${request.owner}`;
+
+function workOf(request: Request): Work {
+  if ('process' in request) return 'look';
+  return request.do === 'take-back' || request.do === 'rebind' ? 'deed' : 'search';
+}
+
+/** Work of one lane about one owner is done piece by piece. Preparations are a part of searches. */
+const laneOf = (request: Request): string =>
+  'process' in request || request.do === 'prepare' ? workOf(request) : request.do;
 
 const errorOf = ({ error, system }: Extract<Answer, { error: string }>): Error =>
   system === undefined ? new Error(error) : new SysError(system.syscall, system.errno, system.what);

@@ -39,11 +39,11 @@ export class Reclaim {
   constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp'>) {}
 
   /** Whether something that was asked for the container has not ended, also when nobody waits for it any more. */
-  isAtWork = (cgroup: string): boolean => this.lanes.has(accountOf(cgroup));
+  isAtWork = (cgroup: string): boolean => this.lanes.has(ownerBy(cgroup));
 
   /** Gets the next search ready, while nobody waits for it yet. An error is left to the search. */
   async prepare(cgroup: string | undefined): Promise<void> {
-    await this.helpers.ask({ do: 'prepare', account: accountOf(cgroup) }).catch(() => undefined);
+    await this.helpers.ask({ do: 'prepare', owner: ownerBy(cgroup) }).catch(() => undefined);
   }
 
   /**
@@ -51,40 +51,55 @@ export class Reclaim {
    * back from counts as one that may, and so do all others of its owner.
    */
   search(loss: Loss): Promise<Search> {
-    return this.rounds(loss, (asked) => this.helpers.ask({ do: 'search', account: accountOf(loss.cgroup), ...asked }));
+    const owner = ownerBy(loss.cgroup);
+    return this.rounds(loss, (asked) => this.helpers.ask({ do: 'search', owner, ...asked }));
   }
 
   /**
    * The same, and all that it finds is made dead, where the kind of node has an ioctl for that. Undefined when somebody keeps the
    * kernel from that: it is not known then what was made dead.
    */
-  async takeBack(loss: Loss): Promise<Reclaimed | undefined> {
-    // Two of these that hang leave the searches alone.
-    const account = `${accountOf(loss.cgroup)} (taken back)`;
+  takeBack(loss: Loss): Promise<Reclaimed | undefined> {
+    return unlessHeldUp(this.rounds(loss, (asked) => this.takenBack(loss, asked, false)));
+  }
+
+  /**
+   * The same, while somebody stands still. `late`: a look does not come back, and a `search` is to find out at whose process before it
+   * is tried again.
+   */
+  async takeBackSoon(loss: Loss): Promise<Reclaimed | 'late' | undefined> {
     try {
-      return await this.rounds(loss, (asked) => this.helpers.ask({ do: 'take-back', account, ...asked }));
+      return await unlessHeldUp(this.inTurn(loss, (asked) => this.takenBack(loss, asked, true)));
     } catch (error) {
-      if (!(error instanceof HeldUp) || error.culprit !== undefined) throw error;
-      return undefined;
+      if (error instanceof HeldUp) return 'late';
+      throw error;
     }
+  }
+
+  private takenBack(loss: Loss, asked: Searched, isStill: boolean): Promise<TakenBack & { readonly search: Search }> {
+    const request = { do: 'take-back', owner: ownerBy(loss.cgroup), ...asked } as const;
+    return this.helpers.ask(request, (taken) => taken, isStill);
   }
 
   /** Has the driver of a device bound again (`rebind`). */
   rebind(unit: string, kind: NodeClass, cgroup: string | undefined): Promise<string> {
-    return this.helpers.ask({ do: 'rebind', account: `${accountOf(cgroup)} (bound again)`, unit, kind });
+    return this.helpers.ask({ do: 'rebind', owner: ownerBy(cgroup), unit, kind });
   }
 
   /** Asks once more, without the owner that has held the question up. */
-  private async rounds<T>({ nodes, limits, keepers, cgroup }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
+  private async rounds<T>(loss: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
     for (let round = 1; ; round++) {
       try {
-        const asked = () => ask({ nodes, limits, keepers, spared: this.sparedNow() });
-        return await this.lanes.run(accountOf(cgroup), asked);
+        return await this.inTurn(loss, ask);
       } catch (error) {
         if (!(error instanceof HeldUp) || error.culprit === undefined || round === mostRounds) throw error;
         this.spared.set(error.culprit, performance.now() + grudge);
       }
     }
+  }
+
+  private inTurn<T>({ nodes, limits, keepers, cgroup }: Loss, ask: (asked: Searched) => Promise<T>): Promise<T> {
+    return this.lanes.run(ownerBy(cgroup), () => ask({ nodes, limits, keepers, spared: this.sparedNow() }));
   }
 
   private sparedNow(): string[] {
@@ -93,6 +108,15 @@ export class Reclaim {
   }
 }
 
-/** For whom the work is done: no two are done at once for one container. */
-const accountOf = (cgroup: string | undefined): string =>
-  cgroup === undefined ? 'devices of nobody' : `devices of ${ownerOf(cgroup)}`;
+/** For whom the work is done: no two are done at once for one owner. */
+const ownerBy = (cgroup: string | undefined): string => (cgroup === undefined ? 'nobody' : ownerOf(cgroup));
+
+/** Undefined where no owner of a process is to blame for the delay. */
+async function unlessHeldUp<T>(work: Promise<T>): Promise<T | undefined> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof HeldUp) || error.culprit !== undefined) throw error;
+    return undefined;
+  }
+}

@@ -61,25 +61,43 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     nodes: nodes.map((node) => ({ number: node.number, by: revocationOf(node) })),
     ...{ limits: isPatient ? patient : hasty, cgroup, keepers },
   };
-  const takeBack = async (): Promise<Revocation | undefined> => {
-    const taken = await reclaim.takeBack(loss);
-    return taken && revocation(nodes, taken, loser);
-  };
-  if (cgroup === undefined || isPatient) return (await takeBack()) ?? heldUp(nodes, await reclaim.search(loss));
+  if (cgroup === undefined || isPatient) return orHeldUp(judged(await reclaim.takeBack(loss)));
   // Nobody stands still for what has to wait.
   if (reclaim.isAtWork(cgroup))
     throw new Error('what was to be taken back before is not done yet: the next try follows');
   await reclaim.prepare(cgroup);
-  const taken = await whileStill(cgroup, mark, async (still) => {
-    const work = takeBack().then((done) => ({ done }));
-    const end = await soon(work, longestStill);
-    // It goes on by itself, and the next try waits for it.
-    if (end === undefined) throw new Error(`to take it back takes over ${longestStill / 1000} s, and goes on`);
-    const { done } = end;
-    return done === undefined || still ? done : { ...done, left: [...done.left, 'the container cannot be frozen'] };
+  const first = await whileItStands(async () => {
+    const taken = await reclaim.takeBackSoon(loss);
+    return taken === 'late' ? taken : judged(taken);
   });
-  return taken ?? heldUp(nodes, await reclaim.search(loss));
+  if (first !== 'late') return orHeldUp(first);
+  // Whose process it is takes longer to find out: the container goes on meanwhile.
+  await reclaim.search(loss);
+  return orHeldUp(await whileItStands(async () => judged(await reclaim.takeBack(loss))));
+
+  function judged(taken: Reclaimed | undefined): Revocation | undefined {
+    return taken && revocation(nodes, taken, loser);
+  }
+
+  async function orHeldUp(done: Revocation | undefined): Promise<Revocation> {
+    return done ?? heldUp(nodes, await reclaim.search(loss));
+  }
+
+  function whileItStands<T>(takeBack: () => Promise<Revocation | T>): Promise<Revocation | T> {
+    return whileStill(cgroup as string, mark, async (still) => {
+      const end = await soon(
+        takeBack().then((done) => ({ done })),
+        longestStill,
+      );
+      // It goes on by itself, and the next try waits for it.
+      if (end === undefined) throw new Error(`to take it back takes over ${longestStill / 1000} s, and goes on`);
+      const { done } = end;
+      return still || !isRevocation(done) ? done : { ...done, left: [...done.left, 'the container cannot be frozen'] };
+    });
+  }
 }
+
+const isRevocation = (done: unknown): done is Revocation => typeof done === 'object';
 
 function revocation(nodes: readonly NodeRef[], { search, ...taken }: Reclaimed, loser: Loser): Revocation {
   const left = [...taken.left];

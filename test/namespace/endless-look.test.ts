@@ -72,7 +72,7 @@ test('a look that does not end ends the helper that looks; the rest is searched,
 
 test('nobody stands still while it is found out that a look does not end', async () => {
   // Another helper's mount: what is known of the first one does not count.
-  const own = hands(limit);
+  const own = hands(5 * limit);
   const still = join(cgroupRoot(), `hotseat-still-${process.pid}`);
   mkdirSync(still);
   const other = spawn('sleep', ['600'], { stdio: 'ignore' });
@@ -89,7 +89,8 @@ test('nobody stands still while it is found out that a look does not end', async
     await own.namespaces.start();
     const found = await own.effects.revoke([node], { ...loser, cgroup: still });
     assert.match(found.handed.join(), isEndless, 'else this shows nothing');
-    assert.ok(frozenMs < limit / 2, `the container stood still for ${Math.round(frozenMs)} ms`);
+    console.log(`the container stood still for ${Math.round(frozenMs)} ms`);
+    assert.ok(frozenMs < 2.5 * limit, `the container stood still for ${Math.round(frozenMs)} ms`);
   } finally {
     clearInterval(beat);
     own.namespaces.close();
