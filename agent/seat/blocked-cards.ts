@@ -1,7 +1,7 @@
 import { leavingCards } from '../core/plan.js';
 import { type DesiredSeat, nodePath } from '../core/state.js';
 import type { JournalEntry, NodeSpec } from '../core/step.js';
-import { patient } from '../kernel/holders.js';
+import { hasty, type Limits, patient } from '../kernel/holders.js';
 import type { Executor } from './executor.js';
 import { mappedIn } from './mapped.js';
 import { clientsOf, doubts } from './revoke.js';
@@ -58,10 +58,14 @@ export class BlockedCards {
   private async holderOf(unit: string, nodes: readonly NodeSpec[]): Promise<string | undefined> {
     const loser = this.loser();
     const keepers = this.deps.keepers(unit);
-    const search = await this.deps.effects.findHolders({
-      nodes: nodes.map(({ number }) => ({ number, by: undefined })),
-      ...{ limits: patient, cgroup: loser.cgroup, keepers },
-    });
+    const searched = (limits: Limits) =>
+      this.deps.effects.findHolders({
+        nodes: nodes.map(({ number }) => ({ number, by: undefined })),
+        ...{ limits, cgroup: loser.cgroup, keepers },
+      });
+    const brief = await searched(hasty);
+    // The kernel's own list is the answer: the descriptors of all others, which may be millions, need no look then.
+    const search = clientsOf(brief, { keepers }) === undefined ? await searched(patient) : brief;
     const held = search.holders.map(({ command, pid }) => `held by ${command} (pid ${pid})`);
     const { left, handed } = doubts(search, { ...loser, keepers, patient: true });
     // A shared device stays open to its other seats: no stranger holds it up.
