@@ -48,6 +48,7 @@ import {
   makeRuntime,
   shareRecord,
 } from './seat/layout.js';
+import { thawAll } from './seat/thaw-all.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
@@ -75,6 +76,8 @@ export async function run(options: Options): Promise<void> {
   const mixin = (): { revision: string } => ({ revision: revision() });
   const log = pino({ name: 'hotseat', level: options.logLevel, mixin }, logStream(1, process.env));
   makeRuntime();
+  // At once: a policy can be long in coming.
+  void thawAll().catch((error: Error) => log.error({ err: error }, 'a container still stands still'));
   const trail = new Trail({ file: trailFile, log, revision, group: groupOnHost(permitted.all) });
   const ended = trail.open({ what: 'run', process: processKey(process.pid) });
 

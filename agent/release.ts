@@ -1,5 +1,5 @@
 import { rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type Logger, pino } from 'pino';
 import { Trail, trailFile } from './audit/trail.js';
 import { listens } from './control/client.js';
@@ -23,7 +23,7 @@ import { mountPoints, unmount } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { removeOpeners } from './kernel/opener.js';
 import { processKey } from './kernel/process-key.js';
-import { directoriesIn } from './kernel/read.js';
+import { directoriesIn, namesIn } from './kernel/read.js';
 import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
@@ -41,8 +41,10 @@ import {
   runtime,
   seatRoot,
   shareRecord,
+  standstills,
 } from './seat/layout.js';
 import { ShownNodes } from './seat/shown.js';
+import { thawAll } from './seat/thaw-all.js';
 import { isFormer } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { DeviceTable } from './udev/table.js';
@@ -64,6 +66,7 @@ export async function release(): Promise<string[]> {
     }
   };
   const seats = directoriesIn(join(runtime, 'seats'));
+  await attempt('containers that stand still', thawAll);
   // First: even if this is stopped before its end, the next boot is the host's.
   await attempt('boot', forgetAtBoot);
   await attempt('consoles', () => restoreConsoles(log));
@@ -92,7 +95,12 @@ export async function release(): Promise<string[]> {
   await attempt('udev rules', removeRules);
   await attempt('directories', () => {
     for (const { target } of mountPoints('self')) if (seats.map(seatRoot).includes(target)) unmount(target);
-    rmSync(runtime, { recursive: true, force: true });
+    // Its mark tells the next agent of a container that still stands still.
+    const kept = namesIn(standstills).length > 0 ? [basename(standstills)] : [];
+    for (const name of namesIn(runtime)) {
+      if (!kept.includes(name)) rmSync(join(runtime, name), { recursive: true, force: true });
+    }
+    if (kept.length === 0) rmSync(runtime, { recursive: true, force: true });
   });
   return failed;
 }

@@ -42,8 +42,11 @@ export const seatRoot = (seat: string): string => join(seats, seat);
 
 export const journalRoot = (seat: string): string => join(journals, seat);
 
+/** Containers that stand still. */
+export const standstills = join(runtime, 'standstill');
+
 /** Names the container that stands still while a descriptor of this seat is taken back. */
-export const standstillOf = (seat: string): string => join(runtime, 'standstill', seat);
+export const standstillOf = (seat: string): string => join(standstills, seat);
 
 export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri', 'hidraw'];
 

@@ -34,6 +34,7 @@ import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
 import { doubts } from '../../agent/seat/revoke.js';
+import { thawAll } from '../../agent/seat/thaw-all.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { childrenOf } from './children-of.js';
 import { hands } from './hands.js';
@@ -741,9 +742,15 @@ test('a container that an agent had stopped when it was killed goes on; one that
   const [mine, admins] = [await frozen(), await frozen()];
   const worker = agent();
   mkdirSync(join(standstillOf(worker.seat), '..'), { recursive: true });
+  const isStill = () => readFileSync(join(mine.cgroup, 'cgroup.freeze'), 'utf8') === '1\n';
+  writeFileSync(standstillOf(worker.seat), mine.cgroup);
+  // An agent that starts does this before it has a policy, and `release` does it.
+  await thawAll();
+  assert.equal([isStill(), existsSync(standstillOf(worker.seat))], [false, false]);
+  writeFileSync(join(mine.cgroup, 'cgroup.freeze'), '1');
   writeFileSync(standstillOf(worker.seat), mine.cgroup);
   await worker.trigger();
-  assert.is(readFileSync(join(mine.cgroup, 'cgroup.freeze'), 'utf8'), '0\n');
+  assert.is(isStill(), false);
   assert.not.ok(existsSync(standstillOf(worker.seat)));
   await serve(worker, seatOf(full), admins);
   await serve(worker, seatOf(), admins);
