@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { type DeviceNumber, numberOf, numberText } from '../core/device.js';
 import { type LeasedOutput, leaseFor, mayStay, type SeatOutputs } from '../core/leases.js';
-import { becomeMaster, connectorsOfCard, createLease, leasedObjects, revokeLease, switchOff } from '../kernel/drm.js';
+import * as drm from '../kernel/drm.js';
 import { isSysError } from '../kernel/errors.js';
 import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
@@ -23,6 +23,12 @@ export interface HandedLease {
 
 export type Say = (text: string) => void;
 
+/** The kernel's side of a card; another one in tests. */
+export type CardCalls = Pick<
+  typeof drm,
+  'becomeMaster' | 'connectorsOfCard' | 'createLease' | 'leasedObjects' | 'revokeLease' | 'switchOff'
+>;
+
 /**
  * One card: the holder is its master, which it never drops, because all lessees stand still when it does. `UNIVERSAL_PLANES` is
  * never set here: without it the kernel puts a CRTC's primary and cursor plane into each lease.
@@ -39,6 +45,7 @@ export class HeldCard {
   constructor(
     private readonly wanted: WantedCard,
     private readonly say: Say,
+    private readonly calls: CardCalls = drm,
   ) {}
 
   get node(): string {
@@ -64,13 +71,14 @@ export class HeldCard {
       const found = numberOf(fstatSync(fd, { bigint: true }).rdev);
       if (numberText(found) !== number) throw new Error(`${node} is another card`);
       this.guardPictures(found);
-      becomeMaster(fd);
-      const crtcs = new Set(connectorsOfCard(fd).flatMap((one) => one.crtcs));
+      this.calls.becomeMaster(fd);
+      const crtcs = new Set(this.calls.connectorsOfCard(fd).flatMap((one) => one.crtcs));
       this.fd = fd;
       this.problem = undefined;
       this.say(`${node}: held`);
       // Nobody may see the picture until now: a console, or a picture of the seat that had the whole card.
-      for (const crtc of crtcs) this.attempt('switch off the former picture', () => switchOff(fd as number, crtc));
+      for (const crtc of crtcs)
+        this.attempt('switch off the former picture', () => this.calls.switchOff(fd as number, crtc));
     } catch (error) {
       if (fd !== undefined) closeSync(fd);
       this.problem = isSysError(error, 'EBUSY')
@@ -120,17 +128,27 @@ export class HeldCard {
     if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
     this.end(seat);
     const others = [...this.leases.values()].flatMap(({ outputs }) => outputs);
-    const { outputs, connectors, missing } = leaseFor(seat, this.seats, connectorsOfCard(this.fd), others);
+    const { outputs, connectors, missing } = leaseFor(seat, this.seats, this.calls.connectorsOfCard(this.fd), others);
     if (missing.length > 0) this.shortfalls.set(seat, missing.join('; '));
     else this.shortfalls.delete(seat);
     if (outputs.length === 0) throw new Error(missing.join('; ') || `no output of ${this.node} is this seat's`);
     const crtcs = outputs.map(({ crtc }) => crtc);
-    for (const crtc of crtcs) switchOff(this.fd, crtc);
-    const { lessee, fd } = createLease(this.fd, [...crtcs, ...connectors]);
+    for (const crtc of crtcs) this.calls.switchOff(this.fd, crtc);
+    const { lessee, fd } = this.calls.createLease(this.fd, [...crtcs, ...connectors]);
     this.leases.set(seat, { lessee, fd, outputs, since: new Date() });
     const names = outputs.map(({ connector }) => connector);
-    this.say(`${this.node}: ${names.join(', ')} to ${seat}, objects ${leasedObjects(fd).join(' ')}`);
+    this.say(`${this.node}: ${names.join(', ')} to ${seat}, objects ${this.calls.leasedObjects(fd).join(' ')}`);
     return { fd, outputs: names };
+  }
+
+  /**
+   * A lease of nothing, for a display server with a lease that needs the card once more, to make buffers. The descriptor is
+   * the caller's to close.
+   * @throws with words for the client
+   */
+  leaseNothing(seat: string): number {
+    if (this.fd === undefined || !this.leases.has(seat)) throw new Error(`this seat has no lease of ${this.node}`);
+    return this.calls.createLease(this.fd, []).fd;
   }
 
   /**
@@ -141,9 +159,9 @@ export class HeldCard {
     const lease = this.leases.get(seat);
     if (lease === undefined || this.fd === undefined) return;
     this.leases.delete(seat);
-    this.attempt(`revoke ${seat}`, () => revokeLease(this.fd as number, lease.lessee));
+    this.attempt(`revoke ${seat}`, () => this.calls.revokeLease(this.fd as number, lease.lessee));
     for (const { crtc } of lease.outputs) {
-      this.attempt(`switch off the last picture of ${seat}`, () => switchOff(this.fd as number, crtc));
+      this.attempt(`switch off the last picture of ${seat}`, () => this.calls.switchOff(this.fd as number, crtc));
     }
     closeSync(lease.fd);
   }

@@ -43,7 +43,7 @@ async function answer(socket: Socket, done: Promise<Done>): Promise<void> {
 }
 
 const holdings = new Holdings(say, tell);
-const seats = new Seats(say, tell);
+const seats = new Seats(say, tell, holdings);
 
 const server = createServer((socket) => {
   listeners.add(socket);

@@ -1,25 +1,29 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import { Pace, restMs } from './pace.js';
 
 /** How many may be connected at once, and how long a client may say nothing, ms: clients are in a container. */
-const limits = { connections: 8, idleMs: 10_000, line: 128, restMs: 200 } as const;
+const limits = { connections: 8, idleMs: 10_000, line: 128 } as const;
 
 /** Hands a lease over, and hears when the display server that has it has ended. */
 export interface Lessor {
   /** @throws with words for the client */
   lease(seat: string, card: string | undefined, socket: Socket): void;
   ended(seat: string, socket: Socket): void;
+  /** Hands over a lease of nothing, for as long as the descriptor is open. @throws with words for the client */
+  leaseNothing(seat: string, card: string, socket: Socket): void;
 }
 
 /**
  * Where a seat's display server gets its lease. It says `lease`, or `lease card1`, and is answered with one line of
- * JSON and the descriptor. The lease lasts as long as the connection: its owner keeps both.
+ * JSON and the descriptor. The lease lasts as long as the connection: its owner keeps both. `empty card1` is for a seat
+ * with a lease of that card: a second one, of nothing, by which wlroots makes its buffers.
  */
 export class SeatSocket {
   readonly inode: string;
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
-  private lastMs = 0;
+  private readonly pace = new Pace(restMs);
 
   /** Makes the socket at a path where only root gets. @throws SysError */
   constructor(
@@ -63,21 +67,20 @@ export class SeatSocket {
       }
       // One request a connection.
       socket.removeAllListeners('data').resume();
-      this.inTurn(() => this.answer(socket, text.slice(0, end)));
+      setTimeout(() => this.answer(socket, text.slice(0, end)), this.pace.next());
     });
-  }
-
-  /** A seat that asks without end costs no more than so many answers a second. */
-  private inTurn(answer: () => void): void {
-    const now = performance.now();
-    this.lastMs = Math.max(now, this.lastMs + limits.restMs);
-    setTimeout(answer, this.lastMs - now);
   }
 
   private answer(socket: Socket, line: string): void {
     if (socket.destroyed) return;
     const asked = /^lease(?: (card\d{1,4}))?$/.exec(line);
+    const nothingOf = /^empty (card\d{1,4})$/.exec(line)?.[1];
     try {
+      if (nothingOf !== undefined) {
+        this.lessor.leaseNothing(this.seat, nothingOf, socket);
+        socket.end();
+        return;
+      }
       if (asked === null) throw new Error('say lease, or lease and the name of a card');
       this.lessor.lease(this.seat, asked[1], socket);
       socket.setTimeout(0);

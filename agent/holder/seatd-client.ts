@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { sendBytes, sendDescriptor } from '../kernel/rights.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
+import type { OpenLease } from './holdings.js';
 import type { ServedDevice } from './messages.js';
 import type { OpenedDevice } from './opened-device.js';
 import { encode, limits, ProtocolError, type SeatdAnswer, SeatdReader, type SeatdRequest } from './seatd.js';
@@ -20,6 +21,12 @@ export interface ClientSeat {
   leave(client: SeatdClient): void;
   /** Rejects with an errno's name as `code`. */
   open(client: SeatdClient, path: string): Promise<OpenedDevice>;
+  /** Whether the seat has outputs of a graphics card at this path. */
+  hasOutputs(path: string): boolean;
+  /** Settles when the seat may have its next lease. */
+  leaseTurn(): Promise<void>;
+  /** A new lease of these outputs. Throws with an errno's name as `code`. */
+  lease(client: SeatdClient, path: string): OpenLease;
   /** Settles with why it could not be taken back; undefined when it was. */
   takeBack(opened: OpenedDevice): Promise<string | undefined>;
   say(text: string): void;
@@ -31,8 +38,8 @@ export interface ClientSeat {
  */
 export class SeatdClient {
   private readonly reader = new SeatdReader();
-  /** By device id. A revoked device is there until the client closes it. */
-  private readonly devices = new Map<number, OpenedDevice | undefined>();
+  /** By device id. A revoked device, or lease, is there until the client closes it. */
+  private readonly devices = new Map<number, OpenedDevice | OpenLease | undefined>();
   private nextId = 1;
   private isBusy = false;
   private allowance: number = most.burst;
@@ -52,7 +59,7 @@ export class SeatdClient {
   }
 
   get opened(): string[] {
-    return [...this.devices.values()].flatMap((opened) => opened?.device.id ?? []);
+    return [...this.devices.values()].flatMap((opened) => (isDevice(opened) ? opened.device.id : []));
   }
 
   /** It may open devices from now on. */
@@ -64,7 +71,7 @@ export class SeatdClient {
   async withdraw(isMeant: (device: ServedDevice) => boolean): Promise<Record<string, string>> {
     const taken: Promise<[string, string | undefined]>[] = [];
     for (const [id, opened] of this.devices) {
-      if (opened === undefined || !isMeant(opened.device)) continue;
+      if (!isDevice(opened) || !isMeant(opened.device)) continue;
       this.devices.set(id, undefined);
       taken.push(this.seat.takeBack(opened).then((why) => [opened.device.id, why]));
     }
@@ -140,9 +147,13 @@ export class SeatdClient {
 
   private async openDevice(path: string): Promise<SeatdAnswer | undefined> {
     if (this.devices.size >= limits.devices) return refused(errno.EMFILE);
-    let opened: OpenedDevice;
+    let opened: OpenedDevice | OpenLease;
     try {
-      opened = await this.seat.open(this, path);
+      if (this.seat.hasOutputs(path)) {
+        await this.seat.leaseTurn();
+        // Handed over at once: later it could be taken back already, and its descriptor something else.
+        opened = this.seat.lease(this, path);
+      } else opened = await this.seat.open(this, path);
     } catch (error) {
       return refused(errnoOf(error));
     }
@@ -157,7 +168,8 @@ export class SeatdClient {
     if (!this.devices.has(id)) return refused(errno.EBADF);
     const opened = this.devices.get(id);
     this.devices.delete(id);
-    if (opened !== undefined) await this.seat.takeBack(opened);
+    if (isDevice(opened)) await this.seat.takeBack(opened);
+    else opened?.end();
     return { say: 'device-closed' };
   }
 
@@ -165,6 +177,7 @@ export class SeatdClient {
     if (!this.isAtSeat) return;
     this.isAtSeat = false;
     void this.withdraw(() => true);
+    for (const opened of this.devices.values()) if (opened !== undefined && !isDevice(opened)) opened.end();
     this.devices.clear();
     this.seat.leave(this);
   }
@@ -179,6 +192,9 @@ export class SeatdClient {
     }
   }
 }
+
+const isDevice = (opened: OpenedDevice | OpenLease | undefined): opened is OpenedDevice =>
+  opened !== undefined && 'device' in opened;
 
 const refused = (number: number): SeatdAnswer => ({ say: 'error', errno: number });
 

@@ -4,8 +4,10 @@ import type { Lanes } from '../kernel/lanes.js';
 import { peerCgroup } from '../kernel/peer.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import type { CardLessor, OpenLease } from './holdings.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
+import { Pace, restMs } from './pace.js';
 import { type ClientSeat, SeatdClient } from './seatd-client.js';
 import type { Taking } from './taking.js';
 
@@ -25,8 +27,8 @@ interface Guest {
 }
 
 /**
- * Serves the devices of one seat to its display server, as seatd does (seatd(1)). The first that comes is at the seat;
- * others wait until it has gone. Only processes of the seat's container are served. A client that comes before the
+ * Serves the devices of one seat to its display server, as seatd does (seatd(1)), and a lease in the place of a graphics card of
+ * which the seat has outputs. The first that comes is at the seat; others wait until it has gone. Only processes of the seat's container are served. A client that comes before the
  * container is known waits.
  */
 export class SeatdServer implements ClientSeat {
@@ -37,6 +39,7 @@ export class SeatdServer implements ClientSeat {
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
   private opening = 0;
+  private readonly pace = new Pace(restMs);
 
   constructor(
     private wanted: ServedSeat,
@@ -44,6 +47,7 @@ export class SeatdServer implements ClientSeat {
     private readonly changed: () => void,
     private readonly lanes: Lanes,
     private readonly taking: Taking,
+    private readonly cards: CardLessor,
     private readonly openDevice: OpenDevice = OpenedDevice.open,
   ) {}
 
@@ -123,6 +127,25 @@ export class SeatdServer implements ClientSeat {
     }
     void this.takeBack(opened);
     throw refusal('ENODEV');
+  }
+
+  hasOutputs(path: string): boolean {
+    return this.cards.hasOutputs(this.wanted.seat, path);
+  }
+
+  leaseTurn(): Promise<void> {
+    const wait = this.pace.next();
+    return wait === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, wait));
+  }
+
+  lease(client: SeatdClient, path: string): OpenLease {
+    if (!this.isActive(client)) throw refusal('EPERM');
+    try {
+      return this.cards.openCard(this.wanted.seat, path, client);
+    } catch (error) {
+      this.say(`${path}: ${(error as Error).message}`);
+      throw refusal('ENODEV');
+    }
   }
 
   takeBack(opened: OpenedDevice): Promise<string | undefined> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Lanes } from '../kernel/lanes.js';
 import type { Say } from './card.js';
+import type { CardLessor } from './holdings.js';
 import type { Done, SeatState, WantedSeats } from './messages.js';
 import { type OpenDevice, SeatdServer } from './seatd-server.js';
 import { Taking } from './taking.js';
@@ -21,6 +22,7 @@ export class Seats {
   constructor(
     private readonly say: Say,
     private readonly changed: () => void,
+    private readonly cards: CardLessor,
     private readonly openDevice?: OpenDevice,
   ) {}
 
@@ -38,7 +40,7 @@ export class Seats {
       if (server === undefined) {
         const lanes = this.lanes.get(wanted.seat) ?? new Lanes(threads);
         this.lanes.set(wanted.seat, lanes);
-        server = new SeatdServer(wanted, this.say, this.changed, lanes, this.taking, this.openDevice);
+        server = new SeatdServer(wanted, this.say, this.changed, lanes, this.taking, this.cards, this.openDevice);
         this.servers.set(wanted.seat, server);
       }
       left.push(server.update(wanted));

@@ -115,12 +115,12 @@ export interface CreatedLease {
 
 /**
  * Leases CRTCs and connectors. Without universal planes, the planes of each CRTC go with it, primary and cursor
- * (drm_lease.c, fill_object_idr).
+ * (drm_lease.c, fill_object_idr). A lease of nothing can still make buffers.
  * @throws SysError: `EBUSY` where one of them is leased, `ENOENT` where there is no such object, `EOPNOTSUPP` for a
  * card without modesetting
  */
 export function createLease(fd: number, objects: readonly number[]): CreatedLease {
-  const ids = idsOf(objects.length);
+  const ids = idsOf(Math.max(1, objects.length));
   for (const [index, id] of objects.entries()) ids.writeUInt32LE(id, 4 * index);
   const asked = Buffer.alloc(24); // struct drm_mode_create_lease
   asked.writeBigUInt64LE(address(ids), 0);

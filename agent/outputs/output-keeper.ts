@@ -1,4 +1,5 @@
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Assignments } from '../assign/assignments.js';
 import { type Device, numberText } from '../core/device.js';
@@ -6,14 +7,14 @@ import type { Tell } from '../core/happening.js';
 import type { Claim } from '../core/verdict.js';
 import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
 import type { SeatController, SplitCard } from '../seat/controller.js';
-import { tend } from '../seat/outlet.js';
+import { type Outlet, tend } from '../seat/outlet.js';
 import { Due } from './due.js';
 import { HolderLink } from './holder-link.js';
 import { type CardOutputs, outputsOf } from './words.js';
 
 export interface OutputKeeperDeps {
   readonly log: Logger;
-  readonly controller: Pick<SeatController, 'splitCards' | 'outlets' | 'serve'> & {
+  readonly controller: Pick<SeatController, 'splitCards' | 'outlets' | 'receivers' | 'serve'> & {
     readonly assignments: Pick<Assignments, 'freedCards'>;
   };
   readonly tell: Tell;
@@ -86,6 +87,7 @@ export class OutputKeeper {
     this.isTidy = tend(outlets, rules, (seat, error) =>
       this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after'),
     );
+    this.isTidy = this.nameCards(outlets) && this.isTidy;
     if (this.cards.length === 0 && !existsSync(this.deps.marker)) {
       this.isKnown = true;
       this.link.close();
@@ -97,6 +99,31 @@ export class OutputKeeper {
       return outlet === undefined ? [] : [{ seat, path: outlet.draft, shown: outlet.shown }];
     });
     this.link.want({ cards: this.cards.flatMap(wantedCard), sockets } satisfies Wanted);
+  }
+
+  /**
+   * Seats that receive descriptors see the names of their shared cards: their display servers open the cards at the socket. Whether
+   * that was done.
+   */
+  private nameCards(outlets: ReadonlyMap<string, Outlet>): boolean {
+    const receivers = new Set(
+      this.deps.controller.receivers().flatMap(({ seat, rule }) => (rule === undefined ? [] : [seat])),
+    );
+    let isDone = true;
+    for (const [seat, outlet] of outlets) {
+      const names = this.cards.flatMap(({ unit, claims, isFree }) =>
+        isFree && receivers.has(seat) && claims.some((claim) => claim.seat === seat)
+          ? [basename(unit.head.node ?? '')]
+          : [],
+      );
+      try {
+        outlet.nameCards(new Set(names));
+      } catch (error) {
+        isDone = false;
+        this.deps.log.warn({ seat, err: error }, 'the names of its cards cannot be looked after');
+      }
+    }
+    return isDone;
   }
 
   /** Takes in the holder's present state. */

@@ -6,6 +6,7 @@ import { nodeKey } from '../core/state.js';
 import type { LinkSpec, NodeSpec, RecordSpec } from '../core/step.js';
 import { isSysError, SysError } from '../kernel/errors.js';
 import {
+  type EntryStat,
   listDirectory,
   makeLink,
   makeNode,
@@ -45,8 +46,14 @@ const sockets = {
 } as const satisfies Record<string, { readonly class: NodeClass; readonly name: string }>;
 export type SeatSocketName = keyof typeof sockets;
 
+const isName = (entry: string, stat: EntryStat | undefined): boolean =>
+  cardName.test(entry) && stat?.type === 'file' && stat.size === 0 && (stat.mode & 0o7777) === 0 && stat.uid === 0;
+
 const isOurSocket = (at: NodeClass, name: string): boolean =>
   Object.values(sockets).some((socket) => socket.class === at && socket.name === name);
+
+/** The name that a graphics card has in `/dev/dri`. */
+const cardName = /^card\d{1,4}$/;
 
 /** A record is a few hundred bytes; anything larger in there is not ours. */
 const largestRecord = 64 * 1024;
@@ -59,6 +66,8 @@ const largestRecord = 64 * 1024;
  */
 export class SeatDirectory {
   private readonly open: OpenTree;
+  /** Cards of which the container sees the names alone; undefined until `nameCards` says so. */
+  private named: ReadonlySet<string> | undefined;
   readonly path: string;
   /** Why the tree that was there before was set aside; undefined when it serves on, or there was none. */
   readonly setAside: string | undefined;
@@ -134,6 +143,21 @@ export class SeatDirectory {
     this.atSocket(socket, removeAt);
   }
 
+  /**
+   * Has the container see an empty file that nobody can open in the place of each of these cards' nodes, and of no others.
+   * libdrm tells the kind of a leased descriptor by whether the name of the node is there (xf86drm.c, drmGetNodeTypeFromFd).
+   */
+  nameCards(names: ReadonlySet<string>): void {
+    const dri = this.classFd('dri');
+    this.named = names;
+    for (const name of names) if (statAt(dri, name) === undefined) writeFileAt(dri, name, '', 0);
+    for (const entry of namesIn(dri)) if (!names.has(entry) && isName(entry, statAt(dri, entry))) removeAt(dri, entry);
+  }
+
+  private isNamed(at: NodeClass, entry: string, stat: EntryStat): boolean {
+    return at === 'dri' && isName(entry, stat) && this.named?.has(entry) !== false;
+  }
+
   private atSocket<T>(socket: SeatSocketName, action: (directory: number, name: string) => T): T {
     const { class: at, name } = sockets[socket];
     return action(this.classFd(at), name);
@@ -193,6 +217,7 @@ export class SeatDirectory {
           for (const link of this.readLinks(name, entry, left)) links.put(link);
           continue;
         }
+        if (this.isNamed(name, entry, stat)) continue;
         if (stat.type !== 'character' || entry.startsWith('.')) {
           clear(fd, entry, left);
           continue;

@@ -40,6 +40,11 @@ export class Outlet {
     this.directory.permitSocket(this.socket, wanted);
   }
 
+  /** Has the seat see these names of cards, and no others, of which it gets leases and no nodes. */
+  nameCards(names: ReadonlySet<string>): void {
+    this.directory.nameCards(names);
+  }
+
   hide(): void {
     if (this.shown !== undefined) this.directory.hideSocket(this.socket);
   }

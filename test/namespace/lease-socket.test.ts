@@ -1,7 +1,7 @@
 // How a lease reaches a display server: the socket in the seat's directory, hotseat-xorg, and the descriptor that goes over.
 
 import { execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdirSync, openSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -50,6 +50,14 @@ class Lent implements Lessor {
 
   ended(seat: string): void {
     this.ended_.push(seat);
+  }
+
+  leaseNothing(seat: string, card: string, socket: Socket): void {
+    this.asked.push(`${seat} nothing of ${card}`);
+    if (card !== 'card3') throw new Error(`this seat has no lease of /dev/dri/${card}`);
+    const fd = openSync(join(work, 'card'), 'r');
+    sendDescriptor(descriptorOf(socket), Buffer.from('{"card":"card3"}\n'), fd);
+    closeSync(fd);
   }
 }
 
@@ -119,6 +127,54 @@ test('what says something else, too much, or nothing gets nothing', async () => 
   socket.shut();
 });
 
+/** In the place of a compositor: asks each device for a lease, of nothing or of one object, and reads what it gets. */
+const compositor = `
+import ctypes, errno, fcntl, os, struct, subprocess, sys
+objects = ctypes.create_string_buffer(struct.pack('I', 7))
+def ask(path, count):
+    request = bytearray(struct.pack('QIIII', ctypes.addressof(objects), count, os.O_CLOEXEC, 0, 0))
+    device = os.open(path, os.O_RDWR)
+    try:
+        fcntl.ioctl(device, 0xC01864C6, request, True)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    lessee, fd = struct.unpack_from('II', request, 16)
+    return os.read(fd, 100).decode() + (' kept from children' if not os.get_inheritable(fd) else '')
+if len(sys.argv) > 1: sys.exit(print(ask('/dev/null', 0)))
+print(ask('/dev/null', 0), ask('/dev/null', 1), ask('/dev/zero', 0), sep='; ')
+subprocess.run([sys.executable, __file__, 'child'])
+print(os.environ['LIBSEAT_BACKEND'], os.environ['WLR_RENDERER'])
+try: os.waitpid(-1, 0)
+except ChildProcessError: print('no child')
+`;
+
+test('hotseat-wlroots becomes the compositor, whose request for an empty lease is answered, and no other', async () => {
+  const lessor = new Lent();
+  const path = join(work, 'empty');
+  const socket = new SeatSocket('left', path, lessor);
+  writeFileSync(join(work, 'compositor'), compositor);
+  const env = { ...process.env, HOTSEAT_LEASE: path, WLR_RENDERER: 'gles2' };
+  const arguments_ = [join(checkout, 'rules/hotseat-wlroots'), 'python3', '-u', join(work, 'compositor')];
+  const child = spawn('python3', arguments_, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const said = { out: '', err: '' };
+  child.stdout.on('data', (data) => {
+    said.out += String(data);
+  });
+  child.stderr.on('data', (data) => {
+    said.err += String(data);
+  });
+  // Its helper has the same standard output, and ends with it.
+  await new Promise((resolve) => void child.on('close', resolve));
+  const [own, childs, environment, none] = said.out.trim().split('\n');
+  assert.is(own, 'what was leased kept from children; ENOTTY; EINVAL', said.err);
+  assert.is(childs, 'what was leased kept from children');
+  assert.equal([environment, none], ['seatd gles2', 'no child']);
+  assert.match(said.err, /no empty lease: this seat has no lease of \/dev\/dri\/card5/);
+  assert.equal(lessor.asked, ['left nothing of card3', 'left nothing of card5', 'left nothing of card3']);
+  assert.equal(lessor.ended_, ['left', 'left', 'left']);
+  socket.shut();
+});
+
 test('the agent puts the socket where the seat sees it, for whom the rule says, and clears away what is not it', () => {
   const directory = new SeatDirectory('left');
   const outlet = new Outlet(
@@ -149,6 +205,31 @@ test('the agent puts the socket where the seat sees it, for whom the rule says, 
   assert.equal(readdirSync(dri), []);
   made.shut();
   directory.close();
+});
+
+test('a seat that gets leases at its socket sees the names of its cards, which nobody can open', () => {
+  const directory = new SeatDirectory('named');
+  const outlet = new Outlet(directory, () => ({ user: () => 0, group: () => 44 }), 'lease');
+  const dri = join(directory.path, 'dev/dri');
+  outlet.nameCards(new Set(['card1', 'card2']));
+  const { mode, size, uid } = statSync(join(dri, 'card1'));
+  assert.equal([mode & 0o7777, size, uid], [0, 0, 0]);
+  writeFileSync(join(dri, 'card3'), '', { mode: 0 });
+  writeFileSync(join(dri, 'card2'), 'not ours');
+  writeFileSync(join(dri, 'cards'), '');
+  directory.read();
+  assert.equal(readdirSync(dri), ['card1'], 'what the container has made or changed goes');
+  // Another agent leaves them until it knows.
+  const next = new SeatDirectory('named');
+  next.read();
+  assert.equal(readdirSync(dri), ['card1']);
+  new Outlet(next, () => ({ user: () => 0, group: () => 44 }), 'lease').nameCards(new Set());
+  assert.equal(readdirSync(dri), []);
+  next.makeNode({ class: 'dri', name: 'card1', number: { major: 1, minor: 3 }, uid: 0, gid: 0, mode: 0o600 });
+  next.nameCards(new Set(['card1']));
+  assert.ok(statSync(join(dri, 'card1')).isCharacterDevice(), 'a node is not taken for one');
+  directory.close();
+  next.close();
 });
 
 test('a socket of a link’s making is nobody’s to give away', () => {

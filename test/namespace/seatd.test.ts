@@ -1,20 +1,30 @@
 // The holder's seats, asked over their sockets as libseat asks, by processes in cgroups of their own. The devices are plain
 // character devices: nothing here has an input, so that what revoking does is shown in the lab.
 
-import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import { once } from 'node:events';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { isNewer } from '../../agent/descriptors/libseat.js';
+import type { CardLessor } from '../../agent/holder/holdings.js';
 import type { Done, ServedDevice, ServedSeat } from '../../agent/holder/messages.js';
 import { OpenedDevice } from '../../agent/holder/opened-device.js';
 import { Seats } from '../../agent/holder/seats.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import {
+  children,
+  connectTo,
+  error,
+  leave,
+  opened,
+  openSeat,
+  ping,
+  type SeatdAsker,
+  seatOpened,
+} from './asking-seatd.js';
 import { removeGroups } from './remove-groups.js';
 import { until } from './until.js';
 
@@ -25,6 +35,13 @@ const home = mkdtempSync(join(tmpdir(), 'hotseat-seatd-'));
 const socket = join(home, 'seatd.sock');
 
 const said: string[] = [];
+/** Leases are for `namespace/seatd-leases`. */
+const noCards: CardLessor = {
+  hasOutputs: () => false,
+  openCard: () => {
+    throw new Error('there is no card');
+  },
+};
 /** Opens wait for these, by path. */
 const gates = new Map<string, Promise<void>>();
 /** A device that is opened while this is there cannot be revoked before it settles. */
@@ -32,6 +49,7 @@ let isBusy: Promise<void> | undefined;
 const seats = new Seats(
   (text) => void said.push(text),
   () => undefined,
+  noCards,
   async (device) => {
     await gates.get(device.path);
     const opened = await OpenedDevice.open(device);
@@ -60,90 +78,10 @@ function want(change: Partial<ServedSeat> = {}): Promise<Done> {
   return seats.want({ serial: ++serial, seats: [left], isAll: true });
 }
 
-/**
- * A client that sends given messages, in hex, and prints the answers: an answer a line, with the number of the device
- * that it was handed. It goes into its group before it connects, as a program in a container is.
- */
-const program = `
-import os, socket, struct, sys, threading, array
-open(sys.argv[2] + '/cgroup.procs', 'w').write(str(os.getpid()))
-s = socket.socket(socket.AF_UNIX)
-s.connect(sys.argv[1])
-print('connected', flush=True)
-def listen():
-    buffer, fds = b'', []
-    while True:
-        try:
-            data, got, _, _ = socket.recv_fds(s, 256, 4)
-        except OSError:
-            data, got = b'', []
-        fds += got
-        if not data:
-            print('closed', flush=True)
-            return
-        buffer += data
-        while len(buffer) >= 4:
-            op, size = struct.unpack_from('HH', buffer)
-            if len(buffer) < 4 + size: break
-            body, buffer = buffer[4:4 + size], buffer[4 + size:]
-            text = '%x %s' % (op, body.hex())
-            if op == 0x8003:
-                fd = fds.pop(0)
-                stat = os.fstat(fd)
-                text += ' %d:%d' % (os.major(stat.st_rdev), os.minor(stat.st_rdev))
-            print(text.strip(), flush=True)
-if len(sys.argv) < 4: threading.Thread(target=listen, daemon=True).start()
-for line in sys.stdin:
-    s.sendall(bytes.fromhex(line))
-`;
-
-interface Client {
-  readonly heard: string[];
-  readonly child: ChildProcess;
-  say(hex: string): void;
-  /** The answer to come next. */
-  next(): Promise<string>;
-}
-
-const children: ChildProcess[] = [];
-async function connect(group = leftGroup, ...options: string[]): Promise<Client> {
-  const child = spawn('python3', ['-c', program, socket, group, ...options], { stdio: ['pipe', 'pipe', 'inherit'] });
-  children.push(child);
-  const heard: string[] = [];
-  let read = 0;
-  // It ends when it is closed while it speaks.
-  child.stdin.on('error', () => undefined);
-  const lines = createInterface({ input: child.stdout }).on('line', (line) => heard.push(line));
-  const next = async (): Promise<string> => {
-    const signal = AbortSignal.timeout(10_000);
-    while (heard.length <= read) await once(lines, 'line', { signal });
-    return heard[read++] ?? '';
-  };
-  const client = { heard, child, next, say: (hex: string) => void child.stdin.write(`${hex}\n`) };
-  assert.is(await next(), 'connected');
-  return client;
-}
-
-async function leave({ child }: Client): Promise<void> {
-  child.kill('SIGKILL');
-  await until('it has ended', () => child.exitCode !== null || child.signalCode !== null);
-}
-
-const openSeat = '01000000';
-const ping = '07000000';
-const opened = (path: string): string => {
-  const text = Buffer.from(`${path}\0`);
-  const head = Buffer.alloc(6);
-  head.writeUInt16LE(3, 0);
-  head.writeUInt16LE(text.length + 2, 2);
-  head.writeUInt16LE(text.length, 4);
-  return Buffer.concat([head, text]).toString('hex');
-};
-const seatOpened = '8001 0600736561743000';
-const error = (errno: number): string => `ffff ${errno.toString(16).padStart(2, '0')}000000`;
+const connect = (group = leftGroup, ...options: string[]) => connectTo(socket, group, ...options);
 
 /** A client that is at the seat. */
-async function atSeat(): Promise<Client> {
+async function atSeat(): Promise<SeatdAsker> {
   const client = await connect();
   client.say(openSeat);
   assert.is(await client.next(), seatOpened);
