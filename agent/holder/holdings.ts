@@ -22,8 +22,8 @@ export interface CardLessor {
   /** Whether the seat has outputs of a card at this path. */
   hasOutputs(seat: string, path: string): boolean;
   /**
-   * A new lease of these outputs for a display server, `server`: any object that no other one has. Whoever had a lease before
-   * loses it.
+   * A new lease of these outputs for a display server, `server`: any object that no other one has. The display server that
+   * had a lease before loses it.
    * @throws with words for the log
    */
   openCard(seat: string, path: string, server: object): OpenLease;
@@ -145,6 +145,8 @@ export class Holdings implements Lessor, CardLessor {
       const lease = { ...handed, end: () => this.endOf(seat, card, lease) };
       const known = this.servers.get(seat) ?? { server, leases: new Map<HeldCard, OpenLease>(), replaced };
       this.servers.set(seat, known);
+      // Another plugging of the same card is another card.
+      for (const one of known.leases.keys()) if (one.node === card.node) known.leases.delete(one);
       known.leases.set(card, lease);
       return lease;
     } finally {

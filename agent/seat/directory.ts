@@ -144,7 +144,7 @@ export class SeatDirectory {
   }
 
   /**
-   * Has the container see an empty file that nobody can open in the place of each of these cards' nodes, and of no others.
+   * Has the container see an empty file of mode 0 in the place of each of these cards' nodes, and of no others.
    * libdrm tells the kind of a leased descriptor by whether the name of the node is there (xf86drm.c, drmGetNodeTypeFromFd).
    */
   nameCards(names: ReadonlySet<string>): void {

@@ -207,7 +207,7 @@ test('the agent puts the socket where the seat sees it, for whom the rule says, 
   directory.close();
 });
 
-test('a seat that gets leases at its socket sees the names of its cards, which nobody can open', () => {
+test('a seat that gets leases at its socket sees the names of its cards, and no nodes', () => {
   const directory = new SeatDirectory('named');
   const outlet = new Outlet(directory, () => ({ user: () => 0, group: () => 44 }), 'lease');
   const dri = join(directory.path, 'dev/dri');

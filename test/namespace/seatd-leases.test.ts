@@ -23,10 +23,10 @@ const groups = ['left', 'right'].map((name) => join(cgroupRoot(), `hotseat-lease
 for (const group of groups) mkdirSync(group);
 const home = mkdtempSync(join(tmpdir(), 'hotseat-leases-'));
 
-/** What the kernel's side of a card does with leases: a lessee's number is the lowest free one, an object is leased once. */
+/** The kernel's side of a card, with its rules for leases: a lessee's number is the lowest free one, an object is leased once. */
 class ModelCard implements CardCalls {
   readonly leases = new Map<number, readonly number[]>();
-  /** What was done to CRTCs and leases, in order. */
+  /** Changes of CRTCs and leases, in order. */
   readonly done: string[] = [];
   empty = 0;
 
@@ -69,10 +69,10 @@ const outputs = (left: readonly string[], right: readonly string[]): SeatOutputs
   { seat: 'left', connectors: left },
   { seat: 'right', connectors: right },
 ];
-function divide(shares: readonly SeatOutputs[]): void {
+function divide(shares: readonly SeatOutputs[], incarnation = '1'): void {
   const shown = holdings.state.sockets[0]?.inode;
   const sockets = [{ seat: 'left', path: leaseSocket, shown }];
-  holdings.want({ cards: [{ node, number: '1:7', incarnation: '1', seats: shares }], sockets });
+  holdings.want({ cards: [{ node, number: '1:7', incarnation, seats: shares }], sockets });
 }
 
 let serial = 0;
@@ -96,7 +96,7 @@ async function atSeat(seat: 'left' | 'right'): Promise<SeatdAsker> {
 const leasedTo = (seat: string): readonly string[] =>
   holdings.state.cards[0]?.seats.find((one) => one.seat === seat)?.leased ?? [];
 const revoked = (): string[] => holdings.state.revoked.map(({ seat }) => seat);
-/** What has been done since it was asked last. */
+/** The changes since the last call. */
 const doneSince = (): string[] => model.done.splice(0);
 const lease = (id: number): string => `8003 0${id}000000 1:5`;
 
@@ -225,6 +225,23 @@ test('who opens the card without end gets five leases a second, and other seats 
   await leave(left);
   await leave(right);
   await until('all leases to end', () => model.leases.size === 0);
+});
+
+test('a card that was plugged again is another one: its lease is a new one, and nothing is left to be restarted', async () => {
+  const left = await atSeat('left');
+  left.say(opened(node));
+  assert.is(await left.next(), lease(1));
+  divide(outputs(['DP-1'], ['DP-2']), '2');
+  assert.equal([leasedTo('left'), revoked(), model.leases.size], [[], ['left'], 0]);
+  left.say(opened(node));
+  assert.is(await left.next(), lease(2));
+  assert.equal([leasedTo('left'), revoked()], [['DP-1'], []]);
+  await seats.want({ serial: ++serial, seats: [], isAll: true });
+  assert.is(await left.next(), 'closed');
+  await until('its lease to end with its session', () => leasedTo('left').length === 0 && model.leases.size === 0);
+  await serve();
+  divide(outputs(['DP-1'], ['DP-2']));
+  await leave(left);
 });
 
 /** Says a line at the socket for leases; the answer, and the connection, for as long as it is open. */
