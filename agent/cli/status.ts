@@ -98,7 +98,8 @@ function describeOutputs({ card, outputs, state, leased, problem, sharedWith, un
   });
   if (outputs.length === 0) lines.push(`  ${card.padEnd(22)} none of its outputs`);
   if (problem !== undefined) lines.push(['  ', bad(state === 'restart' ? 'restart' : 'output'), `: ${problem}`]);
-  else if (state === 'waiting') lines.push('  no display server has asked for its outputs: hotseat-xorg starts one');
+  else if (state === 'waiting')
+    lines.push('  no display server has asked for its outputs: hotseat-xorg or hotseat-wlroots starts one');
   if (sharedWith.length > 0) {
     const can = unguarded === undefined ? 'show its picture on their own outputs' : 'see and change what it shows';
     lines.push(`  programs of ${sharedWith.join(' and ')} can ${can}`);

@@ -62,7 +62,7 @@ function seatFinding(seat: string, { card, state, leased, problem }: CardOutputs
     return one.problem(`outputs of ${card}: ${problem}`, 'hotseat status says more; journalctl -u hotseat-holder too');
   }
   if (state === 'waiting') {
-    const remedy = 'start it with hotseat-xorg: docs/howto/one-card-two-seats.md';
+    const remedy = 'start it as this page says: docs/howto/one-card-two-seats.md';
     return one.warning(`no display server has asked for its outputs of ${card}`, remedy);
   }
   return one.ok(`${leased.join(' and ')} of ${card} is leased to its display server`);

@@ -71,6 +71,7 @@ export function installedFiles(source: string, places: Places, generated: Genera
     file('/etc/default/hotseat', rule('default'), 0o644, true),
     file(join(share, 'hotseat/lxc-seat.conf'), rule('lxc-seat.conf')),
     file(join(share, 'hotseat/hotseat-xorg'), rule('hotseat-xorg'), 0o755),
+    file(join(share, 'hotseat/hotseat-wlroots'), rule('hotseat-wlroots'), 0o755),
     file(join(share, 'hotseat/xorg-outputs.conf'), rule('xorg-outputs.conf')),
     file(join(share, 'hotseat/boot-consoles'), rule('boot-consoles')),
     file(join(share, 'bash-completion/completions/hotseat'), generated.completion('bash')),

@@ -93,7 +93,7 @@ const match = z
     connector: oneOrMore(pattern)
       .optional()
       .describe(
-        'Of a graphics card that all else matches only these outputs, by the names of their connectors in sysfs, such as `DP-1` or `HDMI-A-*`, by glob: other seats may have the others. The seat gets no node of the card; `hotseat-xorg` starts its display server.',
+        'Of a graphics card that all else matches only these outputs, by the names of their connectors in sysfs, such as `DP-1` or `HDMI-A-*`, by glob: other seats may have the others. The seat gets no node of the card; `hotseat-xorg` starts its X server, and with `receive: descriptor` a Wayland compositor asks for its outputs by itself.',
       ),
     attr: z
       .record(z.string(), oneOrMore(pattern))
