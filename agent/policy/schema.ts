@@ -252,7 +252,7 @@ export const seatFile = z
     receive: receive
       .optional()
       .describe(
-        'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and they can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and graphics always come as nodes.',
+        'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and they can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and whole graphics cards always come as nodes; outputs of a card (`connector`) are opened at the same socket, unless it is `node`.',
       ),
     extra: oneOrMore(z.enum(jointNodes))
       .optional()

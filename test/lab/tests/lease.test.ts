@@ -1,4 +1,5 @@
-// One graphics card with two outputs, a seat at each: two X servers that run as ordinary users, by leases.
+// One graphics card with two outputs, a seat at each: two X servers that run as ordinary users, by leases; then wlroots
+// compositors in their place.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -27,10 +28,11 @@ const put = (seat: Seat, path: string, text: string, mode = '0644') =>
     stdin: text,
   });
 
-/** The colour in a lower corner of an output, where nothing is written. */
-async function colourOf(seat: Seat): Promise<string> {
+/** The colour in a lower corner of a seat's output of the shared card, or of its own card, where nothing is written. */
+async function colourOf(seat: Seat, isOwnCard = false): Promise<string> {
   const filename = join(lab.machine.dir, `${seat}.ppm`);
-  const what = { filename, device: gpu[twoOutputs].id, head: output[seat], format: 'ppm' };
+  const where = isOwnCard ? { device: gpu[seat].id, head: 0 } : { device: gpu[twoOutputs].id, head: output[seat] };
+  const what = { filename, ...where, format: 'ppm' };
   await lab.machine.qmp.run('screendump', what);
   const picture = await readFile(filename);
   const [, width = '', height = ''] = /^P6\s(\d+) (\d+)\s255\s/.exec(picture.toString('latin1', 0, 32)) ?? [];
@@ -39,8 +41,8 @@ async function colourOf(seat: Seat): Promise<string> {
   return pixels.subarray(at, at + 3).toString('hex');
 }
 
-const shows = (seat: Seat, colour: string, timeoutMs = 60_000) =>
-  lab.until(`${colour} at ${seat}`, async () => (await colourOf(seat)) === colour, timeoutMs);
+const shows = (seat: Seat, colour: string, isOwnCard = false) =>
+  lab.until(`${colour} at ${seat}`, async () => (await colourOf(seat, isOwnCard)) === colour, 60_000);
 
 const xorg = (seat: Seat) => inside(seat, 'ps -o pid=,uid= -C Xorg');
 const outputs = async (seat: Seat) => (await seatStatus(lab, seat))?.outputs ?? [];
@@ -49,9 +51,13 @@ const holder = () => lab.sh('systemctl show -p MainPID --value hotseat-holder.se
 const card = await lab.sh(`basename /sys/bus/pci/devices/${gpu[twoOutputs].pci}/drm/card*`);
 const names = (await lab.sh(`cd /sys/class/drm; ls -d ${card}-Virtual-* | cut -d- -f2-`)).split('\n');
 
-/** Gives a seat its output of the card, or no screen at all, in the place of the screens in its file. */
-async function give(seat: Seat, isGiven: boolean): Promise<void> {
-  const match = `{ subsystem: drm, ID_PATH: "pci-${gpu[twoOutputs].pci}", connector: ${names[output[seat]]} }`;
+/**
+ * Gives a seat its output of the card, all outputs of its own card, or no screen at all, in the place of the screens in its
+ * file.
+ */
+async function give(seat: Seat, isGiven: boolean, isOwnCard = false): Promise<void> {
+  const which = isOwnCard ? [gpu[seat].pci, '"*"'] : [gpu[twoOutputs].pci, names[output[seat]]];
+  const match = `{ subsystem: drm, ID_PATH: "pci-${which[0]}", connector: ${which[1]} }`;
   const rule = `  - { label: the output, match: ${match} }`;
   const file = `${policyDirectory}/${seat}.yaml`;
   await lab.sh(`sed -i '/label: the output/d; /${seat} screen/,+1d' ${file}`);
@@ -224,6 +230,76 @@ test('each start of a display server gets a lease of its own', async () => {
   assert.is(second?.state, 'leased');
   assert.is.not(second?.since, first);
   assert.is(await colourOf('right'), colours.right);
+});
+
+/** Of the windows that the compositors show. */
+const painted = { left: '206040', right: '604020' } as const;
+const kiosk = (seat: Seat): string => `[Service]
+User=seat
+RuntimeDirectory=kiosk
+Environment=XDG_RUNTIME_DIR=/run/kiosk
+ExecStart=/usr/local/bin/hotseat-wlroots cage -d -- python3 /usr/local/lib/painter.py ${painted[seat]} /run/kiosk/typed
+`;
+
+/** Has the seat receive descriptors, and starts a compositor in the place of its X server. */
+async function startCompositor(seat: Seat): Promise<void> {
+  await inside(seat, 'systemctl stop term xorg');
+  const launcher = await readFile(join(checkout, 'rules/hotseat-wlroots'), 'utf8');
+  await put(seat, '/usr/local/bin/hotseat-wlroots', launcher, '0755');
+  await put(seat, '/usr/local/lib/painter.py', await readFile(join(guestFiles, 'probes/painter.py'), 'utf8'));
+  await put(seat, '/etc/systemd/system/kiosk.service', kiosk(seat));
+  // The cage of Debian 12 does not start without such a file.
+  await inside(
+    seat,
+    'test -e /usr/bin/Xwayland || install -m 755 /bin/true /usr/bin/Xwayland; systemctl daemon-reload',
+  );
+  await lab.sh(`sed -i '/^seat:/a receive: descriptor' ${policyDirectory}/${seat}.yaml`);
+  await reload(lab, '--force');
+  await lab.untilInside(
+    seat,
+    'its sockets, and no node',
+    `[ "$(ls /dev/dri | paste -sd ' ')" = '${card} hotseat' ] && [ "$(ls -A /dev/input)" = seatd.sock ]`,
+  );
+  assert.is(await inside(seat, `stat -c '%F %a' /dev/dri/${card}`), 'regular empty file 0');
+  await inside(seat, 'systemctl start kiosk');
+  await shows(seat, painted[seat]);
+  assert.is(await inside(seat, 'ps -o user= -C cage'), 'seat');
+  const [one] = await outputs(seat);
+  assert.equal([one?.state, one?.leased], ['leased', [names[output[seat]]]]);
+  await lab.until('its keyboard', async () => (await seatStatus(lab, seat))?.served?.opened.length === 1);
+  // Its window does not listen yet at its first picture.
+  await lab.untilInside(seat, 'it to listen', 'grep -q listening /run/kiosk/typed');
+  await lab.type(seat, `typed at ${seat}\n`);
+  await lab.untilInside(seat, 'the line', `[ "$(tail -n +2 /run/kiosk/typed)" = 'typed at ${seat}' ]`);
+}
+
+test('a wlroots compositor draws and hears its keyboard through the seat’s socket, without a node, beside an X server', async () => {
+  const others = await xorg('right');
+  await startCompositor('left');
+  assert.is(await colourOf('right'), colours.right);
+  assert.is(await xorg('right'), others);
+});
+
+test('its output is taken away: dark at once; its next start draws on what the seat has then, all outputs of another card', async () => {
+  await give('left', false);
+  await reload(lab, '--force');
+  await shows('left', black);
+  assert.is((await outputs('left'))[0]?.state, 'restart');
+  assert.is(await colourOf('right'), colours.right);
+  await give('left', true, true);
+  await reload(lab, '--force');
+  await lab.until('it', async () => (await outputs('left')).some(({ state }) => state === 'waiting'));
+  await inside('left', 'systemctl restart kiosk');
+  await shows('left', painted.left, true);
+  assert.equal((await outputs('left'))[0]?.sharedWith, []);
+});
+
+test('the wlroots and libseat of an older release do the same, and an end is the end of the picture', async () => {
+  await startCompositor('right');
+  await inside('left', 'systemctl stop kiosk');
+  await shows('left', black, true);
+  assert.is((await outputs('left'))[0]?.state, 'waiting');
+  assert.is(await colourOf('right'), painted.right);
 });
 
 test.after(() => lab.stop());
