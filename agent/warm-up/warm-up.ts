@@ -32,7 +32,7 @@ const longest = 5000;
 /** How often to look whether the seats are at rest, and for how long at most, ms. */
 const look = { every: 500, longest: 30_000 };
 
-/** Once nobody is busy any more; `signal`: never mind. */
+/** Once nobody is busy any more, or after half a minute in any case; `signal`: not any more. */
 export async function warmUpWhen(isIdle: () => boolean, log: Logger, signal: AbortSignal): Promise<void> {
   try {
     for (let waited = 0; waited < look.longest; waited += look.every) {

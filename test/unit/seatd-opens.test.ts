@@ -2,6 +2,7 @@
 
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import type { CardLessor } from '../../agent/holder/holdings.js';
 import type { ServedDevice, ServedSeat } from '../../agent/holder/messages.js';
 import type { SeatdClient } from '../../agent/holder/seatd-client.js';
 import { SeatdServer } from '../../agent/holder/seatd-server.js';
@@ -17,10 +18,17 @@ const wanted: ServedSeat = {
   ...{ answersSwitch: true, devices: [device] },
 };
 const nothing = (): void => undefined;
+/** The seat has no outputs. */
+const cards: CardLessor = {
+  hasOutputs: () => false,
+  openCard: () => {
+    throw new Error('it has none');
+  },
+};
 
 test('opens that nobody waits for any more are not kept without an end', async () => {
   const never = () => new Promise<never>(nothing);
-  const server = new SeatdServer(wanted, nothing, nothing, new Lanes(4), new Taking(), never);
+  const server = new SeatdServer(wanted, nothing, nothing, new Lanes(4), new Taking(), cards, never);
   await server.update(wanted);
   let kept = 0;
   for (let count = 0; count < 1000; count++) {
