@@ -46,10 +46,11 @@ import {
   guardRecord,
   holderMarker,
   makeRuntime,
+  scoreRecord,
   shareRecord,
 } from './seat/layout.js';
 import { thawAll } from './seat/thaw-all.js';
-import { isFormer } from './shares/former.js';
+import { isFormer, isScore } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
@@ -127,7 +128,10 @@ export async function run(options: Options): Promise<void> {
   manager = new PolicyManager({ log, place: options, table, controller, rules, consoles, atBoot, tell, audit, book });
   const overrides = new Overrides({ log, book, table, controller, manager, audit });
 
-  const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
+  const shares = new ShareKeeper({
+    ...{ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) },
+    scores: new RecordFile(scoreRecord, isScore),
+  });
   manager.adopted.subscribe(({ policy }) => shares.adopt(policy));
   manager.adopted.subscribe(() => {
     outputs.begin();

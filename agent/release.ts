@@ -39,13 +39,14 @@ import {
   holderMarker,
   journalRoot,
   runtime,
+  scoreRecord,
   seatRoot,
   shareRecord,
   standstills,
 } from './seat/layout.js';
 import { ShownNodes } from './seat/shown.js';
 import { thawAll } from './seat/thaw-all.js';
-import { isFormer } from './shares/former.js';
+import { isFormer, isScore } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
 import { DeviceTable } from './udev/table.js';
 
@@ -170,7 +171,10 @@ const withNothing = (seats: readonly string[], containers: readonly Container[])
 /** The groups of all seats get the weights and the bounds that they had before there was an agent. */
 async function putSharesBack(root: string, containers: readonly Container[], log: Logger): Promise<void> {
   const namespaces = new Namespaces();
-  const shares = new ShareKeeper({ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) });
+  const shares = new ShareKeeper({
+    ...{ root, log, namespaces, record: new RecordFile(shareRecord, isFormer) },
+    scores: new RecordFile(scoreRecord, isScore),
+  });
   try {
     shares.populate(containers);
     await shares.putBack();

@@ -121,6 +121,9 @@ function describeShares(shares: SeatShares): Line[] {
   return [
     ...(amounts === '' ? [] : [`  shares: ${amounts}`]),
     ...(pressure === '' ? [] : [`  waited in the last 10 s for: ${pressure}`]),
+    ...(shares.endsFirst
+      ? ['  more than its even part of the memory: if that is used up, the kernel ends its programs first']
+      : []),
     ...(shares.problem === undefined ? [] : [['  ', bad('shares'), `: ${shares.problem}`]]),
   ];
 }

@@ -15,6 +15,9 @@ export const guardRecord = join(runtime, 'guards.json');
 /** The values of seats' groups before their shares were set. */
 export const shareRecord = join(runtime, 'shares.json');
 
+/** The values of `oom_score_adj` of containers' inits before they were changed. */
+export const scoreRecord = join(runtime, 'scores.json');
+
 /** There while the holder of shared cards may have anything. */
 export const holderMarker = join(runtime, 'holder');
 

@@ -21,3 +21,7 @@ export const isFormer = (value: unknown): value is Former =>
   'kept' in value &&
   'place' in value &&
   typeof value.place === 'object';
+
+/** Whether a value read from the record of `oom_score_adj` is one (proc_pid_oom_score_adj(5)). */
+export const isScore = (value: unknown): value is number =>
+  Number.isInteger(value) && Math.abs(value as number) <= 1000;

@@ -13,7 +13,7 @@ export function seatShares(
   root: string,
   policy: Pick<SeatPolicy, 'resources'>,
   place: SharePlace,
-  problem: string | undefined,
+  { problem, endsFirst }: Pick<SeatShares, 'problem' | 'endsFirst'>,
 ): SeatShares | undefined {
   const pressures = pressureNames.map((name) => `${name}.pressure`);
   const found = readGroup(root, place.group, [...amountFiles, ...pressures, 'memory.current', 'pids.current']);
@@ -31,6 +31,6 @@ export function seatShares(
     })),
     ...{ group: place.group, means: meansOf(place), problem },
     pressure: Object.fromEntries(pressure),
-    ...{ memoryBytes: number('memory.current'), processes: number('pids.current') },
+    ...{ memoryBytes: number('memory.current'), processes: number('pids.current'), endsFirst },
   };
 }

@@ -19,6 +19,7 @@ import type { PlacedSeat } from './compare.js';
 import type { Former } from './former.js';
 import { available, mostThreads, notAvailable } from './host.js';
 import { askedOf, IncusShares } from './incus-shares.js';
+import { KillOrder } from './kill-order.js';
 import { above, meansOf, placeKey, type SharePlace, sharePlace } from './place.js';
 import { amountsAt, placedSeat } from './placed.js';
 import { seatShares } from './seat-shares.js';
@@ -31,6 +32,8 @@ export interface ShareKeeperDeps {
   readonly log: Logger;
   readonly namespaces: Pick<Namespaces, 'writeGroup'>;
   readonly record: RecordFile<Former>;
+  /** Values of containers' inits before ours, for the order in which the kernel ends programs. */
+  readonly scores: RecordFile<number>;
 }
 
 /** The place of a seat's container, with the wanted amounts. */
@@ -64,16 +67,19 @@ export class ShareKeeper {
   /** Places to look at again, because something changed while it was busy. */
   private readonly again = new Set<string>();
   private readonly incus: IncusShares;
+  private readonly order: KillOrder;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly deps: ShareKeeperDeps) {
     this.former = deps.record.read();
+    this.order = new KillOrder({ root: deps.root, log: deps.log, record: deps.scores });
     this.incus = new IncusShares({ ...deps, writeGroup: (...args) => this.writeGroup(...args) });
   }
 
   /** Takes a new policy. */
   adopt({ seats }: Pick<Policy, 'seats'>): void {
     this.seats = seats;
+    this.order.adopt({ seats });
     void this.sweep();
     this.schedule();
   }
@@ -81,6 +87,7 @@ export class ShareKeeper {
   /** Takes in which containers run now. */
   populate(containers: readonly Container[]): void {
     this.containers = containers;
+    this.order.populate(containers);
     this.schedule();
   }
 
@@ -106,6 +113,7 @@ export class ShareKeeper {
   /** Puts back everything that was ever set, as if there had been no agent. Throws when something was not. */
   async putBack(): Promise<void> {
     this.seats = [];
+    await this.order.putBack();
     await this.run();
     await this.incus.sweep([], this.containers);
     const left = [...this.former.values()].map(({ place }) => meansOf(place));
@@ -119,7 +127,8 @@ export class ShareKeeper {
     const container = policy && this.containerOf(policy.container);
     if (policy === undefined || container === undefined) return undefined;
     const place = sharePlace(container, this.deps.root);
-    return seatShares(this.deps.root, policy, place, this.states.get(placeKey(place))?.problem);
+    const problem = this.states.get(placeKey(place))?.problem;
+    return seatShares(this.deps.root, policy, place, { problem, endsFirst: this.order.isFirst(container) });
   }
 
   /** All seats whose containers run, with the places and amounts of their shares. */
@@ -132,6 +141,7 @@ export class ShareKeeper {
   }
 
   close(): void {
+    this.order.close();
     clearTimeout(this.timer);
   }
 

@@ -25,6 +25,11 @@ export interface SeatShares {
   readonly memoryBytes: number | undefined;
   /** How many processes and threads it has. */
   readonly processes: number | undefined;
+  /**
+   * Whether it has more than its even part of the PC's memory. When the memory of the PC is used up, the kernel then ends its
+   * programs before those of the other seats.
+   */
+  readonly endsFirst: boolean;
 }
 
 /** `cpu 100, memory no limit, io 100, processes 3585`: the amounts, for people. */

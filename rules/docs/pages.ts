@@ -71,7 +71,7 @@ const labelsOf = ({ samples }: Family): string =>
 const shares: SeatShares = {
   resources: (['cpu', 'memory', 'io', 'pids'] as const).map((name) => ({ name, amount: '100', asked: true })),
   pressure: { cpu: { some: 0, full: 0, someSeconds: 0, fullSeconds: 0 } },
-  ...{ group: 'left', means: 'the files of left', problem: undefined, memoryBytes: 0, processes: 0 },
+  ...{ group: 'left', means: 'the files of left', problem: undefined, memoryBytes: 0, processes: 0, endsFirst: false },
 };
 
 /** A PC that has something to count of every family. */

@@ -2,7 +2,7 @@
 // it and says for each name `ok`, or how it was refused. Run by systemd-capabilities.test.ts under the unit's bounding
 // set.
 
-import { closeSync, mkdirSync, statSync } from 'node:fs';
+import { closeSync, mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { freeze, thaw } from '../../agent/kernel/cgroup.js';
 import { makeNode, openAt, openRoot, unlinkAt } from '../../agent/kernel/fs.js';
@@ -62,6 +62,7 @@ export const probes: Readonly<Record<string, (place: Place) => void | Promise<vo
       closeSync(tree);
     }
   },
+  SYS_RESOURCE: ({ container }) => writeFileSync(`/proc/${container}/oom_score_adj`, '-1'),
   SYS_PTRACE: ({ container }) => closeSync(openRoot(`/proc/${container}`)),
   NET_ADMIN: (place) => speak(place, self),
   SETUID: (place) => speak(place, { uid: place.shifted, gid: 0 }),

@@ -17,7 +17,7 @@ import { processKey } from '../../agent/kernel/process-key.js';
 import { readOptional } from '../../agent/kernel/read.js';
 import { RecordFile } from '../../agent/kernel/record-file.js';
 import { parseSeat } from '../../agent/policy/parse.js';
-import { isFormer } from '../../agent/shares/former.js';
+import { isFormer, isScore } from '../../agent/shares/former.js';
 import { available } from '../../agent/shares/host.js';
 import { ShareKeeper } from '../../agent/shares/share-keeper.js';
 import { unshared } from './unshared.js';
@@ -129,10 +129,11 @@ const policyOf = (resources: string) => {
   return { seats: [parsed.seat] };
 };
 const record = () => new RecordFile(join(scratch, 'shares.json'), isFormer);
+const former = () => new RecordFile(join(scratch, 'scores.json'), isScore);
 
 test('a seat says what it cannot have here, and how long its processes have waited', async () => {
   const missing: Resource[] = resourceNames.filter((one) => !available(root).has(one));
-  const keeper = new ShareKeeper({ root, log, namespaces, record: record() });
+  const keeper = new ShareKeeper({ root, log, namespaces, record: record(), scores: former() });
   keeper.populate([container()]);
   keeper.adopt(policyOf('{ cpu: 200, memory: 1G, io: 50, pids: 700 }'));
   await keeper.run();
@@ -164,7 +165,7 @@ test('what was there before is put back by the next agent, if it is still the sa
       ['group gone', { place: { kind: 'group' as const, group: 'gone' }, id: '1', kept: [], amounts: { cpu: '100' } }],
     ]),
   );
-  const keeper = new ShareKeeper({ root, log, namespaces, record: record() });
+  const keeper = new ShareKeeper({ root, log, namespaces, record: record(), scores: former() });
   keeper.populate([container()]);
   await keeper.putBack();
   assert.equal([...record().read()], []);

@@ -27,7 +27,12 @@ const granted = [...unit.matchAll(/^CapabilityBoundingSet=(.*)$/gm)]
   .map((name) => name.replace(/^CAP_/, ''));
 /** Without a virtual terminal nothing can be muted, and nothing needs leave to do it. */
 const hasConsole = existsSync('/sys/class/tty/tty1') && existsSync('/dev/tty1');
-const testable = granted.filter((name) => name !== 'SYS_TTY_CONFIG' || hasConsole);
+/** Not every root has all capabilities; nobody can give away one that he has not. */
+const own = BigInt(`0x${/^CapBnd:\s*(\S+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]}`);
+const hasResource = ((own >> 24n) & 1n) === 1n;
+const testable = granted.filter(
+  (name) => (name !== 'SYS_TTY_CONFIG' || hasConsole) && (name !== 'SYS_RESOURCE' || hasResource),
+);
 
 const shifted = 1_000_000;
 const scratch = mkdtempSync('/tmp/hotseat-capabilities-');

@@ -33,6 +33,7 @@ const shares: SeatShares = {
   problem: undefined,
   pressure: {},
   memoryBytes: undefined,
+  endsFirst: false,
   processes: undefined,
 };
 const silent: SoundFacts = { servers: [], cards: [], refused: [], taken: [] };

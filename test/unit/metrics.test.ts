@@ -26,7 +26,7 @@ const status: Status = {
         ],
         ...{ group: 'lxc.payload.left', means: 'the files of lxc.payload.left', problem: undefined },
         pressure: { cpu: { some: 12, full: 1, someSeconds: 2.5, fullSeconds: 0.5 } },
-        ...{ memoryBytes: 4096, processes: 7 },
+        ...{ memoryBytes: 4096, processes: 7, endsFirst: false },
       },
       outputs: [
         {
