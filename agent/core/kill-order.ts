@@ -1,7 +1,7 @@
 /**
- * What is added to the memory of a seat's programs when the kernel looks for one to end, in thousandths of all memory
+ * The kernel adds so many thousandths of all memory to the memory of a seat's program when it looks for a program to end
  * (proc_pid_oom_score_adj(5)). `seat`: a program of the host's is only ended first if it alone has half of the memory.
- * `first`: programs of a seat that has more than its even part end before those of all other seats, whatever their sizes.
+ * `first`: for a seat with more than its even part. Its programs end before those of all other seats, however small they are.
  */
 export const scores = { seat: 500, first: 900 } as const;
 

@@ -2,6 +2,7 @@ import type { SeatStatus } from '../control/messages.js';
 import { bootFacts } from './boot-facts.js';
 import { checkBoot } from './check-boot.js';
 import { checkKernel } from './check-kernel.js';
+import { checkKilled } from './check-killed.js';
 import { checkLoad } from './check-load.js';
 import { checkOutputs, seatsWithOutputs } from './check-outputs.js';
 import { checkPolicy } from './check-policy.js';
@@ -48,6 +49,7 @@ export function diagnose({ kernel, service, boot, policy, engines, shares, load,
       ? [about('kernel').warning('its features, udevd and the containers were not looked at', 'run it as root')]
       : [
           ...seats.flatMap((one) => checkSeat(one, withOutputs.has(one.seat), saidOf(service, one.seat))),
+          ...seats.flatMap((one) => checkKilled(one, !('silent' in service.agent))),
           ...checkLoad(load),
           ...checkShares(shares, seats),
         ]),

@@ -138,6 +138,16 @@ export interface ContainerFacts {
   readonly sound: SoundFacts;
 }
 
+/** The fate of a container of which the kernel ends a program for want of memory. */
+export interface KilledFacts {
+  /** `oom_score_adj` of its init; absent when it has gone. */
+  readonly score: number | undefined;
+  /** The group of which all processes are ended together. */
+  readonly group: string | undefined;
+  /** The unit that systemd stops then. */
+  readonly stopped: string | undefined;
+}
+
 export interface SeatFacts {
   readonly seat: string;
   readonly container: ContainerRef;
@@ -147,6 +157,8 @@ export interface SeatFacts {
   readonly placed?: PlacedSeat | undefined;
   /** Whether its file has a weight for the disks. */
   readonly asksForDisk?: boolean;
+  /** Absent while its container does not run. */
+  readonly killed?: KilledFacts | undefined;
 }
 
 /** The resources that the host can divide among seats. */

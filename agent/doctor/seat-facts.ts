@@ -13,6 +13,7 @@ import { missingGrafts } from '../seat/graft.js';
 import { graftsOf, seatRoot } from '../seat/layout.js';
 import { placedSeat } from '../shares/placed.js';
 import type { ContainerFacts, SeatFacts } from './facts.js';
+import { killedFacts } from './killed-facts.js';
 import { lxcConfig } from './lxc-config.js';
 import { cardsOf, holdersOf, openedCards } from './screen-facts.js';
 import { soundFacts } from './sound-facts.js';
@@ -39,6 +40,7 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
       facts.push({
         ...{ seat, container, asksForDisk: policy.resources?.io !== undefined },
         placed: its && placedSeat(cgroupRoot(), seat, container, its),
+        killed: its && (await killedFacts(its, cgroupRoot())),
         found:
           its === undefined
             ? { absent: found.absence(container) }

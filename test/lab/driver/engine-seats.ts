@@ -66,6 +66,9 @@ export class EngineSeats {
     await script(this.lab, this.name(seat), this.variant.stop);
   }
 
+  /** The pid of the init of a seat's container. */
+  init = (seat: Seat): string => this.pids.get(seat) ?? '0';
+
   seat(seat: Seat) {
     return seatStatus(this.lab, seat);
   }
@@ -94,7 +97,7 @@ export class EngineSeats {
   }
 
   argv(seat: Seat, ...argv: string[]): string[] {
-    return ['/opt/engines/enter', this.pids.get(seat) ?? '0', ...argv];
+    return ['/opt/engines/enter', this.init(seat), ...argv];
   }
 
   /** A shell command as root of the container: its output, or undefined when it failed. */

@@ -15,6 +15,8 @@ import type { Suite } from './engine-suite.js';
  */
 const asked = { cpu: 50, memory: 300, pids: 300 } as const;
 const swap = 400;
+/** Pages of 2 MB that nobody can have while the hog has no limit: the rest is soon used up. */
+const setAside = 900;
 /** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
 const ratios = { wanted: 3, asserted: 30 } as const;
 
@@ -55,6 +57,17 @@ export const fairShares =
     /** A number of a flat keyed file of the hog's group. */
     const count = async (file: string, key: string): Promise<number> =>
       Number(await lab.sh(`awk '$1 == "${key}" { print $2 }' ${directory}/${file}`));
+
+    /** Everybody who must outlive a hog, with start times: the neighbour's processes, all services, engines' monitors, and its init. */
+    const others = async (): Promise<string[]> => {
+      const groups = `${directory.replaceAll('right', 'left')} /sys/fs/cgroup/lxc.monitor.*`;
+      const shown = await lab.sh(`
+        units=$(systemctl list-units --type=service --state=running --plain --no-legend | cut -d ' ' -f 1)
+        pids=$(systemctl show --property=MainPID --value $units | tr -s '\\n' ' ')
+        pids="$pids $(find ${groups} -name cgroup.procs -exec cat {} + 2>/dev/null | tr '\\n' ' ') ${engine.init('right')}"
+        ps -o pid=,lstart=,comm= -p "$(echo $pids | tr ' ' ',')"`);
+      return shown.split('\n').map((line) => line.trim());
+    };
 
     /** How late typed lines were, ms: the middle one of three. */
     const lateness = async (): Promise<number> => {
@@ -134,6 +147,46 @@ export const fairShares =
         assert.ok((shares?.pressure.cpu?.someSeconds ?? 0) > 1, 'nothing in it waited for a processor');
       });
       await lab.sh('swapoff /swap && rm /swap', { timeoutMs: 60_000 });
+    });
+
+    test(`${title}: without memory: the hog alone is killed, all others are still there, and the line arrives`, async () => {
+      await rule(`{ cpu: ${asked.cpu}, pids: ${asked.pids} }`);
+      await untilAmounts({ 'memory.high': 'max' });
+      if (variant.engine === 'incus') {
+        // Root of a user namespace; the others' root may say what it likes.
+        assert.is(
+          await engine.inside('right', 'echo 0 > /proc/self/oom_score_adj'),
+          undefined,
+          'it can hide behind others',
+        );
+      }
+      await lab.sh(`echo ${setAside} > /proc/sys/vm/nr_hugepages`, { timeoutMs: 60_000 });
+      const onPc = async (): Promise<number> =>
+        Number(await lab.sh(`awk '$1 == "oom_kill" { print $2 }' /proc/vmstat`));
+      const before = { pc: await onPc(), hog: await count('memory.events', 'oom_kill'), others: await others() };
+      await whileHogging(async () => {
+        await lab.until(
+          'one of the hog to be killed',
+          async () => (await count('memory.events', 'oom_kill')) > before.hog,
+          120_000,
+        );
+        await beside('one that is killed again and again');
+        await lab.until(
+          'status to say so',
+          async () => (await engine.seat('right'))?.shares?.endsFirst === true,
+          60_000,
+        );
+      });
+      const killed = { pc: (await onPc()) - before.pc, hog: (await count('memory.events', 'oom_kill')) - before.hog };
+      console.log(`${title}: ${killed.hog} processes of the hog were killed`);
+      assert.is(killed.pc, killed.hog, 'somebody else was killed');
+      const now = await others();
+      assert.equal(
+        before.others.filter((one) => !now.includes(one)),
+        [],
+        'somebody else has ended',
+      );
+      await lab.sh('echo 0 > /proc/sys/vm/nr_hugepages');
       await typist.kill();
     });
 

@@ -15,9 +15,19 @@ def burn():
 
 
 def allocate():
-    held = []
+    # Whoever is killed for what it took has a successor.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     while True:
-        held.append(b"\1" * PIECE)
+        try:
+            child = os.fork()
+        except OSError:
+            time.sleep(0.05)
+            continue
+        if child == 0:
+            held = []
+            while True:
+                held.append(b"\1" * PIECE)
+        os.waitpid(child, 0)
 
 
 def fork():
