@@ -37,7 +37,20 @@ export function checkShares(facts: ShareFacts | undefined, seats: readonly SeatF
           ),
         ]
       : []),
+    ...standstill(facts, seats),
     ...comparisons(placed),
+  ];
+}
+
+/** A seat that takes all memory has the others wait for a long time, although they lose nothing. */
+function standstill({ keepsUsedMs }: ShareFacts, seats: readonly SeatFacts[]): Finding[] {
+  const open = seats.filter(({ boundsMemory }) => boundsMemory === false).map(({ seat }) => seat);
+  if (keepsUsedMs !== 0 || seats.length < 2 || open.length === 0) return [];
+  return [
+    warning(
+      `if ${open.join(' or ')} takes all memory, every seat waits for the disk until the kernel ends a program, which can take minutes`,
+      'give them `memory` in their files; or put "w /sys/kernel/mm/lru_gen/min_ttl_ms - - - - 1000" into a file of /etc/tmpfiles.d',
+    ),
   ];
 }
 

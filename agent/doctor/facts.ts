@@ -157,6 +157,8 @@ export interface SeatFacts {
   readonly placed?: PlacedSeat | undefined;
   /** Whether its file has a weight for the disks. */
   readonly asksForDisk?: boolean;
+  /** Whether its file says how much memory it may have. */
+  readonly boundsMemory?: boolean;
   /** Absent while its container does not run. */
   readonly killed?: KilledFacts | undefined;
 }
@@ -171,6 +173,11 @@ export interface ShareFacts {
   readonly pressure: boolean;
   /** Whether any disk goes by weights: BFQ or iocost. */
   readonly diskWeights: boolean;
+  /**
+   * How long pages that were used last stay in memory when it is used up, ms; 0: they go, and everybody waits for the disk.
+   * Absent where the kernel does not know such a time (multi-generational LRU).
+   */
+  readonly keepsUsedMs?: number | undefined;
 }
 
 /** Use and waiting of the seats of one group. */

@@ -39,6 +39,7 @@ export async function seatFacts(seats: readonly SeatPolicy[]): Promise<SeatFacts
       const its = running.find((other) => isSameContainer(other, container));
       facts.push({
         ...{ seat, container, asksForDisk: policy.resources?.io !== undefined },
+        boundsMemory: policy.resources?.memory !== undefined,
         placed: its && placedSeat(cgroupRoot(), seat, container, its),
         killed: its && (await killedFacts(its, cgroupRoot())),
         found:

@@ -22,6 +22,14 @@ export function shareFacts(): ShareFacts | undefined {
     missing: resourceNames.filter((name) => !divided.has(name)),
     hybrid: devicesRootV1() !== undefined,
     pressure: existsSync('/proc/pressure/cpu'),
+    keepsUsedMs: keepsUsedMs(),
     diskWeights: /\benable=1\b/.test(costs) || disks.some((text) => text.includes('[bfq]')),
   };
+}
+
+/** Documentation/admin-guide/mm/multigen_lru.rst; absent where that is not built in or is off. */
+function keepsUsedMs(directory = '/sys/kernel/mm/lru_gen'): number | undefined {
+  const isOn = Number(readOptional(join(directory, 'enabled')) ?? 0) % 2 === 1;
+  const text = isOn ? readOptional(join(directory, 'min_ttl_ms')) : undefined;
+  return text === undefined ? undefined : Number(text);
 }

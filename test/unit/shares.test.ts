@@ -329,6 +329,20 @@ test('doctor says where nothing can be divided: on a hybrid host, and with no di
   assert.match(words({ pressure: false }, false).join(), /does not count/);
 });
 
+test('doctor says how the others stand still while a seat takes all memory', () => {
+  const [left, right] = ['left', 'right'].map((seat) => seatOf(placed(seat, `lxc.payload.${seat}`)));
+  assert.ok(left !== undefined && right !== undefined);
+  const said = (keepsUsedMs: number | undefined, ...bounds: boolean[]) =>
+    checkShares(
+      { ...facts, keepsUsedMs },
+      bounds.map((boundsMemory, at) => ({ ...(at === 0 ? left : right), boundsMemory })),
+    ).filter(({ level }) => level === 'warning');
+  assert.match(said(0, false, true)[0]?.text ?? '', /^if left takes all memory/);
+  assert.match(said(0, false, false)[0]?.text ?? '', /^if left or right takes all memory/);
+  for (const none of [said(1000, false, false), said(undefined, false, false), said(0, true, true), said(0, false)])
+    assert.equal(none, []);
+});
+
 test('a plan names what changes of the shares', () => {
   const before = [policy('{ cpu: 200, memory: 1G }'), policy('{}', 'right')];
   const after = [policy('{ cpu: 50 }'), policy('{ pids: 900 }', 'right')];
