@@ -61,7 +61,7 @@ interface Stand {
   readonly helper: number;
   /** Has its init start a program, and waits until `ready` is printed; the program's pid. */
   readonly run: (argv: readonly string[], ready?: string) => Promise<number>;
-  /** What a shell in it prints. */
+  /** The words that a shell in it prints. */
   readonly ask: (script: string) => Promise<string>;
 }
 

@@ -16,10 +16,12 @@ import type { Suite } from './engine-suite.js';
 const asked = { cpu: 50, memory: 300, pids: 300 } as const;
 const swap = 400;
 /** Pages of 2 MB that nobody can have while the hog has no limit: the rest is soon used up. */
-const setAside = 1000;
+const setAside = 1100;
 const keepsUsed = '/sys/kernel/mm/lru_gen/min_ttl_ms';
 /** A typed line beside a hog takes at most so many times as long as beside an idle neighbour: wanted, and asserted. */
 const ratios = { wanted: 3, asserted: 30 } as const;
+/** A line that comes so soon is no fault, however soon it comes beside an idle neighbour, ms. */
+const soonEnough = 500;
 
 /** The setter and the group of the shares, as `status` says. */
 export interface SharedBy {
@@ -88,9 +90,9 @@ export const fairShares =
     const beside = async (what: string): Promise<void> => {
       const late = await lateness();
       const ratio = late / idle;
-      const allowed = `wanted ${ratios.wanted}, at most ${ratios.asserted}`;
+      const allowed = `wanted ${ratios.wanted}, at most ${ratios.asserted}, or ${soonEnough} ms`;
       console.log(`${title}: a typed line beside ${what}: ${late} ms, ratio ${ratio.toFixed(1)} (${allowed})`);
-      assert.ok(ratio <= ratios.asserted, `${late} ms instead of ${idle}`);
+      assert.ok(ratio <= ratios.asserted || late <= soonEnough, `${late} ms instead of ${idle}`);
     };
 
     /** Has the hog at work meanwhile, in a group of its own below its container's. */
@@ -165,17 +167,13 @@ export const fairShares =
         Number(await lab.sh(`awk '$1 == "oom_kill" { print $2 }' /proc/vmstat`));
       const before = { pc: await onPc(), hog: await count('memory.events', 'oom_kill'), others: await others() };
       await whileHogging(async () => {
-        await lab.until(
-          'one of the hog to be killed',
-          async () => (await count('memory.events', 'oom_kill')) > before.hog,
-          120_000,
-        );
+        const isKilled = async () => (await count('memory.events', 'oom_kill')) > before.hog;
+        const isFirst = async () => (await engine.seat('right'))?.shares?.endsFirst === true;
+        await Promise.all([
+          lab.until('one of the hog to be killed', isKilled, 120_000),
+          lab.until('status to say that it ends first', isFirst, 120_000),
+        ]);
         await beside('one that is killed again and again');
-        await lab.until(
-          'status to say so',
-          async () => (await engine.seat('right'))?.shares?.endsFirst === true,
-          60_000,
-        );
       });
       const killed = { pc: (await onPc()) - before.pc, hog: (await count('memory.events', 'oom_kill')) - before.hog };
       console.log(`${title}: ${killed.hog} processes of the hog were killed`);

@@ -15,7 +15,7 @@ def burn():
 
 
 def allocate():
-    # Whoever is killed for what it took has a successor.
+    # A child that is killed for its memory has a successor.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     while True:
         try:
