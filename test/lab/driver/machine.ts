@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { execa } from 'execa';
 import { type Accel, accel } from './accel.js';
 import { Channel } from './channel.js';
+import { sayCosts } from './costs.js';
 import { exists, type Image } from './image.js';
 import { step } from './progress.js';
 import { Qmp } from './qmp.js';
@@ -62,6 +63,7 @@ interface Start {
 
 /** The QEMU process of a machine that is on. */
 interface Power {
+  readonly pid: number | undefined;
   readonly qmp: Qmp;
   readonly channel: Channel;
   /** Settles when the process has ended. */
@@ -144,6 +146,7 @@ export class Machine {
 
   private async switchOff(): Promise<void> {
     const { qmp, channel, ended, kill } = this.power;
+    await sayCosts(this.power.pid);
     channel.close();
     qmp.close();
     kill();
@@ -282,6 +285,7 @@ export class Machine {
     const status = (await this.qmp.run('query-migrate')) as { status: string; 'error-desc'?: string };
     if (status.status !== 'completed') throw new Error(`saving the machine: ${status['error-desc'] ?? status.status}`);
     const plugged = [...this.plugged.values()];
+    await sayCosts(this.power.pid);
     await this.qmp.run('quit').catch(() => undefined);
     await this.power.ended;
     await rename(join(this.dir, 'disk.qcow2'), join(work, 'disk.qcow2')).catch(() =>
@@ -326,7 +330,7 @@ async function switchOn(dir: string, command: readonly string[]): Promise<Power>
   try {
     const qmp = await Promise.race([retry(() => Qmp.connect(join(dir, 'qmp'))), gone]);
     const channel = await Promise.race([retry(() => Channel.connect(join(dir, 'channel'))), gone]);
-    return { qmp, channel, ended, kill };
+    return { pid: qemu.pid, qmp, channel, ended, kill };
   } catch (error) {
     kill();
     await ended;
@@ -368,6 +372,8 @@ function options(
       '-vga',
       'none',
       '-no-user-config',
+      '-name',
+      'hotseat-lab,debug-threads=on',
     ],
     ...['-kernel', image.kernel, '-initrd', kernel.initrd ?? image.initrd],
     ...['-append', [recipe.cmdline, ...(kernel.arguments ?? [])].join(' ')],
