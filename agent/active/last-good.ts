@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Loaded, Text } from '../policy/files.js';
 import { compose } from '../policy/load.js';
 import { writeDurably } from './durable.js';

@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Loan, Thing } from '../core/policy.js';
 import { replaceFile } from '../kernel/replace-file.js';
 

@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Node } from 'yaml';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import { attributeNames } from '../core/device.js';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { nearest } from './nearest.js';

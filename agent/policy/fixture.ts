@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Document } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Ancestor, attributeNames, type Device, numberText, parseNumber, type Unit } from '../core/device.js';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { unitFrom, unitOf } from '../core/units.js';

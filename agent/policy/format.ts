@@ -16,7 +16,7 @@ import {
   type YAMLMap,
   YAMLSeq,
 } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Diagnostic } from '../core/policy.js';
 import { problem } from './files.js';
 import { fixtureFile, parseFixture } from './fixture.js';

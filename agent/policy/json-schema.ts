@@ -1,5 +1,5 @@
 import { parse } from 'yaml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fixtureFile } from './fixture.js';
 import { hostFile, numbers, propertyName, seatFile, unfitProperties } from './schema.js';
 import { testFile } from './test-file.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { type Definition, definitions } from './json-schema.js';
 import { numbers } from './schema.js';
 import { inner } from './shape.js';

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { attributeNames, jointNodes } from '../core/device.js';
 import { engineNames, kinds, receipts } from '../core/policy.js';
 

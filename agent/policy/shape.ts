@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** The schema inside an optional one. */
 export const inner = (schema: z.core.$ZodType): z.core.$ZodType =>

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { list, oneOrMore } from './schema.js';
 import { readYaml } from './yaml.js';

@@ -1,5 +1,5 @@
 import { isNode, isScalar, LineCounter, type Node, parseDocument, visit, type YAMLError } from 'yaml';
-import type { z } from 'zod';
+import type * as z from 'zod';
 import type { Diagnostic, Place } from '../core/policy.js';
 import { type At, explain, type Locate, misspelt, printable } from './explain.js';
 import { largest, problem, tooLarge } from './files.js';
