@@ -69,7 +69,9 @@ for (const { layer, files } of chosen) {
     continue;
   }
   const started = Date.now();
-  const these = await runFiles(files, layer.atOnce, budget, console.log);
+  const isApart = ({ name }: TestFile) => layer.apart?.includes(basename(name)) === true;
+  const groups = [files.filter((file) => !isApart(file)), files.filter(isApart)];
+  const these = (await Promise.all(groups.map((group) => runFiles(group, layer.atOnce, budget, console.log)))).flat();
   flaky.push(...(await runAgain(these, budget, console.log)));
   outcomes.push(...these);
   seconds.set(layer, (Date.now() - started) / 1000);
