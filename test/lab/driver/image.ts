@@ -60,6 +60,7 @@ async function build(work: string): Promise<void> {
     await mkdir(join(host, 'srv'), { recursive: true });
     for (const { name, root } of seats) {
       await mask(root, recipe.seatMasks);
+      await maskGenerators(root, recipe.seatGenerators);
       await writeFile(join(root, 'etc/hostname'), 'seat\n');
       await writeFile(join(root, 'etc/machine-id'), '');
       await upToDate(root);
@@ -129,6 +130,7 @@ async function finishHost(root: string): Promise<void> {
   await quickNode(root);
   await upToDate(root);
   await mask(root, recipe.hostMasks);
+  await maskGenerators(root, recipe.hostGenerators);
   // Enabled by their packages: they start when a test asks for them.
   for (const wanted of ['multi-user.target.wants', 'sockets.target.wants']) {
     const dir = join(root, 'etc/systemd/system', wanted);
@@ -164,6 +166,12 @@ async function mask(root: string, units: readonly string[]): Promise<void> {
     await rm(path, { force: true });
     await symlink('/dev/null', path);
   }
+}
+
+async function maskGenerators(root: string, names: readonly string[]): Promise<void> {
+  const directory = join(root, 'etc/systemd/system-generators');
+  await mkdir(directory, { recursive: true });
+  for (const name of names) await symlink('/dev/null', join(directory, `systemd-${name}-generator`));
 }
 
 /** The mirror that this machine uses itself. */

@@ -16,8 +16,11 @@ const quietMasks = [
   ...['dev-hugepages.mount', 'dev-mqueue.mount', 'run-lock.mount'],
 ];
 
+/** Generators, which systemd runs at each start and each daemon-reload, for what neither the PC nor a seat has. */
+const quietGenerators = ['gpt-auto', 'hibernate-resume', 'import', 'rc-local', 'run', 'ssh', 'system-update', 'tpm2'];
+
 export const recipe = {
-  version: 7,
+  version: 8,
   /** Debian's release of the PC itself, and of the seats: they need not be the same. */
   suite: 'trixie',
   seatSuites: { seat: 'trixie', 'seat-older': 'bookworm' },
@@ -47,6 +50,9 @@ export const recipe = {
     ...['machines.target', 'podman-auto-update.timer', 'podman-restart.service', 'podman.socket'],
     'serial-getty@ttyS0.service',
   ],
+  /** That for debugging stays: `systemd.mask=` on the kernel's command line is its work. */
+  hostGenerators: quietGenerators,
+  seatGenerators: [...quietGenerators, 'debug'],
   /** Units of engines that are not started with the PC. */
   idle: ['docker', 'containerd', 'incus', 'lxcfs', 'podman', 'netavark'],
   seatMasks: [
