@@ -36,7 +36,11 @@ function filesOf(layer: Layer): TestFile[] {
       const name = `${layer.name}/${file}`;
       const seconds = usual[name];
       const limitMs = seconds === undefined ? layer.limitMs : Math.max(layer.limitMs / 2, seconds * 3000);
-      return { name, path: join(directory, `${file}.test.js`), limitMs, seconds: seconds ?? Number.POSITIVE_INFINITY };
+      return {
+        ...{ name, path: join(directory, `${file}.test.js`), limitMs },
+        isPatient: layer.apart?.includes(file) === true,
+        seconds: seconds ?? Number.POSITIVE_INFINITY,
+      };
     })
     .sort((a, b) => b.seconds - a.seconds);
 }
@@ -69,8 +73,7 @@ for (const { layer, files } of chosen) {
     continue;
   }
   const started = Date.now();
-  const isApart = ({ name }: TestFile) => layer.apart?.includes(basename(name)) === true;
-  const groups = [files.filter((file) => !isApart(file)), files.filter(isApart)];
+  const groups = [files.filter(({ isPatient }) => isPatient !== true), files.filter(({ isPatient }) => isPatient)];
   const these = (await Promise.all(groups.map((group) => runFiles(group, layer.atOnce, budget, console.log)))).flat();
   flaky.push(...(await runAgain(these, budget, console.log)));
   outcomes.push(...these);

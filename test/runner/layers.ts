@@ -10,7 +10,7 @@ export interface Layer {
   readonly directory: string;
   /** How many files run at a time. */
   readonly atOnce: number;
-  /** Files that touch nothing of the machine, although others of their layer do: they run beside those. */
+  /** Files that touch nothing of the machine, although others of their layer do: they run beside those, in idle time. */
   readonly apart?: readonly string[];
   /** When a file is ended whose usual time nobody has noted, ms. */
   readonly limitMs: number;
