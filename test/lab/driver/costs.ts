@@ -12,7 +12,9 @@ export async function sayCosts(pid: number | undefined): Promise<void> {
   const kinds = new Map<string, number>();
   for (const task of await readdir(tasks).catch(() => [])) {
     const stat = await readFile(`${tasks}/${task}/stat`, 'utf8').catch(() => '');
-    const [, name = '', rest = ''] = /\((.*)\) (.*)/.exec(stat) ?? [];
+    const [, name, rest = ''] = /\((.*)\) (.*)/.exec(stat) ?? [];
+    // A thread that has ended meanwhile.
+    if (name === undefined) continue;
     const fields = rest.split(' ');
     kinds.set(name, (kinds.get(name) ?? 0) + (Number(fields[11]) + Number(fields[12])) / ticksPerSecond);
   }
