@@ -1,4 +1,4 @@
-// What an emulated PC cost this machine: with HOTSEAT_LAB_COSTS=1 the driver says it when the PC goes off. Seconds of a
+// How much processor time an emulated PC took: with HOTSEAT_LAB_COSTS=1 the driver says it when the PC goes off. Seconds of a
 // clock tell little on a machine that does other work as well.
 
 import { readdir, readFile } from 'node:fs/promises';
