@@ -30,6 +30,18 @@ export function keptMemory(stat: string, swapped: string | undefined): number {
 
 /** The memory that programs can have at all, bytes, from /proc/meminfo: huge pages are set aside for those that ask for them. */
 export function memoryToShare(meminfo: string): number {
-  const of = (key: string): number => Number(new RegExp(`^${key}:\\s*(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);
+  const of = lineOf(meminfo);
   return (of('MemTotal') + of('SwapTotal') - of('Hugetlb')) * 1024;
 }
+
+/** Whether four fifths of the memory are free: nobody is near the end of it, and a PC at rest is not woken for a look. */
+export function isAmple(meminfo: string): boolean {
+  const of = lineOf(meminfo);
+  return of('MemAvailable') * 5 > of('MemTotal') * 4;
+}
+
+/** A value of /proc/meminfo (proc_meminfo(5)), kB. */
+const lineOf =
+  (meminfo: string) =>
+  (key: string): number =>
+    Number(new RegExp(`^${key}:\\s*(\\d+) kB$`, 'm').exec(meminfo)?.[1] ?? 0);

@@ -2,7 +2,15 @@ import { readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { setImmediate as otherEvents } from 'node:timers/promises';
 import type { Logger } from 'pino';
-import { hasMoreThanItsPart, keptMemory, memoryToShare, scoreBack, scoreFor, scores } from '../core/kill-order.js';
+import {
+  hasMoreThanItsPart,
+  isAmple,
+  keptMemory,
+  memoryToShare,
+  scoreBack,
+  scoreFor,
+  scores,
+} from '../core/kill-order.js';
 import { type ContainerRef, isSameContainer, type Policy } from '../core/policy.js';
 import type { Container } from '../engines/engine.js';
 import { pidsBelow } from '../engines/process.js';
@@ -18,8 +26,8 @@ export interface KillOrderDeps {
   readonly record: RecordFile<number>;
 }
 
-/** How often it is looked how much memory the seats have, ms: a program needs longer to take all of a PC's. */
-const lookEvery = 2000;
+/** How often it is looked how much memory the seats have, ms: while most of it is free, and while it is not. */
+const lookEvery = { isAmple: 30_000, isScarce: 2000 } as const;
 
 /** So many processes of a seat are gone through at a time, and so many of them before other events have their turn. */
 const limit = { processes: 5000, atOnce: 50 } as const;
@@ -99,11 +107,14 @@ export class KillOrder {
   /** With fewer than two seats, nobody has more than an even part. */
   private watch(): void {
     if (this.timer !== undefined || this.ofSeats().length < 2) return;
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      if (this.measure()) void this.run();
-      else this.watch();
-    }, lookEvery).unref();
+    this.timer = setTimeout(
+      () => {
+        this.timer = undefined;
+        if (this.measure()) void this.run();
+        else this.watch();
+      },
+      isAmple(readMeminfo()) ? lookEvery.isAmple : lookEvery.isScarce,
+    ).unref();
   }
 
   /** Containers of seats. While an engine sets one up, it may still have to say what its init has. */

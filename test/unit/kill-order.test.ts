@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import {
   hasMoreThanItsPart,
+  isAmple,
   keptMemory,
   memoryToShare,
   scoreBack,
@@ -62,6 +63,11 @@ test('doctor: a seat that would end as a whole, and one that comes after the hos
   assert.match(said({ group: 'lxc.payload.left' }).join('\n'), /memory\.oom\.group of lxc\.payload\.left is 1/);
   assert.match(said({ score: 0 }).join('\n'), /oom_score_adj of its init is 0, not 500/);
   assert.equal(said({ score: 0 }, false), [], 'without an agent that is known');
+});
+
+test('memory is ample while four fifths of it are free', () => {
+  const meminfo = (available: number) => `MemTotal:  1000 kB\nMemFree:  1 kB\nMemAvailable:  ${available} kB\n`;
+  assert.equal([isAmple(meminfo(801)), isAmple(meminfo(800)), isAmple('')], [true, false, false]);
 });
 
 test.run();
