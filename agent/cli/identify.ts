@@ -5,6 +5,7 @@ import type { Unit } from '../core/device.js';
 import type { By, Proposal } from '../identify/proposal.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import { controlSocket } from '../seat/layout.js';
+import { print } from './answer.js';
 import { describe } from './device-tree.js';
 import { duration } from './duration.js';
 import { endsBySignal } from './ends-by-signal.js';
@@ -23,27 +24,32 @@ export interface Touched {
   readonly proposals: readonly Proposal[];
 }
 
+/** Whether a word names an output, such as `card1-DP-1`: connectors have a capital in their names, and seats have none. */
+const isOutput = (word: string): boolean => /[A-Z]/.test(word);
+
 /** `hotseat identify`: exits 1 when nothing was touched in time. */
 export const identify: Verb = {
-  summary: 'find the device that somebody touches, and propose the rule that gives it to a seat',
-  usage: 'identify SEAT [--by port|serial] [--write] [--all] [--timeout TIME] [--policies DIRECTORY] [--json]',
+  summary: 'find the device that somebody touches, and propose its rule; or show the name of an output on it',
+  usage: 'identify SEAT|OUTPUT [--by port|serial] [--write] [--all] [--timeout TIME] [--policies DIRECTORY] [--json]',
   options: {
     by: { type: 'string', help: 'port: any device in this port (default); serial: this device in any port' },
     write: { type: 'boolean', help: "write the rule into the seat's file, commit it where that is in git, and reload" },
     all: { type: 'boolean', help: 'listen to the devices of other seats too; a key pressed there counts as yours' },
-    timeout: { type: 'string', help: 'wait this long: 60s, 5m (60s)' },
+    timeout: { type: 'string', help: 'wait this long: 60s, 5m (60s); show the name of an output this long (10s)' },
     policies: { type: 'string', help: `directory with the seat files (${defaultPolicies})` },
     json: { type: 'boolean', help: 'print JSON, for scripts' },
   },
   examples: [
     { line: 'identify left', help: 'names the device, and the rule that would give it to left' },
     { line: 'identify left --write', help: 'the port at which it is plugged becomes part of left' },
+    { line: 'identify card1-DP-1 --timeout 20s', help: 'shows this name on that output of a shared card' },
     { line: 'identify left --by serial --write', help: 'this very keyboard, wherever it is plugged' },
   ],
   run: async (call: Call): Promise<ExitCode> => {
     const { options } = call;
     const [seat] = call.words;
-    if (seat === undefined) throw new Error('name the seat: hotseat seats lists them');
+    if (seat === undefined) throw new Error('name the seat (hotseat seats lists them) or the output (hotseat devices)');
+    if (isOutput(seat)) return identifyOutput(call, seat);
     const by = byOf(options['by']);
     const timeout = String(options['timeout'] ?? '60s');
     const directory = String(options['policies'] ?? defaultPolicies);
@@ -109,6 +115,23 @@ export const identify: Verb = {
     console.log(`policy ${revision} is active`);
     return 0;
   },
+};
+
+/** Has the holder of shared cards show the name of an output on it. */
+async function identifyOutput(call: Call, output: string): Promise<ExitCode> {
+  const wrong = ['by', 'write', 'all', 'policies'].find((option) => call.options[option] !== undefined);
+  if (wrong !== undefined) throw new Error(`--${wrong} is for devices that are touched, not for the output ${output}`);
+  const forMs = duration('timeout', String(call.options['timeout'] ?? '10s'));
+  const answer = await ask(controlSocket, { verb: 'identify', output, forMs }, 30_000);
+  print(call, answer, ({ output: name, owner }) => [
+    `${name} shows its name for ${forMs / 1000} s; it is ${whose(owner)}`,
+  ]);
+  return 0;
+}
+
+const whose = (owner: string): string => {
+  if (owner === 'nobody') return "nobody's";
+  return owner === 'conflict' ? 'in conflict' : `${owner}'s`;
 };
 
 const reasons: Readonly<Record<By, string>> = {

@@ -56,6 +56,14 @@ export type Request =
       /** A node, a path in /sys, a kernel name or a name. */
       readonly device: string;
     }
+  /** Shows the name of an output of a shared graphics card on it, for a while. */
+  | {
+      readonly verb: 'identify';
+      /** `card1-DP-1`, a path in /sys, or `DP-1` where one card alone has that. */
+      readonly output: string;
+      /** For so long, ms: 1000 to 600000. */
+      readonly forMs: number;
+    }
   /** Why a seat has its shares of processors, memory and disks. */
   | {
       readonly verb: 'explain-shares';
@@ -99,6 +107,7 @@ export interface Answers {
   readonly detach: Attached;
   readonly devices: DeviceInfo[];
   readonly explain: Explanation;
+  readonly identify: IdentifiedOutput;
   readonly 'explain-shares': ShareExplanation;
   readonly record: Fixture;
   readonly plan: Plan;
@@ -319,6 +328,16 @@ export interface DeviceInfo {
   readonly outputs?: readonly OutputInfo[] | undefined;
 }
 
+/** An output that shows its name. */
+export interface IdentifiedOutput {
+  /** `card1-DP-1`. */
+  readonly output: string;
+  /** The seat that has it, or `nobody` or `conflict`. */
+  readonly owner: string;
+  /** For how long its name is shown, ms. */
+  readonly forMs: number;
+}
+
 /** A rule, and whether it matches the device. */
 export interface RuleResult {
   /** The seat of the rule. */
@@ -388,8 +407,21 @@ export function parseRequest(line: string): Request | string {
     return 'not JSON: send one JSON object a line';
   }
   if (typeof value !== 'object' || value === null || !('verb' in value)) return 'no "verb" in the request';
-  const { verb, container, engine, timeoutMs, device, seat, forMs, revision, force, confirmMs, unmask, allowRollback } =
-    value as Record<string, unknown>;
+  const {
+    verb,
+    container,
+    engine,
+    timeoutMs,
+    device,
+    seat,
+    forMs,
+    revision,
+    force,
+    confirmMs,
+    unmask,
+    allowRollback,
+    output,
+  } = value as Record<string, unknown>;
   switch (verb) {
     case 'status':
     case 'devices':
@@ -416,6 +448,12 @@ export function parseRequest(line: string): Request | string {
       return typeof device === 'string' ? { verb, device } : '"detach" needs a "device"';
     case 'explain':
       return typeof device === 'string' ? { verb, device } : '"explain" needs a "device"';
+    case 'identify':
+      if (typeof output !== 'string') return '"identify" needs an "output"';
+      if (typeof forMs !== 'number' || !(forMs >= 1000 && forMs <= 600_000)) {
+        return '"identify" needs "forMs", 1000 to 600000';
+      }
+      return { verb, output, forMs };
     case 'explain-shares':
       return typeof seat === 'string' ? { verb, seat } : '"explain-shares" needs a "seat"';
     case 'record':
@@ -431,6 +469,6 @@ export function parseRequest(line: string): Request | string {
       if (engine !== undefined && !isEngine(engine)) return `"wait" takes an "engine": ${engineNames.join(', ')}`;
       return { verb, container, engine, timeoutMs };
     default:
-      return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, explain-shares, record, plan, metrics or wait`;
+      return `unknown verb ${JSON.stringify(verb)}: status, reload, confirm, attach, detach, watch, devices, explain, identify, explain-shares, record, plan, metrics or wait`;
   }
 }

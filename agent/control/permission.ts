@@ -41,6 +41,7 @@ export function isForAdmins(verb: Request['verb']): boolean {
     case 'attach':
     case 'detach':
     case 'plan':
+    case 'identify':
       return true;
     case 'status':
     case 'watch':

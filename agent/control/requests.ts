@@ -20,7 +20,7 @@ import type { OutputKeeper } from '../outputs/output-keeper.js';
 import type { SeatController } from '../seat/controller.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
-import { connectorsOf } from '../udev/connectors.js';
+import { type Connector, connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
@@ -35,12 +35,13 @@ import {
   rawExplanationOf,
   recordOf,
 } from './inspect.js';
-import type { Answerable, Answers, Attached, DeviceInfo, Explanation, Status } from './messages.js';
+import type { Answerable, Answers, Attached, DeviceInfo, Explanation, IdentifiedOutput, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
 import { attachedOf, statusOf } from './status.js';
 
 type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
+type Identify = Extract<Answerable, { readonly verb: 'identify' }>;
 
 /** The rooms that answer. */
 export interface Rooms {
@@ -106,6 +107,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       const withheld = [...assignments.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
       return withOutputs(explanationOf(unit, verdict, assignments.revision, withheld, left), assignments);
     },
+    identify: (request) => identify(rooms, request),
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
     record: ({ device, unmask }) => {
       const raw = findRaw(table.rawUnits(), device);
@@ -140,9 +142,24 @@ function explainRaw({ assignments, table }: Rooms, raw: Unit): Explanation {
 async function explainOutput({ assignments }: Rooms, output: Output): Promise<Explanation> {
   const { unit, connector } = output;
   const seen = (await connectorsOf(unit.head.syspath)).find(({ name }) => name === connector);
-  const gone = { name: connector, status: 'unknown', monitor: undefined } as const;
-  return outputExplanationOf(output, seen ?? gone, assignments.judged.get(unit.id), assignments.revision);
+  return outputExplanationOf(output, seen ?? unseen(connector), assignments.judged.get(unit.id), assignments.revision);
 }
+
+/** Shows the name of an output on it. */
+async function identify(
+  { assignments, table, outputs }: Rooms,
+  { output: name, forMs }: Identify,
+): Promise<IdentifiedOutput> {
+  const output = findOutput(table.units(), name);
+  if (output === undefined) throw new ControlError('no-output', `no output is called ${JSON.stringify(name)}`);
+  await outputs.identify(output, forMs);
+  const { judged, revision } = assignments;
+  const { owner = 'nobody' } = outputInfo(unseen(output.connector), judged.get(output.unit.id), revision);
+  return { output: `${output.unit.head.sysname}-${output.connector}`, owner, forMs };
+}
+
+/** An output of which nothing is to be said but whose it is. */
+const unseen = (name: string): Connector => ({ name, status: 'unknown', monitor: undefined });
 
 /** A graphics card with its outputs as they can be seen; their names have no place in udev's database. */
 async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: Assignments): Promise<T> {

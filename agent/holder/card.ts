@@ -5,6 +5,7 @@ import * as drm from '../kernel/drm.js';
 import { isSysError } from '../kernel/errors.js';
 import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
+import { ShownName } from './shown-name.js';
 
 /** The objects that one start of a display server got. */
 interface Lease {
@@ -41,12 +42,17 @@ export class HeldCard {
   private seats: readonly SeatOutputs[] = [];
   private readonly leases = new Map<string, Lease>();
   private readonly shortfalls = new Map<string, string>();
+  /** The name of an output on it, while nobody has leased that. */
+  readonly name: ShownName;
 
   constructor(
     private readonly wanted: WantedCard,
     private readonly say: Say,
     private readonly calls: CardCalls = drm,
-  ) {}
+  ) {
+    const leased = () => new Map([...this.leases].map(([seat, { outputs }]) => [seat, outputs]));
+    this.name = new ShownName({ node: wanted.node, master: () => this.fd, leased }, say);
+  }
 
   get node(): string {
     return this.wanted.node;
@@ -126,6 +132,7 @@ export class HeldCard {
    */
   lease(seat: string): HandedLease {
     if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
+    this.name.end();
     this.end(seat);
     const others = [...this.leases.values()].flatMap(({ outputs }) => outputs);
     const { outputs, connectors, missing } = leaseFor(seat, this.seats, this.calls.connectorsOfCard(this.fd), others);
@@ -174,6 +181,7 @@ export class HeldCard {
 
   /** Lets go of the card, and of all that was leased of it. */
   close(): void {
+    this.name.end();
     for (const seat of [...this.leases.keys()]) this.end(seat);
     if (this.fd === undefined) return;
     closeSync(this.fd);

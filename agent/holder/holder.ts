@@ -2,6 +2,7 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { Lines } from '../core/lines.js';
 import { Holdings } from './holdings.js';
+import { type Identified, identifiedBy, isOfName } from './identify-messages.js';
 import { type Done, holderSocket, isOfSeats, wantedOf } from './messages.js';
 import { Seats } from './seats.js';
 
@@ -34,7 +35,7 @@ const tell = (): void => {
   });
 };
 
-async function answer(socket: Socket, done: Promise<Done>): Promise<void> {
+async function answer(socket: Socket, done: Promise<Done | Identified>): Promise<void> {
   try {
     socket.write(`${JSON.stringify(await done)}\n`);
   } catch (error) {
@@ -57,7 +58,8 @@ const server = createServer((socket) => {
     for (const line of lines) {
       try {
         const wanted = wantedOf(line);
-        if (isOfSeats(wanted)) void answer(socket, seats.want(wanted));
+        if (isOfName(wanted)) void answer(socket, identifiedBy(wanted, holdings.identify(wanted)));
+        else if (isOfSeats(wanted)) void answer(socket, seats.want(wanted));
         else holdings.want(wanted);
       } catch (error) {
         say(`not understood: ${(error as Error).message}`);

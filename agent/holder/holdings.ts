@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { sendDescriptor } from '../kernel/rights.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { type CardCalls, type HandedLease, HeldCard, type Say } from './card.js';
+import { UnshownError, type WantedName } from './identify-messages.js';
 import type { HolderState, Wanted, WantedSocket } from './messages.js';
 import { type Lessor, SeatSocket } from './seat-socket.js';
 
@@ -161,6 +162,16 @@ export class Holdings implements Lessor, CardLessor {
     if (known.leases.size === 0) this.servers.delete(seat);
     card.ended(seat);
     this.changed();
+  }
+
+  /**
+   * Shows the name of an output on it.
+   * @throws UnshownError with words for people
+   */
+  async identify(wanted: WantedName): Promise<void> {
+    const card = this.cards.find(({ node }) => node === wanted.node);
+    if (card === undefined) throw new UnshownError('failed', `the holder does not have ${wanted.node}`);
+    await card.name.identify(wanted);
   }
 
   private serve(wanted: readonly WantedSocket[]): void {

@@ -1,4 +1,5 @@
 import type { SeatOutputs } from '../core/leases.js';
+import type { Identified, WantedName } from './identify-messages.js';
 
 /** Where the holder listens to the agent; root's alone. */
 export const holderSocket = '/run/hotseat-holder.sock';
@@ -65,8 +66,10 @@ export interface HolderState {
 }
 
 /** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
-export const wantedOf = (line: string): Wanted | WantedSeats => JSON.parse(line) as Wanted | WantedSeats;
-export const saidOf = (line: string): HolderState | Done => JSON.parse(line) as HolderState | Done;
+export const wantedOf = (line: string): Wanted | WantedSeats | WantedName =>
+  JSON.parse(line) as Wanted | WantedSeats | WantedName;
+export const saidOf = (line: string): HolderState | Done | Identified =>
+  JSON.parse(line) as HolderState | Done | Identified;
 
 export const isOfSeats = (wanted: Wanted | WantedSeats): wanted is WantedSeats => 'serial' in wanted;
 export const isDone = (said: HolderState | Done): said is Done => 'done' in said;

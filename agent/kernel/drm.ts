@@ -1,11 +1,16 @@
 import type { CardConnector } from '../core/leases.js';
 import { isSysError } from './errors.js';
-import { address, syscall } from './libc.js';
+import { address, copyTo, syscall, syscallLater } from './libc.js';
 
 /** Requests of include/uapi/drm/drm.h and drm_mode.h; sizes are part of the number, and the same on x86_64 and arm64. */
 const request = {
   setMaster: 0x641e,
   getResources: 0xc04064a0,
+  addFb: 0xc01c64ae,
+  removeFb: 0xc00464af,
+  createDumb: 0xc02064b2,
+  mapDumb: 0xc01064b3,
+  destroyDumb: 0xc00464b4,
   setCrtc: 0xc06864a2,
   getEncoder: 0xc01464a6,
   getConnector: 0xc05064a7,
@@ -161,4 +166,117 @@ export function switchOff(fd: number, crtc: number): void {
   const asked = Buffer.alloc(104); // struct drm_mode_crtc: no connectors, no framebuffer, no mode
   asked.writeUInt32LE(crtc, 12);
   ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
+}
+
+/** A mode of a monitor, as the kernel has it (struct drm_mode_modeinfo). */
+export interface Mode {
+  readonly width: number;
+  readonly height: number;
+  readonly bytes: Buffer;
+}
+
+/** DRM_MODE_TYPE_PREFERRED: the one that the monitor likes best. */
+const preferred = 1 << 3;
+
+/**
+ * The mode that the monitor at a connector likes best; undefined where there is no monitor. The kernel asks the monitor,
+ * which can take seconds: on a thread of Node's pool.
+ */
+export async function monitorMode(fd: number, connectorId: number): Promise<Mode | undefined> {
+  const asked = Buffer.alloc(80);
+  asked.writeUInt32LE(connectorId, 48);
+  // Without room for any mode: that is when the kernel asks (drm_mode_getconnector).
+  await syscallLater('ioctl', 'DRM_IOCTL_MODE_GETCONNECTOR', fd, request.getConnector, address(asked));
+  const isConnected = asked.readUInt32LE(60) === 1;
+  const modes = Buffer.alloc(asked.readUInt32LE(32) * modeSize);
+  if (!isConnected || modes.length === 0) return undefined;
+  const filled = Buffer.alloc(80);
+  filled.writeBigUInt64LE(address(modes), 8);
+  filled.writeUInt32LE(modes.length / modeSize, 32);
+  filled.writeUInt32LE(connectorId, 48);
+  ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, filled);
+  // More than before, and none was filled in: another monitor has come this instant.
+  if (filled.readUInt32LE(32) > modes.length / modeSize) return undefined;
+  const all = Array.from({ length: filled.readUInt32LE(32) }, (_, at) =>
+    modes.subarray(at * modeSize, (at + 1) * modeSize),
+  );
+  const bytes = all.find((mode) => (mode.readUInt32LE(32) & preferred) !== 0) ?? all[0];
+  return bytes && { width: bytes.readUInt16LE(4), height: bytes.readUInt16LE(14), bytes };
+}
+
+/** A picture of ours that a CRTC can show: a framebuffer and its buffer. */
+export interface Picture {
+  readonly framebuffer: number;
+  readonly handle: number;
+}
+
+/** Equal rows of a picture: from `top` on so many, white from each first column to before each last one. */
+interface WhiteRows {
+  readonly top: number;
+  readonly rows: number;
+  readonly lit: readonly (readonly [number, number])[];
+}
+
+/** Bytes of a pixel: XRGB8888. */
+const pixel = 4;
+
+/** Makes a picture in memory that is mapped for it alone (drm-kms, dumb buffer objects). Nobody sees it yet. */
+export function drawPicture(fd: number, width: number, height: number, bands: readonly WhiteRows[]): Picture {
+  const dumb = Buffer.alloc(32); // struct drm_mode_create_dumb; the kernel has cleared the buffer
+  dumb.writeUInt32LE(height, 0);
+  dumb.writeUInt32LE(width, 4);
+  dumb.writeUInt32LE(8 * pixel, 8);
+  ioctl(fd, 'DRM_IOCTL_MODE_CREATE_DUMB', request.createDumb, dumb);
+  const [handle, pitch, size] = [dumb.readUInt32LE(16), dumb.readUInt32LE(20), Number(dumb.readBigUInt64LE(24))];
+  try {
+    const mapping = Buffer.alloc(16); // struct drm_mode_map_dumb
+    mapping.writeUInt32LE(handle, 0);
+    ioctl(fd, 'DRM_IOCTL_MODE_MAP_DUMB', request.mapDumb, mapping);
+    const [readWrite, shared] = [0x3, 0x1];
+    const start = syscall('mmap', 'a picture', 0, size, readWrite, shared, fd, mapping.readBigUInt64LE(8));
+    try {
+      for (const { top, rows, lit } of bands) {
+        const row = Buffer.alloc(width * pixel);
+        for (const [from, to] of lit) row.fill(0xff, from * pixel, to * pixel);
+        for (let at = top; at < top + rows; at++) if (at >= 0 && at < height) copyTo(start + at * pitch, row);
+      }
+    } finally {
+      syscall('munmap', 'a picture', start, size);
+    }
+    const adding = Buffer.alloc(28); // struct drm_mode_fb_cmd: 32 bits a pixel, 24 of them count
+    for (const [at, value] of [0, width, height, pitch, 32, 24, handle].entries()) adding.writeUInt32LE(value, 4 * at);
+    ioctl(fd, 'DRM_IOCTL_MODE_ADDFB', request.addFb, adding);
+    return { framebuffer: adding.readUInt32LE(0), handle };
+  } catch (error) {
+    destroyDumb(fd, handle);
+    throw error;
+  }
+}
+
+/** Has a CRTC show a picture at a connector. */
+export function showPicture(fd: number, crtc: number, connectorId: number, mode: Mode, picture: Picture): void {
+  const connectors = idsOf(1);
+  connectors.writeUInt32LE(connectorId, 0);
+  const asked = Buffer.alloc(104); // struct drm_mode_crtc
+  asked.writeBigUInt64LE(address(connectors), 0);
+  asked.writeUInt32LE(1, 8);
+  asked.writeUInt32LE(crtc, 12);
+  asked.writeUInt32LE(picture.framebuffer, 16);
+  asked.writeUInt32LE(1, 32);
+  mode.bytes.copy(asked, 36);
+  ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
+}
+
+/** Gives a picture back to the kernel; a CRTC that shows it is switched off. */
+export function forgetPicture(fd: number, { framebuffer, handle }: Picture): void {
+  const id = idsOf(1);
+  id.writeUInt32LE(framebuffer, 0);
+  ioctl(fd, 'DRM_IOCTL_MODE_RMFB', request.removeFb, id);
+  destroyDumb(fd, handle);
+}
+
+function destroyDumb(fd: number, handle: number): void {
+  const asked = idsOf(1);
+  asked.writeUInt32LE(handle, 0);
+  ioctl(fd, 'DRM_IOCTL_MODE_DESTROY_DUMB', request.destroyDumb, asked);
 }

@@ -5,7 +5,9 @@ import { SysError } from './errors.js';
 export type Argument = number | bigint | Buffer | string;
 
 const word = 'int64_t';
-const call = koffi.load('libc.so.6').func('syscall', word, ['long', word, word, word, word, word, word]);
+const libc = koffi.load('libc.so.6');
+const call = libc.func('syscall', word, ['long', word, word, word, word, word, word]);
+const memcpy = libc.func('memcpy', word, [word, word, 'size_t']);
 
 /** System call numbers of x86_64 and of the generic table that arm64 uses (asm/unistd_64.h, asm-generic/unistd.h). */
 const numbers = {
@@ -38,6 +40,8 @@ const numbers = {
   kcmp: [312, 272],
   statx: [332, 291],
   ioctl: [16, 29],
+  mmap: [9, 222],
+  munmap: [11, 215],
   bpf: [321, 280],
   memfd_create: [319, 279],
   perf_event_open: [298, 241],
@@ -82,3 +86,8 @@ export function syscallLater(name: Syscall, what: string, ...args: readonly (num
 
 /** Where a buffer's bytes are, for structures that hold pointers. The caller keeps the buffer alive. */
 export const address = (buffer: Buffer): bigint => (buffer.length === 0 ? 0n : BigInt(koffi.address(buffer)));
+
+/** Copies bytes into memory that is mapped at an address; the caller knows that there is room for them. */
+export function copyTo(target: number, bytes: Buffer): void {
+  memcpy(target, address(bytes), bytes.length);
+}

@@ -1,5 +1,6 @@
 import { createConnection, type Socket } from 'node:net';
 import { Lines } from '../core/lines.js';
+import { type Identified, isIdentified, type WantedName } from '../holder/identify-messages.js';
 import {
   type Done,
   type HolderState,
@@ -12,6 +13,9 @@ import {
 
 /** The holder is looked for again after this, ms. */
 const againMs = 1000;
+
+/** Longest that the holder may take to show a name, ms: it asks the monitor what it can show. */
+const answerMs = 15_000;
 
 /** More than the state of a PC's cards is no state. */
 const longestLine = 1024 * 1024;
@@ -33,6 +37,9 @@ export class HolderLink {
   private greeting: (() => string) | undefined;
   private wanted: string | undefined;
   private timer: NodeJS.Timeout | undefined;
+  /** Who waits for an answer about a name, by the number of the request. */
+  private readonly names = new Map<number, (answer: Identified) => void>();
+  private nextName = 1;
   /** Why there is no line; undefined while there is, or none is needed. */
   problem: string | undefined;
   /** Whether nobody listens there. */
@@ -66,6 +73,25 @@ export class HolderLink {
     else if (!this.socket.connecting) this.socket.write(line);
   }
 
+  /** Has the name of an output shown on it. Rejects when the holder does not answer. */
+  async identify(wanted: Omit<WantedName, 'identify'>): Promise<Identified> {
+    const identify = this.nextName++;
+    const { socket } = this;
+    if (socket === undefined || socket.connecting) throw new Error(this.problem ?? 'the holder cannot be reached yet');
+    let timer: NodeJS.Timeout | undefined;
+    try {
+      return await new Promise<Identified>((resolve, reject) => {
+        this.names.set(identify, resolve);
+        const silent = 'the holder does not answer; one from before an upgrade does not know how';
+        timer = setTimeout(() => reject(new Error(silent)), answerMs);
+        socket.write(`${JSON.stringify({ ...wanted, identify } satisfies WantedName)}\n`);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.names.delete(identify);
+    }
+  }
+
   /** Asks nothing any more; the holder keeps its state. */
   close(): void {
     this.greeting = undefined;
@@ -93,7 +119,8 @@ export class HolderLink {
       if (text.pending > longestLine) socket.destroy();
       let last: HolderState | undefined;
       for (const said of lines.map(saidOf)) {
-        if (!isDone(said)) last = said;
+        if (isIdentified(said)) this.names.get(said.identified)?.(said);
+        else if (!isDone(said)) last = said;
         else if (this.socket === socket) this.events.done?.(said);
       }
       if (last !== undefined && this.socket === socket) this.events.state(last);

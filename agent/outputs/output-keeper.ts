@@ -3,8 +3,12 @@ import { basename } from 'node:path';
 import type { Logger } from 'pino';
 import type { Assignments } from '../assign/assignments.js';
 import { type Device, numberText } from '../core/device.js';
+import type { Output } from '../core/find-unit.js';
 import type { Tell } from '../core/happening.js';
+import { outputOwner } from '../core/outputs.js';
+import { ControlError } from '../core/refusal.js';
 import type { Claim } from '../core/verdict.js';
+import type { Identified } from '../holder/identify-messages.js';
 import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
 import type { SeatController, SplitCard } from '../seat/controller.js';
 import { type Outlet, tend } from '../seat/outlet.js';
@@ -70,6 +74,35 @@ export class OutputKeeper {
   /** Outputs that a seat has and must have of shared cards, for status. */
   of(seat: string): CardOutputs[] {
     return outputsOf(seat, this.cards, this.state, this.link.problem);
+  }
+
+  /**
+   * Shows the name of an output on it, with the name of its seat.
+   * @throws ControlError when nobody shares the card, and when nobody would see it
+   */
+  async identify({ unit, connector }: Output, ms: number): Promise<void> {
+    const name = `${unit.head.sysname}-${connector}`;
+    const card = this.cards.find((one) => one.unit.id === unit.id);
+    const { node } = unit.head;
+    if (card === undefined || node === undefined) {
+      throw new ControlError(
+        'not-shared',
+        `${unit.head.sysname} is not shared: its outputs are shown by one display server`,
+        [`a rule with "connector: ${connector}" gives ${name} to a seat`],
+      );
+    }
+    if (!card.isFree) throw new ControlError('output-in-use', `${node} is still in a seat as a whole`);
+    const owners = outputOwner({ kind: 'seat', claims: card.claims, trace: [] }, connector);
+    const whose = owners === 'conflict' ? '' : owners.join(' ');
+    const lines = [connector, `${unit.head.sysname} ${whose}`.trim()];
+    let answer: Identified;
+    try {
+      answer = await this.link.identify({ node, connector, lines, ms });
+    } catch (error) {
+      throw new ControlError('failed', (error as Error).message);
+    }
+    const { refusal } = answer;
+    if (refusal !== undefined) throw new ControlError(refusal.code, `${name}: ${refusal.text}`);
   }
 
   close(): void {

@@ -4,7 +4,7 @@ import { parseRequest, type Request } from '../../agent/control/messages.js';
 import { refusal } from '../../agent/control/permission.js';
 
 const reading = ['status', 'watch', 'devices', 'explain', 'record', 'metrics', 'wait'] as const;
-const writing = ['reload', 'confirm', 'attach', 'detach', 'plan'] as const;
+const writing = ['reload', 'confirm', 'attach', 'detach', 'plan', 'identify'] as const;
 const peer = (uid: number, ...groups: number[]) => ({ uid, pid: 7, groups });
 const known = (names: Readonly<Record<string, number>>) => (name: string) => names[name];
 const allowed = (
@@ -61,6 +61,14 @@ test('requests to attach are checked before they are answered', () => {
     assert.type(parse(wrong), 'string');
   assert.type(parseRequest('{"verb":"detach"}'), 'string');
   assert.equal(parseRequest('{"verb":"metrics"}'), { verb: 'metrics' });
+});
+
+test('a request to identify an output says which, and for how long', () => {
+  const parse = (value: object) => parseRequest(JSON.stringify({ verb: 'identify', ...value }));
+  const good = { verb: 'identify', output: 'card1-DP-1', forMs: 10_000 };
+  assert.equal(parse(good), good);
+  for (const wrong of [{ output: undefined }, { forMs: undefined }, { forMs: 0 }, { forMs: 3_600_000 }, { output: 1 }])
+    assert.type(parse({ ...good, ...wrong }), 'string');
 });
 
 test.run();

@@ -11,6 +11,7 @@ import { checkout, guestFiles } from '../driver/paths.js';
 import { labWithTwoOutputs } from '../driver/prepared.js';
 import { ask, HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { identifiedOutput, leasedOutput } from './identified-output.js';
 
 const lab = await labWithTwoOutputs();
 
@@ -102,6 +103,8 @@ test('two seats share a card: the agent asks for the outputs, and neither gets a
   }
 });
 
+identifiedOutput({ lab, card, connectors: names });
+
 test('each shows its own picture on its own output, as an ordinary user, and hears its own keyboard', async () => {
   await lab.startScreens();
   for (const seat of seats) {
@@ -121,6 +124,8 @@ test('each shows its own picture on its own output, as an ordinary user, and hea
     assert.is((await lab.typed(seat)).length, 1, 'and nothing else');
   }
 });
+
+leasedOutput({ lab, card, connectors: names });
 
 test('a monitor that goes and comes is told to the seat whose output it is', async () => {
   const listen = (seat: Seat) =>
