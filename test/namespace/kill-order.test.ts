@@ -123,7 +123,7 @@ test.before(async () => {
   }
   const hosts = join(group, 'host');
   mkdirSync(hosts);
-  host = await start(taking(160), hosts, ...(isUnified ? [] : [pc]));
+  host = await start(taking(240), hosts, ...(isUnified ? [] : [pc]));
   left = await seat('left');
   right = await seat('right');
 });
@@ -165,7 +165,7 @@ test('a seat that takes all memory loses the program that did; host, neighbour a
   const other = await right.run(['sleep', '603']);
   const hog = await right.run(taking(), 'up');
   await until('the hog to be ended', () => oomScoreOf(hog) === undefined || isDead(hog));
-  // Without an order it is the largest of all that is ended: the host's program, with four times as much as the neighbour's.
+  // Without an order it is the largest of all that is ended: the host’s program, with more than the hog can get.
   for (const pid of [host.pid ?? 0, beside, other, left.container.pid, right.container.pid, right.helper])
     assert.not.ok(isDead(pid), readFileSync(`/proc/${pid}/cmdline`, 'utf8'));
 });
