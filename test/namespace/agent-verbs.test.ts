@@ -319,7 +319,8 @@ test('it ends with its time, and with a time that was over while no agent ran', 
   await until('the end of its time', async () => holder() === 'left');
   const [attached, ended] = (await trail()).filter(({ what }) => what === 'attach' || what === 'detach').slice(-2);
   const lasted = Date.parse(ended?.at ?? '') - Date.parse(attached?.at ?? '');
-  assert.ok(lasted >= 4000 && lasted < 40_000, `${lasted} ms`);
+  // Its time begins a moment before the line about it is written.
+  assert.ok(lasted >= 3500 && lasted < 40_000, `${lasted} ms`);
   assert.is(ended?.by, undefined, 'nobody asked for it');
 
   assert.is((await hotseat('attach', 'input1000', 'right', '--for', '2s')).exitCode, 0);
