@@ -125,17 +125,17 @@ for (const connections of [1, 32]) {
       asks.push([asked, monotonic()]);
     }
     const seconds = (monotonic() - began) / 1000;
-    const { loop: worst, of } = await waits.end();
+    const { busy: worst, of } = await waits.end();
     const slowest = Math.max(...asks.map(of));
     client.kill('SIGKILL');
     const answered = answers.get(nobody) ?? 0;
     console.log(
-      `${connections}: ${answered} answered in ${seconds.toFixed(1)} s; the event loop stood still for ${worst.toFixed(0)} ms, root waited for ${slowest.toFixed(0)} ms`,
+      `${connections}: ${answered} answered in ${seconds.toFixed(1)} s; the event loop was busy for ${worst.toFixed(0)} ms at a time, root waited for ${slowest.toFixed(0)} ms`,
     );
     assert.ok(answered > 0, 'nobody was answered: this shows nothing');
     assert.ok(answered < connections * perConnection, 'the flood was over at once: this shows nothing');
     // Ten times the measured time.
-    assert.ok(worst < 300, `the event loop stood still for ${worst} ms`);
+    assert.ok(worst < 300, `the event loop was busy for ${worst} ms at a time`);
     assert.ok(slowest < 500, `root waited for ${slowest} ms`);
   });
 }
@@ -156,15 +156,15 @@ test('others connect and close without end, and hold what they get: every ask of
     await sleep(20);
   }
   const { user, system } = process.cpuUsage(busy);
-  const { loop: worst, of } = await waits.end();
+  const { busy: worst, of } = await waits.end();
   const slowest = Math.max(...asks.map(of));
   await end(children);
   console.log(
-    `knocking: root asked ${asked} times and waited for ${slowest.toFixed(0)} ms; the loop stood still for ${worst.toFixed(0)} ms; ${((user + system) / 10 / (performance.now() - began)).toFixed(0)} % of a processor`,
+    `knocking: root asked ${asked} times and waited for ${slowest.toFixed(0)} ms; the loop was busy for ${worst.toFixed(0)} ms at a time; ${((user + system) / 10 / (performance.now() - began)).toFixed(0)} % of a processor`,
   );
   assert.equal(failed, []);
   assert.ok(asked > 20, `root asked only ${asked} times`);
-  assert.ok(worst < 300, `the event loop stood still for ${worst} ms`);
+  assert.ok(worst < 300, `the event loop was busy for ${worst} ms at a time`);
   assert.ok(slowest < 2000, `root waited for ${slowest} ms`);
   // And it has not shut itself up: the next user is answered as soon as the flood is over.
   const late = runAs(4321, once);

@@ -5,6 +5,12 @@ type Span = readonly [from: number, to: number];
 
 export const monotonic = (): number => Number(process.hrtime.bigint()) / 1e6;
 
+/** Processor time of this process until now, ms. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
+
 /** Shorter gaps of the witness are how long it sleeps, and its turns of the processor, ms. */
 const stall = 20;
 
@@ -28,19 +34,16 @@ const witness = `
 
 /** Watches for how long the event loop of this process, and what is asked of it, has to wait. */
 export class Waits {
-  private readonly spans: Span[] = [];
+  private readonly spans: { readonly span: Span; readonly cpu: number }[] = [];
   private last = monotonic();
+  private lastCpu = cpuMs();
   private readonly beat: NodeJS.Timeout;
 
   private constructor(
     private readonly worker: Worker,
     private readonly stop: Int32Array,
   ) {
-    this.beat = setInterval(() => {
-      const now = monotonic();
-      this.spans.push([this.last, now]);
-      this.last = now;
-    }, 1);
+    this.beat = setInterval(() => this.note(), 1);
   }
 
   static async start(): Promise<Waits> {
@@ -50,13 +53,20 @@ export class Waits {
     return new Waits(worker, stop);
   }
 
+  private note(): void {
+    const [now, cpu] = [monotonic(), cpuMs()];
+    this.spans.push({ span: [this.last, now], cpu: cpu - this.lastCpu });
+    this.last = now;
+    this.lastCpu = cpu;
+  }
+
   /**
-   * Ends the watch. `loop`: for how long the event loop stood still at most, ms; `of`: how much of this time was not the
-   * machine's own standstill, ms.
+   * Ends the watch. `loop`: for how long the event loop stood still at most, ms; `busy`: how much processor time it took at most
+   * before others had a turn, ms; `of`: how much of a time was not the machine's own standstill, ms.
    */
-  async end(): Promise<{ readonly loop: number; of(span: Span): number }> {
+  async end(): Promise<{ readonly loop: number; readonly busy: number; of(span: Span): number }> {
     clearInterval(this.beat);
-    this.spans.push([this.last, monotonic()]);
+    this.note();
     Atomics.store(this.stop, 0, 1);
     Atomics.notify(this.stop, 0);
     const stalls = (await next(this.worker)) as readonly Span[];
@@ -66,7 +76,11 @@ export class Waits {
         (rest, [began, ended]) => rest - Math.max(Math.min(to, ended) - Math.max(from, began), 0),
         to - from,
       );
-    return { loop: Math.max(...this.spans.map(of)), of };
+    return {
+      loop: Math.max(...this.spans.map(({ span }) => of(span))),
+      busy: Math.max(...this.spans.map(({ span, cpu }) => Math.min(of(span), cpu))),
+      of,
+    };
   }
 }
 
