@@ -291,6 +291,8 @@ test('an init that waits for the end of the last in its container is none, and t
     children.push(outside);
     await new Promise((up) => outside.stdout?.once('data', up));
     outside.kill('SIGSTOP');
+    // Else it could still take notice of the end.
+    await until('it to stand still', () => /^State:\tT/m.test(readFileSync(`/proc/${outside.pid}/status`, 'utf8')));
     process.kill(init, 'SIGKILL');
     await until('it to have ended, but for that', () => runningKey(init) === undefined);
     assert.is(processKey(init), key, 'it is still there');
