@@ -3,7 +3,7 @@
  * (proc_pid_oom_score_adj(5)). `seat`: a program of the host's is only ended first if it alone has half of the memory.
  * `first`: for a seat with more than its even part. Its programs end before those of all other seats, however small they are.
  */
-export const scores = { seat: 500, first: 900 } as const;
+export const scores = { seat: 500, first: 1000 } as const;
 
 /** The value for a process that has `now`. One that asks for more itself keeps it, so that a seat can choose among its own. */
 export function scoreFor(now: number, seat: number): number {

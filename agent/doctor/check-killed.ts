@@ -14,7 +14,7 @@ export function checkKilled({ seat, killed }: SeatFacts, agentRuns: boolean): Fi
       : [
           warning(
             `${all}: OOMPolicy of ${stopped} says so`,
-            `OOMPolicy=continue below [Service] by systemctl edit ${stopped}`,
+            `OOMPolicy=continue below [${stopped.endsWith('.scope') ? 'Scope' : 'Service'}] by systemctl edit ${stopped}`,
           ),
         ]),
     ...(group === undefined || stopped !== undefined

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { pidOf, processKey } from '../kernel/process-key.js';
+import { cgroupOf, isWithin } from '../kernel/cgroup.js';
+import { pidOf, processKey, runningKey } from '../kernel/process-key.js';
 import { readUnlessGone } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
@@ -59,6 +60,8 @@ export class Follower {
   private told = false;
   /** How many processes of each user were looked at, by slice, in this look. */
   private readonly looked = new Map<string, number>();
+  /** Inits that were known before this look, and the groups that they are in now; undefined until it is asked for. */
+  private recorded: readonly Placed[] | undefined;
   private readonly hearing: Hearing;
   private readonly monitors: Monitors;
   private readonly others: (key: string) => boolean;
@@ -149,6 +152,7 @@ export class Follower {
     const known = new Map<string, Known>();
     this.told = false;
     this.looked.clear();
+    this.recorded = undefined;
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
     const inits = new Map<string, Pick<Container, 'pid' | 'key'>>();
@@ -210,8 +214,8 @@ export class Follower {
 
   /** An init that a former agent knew: it can have gone to where nobody lists it. */
   private recordedIn(cgroup: string): { pid: number; key: string } | undefined {
-    const known = [...this.known].flatMap(([key, { ids }]) => (ids === undefined ? [] : [{ pid: pidOf(key), key }]));
-    return known.find(({ pid, key }) => isStill(key, pid, cgroup));
+    this.recorded ??= [...this.known].flatMap(([key, { ids }]) => (ids === undefined ? [] : placed(key)));
+    return this.recorded.find(({ at }) => isWithin(at, cgroup));
   }
 
   /** A user has one budget for all his groups: each without an init is gone through again at each look. */
@@ -277,6 +281,24 @@ export class Follower {
 interface Look {
   readonly init: Pick<Container, 'pid' | 'key'> | undefined;
   readonly container: Container | undefined;
+}
+
+/** An init that runs, in its present group. */
+interface Placed {
+  readonly pid: number;
+  readonly key: string;
+  readonly at: string;
+}
+
+/** None where the process has ended, or cannot be looked at now. */
+function placed(key: string): Placed[] {
+  const pid = pidOf(key);
+  try {
+    const at = runningKey(pid) === key ? cgroupOf(pid, readUnlessGone) : undefined;
+    return at === undefined ? [] : [{ pid, key, at }];
+  } catch {
+    return [];
+  }
 }
 
 /** Of a container that its engine has handed over to. */

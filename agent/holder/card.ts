@@ -76,8 +76,8 @@ export class HeldCard {
       fd = openSync(node, constants.O_RDWR);
       const found = numberOf(fstatSync(fd, { bigint: true }).rdev);
       if (numberText(found) !== number) throw new Error(`${node} is another card`);
-      this.guardPictures(found);
       this.calls.becomeMaster(fd);
+      this.guardPictures(found);
       const crtcs = new Set(this.calls.connectorsOfCard(fd).flatMap((one) => one.crtcs));
       this.fd = fd;
       this.problem = undefined;
@@ -86,6 +86,7 @@ export class HeldCard {
       for (const crtc of crtcs)
         this.attempt('switch off the former picture', () => this.calls.switchOff(fd as number, crtc));
     } catch (error) {
+      this.unguard();
       if (fd !== undefined) closeSync(fd);
       this.problem = isSysError(error, 'EBUSY')
         ? `another display server is master of ${node}`
@@ -103,6 +104,11 @@ export class HeldCard {
       this.unguarded = (error as Error).message;
       this.say(`${this.node}: pictures are not guarded: ${this.unguarded}`);
     }
+  }
+
+  private unguard(): void {
+    this.guard?.close();
+    this.guard = undefined;
   }
 
   /** Takes in whose the outputs are now. Leases with an output that is no longer their seat's are taken back. */
@@ -186,8 +192,7 @@ export class HeldCard {
     if (this.fd === undefined) return;
     closeSync(this.fd);
     this.fd = undefined;
-    this.guard?.close();
-    this.guard = undefined;
+    this.unguard();
     this.say(`${this.node}: let go`);
   }
 

@@ -64,15 +64,16 @@ export class Reclaim {
   }
 
   /**
-   * The same, while somebody stands still. `late`: a look does not come back, and a `search` is to find out at whose process before it
-   * is tried again.
+   * The same, while somebody stands still. `late`: a look does not come back soon, and a `search` is to find out at whose process before
+   * it is tried again. `isAgain`: it was tried before, so that the owner of that process is left out from now on.
    */
-  async takeBackSoon(loss: Loss): Promise<Reclaimed | 'late' | undefined> {
+  async takeBackSoon(loss: Loss, isAgain: boolean): Promise<Reclaimed | 'late' | undefined> {
     try {
       return await unlessHeldUp(this.inTurn(loss, (asked) => this.takenBack(loss, asked, true)));
     } catch (error) {
-      if (error instanceof HeldUp) return 'late';
-      throw error;
+      if (!(error instanceof HeldUp) || error.culprit === undefined) throw error;
+      if (isAgain) this.spared.set(error.culprit, performance.now() + grudge);
+      return 'late';
     }
   }
 

@@ -29,6 +29,9 @@ export interface Revocation {
 /** In words, why others may have a device. */
 export type Doubts = Pick<Revocation, 'left' | 'suspected' | 'handed'>;
 
+/** So often a container stands still for one loss: once more for each owner whose processes hold up a search. */
+const mostRounds = 4;
+
 /** Longest that a container stands still while something is taken back from it, ms. */
 const longestStill = 20_000;
 
@@ -66,14 +69,16 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
   if (reclaim.isAtWork(cgroup))
     throw new Error('what was to be taken back before is not done yet: the next try follows');
   await reclaim.prepare(cgroup);
-  const first = await whileItStands(async () => {
-    const taken = await reclaim.takeBackSoon(loss);
-    return taken === 'late' ? taken : judged(taken);
-  });
-  if (first !== 'late') return orHeldUp(first);
-  // Whose process it is takes longer to find out: the container goes on meanwhile.
-  await reclaim.search(loss);
-  return orHeldUp(await whileItStands(async () => judged(await reclaim.takeBack(loss))));
+  for (let round = 1; round <= mostRounds; round++) {
+    const done = await whileItStands(async () => {
+      const taken = await reclaim.takeBackSoon(loss, round > 1);
+      return taken === 'late' ? taken : judged(taken);
+    });
+    if (done !== 'late') return orHeldUp(done);
+    // Whose process it is takes longer to find out: the container goes on meanwhile.
+    if (round === 1) await reclaim.search(loss);
+  }
+  throw new Error('looks at processes of several owners take too long: the next try follows');
 
   function judged(taken: Reclaimed | undefined): Revocation | undefined {
     return taken && revocation(nodes, taken, loser);

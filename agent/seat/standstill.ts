@@ -24,8 +24,20 @@ export async function whileStill<T>(cgroup: string, mark: string, act: (still: b
   }
 }
 
-/** Lets the container go on that a mark names; nothing happens without one. Throws when it cannot be told, for another try. */
+/** By mark. */
+const going = new Map<string, Promise<void>>();
+
+/**
+ * Lets the container go on that a mark names; nothing happens without one. Throws when it cannot be told, for another try. A second
+ * caller waits for the first one's work, so that nobody removes a later mark.
+ */
 export async function goOn(mark: string): Promise<void> {
+  const present = going.get(mark) ?? thawed(mark).finally(() => going.delete(mark));
+  going.set(mark, present);
+  await present;
+}
+
+async function thawed(mark: string): Promise<void> {
   const cgroup = readUnlessGone(mark);
   if (cgroup === undefined) return;
   if (!isGone(cgroup) && !(await thaw(cgroup, limit)) && !isGone(cgroup)) {

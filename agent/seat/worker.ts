@@ -26,7 +26,7 @@ import { Queue } from './queue.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
-/** The parts that the rest of the house hands to a seat. */
+/** The parts that the controller hands to a seat. */
 export interface SeatDeps extends ExecutorDeps {
   readonly namespaces: Namespaces;
   /** Whether a device is plugged now. */

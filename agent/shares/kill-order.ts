@@ -49,6 +49,9 @@ export class KillOrder {
   private readonly failed = new Map<string, string>();
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
+  /** The keys of the containers of the last run, and when it began, monotonic ms. */
+  private done: readonly string[] = [];
+  private doneAt = Number.NEGATIVE_INFINITY;
   private again = false;
 
   constructor(private readonly deps: KillOrderDeps) {
@@ -58,13 +61,13 @@ export class KillOrder {
   /** Takes a new policy. */
   adopt({ seats }: Pick<Policy, 'seats'>): void {
     this.seats = seats;
-    void this.run();
+    this.runUnlessDone();
   }
 
   /** Takes in which containers run now. */
   populate(containers: readonly Container[]): void {
     this.containers = containers;
-    void this.run();
+    this.runUnlessDone();
   }
 
   /** Whether a container's programs would be ended before those of all others. */
@@ -95,6 +98,23 @@ export class KillOrder {
     this.seats = undefined;
   }
 
+  /** Looks are many where somebody makes groups without end, and one of them is enough for the same containers. */
+  private runUnlessDone(): void {
+    const now = performance.now();
+    const containers = this.ofSeats().map(({ key }) => key);
+    const isDone = containers.join() === this.done.join() && now - this.doneAt < lookEvery.isAmple;
+    if (isDone) return;
+    this.done = containers;
+    this.doneAt = now;
+    // Devices come first. After a failure the next look tries again.
+    setImmediate(() => {
+      this.run().catch((error: Error) => {
+        this.doneAt = Number.NEGATIVE_INFINITY;
+        this.deps.log.error({ err: error }, 'oom_score_adj not set');
+      });
+    });
+  }
+
   private async runs(): Promise<void> {
     while (this.again && this.seats !== undefined) {
       this.again = false;
@@ -110,11 +130,20 @@ export class KillOrder {
     this.timer = setTimeout(
       () => {
         this.timer = undefined;
-        if (this.measure()) void this.run();
-        else this.watch();
+        this.lookAgain();
       },
       isAmple(readMeminfo()) ? lookEvery.isAmple : lookEvery.isScarce,
     ).unref();
+  }
+
+  private lookAgain(): void {
+    try {
+      if (this.measure()) this.doneAt = Number.NEGATIVE_INFINITY;
+      this.runUnlessDone();
+    } catch (error) {
+      this.deps.log.error({ err: error }, 'memory of seats not measured');
+    }
+    this.watch();
   }
 
   /** Containers of seats. While an engine sets one up, it may still have to say what its init has. */

@@ -113,12 +113,13 @@ export class ShareKeeper {
   /** Puts back everything that was ever set, as if there had been no agent. Throws when something was not. */
   async putBack(): Promise<void> {
     this.seats = [];
-    await this.order.putBack();
+    const disordered = await this.order.putBack().catch((error: Error) => error);
     await this.run();
     await this.incus.sweep([], this.containers);
     const left = [...this.former.values()].map(({ place }) => meansOf(place));
     const why = [...this.states.values()].flatMap(({ problem }) => problem ?? []);
     if (left.length > 0) throw new Error(`not put back: ${left.join(', ')}: ${why.join('; ')}`);
+    if (disordered !== undefined) throw disordered;
   }
 
   /** The present shares of a seat; undefined while its container does not run. */

@@ -60,7 +60,7 @@ test('a driver that takes for ever to let go holds up nobody, and the device get
   assert.is(bound(), '');
   spawn('cat', ['/sys/bus/drivers/slow/unbind'], { stdio: 'ignore' });
   await until('the driver to be back', () => bound() === 'serio3');
-  assert.match(why, /^rebind of devices of nobody .* took over 1000 ms$/);
+  assert.match(why, /^rebind of devices of nobody took over 1000 ms$/);
 });
 
 test('a sound card on PCI is on nothing that can be bound again: nothing is done, and that is the reason', () => {
