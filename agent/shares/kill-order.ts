@@ -183,11 +183,14 @@ export class KillOrder {
       const now = this.former.get(container.key) ?? oomScoreOf(container.pid);
       if (now === undefined) continue;
       // Before anything is written: an agent that ends in between leaves word of it.
-      this.former.set(container.key, now);
-      this.deps.record.write(this.former);
+      if (!this.former.has(container.key)) {
+        this.former.set(container.key, now);
+        this.deps.record.write(this.former);
+      }
       const seat = this.first.has(container.key) ? scores.first : scores.seat;
       await this.goThrough(container, (one) => scoreFor(one, seat));
     }
+    const before = this.former.size;
     for (const [key, former] of [...this.former]) {
       if (wanted.some((one) => one.key === key)) continue;
       const container = containers.find((one) => one.key === key);
@@ -195,7 +198,8 @@ export class KillOrder {
       if (container === undefined || !this.failed.has(key)) this.former.delete(key);
     }
     for (const key of this.failed.keys()) if (!containers.some((one) => one.key === key)) this.failed.delete(key);
-    this.deps.record.write(this.former);
+    // On a PC where no agent has run since its start, `release` finds no place for a record.
+    if (this.former.size !== before) this.deps.record.write(this.former);
   }
 
   private async goThrough({ pid, key, cgroup, name }: Container, wanted: (now: number) => number): Promise<void> {

@@ -187,4 +187,11 @@ test('an agent that starts again finds the former values on record, and release 
   assert.equal([...record().read()], []);
 });
 
+test('where no agent has run since the start of the PC, release needs no place for a record', async () => {
+  const nowhere = new RecordFile<number>('/nonexistent/scores.json', isScore);
+  const idle = new KillOrder({ root, log, record: nowhere });
+  idle.populate([left.container]);
+  await idle.putBack();
+});
+
 test.run();
