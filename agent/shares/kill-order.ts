@@ -50,7 +50,7 @@ export class KillOrder {
   private timer: NodeJS.Timeout | undefined;
   private running: Promise<void> | undefined;
   /** The keys of the containers of the last run, and when it began, monotonic ms. */
-  private done: readonly string[] = [];
+  private done = '';
   private doneAt = Number.NEGATIVE_INFINITY;
   private again = false;
 
@@ -101,9 +101,10 @@ export class KillOrder {
   /** Looks are many where somebody makes groups without end, and one of them is enough for the same containers. */
   private runUnlessDone(): void {
     const now = performance.now();
-    const containers = this.ofSeats().map(({ key }) => key);
-    const isDone = containers.join() === this.done.join() && now - this.doneAt < lookEvery.isAmple;
-    if (isDone) return;
+    const containers = this.ofSeats()
+      .map(({ key }) => key)
+      .join();
+    if (containers === this.done && now - this.doneAt < lookEvery.isAmple) return;
     this.done = containers;
     this.doneAt = now;
     // Devices come first. After a failure the next look tries again.
@@ -182,10 +183,10 @@ export class KillOrder {
     for (const container of wanted) {
       const now = this.former.get(container.key) ?? oomScoreOf(container.pid);
       if (now === undefined) continue;
-      // Before anything is written: an agent that ends in between leaves word of it.
+      // Before anything is changed: an agent that ends in between leaves word of it.
       if (!this.former.has(container.key)) {
+        this.deps.record.write(new Map(this.former).set(container.key, now));
         this.former.set(container.key, now);
-        this.deps.record.write(this.former);
       }
       const seat = this.first.has(container.key) ? scores.first : scores.seat;
       await this.goThrough(container, (one) => scoreFor(one, seat));
