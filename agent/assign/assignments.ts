@@ -1,4 +1,3 @@
-import type { Logger } from 'pino';
 import { isAlong } from '../core/along.js';
 import { nameOfChange } from '../core/changes.js';
 import { type Decider, decider } from '../core/decide.js';
@@ -12,19 +11,10 @@ import { type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from
 import type { Touched } from '../core/scope.js';
 import { Tenants } from '../core/tenants.js';
 import { type Claim, contestsOf, isSameVerdict, type Verdict } from '../core/verdict.js';
-import type { DeviceTable } from '../udev/table.js';
-import { Hidraws } from './hidraws.js';
+import { Hidraws, type HidrawsDeps } from './hidraws.js';
 
-export interface AssignmentsDeps {
-  readonly log: Logger;
-  readonly table: DeviceTable;
+export interface AssignmentsDeps extends HidrawsDeps {
   readonly tell: Tell;
-  /** The release of the kernel that runs. */
-  readonly kernel: string;
-  /** Whether a raw node opens for nobody who was not given it. It is asked of each raw node before it is placed. */
-  readonly isGuarded: (raw: Unit) => boolean;
-  /** Told of each unit that was judged, and how. */
-  readonly along?: ((unit: Unit, verdict: Verdict) => void) | undefined;
 }
 
 /**

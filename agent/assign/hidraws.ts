@@ -9,15 +9,15 @@ import { rawRefusal } from '../core/receipts.js';
 import type { Claim, Verdict } from '../core/verdict.js';
 import type { DeviceTable } from '../udev/table.js';
 
-interface Deps {
+export interface HidrawsDeps {
   readonly log: Logger;
   readonly table: DeviceTable;
   /** The release of the kernel that runs. */
   readonly kernel: string;
-  /** Whether it opens for nobody who was not given it. It is asked of each one before it is placed. */
+  /** Whether a raw node opens for nobody who was not given it. It is asked of each raw node before it is placed. */
   readonly isGuarded: (raw: Unit) => boolean;
-  /** Told of the seat of a raw node on the host, where udev has to know it. */
-  readonly along?: ((raw: Unit, verdict: Verdict) => void) | undefined;
+  /** Told of each unit that was judged, and how; of a raw node where udev has to know its seat on the host. */
+  readonly along?: ((unit: Unit, verdict: Verdict) => void) | undefined;
 }
 
 /**
@@ -30,7 +30,7 @@ export class Hidraws {
   private readonly hadInputs = new Set<string>();
 
   constructor(
-    private readonly deps: Deps,
+    private readonly deps: HidrawsDeps,
     private readonly verdictOf: (unit: string) => Verdict | undefined,
     /** Judges one without any input, by the rules that ask for raw nodes; without a judge nobody gets such a one. */
     private readonly judge?: (raw: Unit) => Verdict | undefined,

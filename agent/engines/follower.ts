@@ -1,14 +1,14 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
-import { cgroupOf, isWithin } from '../kernel/cgroup.js';
-import { pidOf, processKey, runningKey } from '../kernel/process-key.js';
+import { isWithin } from '../kernel/cgroup.js';
+import { pidOf, processKey } from '../kernel/process-key.js';
 import { readUnlessGone } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container, ContainerState } from './engine.js';
 import { nobody, type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
-import { findInit, hasOwnRoot, isSetUp, isStill, mostProcesses, pidsBelow } from './process.js';
+import { findInit, groupOf, hasOwnRoot, isSetUp, isStill, mostProcesses, pidsBelow } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';
@@ -294,7 +294,7 @@ interface Placed {
 function placed(key: string): Placed[] {
   const pid = pidOf(key);
   try {
-    const at = runningKey(pid) === key ? cgroupOf(pid, readUnlessGone) : undefined;
+    const at = groupOf(key, pid);
     return at === undefined ? [] : [{ pid, key, at }];
   } catch {
     return [];

@@ -86,10 +86,13 @@ export function findInit(
 
 /** Whether a process still is the one of this key, runs, and is in a group or below it. Throws when that cannot be told. */
 export function isStill(key: string, pid: number, cgroup: string): boolean {
-  if (runningKey(pid) !== key) return false;
-  const now = cgroupOf(pid, readUnlessGone);
+  const now = groupOf(key, pid);
   return now !== undefined && isWithin(now, cgroup);
 }
+
+/** The present group of the process of this key; undefined when it does not run any more. Throws when that cannot be told. */
+export const groupOf = (key: string, pid: number): string | undefined =>
+  runningKey(pid) === key ? cgroupOf(pid, readUnlessGone) : undefined;
 
 /**
  * Whether processes linger in the group of a container that has ended, now that another one has come. Where both have the same

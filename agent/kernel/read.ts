@@ -73,8 +73,9 @@ const piece = 64 * 1024;
 /** The rest of an open file; undefined when that is more than `limit` bytes. */
 export function readAtMost(file: number, limit: number): Buffer | undefined {
   const parts: Buffer[] = [];
+  const room = Math.min(piece, 8 * Math.ceil((limit + 1) / 8));
   for (let length = 0; length <= limit; ) {
-    const buffer = Buffer.allocUnsafe(piece);
+    const buffer = Buffer.allocUnsafe(room);
     const read = readSync(file, buffer);
     if (read === 0) return Buffer.concat(parts);
     length += read;

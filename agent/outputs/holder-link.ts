@@ -10,6 +10,7 @@ import {
   type Wanted,
   type WantedSeats,
 } from '../holder/messages.js';
+import { soon } from '../kernel/soon.js';
 
 /** The holder is looked for again after this, ms. */
 const againMs = 1000;
@@ -78,16 +79,13 @@ export class HolderLink {
     const identify = this.nextName++;
     const { socket } = this;
     if (socket === undefined || socket.connecting) throw new Error(this.problem ?? 'the holder cannot be reached yet');
-    let timer: NodeJS.Timeout | undefined;
+    const answered = new Promise<Identified>((resolve) => this.names.set(identify, resolve));
     try {
-      return await new Promise<Identified>((resolve, reject) => {
-        this.names.set(identify, resolve);
-        const silent = 'the holder does not answer; one from before an upgrade does not know how';
-        timer = setTimeout(() => reject(new Error(silent)), answerMs);
-        socket.write(`${JSON.stringify({ ...wanted, identify } satisfies WantedName)}\n`);
-      });
+      socket.write(`${JSON.stringify({ ...wanted, identify } satisfies WantedName)}\n`);
+      const answer = await soon(answered, answerMs);
+      if (answer !== undefined) return answer;
+      throw new Error('the holder does not answer; one from before an upgrade does not know how');
     } finally {
-      clearTimeout(timer);
       this.names.delete(identify);
     }
   }

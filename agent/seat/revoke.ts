@@ -70,7 +70,7 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     throw new Error('what was to be taken back before is not done yet: the next try follows');
   await reclaim.prepare(cgroup);
   for (let round = 1; round <= mostRounds; round++) {
-    const done = await whileItStands(async () => {
+    const done = await whileItStands(cgroup, mark, async () => {
       const taken = await reclaim.takeBackSoon(loss, round > 1);
       return taken === 'late' ? taken : judged(taken);
     });
@@ -87,22 +87,25 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
   async function orHeldUp(done: Revocation | undefined): Promise<Revocation> {
     return done ?? heldUp(nodes, await reclaim.search(loss));
   }
-
-  function whileItStands<T>(takeBack: () => Promise<Revocation | T>): Promise<Revocation | T> {
-    return whileStill(cgroup as string, mark, async (still) => {
-      const end = await soon(
-        takeBack().then((done) => ({ done })),
-        longestStill,
-      );
-      // It goes on by itself, and the next try waits for it.
-      if (end === undefined) throw new Error(`to take it back takes over ${longestStill / 1000} s, and goes on`);
-      const { done } = end;
-      return still || !isRevocation(done) ? done : { ...done, left: [...done.left, 'the container cannot be frozen'] };
-    });
-  }
 }
 
-const isRevocation = (done: unknown): done is Revocation => typeof done === 'object';
+/** Throws when it takes longer than a container may stand still. It goes on by itself then, and the next try waits for it. */
+function whileItStands<T extends string | undefined>(
+  cgroup: string,
+  mark: string,
+  takeBack: () => Promise<Revocation | T>,
+): Promise<Revocation | T> {
+  return whileStill(cgroup, mark, async (still) => {
+    const end = await soon(
+      takeBack().then((done) => ({ done })),
+      longestStill,
+    );
+    if (end === undefined) throw new Error(`to take it back takes over ${longestStill / 1000} s, and goes on`);
+    const { done } = end;
+    if (still || typeof done !== 'object') return done;
+    return { ...done, left: [...done.left, 'the container cannot be frozen'] };
+  });
+}
 
 function revocation(nodes: readonly NodeRef[], { search, ...taken }: Reclaimed, loser: Loser): Revocation {
   const left = [...taken.left];
