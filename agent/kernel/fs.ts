@@ -13,7 +13,7 @@ import {
 import { basename, dirname } from 'node:path';
 import { numberOf } from '../core/device.js';
 import { isSysError } from './errors.js';
-import { syscall } from './libc.js';
+import { syscall, syscallUnless } from './libc.js';
 import { readAtMost } from './read.js';
 
 const here = -100; // AT_FDCWD
@@ -80,11 +80,7 @@ export const openEntry = (directory: number, name: string): number =>
 
 /** Makes a directory with exactly this mode, despite the umask. A directory that is there already stays as it is. */
 export function mkdirAt(directory: number, name: string, mode: number): void {
-  try {
-    unmasked(() => syscall('mkdirat', name, directory, name, mode));
-  } catch (error) {
-    if (!isSysError(error, 'EEXIST')) throw error;
-  }
+  unmasked(() => syscallUnless('EEXIST', 'mkdirat', name, directory, name, mode));
 }
 
 /** Host ids of a container's root user. */
@@ -202,11 +198,7 @@ export function writeFileAt(directory: number, name: string, text: string, mode:
 
 /** Removes an entry that is no directory. A missing entry is no error. */
 export function unlinkAt(directory: number, name: string): void {
-  try {
-    syscall('unlinkat', name, directory, name, 0);
-  } catch (error) {
-    if (!isSysError(error, 'ENOENT')) throw error;
-  }
+  syscallUnless('ENOENT', 'unlinkat', name, directory, name, 0);
 }
 
 /**
@@ -408,17 +400,23 @@ export function removeEmpty(directory: number, name: string): void {
 /** There are no more in a directory of a seat, unless somebody in its container has lifted the limit of its file system. */
 const mostNames = 4096;
 
-/** Names in a directory, not very many of them. Through /proc/self/fd, because readdir has no descriptor form in Node. */
+/** Where a name begins in a struct linux_dirent64, and where the length of the struct is, bytes (getdents(2)). */
+const dirent = { name: 19, length: 16 };
+
+/** Names in a directory, not very many of them. Node reads a directory by its path alone, and takes five times as long. */
 export function listDirectory(directory: number): string[] {
   const names: string[] = [];
-  const entries = opendirSync(`/proc/self/fd/${directory}/`, { bufferSize: 512 });
-  try {
-    for (let entry = entries.readSync(); entry !== null && names.length < mostNames; entry = entries.readSync()) {
-      names.push(entry.name);
+  const entries = Buffer.allocUnsafe(4096);
+  syscall('lseek', 'directory', directory, 0, 0);
+  for (;;) {
+    const length = syscall('getdents64', 'directory', directory, entries, entries.length);
+    if (length === 0) return names;
+    for (let at = 0; at < length; at += entries.readUInt16LE(at + dirent.length)) {
+      const name = entries.toString('utf8', at + dirent.name, entries.indexOf(0, at + dirent.name));
+      if (name === '.' || name === '..') continue;
+      if (names.length === mostNames) return names;
+      names.push(name);
     }
-    return names;
-  } finally {
-    entries.closeSync();
   }
 }
 

@@ -46,6 +46,8 @@ const numbers = {
   memfd_create: [319, 279],
   perf_event_open: [298, 241],
   inotify_add_watch: [254, 27],
+  lseek: [8, 62],
+  getdents64: [217, 61],
   fchdir: [81, 50],
   setfsuid: [122, 151],
   setfsgid: [123, 152],
@@ -61,13 +63,35 @@ const table = process.arch === 'arm64' ? 1 : 0;
  * @throws SysError
  */
 export function syscall(name: Syscall, what: string, ...args: readonly Argument[]): number {
+  const result = resultOf(name, args);
+  if (result === -1) throw new SysError(name, koffi.errno(), what);
+  return result;
+}
+
+/**
+ * The same where one error is an answer, such as `EEXIST`: undefined then. An Error with its stack costs more than the call.
+ * @throws SysError with any other error
+ */
+export function syscallUnless(
+  answer: string,
+  name: Syscall,
+  what: string,
+  ...args: readonly Argument[]
+): number | undefined {
+  const result = resultOf(name, args);
+  if (result !== -1) return result;
+  const errno = koffi.errno();
+  if (errno === koffi.os.errno[answer]) return undefined;
+  throw new SysError(name, errno, what);
+}
+
+function resultOf(name: Syscall, args: readonly Argument[]): number {
   const held = args.map((argument) => (typeof argument === 'string' ? Buffer.from(`${argument}\0`) : argument));
   const words = held.map((argument) => (Buffer.isBuffer(argument) ? address(argument) : argument));
   while (words.length < 6) words.push(0);
   const result = Number(call(numbers[name][table], ...words));
   // `held` is used after the call so that no buffer can be collected during it.
-  if (result === -1 && held.length >= 0) throw new SysError(name, koffi.errno(), what);
-  return result;
+  return held.length >= 0 ? result : -1;
 }
 
 /**

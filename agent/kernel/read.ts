@@ -1,15 +1,5 @@
-import {
-  closeSync,
-  opendirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  realpathSync,
-  statSync,
-} from 'node:fs';
-import { basename } from 'node:path';
+import { closeSync, opendirSync, openSync, readdirSync, readFileSync, readlinkSync, readSync, statSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
 
 /**
  * Whether an error of a system call says that its object is not there any more. Any other error says nothing about the
@@ -123,12 +113,16 @@ export function directoriesUnlessGone(directory: string, most = Number.POSITIVE_
   return names;
 }
 
-/** The final target of a link of sysfs; undefined when its object has gone meanwhile. */
+/**
+ * The target of a link of sysfs; undefined when its object has gone meanwhile. No part of a target is a link itself
+ * (fs/sysfs/symlink.c), so that nothing else need be asked.
+ */
 export function resolvedPath(path: string): string | undefined {
   try {
-    return realpathSync(path);
-  } catch {
-    return undefined;
+    return resolve(dirname(path), readlinkSync(path));
+  } catch (error) {
+    const isNoLink = (error as NodeJS.ErrnoException).code === 'EINVAL';
+    return isNoLink ? path : undefined;
   }
 }
 

@@ -189,8 +189,13 @@ export class SeatDirectory {
     const left = removals();
     removeAt(this.data, id, left);
     for (const tag of namesIn(this.tags)) {
-      if (statAt(this.tags, tag)?.type !== 'directory') continue;
-      const directory = openAt(this.tags, tag);
+      let directory: number;
+      try {
+        directory = openAt(this.tags, tag);
+      } catch (error) {
+        if (isSysError(error, 'ENOTDIR', 'ELOOP', 'ENOENT')) continue;
+        throw error;
+      }
       try {
         removeAt(directory, id, left);
       } finally {

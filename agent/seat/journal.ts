@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { Entries } from '../core/entries.js';
 import type { JournalEntry } from '../core/step.js';
 import { readOptional } from '../kernel/read.js';
-import { replaceFile } from '../kernel/replace-file.js';
+import { removeFile, replaceFile } from '../kernel/replace-file.js';
 
 /** Where the key of the container is; no id of a device. */
 const containerFile = 'container';
@@ -64,7 +64,7 @@ export class Journal {
   /** On record before anything is given to a container, and until it has nothing any more. */
   setTenant(tenant: Tenant | undefined): void {
     const file = join(this.directory, containerFile);
-    if (tenant === undefined) rmSync(file, { force: true });
+    if (tenant === undefined) removeFile(file);
     else replaceFile(file, JSON.stringify(tenant));
     this.last = tenant;
   }
@@ -93,7 +93,7 @@ export class Journal {
   }
 
   delete(id: string): void {
-    rmSync(this.file(id), { force: true });
+    removeFile(this.file(id));
     const former = this.entries.get(id);
     this.known.delete(id);
     if (former !== undefined) this.noteEnd(former);
