@@ -81,7 +81,7 @@ test('all code that the first event needs has run before it', async () => {
   await agent.idle();
   const first = await calls.take();
   calls.end();
-  assert.ok(agent.isGranted(13, 64));
+  assert.ok(agent.isGranted('left', 13, 64));
   for (const name of ['makeNode', 'writeRecord', 'makeLink', 'sendUevent', 'grant', 'put', 'reevaluate'])
     assert.ok(
       [...first].some((one) => one.includes(` ${name} `)),

@@ -179,7 +179,8 @@ class Bench {
       ...['incus', 'config', 'device', 'add', name, 'keyboard', 'unix-hotplug'],
       ...[`vendorid=${vendor}`, `productid=${product}`, 'required=false'],
     ]);
-    const ways = await this.attempt('incus', 'Incus unix-hotplug', () => this.usbKeyboards(pid));
+    // It sends no message of udevd's: its program looks for the node.
+    const ways = await this.attempt('incus', 'Incus unix-hotplug', () => this.usbKeyboards(pid, true));
     if (ways !== undefined) {
       // Incus hears udevd's word, as the agent does.
       const { all, rest } = arrivals(ways);
@@ -198,11 +199,11 @@ class Bench {
   }
 
   /** Plugged one at a time at the left hub. */
-  private async usbKeyboards(pid: string): Promise<Way[]> {
+  private async usbKeyboards(pid: string, bare = false): Promise<Way[]> {
     const ways: Way[] = [];
     for (let round = 0; round < Math.min(this.job.options.events, 3); round++) {
       const plug = async () => void (await this.lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'bench' }));
-      ways.push(...(await probe(this.lab, { pid, mode: 'watch', count: 1, name: '-', act: plug })));
+      ways.push(...(await probe(this.lab, { pid, mode: 'watch', count: 1, name: '-', bare, act: plug })));
       await this.lab.unplug('bench');
       await this.lab.settled();
     }

@@ -28,7 +28,13 @@ const docker = variant('docker');
 const openLxc = `${lxc.prepare}\necho 'lxc.cgroup2.devices.allow = c 13:* rwm' >> /var/lib/lxc/$name/config`;
 
 export const peers: readonly Peer[] = [
-  { ...lxc, title: 'lxc-device', prepare: openLxc, command: 'lxc-device -n $name add $DEVNAME' },
+  {
+    ...lxc,
+    title: 'lxc-device by systemd-run',
+    prepare: openLxc,
+    // A program of udevd itself may not chroot(2), as lxc-device does (systemd-udevd.service, SystemCallFilter=).
+    command: 'systemd-run --quiet --wait --collect lxc-device -n $name add $DEVNAME',
+  },
   { ...lxc, title: 'lxc-attach mknod', prepare: openLxc, command: `lxc-attach -n $name -- sh -c ${mknod}` },
   {
     ...docker,
@@ -85,8 +91,7 @@ export async function startPeer(
   await script(lab, name, peer.prepare);
   await script(lab, name, peer.start);
   const pid = await script(lab, name, peer.pid);
-  await lab.sh(
-    `mkdir -p /proc/${pid}/root/run/udev/data /proc/${pid}/root/dev/input; touch /proc/${pid}/root/run/udev/control`,
-  );
+  const make = 'mkdir -p /run/udev/data /dev/input; touch /run/udev/control';
+  await lab.guest(['/opt/engines/enter', pid, 'sh', '-ec', make]);
   return pid;
 }

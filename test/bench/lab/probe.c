@@ -83,6 +83,8 @@ static int opens(const char *node) {
 
 /* The program in the container. Writes to `out` what it has seen. */
 static void inside(int socket, FILE *out, int bare) {
+  /* A node is made, and then its rights are set: two events, of which the first that lets it be opened counts. */
+  static char is_open[MOST + 64];
   char action[16], node[16];
   struct pollfd ears[2] = {{.fd = socket, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -106,9 +108,15 @@ static void inside(int socket, FILE *out, int bare) {
     ssize_t length = bare ? read(ears[1].fd, buffer, sizeof buffer) : 0;
     for (char *at = buffer; at < buffer + length; at += sizeof(struct inotify_event) + ((struct inotify_event *)at)->len) {
       struct inotify_event *event = (struct inotify_event *)at;
-      if (strncmp(event->name, "event", 5)) continue;
-      if (event->mask & IN_DELETE) fprintf(out, "told %s %ld\n", event->name, now());
-      else if (opens(event->name)) fprintf(out, "opened %s %ld\n", event->name, now());
+      unsigned number;
+      if (sscanf(event->name, "event%u", &number) != 1 || number >= sizeof is_open) continue;
+      if (event->mask & IN_DELETE) {
+        fprintf(out, "told %s %ld\n", event->name, now());
+        is_open[number] = 0;
+      } else if (!is_open[number] && opens(event->name)) {
+        fprintf(out, "opened %s %ld\n", event->name, now());
+        is_open[number] = 1;
+      }
       fflush(out);
     }
   }
@@ -235,6 +243,7 @@ int main(int argc, char **argv) {
     until(4, count);
   } else {
     until(2, count);
+    until(1, count);
   }
   kill(child, SIGKILL);
   waitpid(child, NULL, 0);

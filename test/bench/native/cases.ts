@@ -46,7 +46,8 @@ export function casesOf(options: Pick<Options, 'only' | 'seats' | 'bursts' | 'ev
       size: { seats: most, rules: plugged + 24, plugged },
       rounds: Math.min(rounds, 2),
       asks: [
-        ...(wants('plug', 'unplug') ? [{ ask: 'unit', count: few } as const] : []),
+        // As many as in the small cases: after fewer, less of the code is compiled.
+        ...(wants('plug', 'unplug') ? [{ ask: 'unit', count: events } as const] : []),
         ...(wants('same') && isLargest ? [{ ask: 'same', count: few } as const] : []),
         ...(wants('look') && isLargest ? [{ ask: 'look', count: looks } as const] : []),
       ],

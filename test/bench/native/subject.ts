@@ -232,7 +232,7 @@ class Subject {
     for (const id of [`c13:${keyboard.minor}`, `+input:${basename(keyboard.head)}`]) {
       if (!existsSync(Agent.recordOf(seat, id))) throw new Error(`${id} is not in the database of ${seat}`);
     }
-    if (!this.agent.isGranted(13, keyboard.minor)) throw new Error(`${keyboard.event} is not granted`);
+    if (!this.agent.isGranted(seat, 13, keyboard.minor)) throw new Error(`${keyboard.event} is not granted`);
   }
 
   private assertHasNot(keyboard: Keyboard): void {
@@ -240,7 +240,7 @@ class Subject {
     const isThere =
       existsSync(Agent.nodeOf(seat, basename(keyboard.event))) ||
       existsSync(Agent.recordOf(seat, `c13:${keyboard.minor}`)) ||
-      this.agent.isGranted(13, keyboard.minor);
+      this.agent.isGranted(seat, 13, keyboard.minor);
     if (isThere) throw new Error(`${keyboard.event} is left in ${seat}`);
   }
 
