@@ -13,7 +13,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupRoot } from '../../../agent/kernel/cgroup.js';
 import { unshared } from '../../namespace/unshared.js';
@@ -73,8 +73,9 @@ mkdirSync(join(scratch, 'bin'));
 writeFileSync(join(scratch, 'bin/udevadm'), '#!/bin/sh\n', { mode: 0o755 });
 
 const containers = await Promise.all(seats.map((seat) => foundAsLxc('/sys/fs/cgroup', seat)));
-const agent = spawn(process.execPath, ['--enable-source-maps', program, 'run', '--policies', policies], {
-  env: { ...process.env, PATH: `${join(scratch, 'bin')}:${process.env['PATH']}` },
+// As its first line starts it (env(1), -S).
+const agent = spawn(program, ['run', '--policies', policies], {
+  env: { ...process.env, PATH: `${join(scratch, 'bin')}:${dirname(process.execPath)}:${process.env['PATH']}` },
   stdio: ['ignore', 'pipe', 'inherit'],
 });
 try {
