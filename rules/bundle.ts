@@ -1,14 +1,17 @@
-// Bundles the program into dist/hotseat: a start loads a few files there instead of several hundred. Part of `npm run build`.
+// Bundles the program into dist/hotseat: a start loads two files there instead of several hundred, and their code is
+// compiled already (agent/start/body.ts). Part of `npm run build`.
 
-import { chmodSync, readdirSync, rmSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
-import { build, type Plugin } from 'esbuild';
+import { execFileSync } from 'node:child_process';
+import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { options } from '../agent/start/options.js';
 import { natives } from './package/dependencies.js';
 
 const checkout = resolve(import.meta.dirname, '../..');
 const outdir = join(checkout, 'dist/hotseat');
 /** Programs with a process of their own are found beside the program that starts them. */
-const programs = ['cli/main.ts', 'udev/udev-child.ts', 'kernel/helper.ts', 'holder/holder.ts'];
+const programs = ['main', 'udev-child', 'helper', 'holder'];
 
 /** Zod's messages in fifty languages, a third of all that would be loaded: ours are English. */
 const englishOnly: Plugin = {
@@ -20,33 +23,73 @@ const englishOnly: Plugin = {
   },
 };
 
-const { metafile } = await build({
+const common = {
   metafile: true,
   absWorkingDir: checkout,
-  entryPoints: programs.map((path) => join('agent', path)),
   outdir,
-  entryNames: '[name]',
   bundle: true,
-  // A verb loads only its own needs, as it does unbundled.
-  splitting: true,
-  format: 'esm',
+  // V8 gives away its form of a script's code, and not that of a module's.
+  format: 'cjs',
   platform: 'node',
   target: 'node20.19',
-  sourcemap: true,
-  // Every start reads all that it loads, comments and margins as well: without them it is a third less. Names stay, and
-  // lines are short, for readers of a stack trace.
+  charset: 'ascii',
+  // Every start reads all of it, comments and margins as well: without them it is a third less. Names stay, and lines are
+  // short, for readers of a stack trace.
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: 160,
+} as const satisfies BuildOptions;
+
+/** As a CommonJS module says it. */
+const itself = { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' };
+
+const bodies = await build({
+  ...common,
+  entryPoints: programs.map((name) => join('agent/start/programs', `${name}.ts`)),
+  entryNames: '[name]-[hash]',
+  // A verb runs only its own needs, as it does unbundled: what is imported later runs later.
+  supported: { 'dynamic-import': false },
+  sourcemap: true,
   external: [...natives],
   plugins: [englishOnly],
   // Node's own condition names its CommonJS build, of which nothing can be left out.
   alias: { rxjs: join(checkout, 'node_modules/rxjs/dist/esm/index.js') },
-  // The modules of Node that a CommonJS package inside requires.
-  banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+  define: { ...itself, 'import.meta.url': 'ownUrl' },
+  banner: {
+    js: "(function(exports,require,module,__filename,__dirname){const ownUrl=require('node:url').pathToFileURL(__filename).href;",
+  },
+  footer: { js: '})' },
 });
+
+const made = new Map(
+  Object.entries(bodies.metafile.outputs).map(([path, { entryPoint = '' }]) => [
+    basename(entryPoint, '.ts'),
+    basename(path),
+  ]),
+);
+const BODIES = JSON.stringify(Object.fromEntries(programs.map((name) => [name, made.get(name)])));
+
+const optionsOf = (name: string): readonly string[] => Object.entries(options).find(([one]) => one === name)?.[1] ?? [];
+
+/** A file that Node starts; `from`: its source. */
+const begin = async (name: string, from: string): Promise<string[]> => {
+  const { metafile } = await build({
+    ...common,
+    entryPoints: [{ in: join('agent/start', from), out: name }],
+    define: { ...itself, BODIES, PROGRAM: JSON.stringify(name) },
+    banner: { js: `#!/usr/bin/env -S ${['node', ...optionsOf(name)].join(' ')}` },
+  });
+  return Object.keys(metafile.outputs);
+};
+const begins = await Promise.all([
+  ...programs.map((name) => begin(name, 'start.ts')),
+  begin('keep-code', 'keep-code.ts'),
+]);
 chmodSync(join(outdir, 'main.js'), 0o755);
+// The program around it is modules.
+writeFileSync(join(outdir, 'package.json'), '{ "type": "commonjs" }\n');
+
 // Files that a running program may still load go last.
-for (const name of readdirSync(outdir)) {
-  if (!(relative(checkout, join(outdir, name)) in metafile.outputs)) rmSync(join(outdir, name));
-}
+const ours = new Set([...Object.keys(bodies.metafile.outputs), ...begins.flat()].map((path) => basename(path)));
+for (const name of readdirSync(outdir)) if (name !== 'package.json' && !ours.has(name)) rmSync(join(outdir, name));
+execFileSync(process.execPath, [join(outdir, 'keep-code.js')], { stdio: 'inherit' });

@@ -9,12 +9,12 @@ import { defaultPolicies } from './run.js';
 import type { Call, ExitCode, Verb, Verbs } from './verb.js';
 
 /** The program tree that this is part of, bundled or not. */
-const program = withManifest(import.meta.dirname);
+const program = withRules(import.meta.dirname);
 const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing' } as const;
 
-/** The nearest directory from there upwards that has a package.json. */
-function withManifest(directory: string): string {
-  return existsSync(join(directory, 'package.json')) ? directory : withManifest(dirname(directory));
+/** The nearest directory from there upwards that has the files of an installation. */
+function withRules(directory: string): string {
+  return existsSync(join(directory, 'rules/policies')) ? directory : withRules(dirname(directory));
 }
 
 /** Waits for a program; rejects when it says no, except where `reject` is false. */
@@ -22,6 +22,9 @@ async function run(command: string, words: readonly string[], reject = true): Pr
   const { execa } = await import('execa');
   await execa(command, words, { timeout: 120_000, stdio: 'inherit', reject });
 }
+
+/** Compiles the program, by the Node that the service has. Without that a start takes longer, and nothing else. */
+const compile = ['/usr/bin/node', join(program, 'dist/hotseat/keep-code.js')] as const;
 
 /** The commands to run once the files are there: the group first, because the agent lets it read the audit trail. */
 const commands = [
@@ -74,7 +77,7 @@ export const install = (verbs: () => Verbs): Verb => ({
     const changes = changesForInstall(files);
     const made = existsSync(defaultPolicies) ? [] : [`make ${defaultPolicies}, a git repository`];
     if (options['dry-run'] === true) {
-      say(changes, [...made, ...(only ? [] : commands.map((words) => words.join(' ')))]);
+      say(changes, [...made, ...(only ? [] : [compile, ...commands].map((words) => words.join(' ')))]);
       return 0;
     }
     root();
@@ -83,6 +86,8 @@ export const install = (verbs: () => Verbs): Verb => ({
     if (only) return 0;
     apply(changes, files);
     say(changes, made);
+    const [node, ...words] = compile;
+    await run(node, words, false);
     for (const [command, ...words] of commands) await run(command, words);
     return 0;
   },

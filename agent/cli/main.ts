@@ -1,5 +1,3 @@
-#!/usr/bin/env -S node --max-semi-space-size=2
-// V8 keeps up to 48 MB for young objects otherwise. 2 MB are enough for a burst, and the agent at rest needs 8 MB less.
 import { ControlError, codeOf } from '../core/refusal.js';
 import { allHelp, codesHelp, verbHelp } from './help.js';
 import { parse } from './parse.js';
@@ -10,7 +8,7 @@ import { version } from './version.js';
 
 const verbOf = (name: string): Verb | undefined => (Object.hasOwn(verbs, name) ? verbs[name] : undefined);
 
-async function main(argv: readonly string[]): Promise<ExitCode> {
+async function answered(argv: readonly string[]): Promise<ExitCode> {
   const [name, ...rest] = argv;
   if (name === undefined || name === 'help' || name === '--help' || name === '-h') {
     if (rest[0] === 'codes') {
@@ -42,15 +40,18 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
   return verb.run(call);
 }
 
-try {
-  process.exitCode = await main(process.argv.slice(2));
-} catch (error) {
-  console.error(`hotseat: ${(error as Error).message}`);
-  const reasons = error instanceof ControlError ? error.details : [];
-  for (const line of reasons) console.error(`  ${line}`);
-  if (process.argv.includes('--json')) {
-    console.log(asciiJson({ code: codeOf(error), error: (error as Error).message, details: reasons }, 2));
+/** The command line: its words behind the program's name. Sets the exit status. */
+export async function main(argv: readonly string[]): Promise<void> {
+  try {
+    process.exitCode = await answered(argv);
+  } catch (error) {
+    console.error(`hotseat: ${(error as Error).message}`);
+    const reasons = error instanceof ControlError ? error.details : [];
+    for (const line of reasons) console.error(`  ${line}`);
+    if (argv.includes('--json')) {
+      console.log(asciiJson({ code: codeOf(error), error: (error as Error).message, details: reasons }, 2));
+    }
+    // An agent that gives its reasons has understood, and says no.
+    process.exitCode = reasons.length > 0 ? 1 : 2;
   }
-  // An agent that gives its reasons has understood, and says no.
-  process.exitCode = reasons.length > 0 ? 1 : 2;
 }

@@ -58,7 +58,7 @@ function copyTree(from: string, to: string): void {
 
 const unwanted = (name: string): boolean =>
   /(^|\/)node_modules\//.test(name) ||
-  /\.(map|[cm]?ts|o|a|d|mk|cc|c|hh|h|inc|gyp|md|markdown|yml|iml|sh|bat|html|tsbuildinfo)$/i.test(name) ||
+  /\.(map|[cm]?ts|o|a|d|mk|cc|c|hh|h|inc|gyp|md|markdown|yml|iml|sh|bat|html|tsbuildinfo|code)$/i.test(name) ||
   /^(test|tests|samples|docs?|examples?|benchmarks?|browser|bin|man|musl_x64|musl_arm64|build\/Release\/.+|lib\/native)\//.test(
     name,
   ) ||
@@ -84,11 +84,11 @@ for (const native of run('find', stage, '-name', '*.node').split('\n')) {
   run('strip', '--strip-unneeded', '--remove-section=.comment', '--remove-section=.note', native);
 }
 
-// A missing file is noticed here, not on somebody's PC.
-const parts = readdirSync(join(stage, bundle)).filter((name) => /-[A-Z0-9]{8}\.js$/.test(name));
-const loads = [...parts.map((name) => `./${name}`), ...natives];
-const script = `for (const name of ${JSON.stringify(loads)}) await import(name); process.exit(0)`;
+// A missing file is noticed here, not on somebody's PC: all code is run once. Its compiled form is for this machine's Node.
+const script = `for (const name of ${JSON.stringify(natives)}) await import(name); process.exit(0)`;
 execaSync('node', ['--input-type=module', '--eval', script], { cwd: join(stage, bundle), timeout: 60_000 });
+execaSync('node', ['keep-code.js'], { cwd: join(stage, bundle), timeout: 60_000 });
+for (const name of readdirSync(join(stage, bundle))) if (name.endsWith('.code')) rmSync(join(stage, bundle, name));
 
 // Everything else.
 const page = manPage(verbs, date);
@@ -113,6 +113,8 @@ put(
 
 // The files for dpkg.
 for (const name of ['postinst', 'prerm', 'postrm']) put(`DEBIAN/${name}`, text('rules/package', name), 0o755);
+// The compiled form of the code is for one version of Node.
+put('DEBIAN/triggers', 'interest-noawait /usr/bin/node\n');
 put('DEBIAN/conffiles', `${files.flatMap(({ path, admins }) => (admins ? [path] : [])).join('\n')}\n`);
 const lines = (list: readonly (string | undefined)[]): string => list.filter((line) => line !== undefined).join('\n');
 put(
