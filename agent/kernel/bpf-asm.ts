@@ -9,6 +9,7 @@ const code = {
   andImmediate: 0x57,
   shiftRight: 0x77,
   shiftLeft: 0x67,
+  load16: 0x69,
   load32: 0x61,
   load64: 0x79,
   store32: 0x63,
@@ -54,6 +55,7 @@ export class Assembler {
   and = (to: Register, value: number): this => this.emit(code.andImmediate, to, 0, 0, value);
   shiftRight = (to: Register, bits: number): this => this.emit(code.shiftRight, to, 0, 0, bits);
   shiftLeft = (to: Register, bits: number): this => this.emit(code.shiftLeft, to, 0, 0, bits);
+  load16 = (to: Register, from: Register, offset: number): this => this.emit(code.load16, to, from, offset, 0);
   load32 = (to: Register, from: Register, offset: number): this => this.emit(code.load32, to, from, offset, 0);
   load64 = (to: Register, from: Register, offset: number): this => this.emit(code.load64, to, from, offset, 0);
   store32 = (to: Register, offset: number, from: Register): this => this.emit(code.store32, to, from, offset, 0);

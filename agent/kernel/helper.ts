@@ -210,6 +210,8 @@ function prepare(): Promise<string | undefined> {
   const load = async (): Promise<string | undefined> => {
     const { ringsRefusal } = await import('./rings.js');
     ringsRefusal();
+    const { watchFiles } = await import('./open-files.js');
+    watchFiles();
     const { watchThreads } = await import('./thread-facts.js');
     watchThreads();
     const { watchExecs } = await import('./execs.js');

@@ -8,6 +8,7 @@ import { drmClients } from './drm-clients.js';
 import { factOf } from './facts.js';
 import { isHeld } from './held.js';
 import { syscall } from './libc.js';
+import { whoMayHave } from './open-files.js';
 import { namespacePids } from './pidfd.js';
 import { isGone, readOptional } from './read.js';
 import { realUid } from './real-uid.js';
@@ -59,7 +60,10 @@ export interface Search {
   readonly clients: readonly string[] | undefined;
 }
 
-/** How many descriptors and threads are looked at: of one owner, and of all. A look takes some 20 µs. */
+/**
+ * How many descriptors and threads are looked at: of one owner, and of all. A look takes some 10 µs, and a process counts as some
+ * looks, also one that has nothing open.
+ */
 export interface Limits {
   readonly ofOne: number;
   readonly ofAll: number;
@@ -69,6 +73,9 @@ export interface Limits {
 export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
 /** While nobody does. */
 export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
+
+/** The cost of a process that has nothing open, in looks. */
+const looksAProcess = 20;
 
 /** So many looks between two signs of life: the search of one process can take a minute. */
 const looksASign = 1000;
@@ -84,8 +91,8 @@ export interface SearchOptions {
 
 /**
  * All processes of this machine that have one of the devices open, and all that may be about to, but for this one and the one that
- * it works for. `at` is told which process is
- * looked at, before each and again and again meanwhile, and 0 behind the last one.
+ * it works for. Where the kernel tells who may have one, nobody else is looked at. `at` is told which process is looked at, before
+ * each and again and again meanwhile, and 0 behind the last one.
  */
 export function findHolders(
   numbers: readonly DeviceNumber[],
@@ -97,7 +104,8 @@ export function findHolders(
   const budget = new Budget(limits);
   const overdrawn = new Set<string>();
   const rings = whoHasRings();
-  for (const pid of processes()) {
+  const suspects = whoMayHave(numbers);
+  for (const pid of suspects === undefined ? processes() : inOrder(suspects, rings.owners)) {
     if (pid === process.pid || pid === process.ppid) continue;
     at(pid);
     const cgroup = cgroupOf(pid) ?? '';
@@ -107,11 +115,16 @@ export function findHolders(
       if (looks++ % looksASign === 0) at(pid);
       return budget.take(purse());
     };
+    let actsAsRoot: boolean | undefined;
+    const isRoot = (): boolean => {
+      actsAsRoot ??= isRoots(pid);
+      return actsAsRoot;
+    };
     let rootsOwn: boolean | undefined;
     // A session's owner cannot use up the budget of root's processes in there, such as sshd.
     const purse = (): string => {
       if (!budget.isOver(owner)) return owner;
-      rootsOwn ??= isRoots(pid) && namespacePids(pid)?.length === 1 && uidOf(pid, budget, owner) === 0;
+      rootsOwn ??= isRoot() && namespacePids(pid)?.length === 1 && uidOf(pid, budget, owner) === 0;
       return rootsOwn ? `${owner} (root)` : owner;
     };
     const who = (): InFlight => {
@@ -129,7 +142,8 @@ export function findHolders(
     const unlessGone = (error: unknown): void => {
       if (!isGone(error)) refused = true;
     };
-    for (const table of tablesOf(pid, isLeft, unlessGone)) {
+    budget.spend(purse(), looksAProcess);
+    for (const table of budget.isOver(purse()) ? [] : tablesOf(pid, isLeft, unlessGone)) {
       if (table === 'shared') continue;
       for (const fd of numbersIn(`/proc/${table}/fd`, isLeft, unlessGone)) {
         const found = whatIs(table, fd);
@@ -143,8 +157,7 @@ export function findHolders(
     if (queued) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
     // One of them is enough, and of root's, who may be below a user's slice, another one.
-    if (budget.isOver(purse()) && isNews(overdrawn, `${owner} ${isRoots(pid)}`))
-      unseen.push({ ...who(), why: 'too many' });
+    if (budget.isOver(purse()) && isNews(overdrawn, `${owner} ${isRoot()}`)) unseen.push({ ...who(), why: 'too many' });
   }
   at(0);
   return { holders, inFlight, unseen, ringsUnseen: rings.unseen, clients: drmClients(numbers) };
@@ -258,6 +271,9 @@ const processes = (): number[] =>
   readdirSync('/proc')
     .map(Number)
     .filter((pid) => Number.isInteger(pid));
+
+const inOrder = (...pids: readonly ReadonlySet<number>[]): number[] =>
+  [...new Set(pids.flatMap((some) => [...some]))].sort((a, b) => a - b);
 
 /** Every table of descriptors of a process: its own, and one for each thread that left it; the others share the first. */
 function* tablesOf(pid: number, isLeft: () => boolean, failed: (error: unknown) => void): Iterable<number | 'shared'> {

@@ -6,6 +6,8 @@ const names = [
   ...['device', 'task_struct', 'signal_struct', 'rw_semaphore', 'bpf_iter_task', 'nsproxy', 'ns_common', 'net'],
   ...['cgroup_namespace', 'user_namespace', 'pid_namespace', 'cred', 'pid', 'upid', 'mm_struct', 'file'],
   ...['fs_struct', 'path', 'dentry', 'qstr', 'inode', 'security_file_ioctl', 'security_file_ioctl_compat'],
+  ...['css_set', 'cgroup', 'kernfs_node'],
+  ...['bpf_iter_task_file', 'socket', 'sock', 'sock_common', 'sk_buff_head', 'unix_sock', 'scm_stat'],
 ];
 
 let known: Btf | undefined;

@@ -1,4 +1,5 @@
-// A process at which no look ends: its directory of descriptors lies below a FUSE mount that answers nothing any more.
+// A process at which no look ends: its directory of descriptors lies below a FUSE mount that answers nothing any more. It has the
+// device open, or nobody would look.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -32,7 +33,9 @@ test.before(async () => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
   mkdirSync(dirname(mark), { recursive: true });
   mkdirSync(group);
-  child = spawn('/usr/bin/python3', ['-c', 'import os, time; os.setuid(4242); print(flush=True); time.sleep(600)'], {
+  const program =
+    "import os, time; os.open('/dev/full', os.O_RDWR); os.setuid(4242); print(flush=True); time.sleep(600)";
+  child = spawn('/usr/bin/python3', ['-c', program], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   if (child.stdout !== null) await once(child.stdout, 'data');

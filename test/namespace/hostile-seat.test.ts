@@ -379,11 +379,15 @@ for line in sys.stdin:
   assert.is(await ask('try'), 'refused');
 });
 
-/** A program that has far more open than is looked at of one owner while a container stands still. */
-const manyDescriptors = (forks: number): string => `import ctypes, os, resource, signal, socket
+/**
+ * A program that has far more open than is looked at of one owner while a container stands still, and a message in which
+ * anything may be: nobody would look otherwise.
+ */
+const manyDescriptors = (forks: number): string => `import array, ctypes, os, resource, signal, socket
 most = min(19_000, resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 100)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most + 100, most + 100))
-one = socket.socket()
+one, other = socket.socketpair()
+other.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))])
 for _ in range(most): os.dup(one.fileno())
 for _ in range(${forks}):
     if os.fork() == 0:
