@@ -61,8 +61,8 @@ test('nothing is left to the look every 30 s where nothing was lost', async () =
   assert.not.ok(await findsFault(sound, { ...again, numRuns: Math.ceil(count / 3) }, all));
 });
 
-test('the same holds where the kernel lists all who have a card open', async () => {
-  const lists = { ...sound, listsClients: true };
+test('the same holds where the kernel lists all who have a card open, and takes no raw node back', async () => {
+  const lists = { ...sound, listsClients: true, takesRawBack: false };
   assert.not.ok(await findsFault(lists, { ...again, numRuns: Math.ceil(count / 3) }));
 });
 

@@ -17,7 +17,7 @@ import { doubts } from '../../../agent/seat/revoke.js';
 import { decode } from '../../../agent/udev/datagram.js';
 import type { UdevMessage } from '../../../agent/udev/source.js';
 import { DeviceTable } from '../../../agent/udev/table.js';
-import { Inside } from './containers.js';
+import { Inside, type Run } from './containers.js';
 import { MortalDirectory, MortalJournal } from './files.js';
 import { Crash, Life, type Meanwhile } from './life.js';
 import { Order } from './order.js';
@@ -33,9 +33,11 @@ export interface Parts {
   readonly seesInFlight: boolean;
   /** Whether the kernel lists all who have a graphics card open. */
   readonly listsClients: boolean;
+  /** Whether the kernel can take back descriptors of raw nodes. */
+  readonly takesRawBack: boolean;
 }
 
-export const sound: Parts = { Grants, seesInFlight: true, listsClients: false };
+export const sound: Parts = { Grants, seesInFlight: true, listsClients: false, takesRawBack: true };
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -59,7 +61,7 @@ export class Agent {
     const { containers, pc, map } = world;
     map.act = (run) => this.life.act(run);
     map.granting = (cgroup, number) => this.granting(cgroup, number);
-    const inside = new Inside(containers, pc, this.life);
+    const inside = new Inside(containers, pc, this.life, (run, name) => this.showing(run, name));
     const namespaces: Pick<Namespaces, keyof Namespaces> = inside;
     const kernel: Pick<DeviceMap, keyof DeviceMap> = map;
     this.grants = new parts.Grants(kernel as DeviceMap, undefined, new RecordFile(guardRecord, isText));
@@ -161,6 +163,10 @@ export class Agent {
     }
     order.granting(run, number);
     this.world.giving(seat, run, number, this.wishes);
+  }
+
+  private showing(run: Run, name: string): void {
+    for (const [seat, order] of this.orders) if (this.world.runOf(seat) === run) order.showing(run, name);
   }
 
   private search(numbers: readonly DeviceNumber[]): Search {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { fstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { fstatSync, lstatSync, mkdirSync, openSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
@@ -8,7 +8,7 @@ import { openLocal } from '../../../agent/kernel/local.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import type { ProcessRef } from '../../../agent/kernel/process-key.js';
-import { readOptional } from '../../../agent/kernel/read.js';
+import { namesIn, readOptional } from '../../../agent/kernel/read.js';
 import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 import { idOf, type Pc, type PcDevice } from './pc.js';
@@ -22,6 +22,8 @@ export class Run {
   /** The agent has looked since it ended, or could have. */
   isPast = false;
   mounts: MountPoint[] = [];
+  /** Raw nodes that are mounted in it, by name, and the inodes of the nodes. */
+  readonly shown = new Map<string, bigint>();
   /** Devices as they were plugged: plugged again, they are others. */
   open: PcDevice[] = [];
   /** Its open files in messages that nobody has read: no descriptor leads there. */
@@ -205,6 +207,8 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     private readonly containers: Containers,
     private readonly pc: Pc,
     private readonly life: Life,
+    /** Called before a raw node is shown in a container. */
+    private readonly showing: (run: Run, name: string) => void,
   ) {}
 
   graft({ process, mounts }: Parameters<Namespaces['graft']>[0]): Promise<string[][]> {
@@ -238,7 +242,11 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     { targets = [], devices = [] }: { targets?: readonly string[]; devices?: readonly string[] },
   ): Promise<MountPoint[]> {
     return this.life.later(() => {
-      const { mounts } = this.of(process);
+      const run = this.of(process);
+      // A node that was removed is there by a mount of its own, and its name is another one.
+      const mounts = run.mounts.map((mount) =>
+        isShownNow(run, mount) ? mount : { ...mount, root: `${mount.root}//deleted` },
+      );
       const there = new Set(mounts.filter(({ device }) => devices.includes(device)).map(({ target }) => target));
       return mounts.filter(({ target }) => targets.includes(target) || there.has(target));
     });
@@ -273,12 +281,25 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     return Promise.reject(new Error('no shares here'));
   }
 
-  bindNode(): Promise<never> {
-    return Promise.reject(new Error('no raw nodes here'));
+  bindNode({ process, tree, name }: Parameters<Namespaces['bindNode']>[0]): ReturnType<Namespaces['bindNode']> {
+    const { dev, ino } = fstatSync(tree, { bigint: true });
+    return this.life.later(() => {
+      const run = this.of(process);
+      this.hide(run, name);
+      this.showing(run, name);
+      run.mounts.push({ device: deviceText(dev), root: `/dev/hidraw/${name}`, target: `/dev/${name}`, readOnly: true });
+      run.shown.set(name, ino);
+      return { placeholder: undefined, covers: undefined };
+    });
   }
 
-  unbindNode(): Promise<never> {
-    return Promise.reject(new Error('no raw nodes here'));
+  unbindNode({ process, name }: Parameters<Namespaces['unbindNode']>[0]): Promise<void> {
+    return this.life.later(() => this.hide(this.of(process), name));
+  }
+
+  private hide(run: Run, name: string): void {
+    run.mounts = run.mounts.filter(({ target }) => target !== `/dev/${name}`);
+    run.shown.delete(name);
   }
 
   find(_process: ProcessRef, paths: readonly string[]): ReturnType<Namespaces['find']> {
@@ -320,6 +341,17 @@ export class Inside implements Pick<Namespaces, keyof Namespaces> {
     if (run === undefined) throw new Error(`process ${pid} has ended`);
     return run;
   }
+}
+
+/** Whether a mount is still of what has its name in the seat's directory; true of all that are no raw nodes. */
+function isShownNow(run: Run, { device, root, target }: MountPoint): boolean {
+  const inode = run.shown.get(basename(target));
+  if (inode === undefined || !root.startsWith('/dev/hidraw/')) return true;
+  const seat = namesIn(seatRoot('')).find(
+    (one) => deviceText(statSync(seatRoot(one), { bigint: true }).dev) === device,
+  );
+  const path = join(seatRoot(seat ?? ''), root);
+  return lstatSync(path, { bigint: true, throwIfNoEntry: false })?.ino === inode;
 }
 
 /** Whether a seat's database shows a device, and not a former one that had its name. */

@@ -1,5 +1,5 @@
 import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import { graftsOf, journalRoot, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Run } from './containers.js';
@@ -95,6 +95,10 @@ function compare(world: World, run: Run, same: (what: string, is: string[], due:
   );
   const grafts = seat === undefined ? [] : graftsOf(nodeClasses.filter((one) => one !== 'hidraw'));
   const targets = new Set(grafts.map(({ target }) => `/${target}`));
+  for (const { node, subsystem } of devices) if (subsystem === 'hidraw') targets.add(`/dev/${basename(node ?? '')}`);
+  const raws = [...targets].filter((target) => target.startsWith('/dev/hidraw'));
+  const shown = run.mounts.map(({ target }) => target).filter((target) => target.startsWith('/dev/hidraw'));
+  same(`${name}: shown`, shown, raws);
   const mounts = run.mounts.filter((mount) => !run.configured.includes(mount));
   same(
     `${name}: mounts`,
@@ -129,11 +133,9 @@ const shallServe = ({ wishes, containers }: World, seat: Seat): Run | undefined 
   wishes.seats.includes(seat) ? containers.named(wishes.containers[seat]) : undefined;
 
 const devicesOf = ({ pc, wishes }: World, seat: Seat): PcDevice[] =>
-  [...pc.plugged.values()].flatMap((plugged) => (ownersOf(wishes, plugged).includes(seat) ? plugged.devices : []));
+  pc.units.flatMap((unit) => (ownersOf(wishes, unit).includes(seat) ? unit.devices : []));
 
 const nodesIn = (seat: Seat): string[] =>
-  ['input', 'snd', 'dri'].flatMap((name) =>
-    namesIn(join(seatRoot(seat), 'dev', name)).map((node) => `${name}/${node}`),
-  );
+  nodeClasses.flatMap((name) => namesIn(join(seatRoot(seat), 'dev', name)).map((node) => `${name}/${node}`));
 
 const namesIn = (directory: string): string[] => readdirSync(directory);

@@ -36,7 +36,7 @@ export class History {
     private readonly parts: Parts,
   ) {
     clear();
-    this.world = new World();
+    this.world = new World(parts.takesRawBack);
   }
 
   async live(): Promise<void> {
@@ -226,7 +226,8 @@ export class History {
         return;
       case 'attach': {
         const plugged = pc.plugged.get(what.port);
-        if (plugged === undefined) return;
+        // A thing without any other part is given by its raw node's rule alone.
+        if (plugged === undefined || plugged.kind === 'key') return;
         const loan = { port: what.port, subsystem: subsystemOf(plugged.kind), seat: what.seat };
         this.want({ loans: [loan, ...this.otherLoans(what.port)] });
         return;
@@ -261,7 +262,8 @@ export class History {
 /** Makes the PC as it is before any agent has run on it. Seats' directories stay mounted, and are empty. */
 function clear(): void {
   for (const seat of namesIn(seatRoot(''))) {
-    for (const path of ['dev/input', 'dev/snd', 'dev/dri', 'udev/data', 'udev/tags']) empty(join(seatRoot(seat), path));
+    for (const path of ['dev/input', 'dev/snd', 'dev/dri', 'dev/hidraw', 'udev/data', 'udev/tags'])
+      empty(join(seatRoot(seat), path));
   }
   for (const name of namesIn(runtime)) if (name !== 'seats') rmSync(join(runtime, name), { recursive: true });
   makeRuntime();

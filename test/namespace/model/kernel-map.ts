@@ -13,7 +13,7 @@ type Act = <T>(run: () => T) => T;
 /** The kernel's map of grants and generations, in memory; the kernel raises a generation when a device goes. */
 export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   readonly fd = -1;
-  readonly majors: readonly number[] = [];
+  majors: readonly number[] = [];
   readonly root = '/sys/fs/cgroup';
   /** The agent that lives now goes through this; the kernel does not. */
   act: Act = (run) => run();
@@ -102,7 +102,9 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
     return [...this.entries.values()];
   }
 
-  cover(): void {}
+  cover(major: number): void {
+    if (!this.majors.includes(major)) this.majors = [...this.majors, major];
+  }
 
   restrict(owners: readonly Uids[]): void {
     if (JSON.stringify(owners) === JSON.stringify(this.owners)) return;

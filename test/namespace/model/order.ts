@@ -1,5 +1,5 @@
 import { existsSync, lstatSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type DeviceNumber, numberOf, numberText } from '../../../agent/core/device.js';
 import { nodeKey } from '../../../agent/core/state.js';
 import type { JournalEntry, NodeRef, RecordSpec } from '../../../agent/core/step.js';
@@ -30,9 +30,18 @@ export class Order implements Looks {
     if (run !== undefined) this.must(this.world.map.has(run.id, node.number), `${node.name} is made without a grant`);
   }
 
+  /** A raw node is mounted in a container. */
+  showing({ id }: Run, name: string): void {
+    const number = this.numberAt(`dev/hidraw/${name}`);
+    this.must(number !== undefined, `${name} is shown without a node`);
+    if (number !== undefined) this.must(this.world.map.has(id, number), `${name} is shown without a grant`);
+  }
+
   removing(path: string): void {
     const number = this.numberAt(path);
     if (number !== undefined) this.mustBeDenied(number, `${path} is removed`);
+    const isShown = path.startsWith('dev/hidraw/') && this.run()?.shown.has(basename(path)) === true;
+    this.must(!isShown, `${path} is removed while it is shown`);
   }
 
   recording({ id }: RecordSpec): void {

@@ -71,7 +71,12 @@ const name = fc.constantFrom(...names);
 const seat = fc.constantFrom(...seats);
 const told = fc.boolean();
 const kind = fc.constantFrom(...kinds);
-const wish: fc.Arbitrary<Wish> = fc.record({ seats: fc.subarray([...seats]), share: fc.boolean() });
+const wish: fc.Arbitrary<Wish> = fc.record({
+  seats: fc.subarray([...seats]),
+  mice: fc.oneof({ weight: 2, arbitrary: fc.constant(undefined) }, { weight: 1, arbitrary: fc.subarray([...seats]) }),
+  share: fc.boolean(),
+  hidraw: fc.boolean(),
+});
 /** Each seat one of its own, as a policy has it. */
 const containers = fc.shuffledSubarray([...names], { minLength: 2, maxLength: 2 });
 const few = fc.integer({ min: 1, max: 4 });

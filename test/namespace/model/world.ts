@@ -10,7 +10,7 @@ import type { Revocation } from '../../../agent/seat/revoke.js';
 import type { Agent } from './agent.js';
 import { Containers, isRecorded, type Run, user } from './containers.js';
 import { KernelMap } from './kernel-map.js';
-import { isSame, Pc, type PcDevice } from './pc.js';
+import { heardAt, isSame, Pc, type PcDevice } from './pc.js';
 import { first, isShareable, ownersOf, type Seat, type Wishes } from './wishes.js';
 
 const [{ first: uid } = { first: 0 }] = uidsOf(user);
@@ -31,6 +31,10 @@ export class World {
     this.smuggled = this.smuggled.filter(isKept);
   });
   wishes: Wishes = first;
+
+  /** `takesRawBack`: as Linux 6.12 does. */
+  constructor(private readonly takesRawBack: boolean) {}
+
   agent: Agent | undefined;
   /** Open files of a process that the user runs outside of her container. It shows them to nobody, except cards. */
   smuggled: PcDevice[] = [];
@@ -49,11 +53,9 @@ export class World {
 
   /** The programs of a container open all permitted devices. */
   open(run: Run): void {
-    for (const { devices } of this.pc.plugged.values()) {
-      for (const device of devices) {
-        if (device.number === undefined || !this.map.opens(run.id, device.number)) continue;
-        if (!run.open.includes(device)) run.open.push(device);
-      }
+    for (const device of this.pc.units.flatMap(({ devices }) => devices)) {
+      if (device.number === undefined || !this.map.opens(run.id, device.number)) continue;
+      if (!run.open.includes(device)) run.open.push(device);
     }
   }
 
@@ -68,7 +70,7 @@ export class World {
    */
   trespass(): void {
     for (const seat of this.wishes.seats.filter((one) => this.runOf(one)?.user === user)) {
-      for (const { devices } of this.pc.plugged.values()) {
+      for (const { devices } of this.pc.units) {
         for (const { node, number } of devices) {
           if (node === undefined || number === undefined || !isNode(join(seatRoot(seat), 'dev', node), number))
             continue;
@@ -88,8 +90,10 @@ export class World {
     run.state = 'running';
     const seat = run.configuredFor;
     if (seat === undefined || this.wishes.containers[seat] !== run.name) return;
-    for (const device of [...this.pc.plugged.values()].flatMap(({ devices }) => devices)) {
-      const isOpened = device.number === undefined || this.map.opens(run.id, device.number);
+    for (const device of this.pc.units.flatMap(({ devices }) => devices)) {
+      // A raw node lies in no grafted directory, and is not shown yet.
+      const isThere = device.subsystem !== 'hidraw' || run.shown.has(basename(device.syspath));
+      const isOpened = isThere && (device.number === undefined || this.map.opens(run.id, device.number));
       if (!isOpened || !isRecorded(seat, device)) continue;
       const devpath = device.syspath.slice('/sys'.length);
       run.known.set(devpath, device);
@@ -105,17 +109,26 @@ export class World {
   giving(seat: string, run: Run, number: DeviceNumber, wishes: Wishes | undefined): void {
     const found = this.pc.at(number);
     if (found === undefined || wishes === undefined) return;
-    const owners: readonly string[] = ownersOf(wishes, found.plugged);
-    const what = `${found.device.syspath} (${numberText(number)})`;
+    const { device, unit } = found;
+    const owners: readonly string[] = ownersOf(wishes, unit);
+    const what = `${device.syspath} (${numberText(number)})`;
     if (!owners.includes(seat)) this.broken.push(`${seat} is given ${what}, which is not its own`);
-    const isSmuggled = found.plugged.devices.some((device) => this.smuggled.includes(device));
-    if (isSmuggled && !this.isHers(owners) && !isShareable(wishes, found.plugged) && run.user !== user)
-      this.broken.push(`${seat} is given ${what} while a process of ${user} has it`);
-    for (const other of this.containers.populated) {
-      if (other === run || !found.plugged.devices.some((device) => this.reaches(other, device))) continue;
-      const sharer = owners.find((owner) => owner !== seat && this.runOf(owner) === other);
-      if (sharer === undefined && !isShareable(wishes, found.plugged))
-        this.broken.push(`${seat} is given ${what} while ${other.name} has it`);
+    const isRaw = unit.subsystem === 'hidraw';
+    if (isRaw && !this.map.majors.includes(number.major)) this.broken.push(`${what} is given and not guarded`);
+    for (const heard of heardAt(unit)) {
+      const sharers: readonly string[] = ownersOf(wishes, heard);
+      const isShared = !isRaw && isShareable(wishes, heard);
+      const there = this.pc.hearing(heard);
+      const isSmuggled = there.some((one) => this.smuggled.includes(one));
+      if (isSmuggled && !this.isHers(sharers) && !isShared && run.user !== user)
+        this.broken.push(`${seat} is given ${what} while a process of ${user} has it`);
+      for (const other of this.containers.populated) {
+        const theirs = other === run ? undefined : there.find((one) => this.reaches(other, one));
+        if (theirs === undefined || isShared) continue;
+        const sharer = sharers.find((owner) => owner !== seat && this.runOf(owner) === other);
+        if (sharer === undefined)
+          this.broken.push(`${seat} is given ${what} while ${other.name} has ${theirs.syspath}`);
+      }
     }
   }
 
@@ -158,7 +171,12 @@ export class World {
     return [...runs.map(({ name }) => name), ...(this.smuggled.some(isOne) ? ['session'] : [])];
   }
 
-  /** Descriptors that the kernel can take back: those of event nodes alone. */
+  /** Whether the kernel can take back descriptors of a node: of event nodes, and of raw nodes from Linux 6.12 on. */
+  private isRevocable(name: string): boolean {
+    return name.startsWith('event') || (this.takesRawBack && name.startsWith('hidraw'));
+  }
+
+  /** Descriptors that the kernel can take back. */
   revoke(seat: string, nodes: readonly NodeRef[], spared: readonly string[]): Revocation {
     const left: string[] = [];
     let revoked = 0;
@@ -167,7 +185,7 @@ export class World {
         const rest = run.open.filter((device) => !isSame(device.number, number));
         if (rest.length === run.open.length || spared.includes(run.cgroup)) continue;
         this.losing(seat, run, number);
-        if (name.startsWith('event')) {
+        if (this.isRevocable(name)) {
           run.open = rest;
           revoked += 1;
         } else left.push(`${run.name} holds ${name}`);
@@ -181,7 +199,7 @@ export class World {
    */
   private losing(seat: string, run: Run, number: DeviceNumber): void {
     const found = this.pc.at(number);
-    const verdict = this.agent?.house.assignments.judged.get(found?.plugged.unit ?? '');
+    const verdict = this.agent?.house.assignments.judged.get(found?.unit.id ?? '');
     if (found === undefined || verdict?.kind !== 'seat') return;
     const other = verdict.claims.find((claim) => claim.seat !== seat && this.runOf(claim.seat) === run)?.seat;
     if (other !== undefined) this.broken.push(`${other} loses ${found.device.syspath}, which leaves ${seat} alone`);
@@ -189,23 +207,22 @@ export class World {
 
   /** Whether nothing but an end of its use takes a device from a container: another seat shares and keeps it. */
   staysUntilLetGo(run: Run, { syspath, number }: PcDevice): boolean {
-    const plugged = number === undefined ? undefined : this.pc.at(number)?.plugged;
-    if (plugged === undefined) return false;
+    const unit = number === undefined ? undefined : this.pc.at(number)?.unit;
+    if (unit === undefined) return false;
     // Nothing in a message is taken back.
-    const isRevocable = basename(syspath).startsWith('event') && run.inFlight.length === 0;
-    if (isRevocable) return false;
+    if (this.isRevocable(basename(syspath)) && run.inFlight.length === 0) return false;
     const isElsewhere = (seat: Seat) =>
-      this.runOf(seat) !== run && this.agent?.house.assignments.holders(plugged.unit).includes(seat);
-    return ownersOf(this.wishes, plugged).some(isElsewhere);
+      this.runOf(seat) !== run && this.agent?.house.assignments.holders(unit.id).includes(seat);
+    return ownersOf(this.wishes, unit).some(isElsewhere);
   }
 
   /** A driver is unbound and bound again: its device comes back as another one. */
-  rebind(unit: string): string {
-    const plugged = [...this.pc.plugged.values()].find((one) => one.unit === unit);
-    if (plugged === undefined) throw new Error(`${unit} has gone`);
+  rebind(id: string): string {
+    const plugged = [...this.pc.plugged.values()].find(({ units }) => units.some((unit) => unit.id === id));
+    if (plugged === undefined) throw new Error(`${id} has gone`);
     this.pc.unplug(plugged.port);
     this.pc.plug(plugged.port, plugged.kind);
-    return basename(unit);
+    return basename(id);
   }
 
   /** Whether a container's programs can open a device, or have it open. */
