@@ -12,6 +12,7 @@ import { Tenants } from '../../agent/core/tenants.js';
 import { Executor } from '../../agent/seat/executor.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
+import { DeviceTable } from '../../agent/udev/table.js';
 import { type Parts, sound } from './model/agent.js';
 import { History } from './model/history.js';
 import { heard, histories, type Step, type What, wordsOf } from './model/steps.js';
@@ -84,7 +85,7 @@ test('it is found out when nobody asks who still has a device', async () => {
 });
 
 /** As long as something is done, one method of a class is another. */
-async function replaced(owner: object, name: string, value: () => unknown, act: () => Promise<void>): Promise<void> {
+async function replaced(owner: object, name: string, value: unknown, act: () => Promise<void>): Promise<void> {
   const former = Object.getOwnPropertyDescriptor(owner, name);
   if (former === undefined) throw new Error(`there is no ${name}`);
   Object.defineProperty(owner, name, { ...former, value });
@@ -139,6 +140,38 @@ test('it is found out when a user may open what a seat has outside of its contai
   }
   const all = after(...hers);
   assert.ok(await findsFault({ ...sound, Grants: Open }, { seed: 1, endOnFailure: true }, all));
+});
+
+/** A receiver is plugged, and its keyboard and its mouse are for two seats. */
+const parted: readonly What[] = [
+  { do: 'want', port: 1, wish: { seats: ['left'], mice: ['right'], share: false, hidraw: true } },
+  { do: 'plug', port: 1, kind: 'receiver', told: true },
+];
+
+test('it is found out when a raw node goes along with one of its inputs', () => {
+  const { readAt } = DeviceTable.prototype;
+  const readsOne = function (this: DeviceTable, raw: string): string[] {
+    return readAt.call(this, raw).slice(0, 1);
+  };
+  return replaced(DeviceTable.prototype, 'readAt', readsOne, async () => {
+    assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }, after(...parted)));
+  });
+});
+
+test('it is found out when nobody asks at which raw node an input is heard', () => {
+  const ofItAlone = function (this: Tenants, unit: string): ReadonlySet<string> {
+    return this['seats'].get(unit);
+  };
+  return replaced(Tenants.prototype, 'of', ofItAlone, async () => {
+    assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }, after(...parted)));
+  });
+});
+
+test('it is found out when raw nodes are not guarded', async () => {
+  class Unaware extends Grants {
+    override cover(): void {}
+  }
+  assert.ok(await findsFault({ ...sound, Grants: Unaware }, { seed: 1, endOnFailure: true }, after(...parted)));
 });
 
 test.run();
