@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
 import { pino } from 'pino';
-import { unrecorded } from '../../../agent/core/audit.js';
+import type { Audit } from '../../../agent/core/audit.js';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { Touched } from '../../../agent/core/scope.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
-import type { Search } from '../../../agent/kernel/holders.js';
+import { HeldUp } from '../../../agent/kernel/helpers.js';
+import { patient, type Search } from '../../../agent/kernel/holders.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';
 import { SeatController } from '../../../agent/seat/controller.js';
@@ -13,7 +14,7 @@ import { usualFiles } from '../../../agent/seat/files.js';
 import { Grants } from '../../../agent/seat/grants.js';
 import type { Journal } from '../../../agent/seat/journal.js';
 import { guardRecord } from '../../../agent/seat/layout.js';
-import { doubts } from '../../../agent/seat/revoke.js';
+import type { Revocation } from '../../../agent/seat/revoke.js';
 import { decode } from '../../../agent/udev/datagram.js';
 import type { UdevMessage } from '../../../agent/udev/source.js';
 import { DeviceTable } from '../../../agent/udev/table.js';
@@ -29,15 +30,23 @@ const log = pino({ level: 'silent' });
 /** The parts of a run of the agent; with another class in the place of one, a fault is put in. */
 export interface Parts {
   readonly Grants: typeof Grants;
-  /** Whether it asks the kernel who may have something in a message that nobody has read. */
-  readonly seesInFlight: boolean;
+  /** What it gets to know of what a search has found. */
+  readonly found: (search: Search) => Search;
+  /** What it gets to know of what was taken back. */
+  readonly taken: (revocation: Revocation) => Revocation;
   /** Whether the kernel lists all who have a graphics card open. */
   readonly listsClients: boolean;
   /** Whether the kernel can take back descriptors of raw nodes. */
   readonly takesRawBack: boolean;
 }
 
-export const sound: Parts = { Grants, seesInFlight: true, listsClients: false, takesRawBack: true };
+export const sound: Parts = {
+  Grants,
+  found: (search) => search,
+  taken: (revocation) => revocation,
+  listsClients: false,
+  takesRawBack: true,
+};
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 
@@ -73,7 +82,7 @@ export class Agent {
         namespaces: namespaces as Namespaces,
         effects: this.effects(inside),
       },
-      ...{ tell: () => undefined, audit: unrecorded, measure: () => undefined },
+      ...{ tell: () => undefined, audit: this.audit, measure: () => undefined },
       files: { ...usualFiles, open: (seat) => this.filesOf(seat) },
     });
   }
@@ -169,34 +178,45 @@ export class Agent {
     for (const [seat, order] of this.orders) if (this.world.runOf(seat) === run) order.showing(run, name);
   }
 
-  private search(numbers: readonly DeviceNumber[]): Search {
+  private search(numbers: readonly DeviceNumber[], isPatient: boolean): Search {
     const { world, parts } = this;
-    const inFlight = parts.seesInFlight ? world.inFlight() : [];
-    return {
-      holders: world.holders(numbers),
-      inFlight,
-      unseen: [],
-      ringsUnseen: undefined,
-      clients: parts.listsClients ? world.clients(numbers) : undefined,
-    };
+    const clients = parts.listsClients ? world.clients(numbers) : undefined;
+    return parts.found({ ...world.search(numbers, isPatient), clients });
   }
 
+  /** A request to a helper process, which may not answer in time. */
+  private helped<T>(run: () => T): Promise<T> {
+    return this.life.later(() => {
+      const stall = this.world.stalls.shift();
+      if (stall === undefined) return run();
+      if (stall === 'done') run();
+      throw new HeldUp('the helper does not answer');
+    });
+  }
+
+  /** What others may have kept is on record. */
+  private readonly audit: Audit = ({ what, device }) => {
+    return ({ end, left = [], rebound }) => {
+      const isSaid = what === 'revoke' && end === 'done' && left.length > 0 && rebound === undefined;
+      if (isSaid && device !== undefined) this.world.excuse(device);
+    };
+  };
+
   private effects(inside: Inside): Effects {
-    const { world, life, orders } = this;
+    const { world, life, orders, parts } = this;
     return {
-      findHolders: ({ nodes, keepers }) =>
-        life.later(() => {
-          const search = this.search(nodes.map(({ number }) => number));
+      findHolders: ({ nodes, keepers, limits }) =>
+        this.helped(() => {
+          const numbers = nodes.map(({ number }) => number);
+          const search = this.search(numbers, limits === patient);
           return { ...search, holders: search.holders.filter(({ cgroup }) => !keepers.includes(cgroup)) };
         }),
-      revoke: (nodes, { mark, keepers, cgroup, users }) =>
-        life.later(() => {
-          orders.get(basename(mark))?.revoking(nodes);
-          const taken = world.revoke(basename(mark), nodes, keepers);
-          const { left, handed } = doubts(this.search(nodes.map(({ number }) => number)), { cgroup, users, keepers });
-          return { ...taken, left: [...taken.left, ...left], handed };
+      revoke: (nodes, loser) =>
+        this.helped(() => {
+          orders.get(basename(loser.mark))?.revoking(nodes);
+          return parts.taken(world.revoke(nodes, loser, (numbers) => this.search(numbers, loser.patient === true)));
         }),
-      rebind: (unit) => life.later(() => world.rebind(unit)),
+      rebind: (unit) => this.helped(() => world.rebind(unit)),
       sendUevent: (socket, datagram) =>
         life.act(() => {
           const { ACTION = '', DEVPATH = '' } = decode(datagram).properties;

@@ -3,6 +3,7 @@ import { fstatSync, lstatSync, mkdirSync, openSync, rmSync, statSync, writeFileS
 import { basename, join } from 'node:path';
 import { numberOf, numberText } from '../../../agent/core/device.js';
 import type { Container } from '../../../agent/engines/engine.js';
+import { uidsOf } from '../../../agent/engines/users.js';
 import { cgroupId } from '../../../agent/kernel/cgroup.js';
 import { openLocal } from '../../../agent/kernel/local.js';
 import type { MountPoint } from '../../../agent/kernel/mount.js';
@@ -12,10 +13,11 @@ import { namesIn, readOptional } from '../../../agent/kernel/read.js';
 import { graftsOf, nodeClasses, seatRoot } from '../../../agent/seat/layout.js';
 import type { Life } from './life.js';
 import { idOf, type Pc, type PcDevice } from './pc.js';
+import type { Process } from './processes.js';
 import type { Seat } from './wishes.js';
 
 /** One run of one container: what is mounted in it, what its programs have open, and what its udev listeners know. */
-export class Run {
+export class Run implements Process {
   ended = false;
   /** Processes of it are left in its group, although its init has ended. */
   lingers = false;
@@ -24,12 +26,15 @@ export class Run {
   mounts: MountPoint[] = [];
   /** Raw nodes that are mounted in it, by name, and the inodes of the nodes. */
   readonly shown = new Map<string, bigint>();
-  /** Devices as they were plugged: plugged again, they are others. */
   open: PcDevice[] = [];
-  /** Its open files in messages that nobody has read: no descriptor leads there. */
   inFlight: PcDevice[] = [];
-  /** `setup`: its engine prepares it, and none of its programs runs. */
-  state: 'setup' | 'running' = 'running';
+  veil: Process['veil'];
+  isBusy = false;
+  readonly isHosts = false;
+  /** `setup`: its engine prepares it, and none of its programs runs. `unclear`: it has hidden who it is. */
+  state: 'setup' | 'running' | 'unclear' = 'running';
+  /** The agent was told that it is unclear. */
+  isSeenUnclear = false;
   /** The mounts before its init ran, and their seat. */
   readonly configured: MountPoint[] = [];
   configuredFor: Seat | undefined;
@@ -52,21 +57,9 @@ export class Run {
     readonly user: string | undefined,
   ) {}
 
-  /** Whether a process of it has a device open, wherever. */
-  holds(device: PcDevice): boolean {
-    return this.open.includes(device) || this.inFlight.includes(device);
-  }
-
-  /** Reads the messages that it has not read yet. */
-  readMessages(): void {
-    this.open = [...new Set([...this.open, ...this.inFlight])];
-    this.inFlight = [];
-  }
-
-  /** Keeps only some of its open files. */
-  keepOpen(isKept: (device: PcDevice) => boolean): void {
-    this.open = this.open.filter(isKept);
-    this.inFlight = this.inFlight.filter(isKept);
+  /** The real uid of its processes. */
+  get uid(): number {
+    return this.user === undefined ? 0 : uid;
   }
 
   get key(): string {
@@ -91,7 +84,7 @@ export class Run {
     return {
       ...{ engine: 'lxc', name, user, pid, key, cgroup, uid: 0, gid: 0 },
       // Its engine's own programs are for other tests: granted devices can be opened.
-      ...{ state, rooted: state === 'running', openable: false },
+      ...{ state, rooted: state !== 'setup', openable: false },
     };
   }
 }
@@ -104,6 +97,8 @@ const firstPid = 10_000_000;
 
 /** A login name of this machine: who runs the container `hers`. */
 export const user = 'daemon';
+
+export const uid = uidsOf(user)[0]?.first ?? 0;
 
 let parked: ChildProcess | undefined;
 
@@ -185,7 +180,10 @@ export class Containers {
 
   /** As the agent sees them. */
   look(): Container[] {
-    for (const run of this.runs) run.isPast = run.ended;
+    for (const run of this.runs) {
+      run.isPast = run.ended;
+      run.isSeenUnclear = run.state === 'unclear';
+    }
     return this.running.map(({ facts }) => facts);
   }
 

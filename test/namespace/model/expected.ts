@@ -42,6 +42,17 @@ export function differences(world: World): string[] {
     smuggled.map(({ syspath }) => syspath),
     [],
   );
+  for (const outsider of world.outsiders) {
+    const strange = [...outsider.open, ...outsider.inFlight].filter((device) => {
+      const unit = device.number === undefined ? undefined : world.pc.at(device.number)?.unit;
+      return unit === undefined || !world.mayHave(outsider, device, ownersOf(world.wishes, unit));
+    });
+    same(
+      `${outsider.name}: open`,
+      strange.map(({ syspath }) => syspath),
+      [],
+    );
+  }
   const ids = new Set(world.containers.populated.map(({ id }) => id));
   const strange = world.map.read().filter(({ cgroup }) => cgroup !== 0n && !ids.has(cgroup));
   same(

@@ -7,6 +7,7 @@ import type { Run } from './containers.js';
 import { differences } from './expected.js';
 import type { Meanwhile } from './life.js';
 import { empty } from './pc.js';
+import { keepOpen, readMessages } from './processes.js';
 import { isHeard, isInside, type Step, type What } from './steps.js';
 import { type Port, subsystemOf } from './wishes.js';
 import { World } from './world.js';
@@ -18,6 +19,9 @@ export class Broken extends Error {
 
 /** More turns of the event loop than this no rest takes. */
 const mostTurns = 2000;
+
+/** So often things are bound again because of trouble that goes on. */
+const mostRounds = 20;
 
 /**
  * Lives through a history, from an empty PC on, and through its fixed end: everything is told, looked at, and taken
@@ -78,15 +82,17 @@ export class History {
     if (world.agent === undefined) this.start();
     await this.rest();
     for (const run of world.containers.running) world.ready(run);
+    if (world.isTroubled) await this.endureTrouble();
+    world.replugLoose();
     // A graphics card stays where it is held, and so does what another seat keeps and the kernel cannot take back: they are let
     // go in the end, and not opened again.
     for (const run of world.containers.running) {
       run.isEager = false;
     }
     // Where the kernel does not list who has a card open, any descriptor in flight holds it up.
-    for (const run of world.containers.populated) {
-      if (!this.parts.listsClients) run.readMessages();
-      run.keepOpen((device) => device.subsystem !== 'drm' && !world.staysUntilLetGo(run, device));
+    for (const process of [...world.containers.populated, ...world.outsiders]) {
+      if (!this.parts.listsClients) readMessages(process);
+      keepOpen(process, (device) => !world.staysUntilLetGo(process, device));
     }
     world.smuggled = world.smuggled.filter(({ subsystem }) => subsystem !== 'drm');
     world.agent?.see();
@@ -103,6 +109,28 @@ export class History {
     await this.hearAll();
     world.broken.push(...differences(world));
     this.check();
+  }
+
+  /**
+   * Whatever makes it hard to take things back lasts through a look: either everything is as it must be, or the agent says
+   * what is not. Then it ends.
+   */
+  private async endureTrouble(): Promise<void> {
+    const { world } = this;
+    world.agent?.see();
+    await this.hearAll();
+    world.agent?.look();
+    await this.rest();
+    for (let rounds = 0; world.pc.messages.length > 0 && world.agent !== undefined; rounds++) {
+      if (rounds > mostRounds) throw new Broken('things are bound again for ever');
+      await this.hearAll();
+    }
+    if (world.agent?.house.problems().length === 0)
+      world.broken.push(...differences(world).map((difference) => `nobody says so, but ${difference}`));
+    this.check();
+    world.endTrouble();
+    world.agent?.see();
+    await this.rest();
   }
 
   private async hearAll(): Promise<void> {
@@ -188,6 +216,37 @@ export class History {
       case 'smuggle':
         world.smuggle();
         return;
+      case 'hand': {
+        const run = containers.named(what.name);
+        const seat = world.wishes.seats.find((one) => run !== undefined && world.runOf(one) === run);
+        if (run !== undefined) world.outsider(what.who)?.receive(run.open, seat);
+        return;
+      }
+      case 'receive':
+      case 'let-go': {
+        const outsider = world.outsider(what.who);
+        if (outsider === undefined) return;
+        if (what.do === 'receive') readMessages(outsider);
+        else keepOpen(outsider, () => false);
+        return;
+      }
+      case 'veil':
+        for (const process of world.processesOf(what.who)) process.veil = what.veil;
+        return;
+      case 'busy':
+        for (const process of world.processesOf(what.who)) process.isBusy = what.isBusy;
+        return;
+      case 'stall':
+        world.stalls.push(...what.stalls);
+        return;
+      case 'blur':
+      case 'clear': {
+        const run = containers.named(what.name);
+        const [from, to] = what.do === 'blur' ? (['running', 'unclear'] as const) : (['unclear', 'running'] as const);
+        if (run?.state === from) run.state = to;
+        if (what.told && listening) agent?.see();
+        return;
+      }
       case 'trespass':
         world.trespass();
         return;
@@ -198,7 +257,7 @@ export class History {
       }
       case 'close': {
         const run = containers.named(what.name);
-        if (run !== undefined) run.keepOpen(() => false);
+        if (run !== undefined) keepOpen(run, () => false);
         return;
       }
       case 'lose':

@@ -7,6 +7,7 @@ import { seatRoot } from '../../../agent/seat/layout.js';
 import type { Run } from './containers.js';
 import type { Looks } from './files.js';
 import { isSame } from './pc.js';
+import { holds } from './processes.js';
 import type { World } from './world.js';
 
 /**
@@ -96,7 +97,7 @@ export class Order implements Looks {
     const here = this.world.pc.device(syspath);
     const run = this.run();
     if (here === undefined || run === undefined || !isSame(here.number, node.number)) return;
-    this.must(!run.holds(here), `${id} is forgotten and ${run.name} has it open`);
+    this.must(!holds(run, here), `${id} is forgotten and ${run.name} has it open`);
   }
 
   private mustBeDenied(number: DeviceNumber, when: string): void {

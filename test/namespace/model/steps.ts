@@ -1,10 +1,16 @@
 import fc from 'fast-check';
 import { type Kind, kinds } from './pc.js';
+import { type Process, veils } from './processes.js';
 import { type Port, ports, type Seat, seats, type Wish } from './wishes.js';
+import type { World } from './world.js';
 
 /** Names that containers have; the first two are the seats' to begin with, the last one is run by a user. */
 export const names = ['left', 'right', 'spare', 'hers'] as const;
 export type Name = (typeof names)[number];
+
+/** Processes outside of all containers. */
+const strangers = ['session', 'guest', 'service'] as const;
+type Who = (typeof strangers)[number];
 
 /** Events of the world, with or without an agent. */
 type Outsides =
@@ -25,6 +31,14 @@ type Outsides =
   | { readonly do: 'open'; readonly name: Name }
   | { readonly do: 'send'; readonly name: Name }
   | { readonly do: 'smuggle' }
+  | { readonly do: 'hand'; readonly name: Name; readonly who: Who }
+  | { readonly do: 'receive'; readonly who: Who }
+  | { readonly do: 'let-go'; readonly who: Who }
+  | { readonly do: 'veil'; readonly who: Name | Who; readonly veil: Process['veil'] }
+  | { readonly do: 'busy'; readonly who: Name | Who; readonly isBusy: boolean }
+  | { readonly do: 'stall'; readonly stalls: World['stalls'] }
+  | { readonly do: 'blur'; readonly name: Name; readonly told: boolean }
+  | { readonly do: 'clear'; readonly name: Name; readonly told: boolean }
   | { readonly do: 'trespass' }
   | { readonly do: 'close'; readonly name: Name }
   | { readonly do: 'lose'; readonly count: number }
@@ -69,6 +83,8 @@ export const isInside = ({ what }: Step): boolean => insides.has(what.do);
 const port = fc.constantFrom(...ports);
 const name = fc.constantFrom(...names);
 const seat = fc.constantFrom(...seats);
+const who = fc.constantFrom(...strangers);
+const anyone = fc.constantFrom(...names, ...strangers);
 const told = fc.boolean();
 const kind = fc.constantFrom(...kinds);
 const wish: fc.Arbitrary<Wish> = fc.record({
@@ -80,6 +96,8 @@ const wish: fc.Arbitrary<Wish> = fc.record({
 /** Each seat one of its own, as a policy has it. */
 const containers = fc.shuffledSubarray([...names], { minLength: 2, maxLength: 2 });
 const few = fc.integer({ min: 1, max: 4 });
+
+const stall = fc.constantFrom<World['stalls'][number]>('undone', 'done');
 
 const is = <T extends string>(what: T): fc.Arbitrary<T> => fc.constant(what);
 
@@ -95,6 +113,14 @@ const what: fc.Arbitrary<What> = fc.oneof(
   { weight: 5, arbitrary: fc.record({ do: is('open'), name }) },
   { weight: 2, arbitrary: fc.record({ do: is('send'), name }) },
   { weight: 2, arbitrary: fc.record({ do: is('smuggle') }) },
+  { weight: 3, arbitrary: fc.record({ do: is('hand'), name, who }) },
+  { weight: 1, arbitrary: fc.record({ do: is('receive'), who }) },
+  { weight: 1, arbitrary: fc.record({ do: is('let-go'), who }) },
+  { weight: 3, arbitrary: fc.record({ do: is('veil'), who: anyone, veil: fc.constantFrom(undefined, ...veils) }) },
+  { weight: 2, arbitrary: fc.record({ do: is('busy'), who: anyone, isBusy: fc.boolean() }) },
+  { weight: 1, arbitrary: fc.record({ do: is('stall'), stalls: fc.array(stall, { minLength: 1, maxLength: 4 }) }) },
+  { weight: 2, arbitrary: fc.record({ do: is('blur'), name, told }) },
+  { weight: 1, arbitrary: fc.record({ do: is('clear'), name, told }) },
   { weight: 2, arbitrary: fc.record({ do: is('trespass') }) },
   { weight: 2, arbitrary: fc.record({ do: is('close'), name }) },
   { weight: 1, arbitrary: fc.record({ do: is('lose'), count: few }) },
