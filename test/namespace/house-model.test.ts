@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Tenants } from '../../agent/core/tenants.js';
+import { Attachment } from '../../agent/seat/attachment.js';
 import { Executor } from '../../agent/seat/executor.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { SeatWorker } from '../../agent/seat/worker.js';
@@ -174,6 +175,41 @@ test('it is found out when raw nodes are not guarded', async () => {
     override cover(): void {}
   }
   assert.ok(await findsFault({ ...sound, Grants: Unaware }, { seed: 1, endOnFailure: true }, after(...parted)));
+});
+
+/** A seat's container has a keyboard open. */
+const opened: readonly What[] = [
+  { do: 'plug', port: 2, kind: 'keyboard', told: true },
+  { do: 'open', name: 'right' },
+];
+
+test('it is found out when nothing is bound again that somebody may have been handed', async () => {
+  const taken: Parts['taken'] = (revocation) => ({ ...revocation, handed: [] });
+  const all = after(...opened, { do: 'hand', name: 'right', who: 'guest' });
+  assert.ok(await findsFault({ ...sound, taken }, { seed: 1, endOnFailure: true }, all));
+});
+
+test('it is found out when whoever cannot be looked at has nothing', async () => {
+  const found: Parts['found'] = (search) => ({ ...search, unseen: [] });
+  const all = after(...opened, { do: 'veil', who: 'right', veil: 'endless' });
+  assert.ok(await findsFault({ ...sound, found }, { seed: 1, endOnFailure: true }, all));
+});
+
+test('it is found out when a driver is bound again at which the kernel is kept busy', async () => {
+  const taken: Parts['taken'] = (revocation) => ({ ...revocation, isHeldUp: false });
+  const all = after(...opened, { do: 'busy', who: 'right', isBusy: true });
+  assert.ok(await findsFault({ ...sound, taken }, { seed: 1, endOnFailure: true }, all));
+});
+
+test('it is found out when an unclear container is given something', () => {
+  const { ensure } = Attachment.prototype;
+  const unaware = function (this: Attachment, ...[now, ...rest]: Parameters<Attachment['ensure']>): Promise<void> {
+    return ensure.call(this, { ...now, state: now.state === 'unclear' ? 'running' : now.state }, ...rest);
+  };
+  return replaced(Attachment.prototype, 'ensure', unaware, async () => {
+    const all = after({ do: 'blur', name: 'right', told: true });
+    assert.ok(await findsFault(sound, { seed: 1, endOnFailure: true }, all));
+  });
 });
 
 test.run();

@@ -35,6 +35,8 @@ export class Run implements Process {
   state: 'setup' | 'running' | 'unclear' = 'running';
   /** The agent was told that it is unclear. */
   isSeenUnclear = false;
+  /** It was unclear at any time: nobody could come in meanwhile, to tell it of what left or to unmount a raw node. */
+  hasHidden = false;
   /** The mounts before its init ran, and their seat. */
   readonly configured: MountPoint[] = [];
   configuredFor: Seat | undefined;

@@ -243,7 +243,10 @@ export class History {
       case 'clear': {
         const run = containers.named(what.name);
         const [from, to] = what.do === 'blur' ? (['running', 'unclear'] as const) : (['unclear', 'running'] as const);
-        if (run?.state === from) run.state = to;
+        if (run?.state === from) {
+          run.state = to;
+          run.hasHidden = true;
+        }
         if (what.told && listening) agent?.see();
         return;
       }

@@ -41,8 +41,9 @@ export class Order implements Looks {
   removing(path: string): void {
     const number = this.numberAt(path);
     if (number !== undefined) this.mustBeDenied(number, `${path} is removed`);
-    const isShown = path.startsWith('dev/hidraw/') && this.run()?.shown.has(basename(path)) === true;
-    this.must(!isShown, `${path} is removed while it is shown`);
+    const run = this.run();
+    if (!path.startsWith('dev/hidraw/') || run === undefined || run.hasHidden) return;
+    this.must(!run.shown.has(basename(path)), `${path} is removed while it is shown`);
   }
 
   recording({ id }: RecordSpec): void {
@@ -112,6 +113,7 @@ export class Order implements Looks {
 
   private mustBeUntold({ syspath, knownTo }: JournalEntry, when: string): void {
     const run = this.run();
+    if (run?.hasHidden === true) return;
     const knows = run?.known.has(syspath.slice('/sys'.length)) === true;
     this.must(!knows || knownTo !== run?.key, `${when} while the listeners of ${run?.name} know it`);
   }

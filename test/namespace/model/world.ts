@@ -39,6 +39,7 @@ export class World {
   constructor(private readonly takesRawBack: boolean) {}
 
   agent: Agent | undefined;
+  private last: Agent | undefined;
   /** Open files of a process that the user runs outside of her container. It shows them to nobody, except cards. */
   smuggled: PcDevice[] = [];
   /** Processes outside of all containers: of the user, of somebody else, and of the PC itself. */
@@ -56,8 +57,10 @@ export class World {
   /** Which promises were broken, in words. */
   readonly broken: string[] = [];
 
+  /** What the agent has on record; the last one's record while none runs. */
   journalOf(seat: string): Journal | undefined {
-    return this.agent?.journals.get(seat);
+    this.last = this.agent ?? this.last;
+    return this.last?.journals.get(seat);
   }
 
   /** The container that has, or may have, a seat's devices. */
