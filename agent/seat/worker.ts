@@ -279,9 +279,9 @@ export class SeatWorker {
     return { ...restricted(units, seat, actual), units };
   }
 
-  /** Whether the present container is the wanted one: the policy may be another by now. */
+  /** Whether the present container is the wanted one, and still known: the policy, or the container, may be another by now. */
   private isInPlace(): boolean {
-    return this.hold.attachment?.container.key === this.container?.key;
+    return this.hold.attachment?.container.key === this.container?.key && this.container?.state !== 'unclear';
   }
 
   /**
