@@ -49,7 +49,7 @@ if (process.env['HOTSEAT_TEST_INNER'] === undefined) {
 unshared(import.meta.url, '--net', '--cgroup');
 const [looked, program] = JSON.parse(process.env['HOTSEAT_BENCH_IDLE'] ?? '[]') as [string, string];
 
-for (const place of [...places, '/var/lib', '/sys/fs/bpf']) {
+for (const place of [...places, '/var/lib', '/sys/fs/bpf', '/etc/udev/rules.d']) {
   if (existsSync(place)) execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', place]);
 }
 // The unified hierarchy alone: on a hybrid host, these groups are in no other one.
