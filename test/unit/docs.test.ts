@@ -117,14 +117,15 @@ test('the commands of the page that prepares a PC do what it says, but for those
 });
 
 test('the lines of the page of rootless seats are those that the lab runs', () => {
-  const lab = ['driver/engine-variants.ts', 'tests/rootless.test.ts']
+  const lab = ['driver/engine-variants.ts', 'tests/rootless.test.ts', 'guest/desk/config']
     .map((name) => text(`test/lab/${name}`))
     .join('\n')
     // biome-ignore lint/suspicious/noTemplateCurlyInString: the lab's own template
     .replaceAll('${shifted}', '1000000')
-    .replaceAll('$name', 'left');
+    .replaceAll('$name', 'left')
+    .replaceAll('/usr/local/bin/hotseat', '/usr/bin/hotseat');
   const lines = textBlocks('docs/howto/rootless.md').filter((block) => !block.startsWith('seat:'));
-  assert.is(lines.length, 4);
+  assert.is(lines.length, 5);
   for (const line of lines.flatMap((block) => block.trim().split('\n')))
     assert.ok(lab.includes(line.replace(' IMAGE COMMAND', '')), `docs/howto/rootless.md: the lab has no ${line}`);
 });

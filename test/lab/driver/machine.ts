@@ -28,6 +28,9 @@ export const hub = {
   right: { id: 'hub-right', port: '2' },
   host: { id: 'hub-host', port: '3' },
 } as const;
+/** For `usb-audio`, in the place of silence: QEMU writes down what a sound card is sent, two channels of 16 bits; see `recording()`. */
+export const recorded = { host: 'sound-host', left: 'sound-left', right: 'sound-right' } as const;
+export const recordedRate = 48_000;
 /** Whose card has a second output on a PC that is booted so; no monitor is at it until a test plugs one. */
 export const twoOutputs: Place = 'right';
 export const screen = { width: 1024, height: 768 };
@@ -212,6 +215,11 @@ export class Machine {
     });
   }
 
+  /** The sound for the card that was plugged with the recorder of this place: a WAV file whose header names no length. */
+  recording(place: Place): Promise<Buffer> {
+    return readFile(join(this.dir, `${recorded[place]}.wav`));
+  }
+
   async plug(device: DeviceArgs): Promise<void> {
     const before = new Set(await this.mice());
     await this.qmp.run('device_add', device);
@@ -393,6 +401,10 @@ function options(
     ...['-drive', `file=${disk},if=none,id=disk,format=qcow2,cache=writeback,discard=unmap`],
     ...['-device', 'virtio-blk-pci,drive=disk,addr=07.0'],
     ...['-device', 'virtio-rng-pci,addr=08.0', '-audiodev', 'none,id=silence'],
+    ...places.flatMap((place) => [
+      '-audiodev',
+      `wav,id=${recorded[place]},path=${dir}/${recorded[place]}.wav,out.frequency=${recordedRate}`,
+    ]),
   ];
 }
 

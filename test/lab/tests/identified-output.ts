@@ -1,11 +1,10 @@
 // `hotseat identify` of an output: its name, on the monitor.
 
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { nameplate } from '../../../agent/holder/nameplate.js';
 import type { Lab } from '../driver/lab.js';
-import { gpu, twoOutputs } from '../driver/machine.js';
+import { twoOutputs } from '../driver/machine.js';
+import { shownAt } from '../driver/picture.js';
 import { HOTSEAT_CLI } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
@@ -17,14 +16,8 @@ export interface TwoOutputs {
 }
 
 /** White pixels of an output, by row and column, and the size of its picture. */
-async function whiteAt(lab: Lab, head: number): Promise<{ width: number; height: number; white: Set<number> }> {
-  const filename = join(lab.machine.dir, `identified-${head}.ppm`);
-  await lab.machine.qmp.run('screendump', { filename, device: gpu[twoOutputs].id, head, format: 'ppm' });
-  const picture = await readFile(filename);
-  const [, width = 0, height = 0] = (/^P6\s(\d+) (\d+)\s255\s/.exec(picture.toString('latin1', 0, 32)) ?? []).map(
-    Number,
-  );
-  const pixels = picture.subarray(picture.length - 3 * width * height);
+async function whiteAt(lab: Lab, head: 0 | 1): Promise<{ width: number; height: number; white: Set<number> }> {
+  const { width, height, pixels } = await shownAt(lab, twoOutputs, head);
   const white = new Set<number>();
   for (let at = 0; at < width * height; at++) if (pixels.readUIntBE(3 * at, 3) === 0xffffff) white.add(at);
   return { width, height, white };

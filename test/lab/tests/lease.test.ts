@@ -1,5 +1,5 @@
 // One graphics card with two outputs, a seat at each: two X servers that run as ordinary users, by leases; then a wlroots
-// compositor in the place of one of them.
+// compositor in the place of one of them. At the end the same in unprivileged containers, with everything else plugged there.
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,9 +8,11 @@ import type { Explanation } from '../../../agent/control/messages.js';
 import { type Seat, seats } from '../driver/lab.js';
 import { gpu, screen, twoOutputs } from '../driver/machine.js';
 import { checkout, guestFiles } from '../driver/paths.js';
+import { colourAt, shownAt } from '../driver/picture.js';
 import { labWithTwoOutputs } from '../driver/prepared.js';
 import { ask, HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { scenario } from '../scenario/scenario.js';
 import { identifiedOutput, leasedOutput } from './identified-output.js';
 
 const lab = await labWithTwoOutputs();
@@ -30,17 +32,8 @@ const put = (seat: Seat, path: string, text: string, mode = '0644') =>
   });
 
 /** The colour in a lower corner of a seat's output of the shared card, or of its own card, where nothing is written. */
-async function colourOf(seat: Seat, isOwnCard = false): Promise<string> {
-  const filename = join(lab.machine.dir, `${seat}.ppm`);
-  const where = isOwnCard ? { device: gpu[seat].id, head: 0 } : { device: gpu[twoOutputs].id, head: output[seat] };
-  const what = { filename, ...where, format: 'ppm' };
-  await lab.machine.qmp.run('screendump', what);
-  const picture = await readFile(filename);
-  const [, width = '', height = ''] = /^P6\s(\d+) (\d+)\s255\s/.exec(picture.toString('latin1', 0, 32)) ?? [];
-  const pixels = picture.subarray(picture.length - 3 * Number(width) * Number(height));
-  const at = 3 * (Number(width) * (Number(height) - 40) + 60);
-  return pixels.subarray(at, at + 3).toString('hex');
-}
+const colourOf = async (seat: Seat, isOwnCard = false): Promise<string> =>
+  colourAt(await (isOwnCard ? shownAt(lab, seat) : shownAt(lab, twoOutputs, output[seat])), 60, screen.height - 40);
 
 const shows = (seat: Seat, colour: string, isOwnCard = false) =>
   lab.until(`${colour} at ${seat}`, async () => (await colourOf(seat, isOwnCard)) === colour, 60_000);
@@ -291,6 +284,8 @@ test('its output is taken away: dark at once; its next start draws on what the s
   await shows('left', black, true);
   assert.is((await outputs('left'))[0]?.state, 'waiting');
 });
+
+for (const { title, run } of scenario(lab)) test(`the whole text: ${title}`, run);
 
 test.after(() => lab.stop());
 test.run();
