@@ -1,13 +1,15 @@
-// npm run lab: a PC with two seats, shown step by step; on a terminal a prompt follows.
+// npm run lab: a PC with two seats, shown step by step: first with a card for each, then with one card for both and a music
+// player beside them. On a terminal a prompt follows.
 
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline/promises';
-import { type Lab, type Place, places, type Seat, seats, startLab } from './driver/lab.js';
+import { bootWithTwoOutputs, type Lab, type Place, places, type Seat, seats } from './driver/lab.js';
 import { out } from './driver/paths.js';
 import { eavesdrop } from './driver/probes.js';
 import { say, step } from './driver/progress.js';
 import { HOTSEAT_CLI, HOTSEAT_UNIT, startAgent, xinput } from './driver/service.js';
+import { scenario, takePictures } from './scenario/scenario.js';
 
 const sentences: Record<Seat, string> = {
   left: 'The quick brown fox sits on the LEFT, and nobody else reads this.',
@@ -87,9 +89,13 @@ async function typeAndSee(lab: Lab): Promise<void> {
   }
 }
 
+/** Whether the seats have outputs of one card, so that their own cards show nothing. */
+let isShared = false;
+
 async function shots(lab: Lab, heads: readonly Place[]): Promise<void> {
   await mkdir(out, { recursive: true });
-  for (const head of heads) {
+  if (isShared) for (const file of await takePictures(lab, out)) say(`screen: ${file}`);
+  for (const head of heads.filter((place) => place === 'host' || !isShared)) {
     const file = join(out, `${head}.png`);
     await lab.shot(head, file);
     say(`screen of ${head}: ${file}`);
@@ -110,6 +116,18 @@ async function tour(lab: Lab): Promise<void> {
   await shots(lab, places);
 }
 
+/** Each step builds on the one before it: the first that fails is the last. */
+async function wholeText(lab: Lab): Promise<void> {
+  say('and now one card for both desktops, and a music player: three unprivileged containers');
+  isShared = true;
+  for (const { title, run } of scenario(lab)) {
+    await step(title, run);
+    judge(true, title);
+    for (const line of await agentLog(lab)) say(`    agent: ${line}`);
+  }
+  await shots(lab, places);
+}
+
 const help = `plug <host|left|right> <driver> [id]   usb-kbd, usb-mouse, usb-tablet, usb-audio …
 unplug <id>                            plugged: see list
 list                                   what is plugged in, and what each seat's X server has
@@ -119,7 +137,7 @@ shot [head]                            PNG files in test/lab/out
 status                                 hotseat status
 log                                    the agent's log
 shell [command]                        in the guest; alone: line by line, until exit
-in <left|right> <command>              in a container
+in <left|right|music> <command>        in a container
 quit`;
 
 async function command(lab: Lab, line: string): Promise<string> {
@@ -196,9 +214,10 @@ async function prompt(lab: Lab): Promise<void> {
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 
-const lab = await startLab();
+const lab = await bootWithTwoOutputs();
 try {
   await attempt('the tour', () => tour(lab));
+  await attempt('one card for both', () => wholeText(lab));
   if (faults.length === 0) say('all is well: every sentence arrived at its own seat and nowhere else');
   else say(`${faults.length} thing(s) went wrong:\n${faults.map((fault) => `            - ${fault}`).join('\n')}`);
   if (process.stdin.isTTY && process.stdout.isTTY) await prompt(lab);
