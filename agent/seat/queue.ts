@@ -6,7 +6,10 @@ const retry = { first: 200, longest: 30_000 };
 export interface Work {
   /** Does what is to be done about these keys; returns what failed. */
   readonly run: (scope: Scope) => Promise<readonly Error[]>;
-  /** Told of each run that is over: what failed in it, and in how many ms `again` is called because of that. */
+  /**
+   * Told of each run that is over: what failed in it, and in how many ms `again` is called because of that. Not told of a success
+   * with some keys while others are to be tried again.
+   */
   readonly over: (failures: readonly Error[], retryMs: number) => void;
   /** Time to try again after a failure. */
   readonly again: () => void;
@@ -54,7 +57,7 @@ export class Queue {
       for (let scope = this.pending; scope !== undefined && !this.closed; scope = this.pending) {
         this.pending = undefined;
         this.began = performance.now();
-        this.conclude(await this.work.run(scope).catch((error: Error) => [error]));
+        this.conclude(scope, await this.work.run(scope).catch((error: Error) => [error]));
       }
     } finally {
       // In the very instant of the last look at `pending`: keys that come after it start a run of their own.
@@ -63,12 +66,24 @@ export class Queue {
     }
   }
 
-  private conclude(failures: readonly Error[]): void {
+  private conclude(scope: Scope, failures: readonly Error[]): void {
+    if (failures.length === 0 && scope !== 'all' && this.timer !== undefined) {
+      // That these keys are as they must be tells nothing of the others, which failed: soon it is known.
+      if (this.backoff > retry.first) this.tryAgain(retry.first);
+      return;
+    }
     const delay = this.backoff === 0 ? retry.first : this.backoff * 2;
     this.backoff = failures.length === 0 ? 0 : Math.min(delay, retry.longest);
     this.work.over(failures, this.backoff);
-    if (failures.length === 0) return;
+    if (failures.length > 0) this.tryAgain(this.backoff);
+  }
+
+  private tryAgain(ms: number): void {
+    this.backoff = ms;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.work.again(), this.backoff).unref();
+    this.timer = setTimeout(() => {
+      this.timer = undefined;
+      this.work.again();
+    }, ms).unref();
   }
 }

@@ -59,7 +59,7 @@ test('a run that failed is tried again, later each time until one succeeds', asy
   for (let tries = 0; runs.length < 2 && tries < 100; tries++) await pause(20);
   assert.is(runs[1], 'all');
   await next(fault);
-  void queue.add(new Set(['b']));
+  void queue.add('all');
   await next();
   assert.equal(over, [200, 400, 0]);
   void queue.add(new Set(['c']));
@@ -70,6 +70,22 @@ test('a run that failed is tried again, later each time until one succeeds', asy
   await pause(300);
   await queue.add('all');
   assert.is(runs.length, length, 'after its end nothing begins');
+});
+
+test('a run with other keys says nothing of what failed: that is tried again soon', async () => {
+  const { queue, runs, over, next } = slow();
+  for (const _ of ['once', 'twice']) {
+    void queue.add(new Set(['a']));
+    await next(new Error('x'));
+  }
+  void queue.add(new Set(['b']));
+  await next();
+  assert.equal(over, [200, 400]);
+  for (let tries = 0; runs.length < 4 && tries < 15; tries++) await pause(20);
+  assert.is(runs[3], 'all', 'as soon as after a first failure');
+  await next();
+  assert.equal(over, [200, 400, 0]);
+  await queue.close();
 });
 
 test('a run that throws has failed', async () => {
