@@ -30,9 +30,9 @@ const log = pino({ level: 'silent' });
 /** The parts of a run of the agent; with another class in the place of one, a fault is put in. */
 export interface Parts {
   readonly Grants: typeof Grants;
-  /** What it gets to know of what a search has found. */
+  /** The findings of a search, as they reach it. */
   readonly found: (search: Search) => Search;
-  /** What it gets to know of what was taken back. */
+  /** The result of a revocation, as it reaches it. */
   readonly taken: (revocation: Revocation) => Revocation;
   /** Whether the kernel lists all who have a graphics card open. */
   readonly listsClients: boolean;
@@ -194,7 +194,7 @@ export class Agent {
     });
   }
 
-  /** What others may have kept is on record. */
+  /** Doubts about others who may have kept something are on record. */
   private readonly audit: Audit = ({ what, device }) => {
     return ({ end, left = [], rebound }) => {
       const isSaid = what === 'revoke' && end === 'done' && left.length > 0 && rebound === undefined;

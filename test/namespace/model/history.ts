@@ -112,8 +112,8 @@ export class History {
   }
 
   /**
-   * Whatever makes it hard to take things back lasts through a look: either everything is as it must be, or the agent says
-   * what is not. Then it ends.
+   * The trouble with taking things back lasts through a look: either everything is as it must be, or the agent has a problem. Then
+   * the trouble ends.
    */
   private async endureTrouble(): Promise<void> {
     const { world } = this;

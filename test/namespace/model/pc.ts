@@ -45,7 +45,7 @@ export interface Plugged {
   readonly units: readonly PcUnit[];
 }
 
-/** What is heard at a unit: what the inputs below a raw node do, and itself otherwise. */
+/** The units that are heard at a unit: the inputs below a raw node, and itself otherwise. */
 export const heardAt = (unit: PcUnit): readonly PcUnit[] => (unit.reads.length > 0 ? unit.reads : [unit]);
 
 /** Whether something done at one of two units is heard at the other one. */

@@ -87,7 +87,7 @@ export class Outsider implements Process {
 export const isSeen = ({ veil }: Process, isPatient: boolean): boolean =>
   veil === undefined || (veil === 'many' && isPatient);
 
-/** What a search for devices finds of some processes. */
+/** The findings of a search for devices among some processes. */
 export function searched(
   processes: readonly Process[],
   numbers: readonly DeviceNumber[],

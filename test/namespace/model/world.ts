@@ -48,7 +48,7 @@ export class World {
     new Outsider('guest', 1002, '/sys/fs/cgroup/user.slice/user-4242.slice/session-2.scope', 4242, false),
     new Outsider('service', 1003, '/sys/fs/cgroup/system.slice/any.service', 0, true),
   ];
-  /** What becomes of the next requests to helper processes that do not answer in time: nothing, or it is done all the same. */
+  /** The next requests to helper processes are not answered in time, and the work is done all the same, or not. */
   stalls: ('undone' | 'done')[] = [];
   /** Units of which the agent was told that the kernel is kept busy at them. */
   private readonly heldUp = new Set<string>();
@@ -57,7 +57,7 @@ export class World {
   /** Which promises were broken, in words. */
   readonly broken: string[] = [];
 
-  /** What the agent has on record; the last one's record while none runs. */
+  /** The agent's record of a seat; the last agent's while none runs. */
   journalOf(seat: string): Journal | undefined {
     this.last = this.agent ?? this.last;
     return this.last?.journals.get(seat);
@@ -311,7 +311,7 @@ export class World {
     for (const run of this.containers.running) if (run.state === 'unclear') run.state = 'running';
   }
 
-  /** What cannot be taken from a user for certain, because its driver is not bound again, is unplugged and plugged again. */
+  /** A thing that cannot be taken from a user for certain, because its driver stays bound, is unplugged and plugged again. */
   replugLoose(): void {
     for (const { units, port, kind } of [...this.pc.plugged.values()]) {
       const [unit] = units;
