@@ -17,11 +17,11 @@ import { removeRules } from './host/udev-rules.js';
 import { cgroupRoot } from './kernel/cgroup.js';
 import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
+import { closeDoors } from './kernel/doors.js';
 import { isSysError } from './kernel/errors.js';
 import { Helpers } from './kernel/helpers.js';
 import { mountPoints, unmount } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
-import { removeOpeners } from './kernel/opener.js';
 import { processKey } from './kernel/process-key.js';
 import { directoriesIn, namesIn } from './kernel/read.js';
 import { Reclaim } from './kernel/reclaim.js';
@@ -84,7 +84,7 @@ export async function release(): Promise<string[]> {
   await attempt("the engines' programs", () => {
     for (const cgroup of cgroups(cgroupRoot())) {
       try {
-        removeOpeners(cgroup);
+        closeDoors(cgroup);
       } catch (error) {
         if (!isSysError(error, 'ENOENT')) throw error; // a group that went meanwhile
       }

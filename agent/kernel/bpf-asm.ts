@@ -35,6 +35,8 @@ export const helper = {
   probeReadKernelText: 115,
   currentAncestorCgroupId: 123,
   seqWrite: 127,
+  getAnswer: 186, // bpf_get_retval
+  setAnswer: 187, // bpf_set_retval
 } as const;
 
 /** Puts a program together, instruction by instruction; jumps name labels and are resolved by `build`. */

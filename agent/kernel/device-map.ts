@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { Multimap } from '../core/multimap.js';
+import { hasAnswers } from './answers.js';
 import * as bpf from './bpf.js';
 import { isSysError } from './errors.js';
 import { openAt } from './fs.js';
@@ -281,10 +282,11 @@ const inOrder = (uids: readonly Uids[]): Uids[] => uids.toSorted((a, b) => a.fir
 function attachGuard(
   root: number,
   map: number,
-  { majors, owners }: Guarded,
+  whom: Guarded,
   former: { readonly program: number; readonly tag: string; readonly map: number } | undefined,
 ): void {
-  const guard = bpf.load(bpf.programType.cgroupDevice, guardName, guardProgram(map, majors, owners));
+  const instructions = guardProgram(map, { ...whom, answers: hasAnswers() });
+  const guard = bpf.load(bpf.programType.cgroupDevice, guardName, instructions);
   try {
     if (former === undefined) bpf.attach(root, guard);
     // The tag is a hash of all but the map.

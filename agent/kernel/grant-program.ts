@@ -77,31 +77,65 @@ function onlyOwned(program: Assembler, owners: readonly Uids[], otherwise: strin
   return program.jump(otherwise).label('owned');
 }
 
+const EPERM = 1;
+
+/**
+ * The answer that a forerunner gives for a granted device: an error, which no later program can replace by its own (kernel/bpf/cgroup.c,
+ * bpf_prog_run_array_cg). EUNATCH says "protocol driver not attached": only without a guard would anybody read it.
+ */
+const leftToGuard = -49;
+
+/**
+ * The forerunner. It goes before the programs of an engine or of systemd, as a program of its own, and leaves it to the guard
+ * whether a container opens a granted device. What a program further down has denied, inside of the container, stays denied.
+ */
+export function forerunnerProgram(map: number, majors: readonly number[]): Buffer {
+  const program = onlyGuarded(new Assembler(), majors, 'engine');
+  onlyInContainer(program, map, 'engine');
+  onlyGranted(program, map, 'engine')
+    .call(helper.getAnswer)
+    .ifNotEqual(0, 0, 'engine')
+    .set(1, leftToGuard)
+    .call(helper.setAnswer);
+  return program.label('engine').set(0, 1).exit().build();
+}
+
+/** Only a kernel with bpf_get_retval and bpf_set_retval loads this (5.18 and newer). */
+export const answerProgram = (): Buffer =>
+  new Assembler().call(helper.getAnswer).move(1, 0).call(helper.setAnswer).set(0, 1).exit().build();
+
 /**
  * The guard, which forbids. It is attached once at the root of the hierarchy, where no container reaches: below a
  * guarded cgroup nothing of the guarded majors opens without a grant. `owners` can take any process of theirs out of
  * their containers' groups. Outside of these groups they open no number that was ever granted. It stays when the agent
- * is dead.
+ * is dead. `answers`: programs run from the container's group up to the root, so the guard has the last word on what a forerunner
+ * has left to it.
  */
-export function guardProgram(map: number, majors: readonly number[], owners: readonly Uids[] = []): Buffer {
+export function guardProgram(
+  map: number,
+  { majors, owners = [], answers }: { majors: readonly number[]; owners?: readonly Uids[]; answers: boolean },
+): Buffer {
   const program = onlyGuarded(new Assembler(), majors, 'allow');
   onlyInContainer(program, map, 'outside');
   onlyGranted(program, map, 'deny');
+  if (answers) program.call(helper.getAnswer).ifNotEqual(0, leftToGuard, 'allow').set(1, 0).call(helper.setAnswer);
   program.jump('allow').label('outside');
   if (owners.length > 0) {
     onlyOwned(program, owners, 'allow');
     program.set64(9, everyone).store64(10, -16, 9).store32(10, -8, 7).store32(10, -4, 8);
     find(program, map).ifEqual(0, 0, 'allow').jump('deny');
   }
-  return program.label('allow').set(0, 1).exit().label('deny').set(0, 0).exit().build();
+  program.label('allow').set(0, 1).exit().label('deny');
+  if (answers) program.set(1, -EPERM).call(helper.setAnswer);
+  return program.set(0, 0).exit().build();
 }
 
 /** Last instruction of an opener's prefix, which is nowhere else in it: behind it the engine's own program begins. */
 export const openerEnd: Buffer = new Assembler().move(1, 6).build();
 
 /**
- * The opener. It goes before the program that an engine has on the container's cgroup, or systemd on a slice above it.
- * It can only say yes, to a container and its granted devices. Everything else falls through to the rules behind it,
+ * The opener, for kernels without a forerunner. It goes before the program that an engine has on the container's cgroup, or
+ * systemd on a slice above it. It can only say yes, to a container and its granted devices. Everything else falls through to the rules behind it,
  * with the context where they expect it.
  */
 export function openerPrefix(map: number, majors: readonly number[]): Buffer {

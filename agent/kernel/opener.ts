@@ -4,6 +4,7 @@ import * as bpf from './bpf.js';
 import type { DeviceMap } from './device-map.js';
 import { openAt } from './fs.js';
 import { deepest, openerEnd, openerPrefix } from './grant-program.js';
+import { type Program, withProgramsOn } from './programs-on.js';
 
 const name = 'hotseat_opener';
 const call = 0x85; // BPF_CALL
@@ -12,8 +13,6 @@ const call = 0x85; // BPF_CALL
 export class OpenerError extends Error {
   override name = 'OpenerError';
 }
-
-type Program = bpf.ProgramInfo & { readonly fd: number };
 
 /** Ids of openers that are the same as this version would attach, by the map's list of majors. */
 const good = new WeakMap<readonly number[], Set<number>>();
@@ -53,36 +52,25 @@ export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
 }
 
 /** Gives a cgroup's engine its own programs back, without our prefix. Returns how many it had. */
-export function removeOpeners(cgroup: string): number {
-  const directory = openAt(undefined, cgroup);
-  try {
-    const { ids, multi, flags } = bpf.attached(directory);
-    let removed = 0;
-    for (const id of ids) {
-      const fd = bpf.programById(id);
+export const removeOpeners = (cgroup: string): number =>
+  withProgramsOn(cgroup, ({ directory, programs, multi, flags }) => {
+    const ours = programs.filter(isOpener);
+    for (const former of ours) {
+      const program = bpf.load(bpf.programType.cgroupDevice, 'engine', behindPrefix(cgroup, former));
       try {
-        const former = { fd, ...bpf.programInfo(fd) };
-        if (former.name !== name) continue;
-        const program = bpf.load(bpf.programType.cgroupDevice, 'engine', behindPrefix(cgroup, former));
-        try {
-          if (multi) bpf.attach(directory, program, fd);
-          else bpf.attachAlone(directory, program, flags);
-        } finally {
-          closeSync(program);
-        }
-        removed += 1;
+        if (multi) bpf.attach(directory, program, former.fd);
+        else bpf.attachAlone(directory, program, flags);
       } finally {
-        closeSync(fd);
+        closeSync(program);
       }
     }
-    return removed;
-  } finally {
-    closeSync(directory);
-  }
-}
+    return ours.length;
+  });
+
+export const isOpener = (program: Program): boolean => program.name === name;
 
 /** Deeper than the guard looks, a cgroup could be told to be guarded and would not be. */
-function checkDepth(map: DeviceMap, cgroup: string): void {
+export function checkDepth(map: DeviceMap, cgroup: string): void {
   const depth = relative(map.root, cgroup).split('/').length;
   if (depth > deepest) throw new OpenerError(`${cgroup} lies ${depth} levels deep, and the guard sees ${deepest}`);
 }
@@ -107,7 +95,7 @@ function ensurePrefix(
 }
 
 /** The engine's instructions, if they can be loaded again: a call is dumped as an address, a map as an id. */
-function plain(cgroup: string, program: Program): Buffer {
+export function plain(cgroup: string, program: Program): Buffer {
   if (program.mapIds.length > 0 || hasCalls(program.instructions)) {
     throw new OpenerError(
       `the device program "${program.name}" on ${cgroup} uses maps or functions: it cannot be opened`,

@@ -1,10 +1,10 @@
 import { type DeviceNumber, type Incarnation, numberText, parseNumber } from '../core/device.js';
-import { cgroupId, cgroupOf, cgroupsBelow, isPopulated } from '../kernel/cgroup.js';
+import { cgroupId, cgroupOf, isPopulated } from '../kernel/cgroup.js';
 import { isStillAt } from '../kernel/device-at.js';
 import type { DeviceMap } from '../kernel/device-map.js';
 import type { DevicesV1 } from '../kernel/devices-v1.js';
+import { openDoors } from '../kernel/doors.js';
 import type { Uids } from '../kernel/grant-program.js';
-import { ensureOpener } from '../kernel/opener.js';
 import { type ProcessRef, processKey } from '../kernel/process-key.js';
 import { inodeOf } from '../kernel/read.js';
 import type { RecordFile } from '../kernel/record-file.js';
@@ -47,17 +47,13 @@ export class Grants {
     this.map.guard(id);
   }
 
-  /**
-   * From now on the programs of others let granted devices through. Idempotent. Every program from the root of the
-   * hierarchy down to the group of init has a say: engines attach theirs to the container's cgroup or below it (crun to
-   * `…/container`), systemd those of its slices' DeviceAllow= above it.
-   */
+  /** From now on the programs of others let granted devices through. Idempotent. */
   open(cgroup: string, init: ProcessRef): void {
     const lowest = cgroupOf(init.pid);
     // After its group was read: a process that is still there had its pid then.
     if (processKey(init.pid) !== init.key) throw new Error(`process ${init.pid} has ended`);
     if (lowest === undefined) throw new Error(`process ${init.pid} is in no cgroup2 group`);
-    for (const at of cgroupsBelow(this.map.root, lowest)) ensureOpener(this.map, at);
+    openDoors(this.map, cgroup, lowest);
     this.v1?.open(cgroup, init.pid, numbersIn(this.of(cgroup), true));
   }
 

@@ -1,15 +1,18 @@
-import { spawnSync } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, rmdirSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { chmodSync, closeSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as bpf from '../../agent/kernel/bpf.js';
 import { Assembler } from '../../agent/kernel/bpf-asm.js';
 import { cgroupId, cgroupRoot, cgroupsBelow } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { closeDoors, openDoors } from '../../agent/kernel/doors.js';
 import { makeNode, openAt } from '../../agent/kernel/fs.js';
 import { deepest } from '../../agent/kernel/grant-program.js';
 import { ensureOpener, OpenerError } from '../../agent/kernel/opener.js';
+import { until } from './until.js';
 
 // Input devices without a driver: ENXIO says that permission was given, EPERM that it was not. The guard hangs on a
 // group of this file's own instead of the hierarchy's root, so that nothing else on the machine is in reach.
@@ -55,16 +58,30 @@ function detachAll(cgroup: string): void {
   });
 }
 
-/** An engine that allows nothing but /dev/null. */
+/** The program of an engine that allows nothing but /dev/null, or another minor; its descriptor. */
+function loadEngine(minor = 3, name = 'engine'): number {
+  const code = new Assembler().load32(2, 1, 8).set(0, 0).ifNotEqual(2, minor, 'end').set(0, 1).label('end').exit();
+  return bpf.load(bpf.programType.cgroupDevice, name, code.build());
+}
+
 function attachEngine(cgroup: string, alone = false): void {
-  const instructions = new Assembler().load32(2, 1, 8).set(0, 0).ifNotEqual(2, 3, 'end').set(0, 1).label('end').exit();
-  const program = bpf.load(bpf.programType.cgroupDevice, 'engine', instructions.build());
+  const program = loadEngine();
   within(cgroup, (directory) => {
     if (alone) bpf.attachAlone(directory, program, 0);
     else bpf.attach(directory, program);
   });
   closeSync(program);
 }
+
+const namesOn = (cgroup: string): string[] =>
+  idsOn(cgroup).map((id) => {
+    const fd = bpf.programById(id);
+    try {
+      return bpf.programInfo(fd).name;
+    } finally {
+      closeSync(fd);
+    }
+  });
 
 let map: DeviceMap;
 test.before(() => {
@@ -251,6 +268,170 @@ test('a program with calls or maps of its own cannot be opened, and that is said
   closeSync(program);
   assert.throws(() => ensureOpener(map, group), /uses maps or functions/);
   detachAll(group);
+});
+
+// As systemctl set-property and daemon-reload do: the new program is attached behind all others, then the former one is taken off.
+function attachAgain(cgroup: string, former: number, minor?: number): number {
+  const program = loadEngine(minor);
+  within(cgroup, (directory) => {
+    bpf.attach(directory, program);
+    bpf.detach(directory, former);
+  });
+  closeSync(former);
+  return program;
+}
+
+test('what systemd attaches again takes nothing away, not for a moment, and its rules are the ones in force', () => {
+  map.deny(cgroupId(group), mouse);
+  let program = loadEngine();
+  within(group, (directory) => bpf.attach(directory, program));
+  assert.is(opens(init, keyboard), 'denied', 'the engine says no');
+  openDoors(map, group, init);
+  assert.equal(namesOn(group), ['hotseat_first', 'engine']);
+  assert.is(idsOn(group)[1], bpf.programInfo(program).id, 'the engine finds its own program');
+  assert.is(opens(init, keyboard), 'allowed');
+  for (const minor of [3, 5, 3]) {
+    program = attachAgain(group, program, minor);
+    assert.equal(namesOn(group), ['hotseat_first', 'engine']);
+    assert.is(opens(init, keyboard), 'allowed');
+    assert.is(opens(init, mouse), 'denied');
+    assert.is(opens(init, { major: 1, minor: 3 }), minor === 3 ? 'allowed' : 'denied');
+  }
+  closeDoors(group);
+  assert.equal(namesOn(group), ['engine']);
+  assert.is(opens(init, keyboard), 'denied', 'the engine alone decides again');
+  closeSync(program);
+  detachAll(group);
+});
+
+test('a slice further up that begins to forbid takes nothing away, and its other groups get no further', () => {
+  const slice = join(root, 'machine.slice');
+  const [service, sibling] = [join(slice, 'one.service'), join(slice, 'sibling')];
+  const payload = join(service, 'payload');
+  for (const directory of [slice, service, payload, sibling]) mkdirSync(directory);
+  attachEngine(service);
+  map.guard(cgroupId(service));
+  map.grant(cgroupId(service), keyboard, map.generation(keyboard));
+  openDoors(map, service, payload);
+  assert.is(opens(payload, keyboard), 'allowed');
+  attachEngine(slice);
+  assert.is(opens(payload, keyboard), 'allowed');
+  assert.is(opens(payload, mouse), 'denied');
+  assert.is(opens(sibling, keyboard), 'denied');
+  openDoors(map, service, payload);
+  assert.equal(namesOn(slice), ['engine'], 'nothing of ours is needed there');
+  detachAll(service);
+  openDoors(map, service, payload);
+  assert.equal(namesOn(service), ['hotseat_first'], 'the slice alone keeps it shut');
+  assert.is(opens(payload, keyboard), 'allowed');
+  map.deny(cgroupId(service), keyboard);
+  assert.is(opens(payload, keyboard), 'denied');
+  map.unguard(cgroupId(service));
+  for (const directory of [payload, service, sibling, slice]) rmdirSync(directory);
+});
+
+test('what the container itself forbids to its own parts stays forbidden', () => {
+  const part = join(init, 'sandboxed.service');
+  mkdirSync(part);
+  attachEngine(group);
+  openDoors(map, group, init);
+  assert.is(opens(part, keyboard), 'allowed');
+  attachEngine(part);
+  assert.is(opens(part, keyboard), 'denied');
+  assert.is(opens(init, keyboard), 'allowed');
+  // crun has its own program between the container's group and init's.
+  attachEngine(init);
+  assert.is(opens(init, keyboard), 'denied');
+  openDoors(map, group, init);
+  assert.is(opens(init, keyboard), 'allowed');
+  assert.is(opens(part, keyboard), 'denied');
+  for (const at of [init, group]) closeDoors(at);
+  rmdirSync(part);
+  for (const at of [init, group]) detachAll(at);
+});
+
+test('while the forerunner takes its place, the engine’s rules are in force at every moment', async () => {
+  const forbidden = `${scratch}/1-5`;
+  within(scratch, (directory) => makeNode(directory, '1-5', { major: 1, minor: 5, uid: 0, gid: 0, mode: 0o600 }));
+  attachEngine(group);
+  const script = `
+import os, sys
+opened = 0
+print('up', flush=True)
+while not os.path.exists('${scratch}/enough'):
+    for _ in range(100):
+        try:
+            os.close(os.open('${forbidden}', os.O_RDONLY))
+            opened += 1
+        except PermissionError:
+            pass
+print(opened)
+`;
+  const thief = spawn('sh', ['-c', `echo $$ > ${init}/cgroup.procs && exec python3 -c "$1"`, 'sh', script]);
+  let said = '';
+  thief.stdout.on('data', (text: Buffer) => {
+    said += String(text);
+  });
+  const ended = new Promise((resolve) => thief.once('exit', resolve));
+  await until('the thief to be at it', () => said.includes('up'));
+  for (let times = 0; times < 300; times++) {
+    openDoors(map, group, init);
+    assert.is(namesOn(group)[0], 'hotseat_first');
+    closeDoors(group);
+    assert.equal(namesOn(group), ['engine']);
+    await setImmediate();
+  }
+  writeFileSync(`${scratch}/enough`, '');
+  await ended;
+  assert.is(said, 'up\n0\n');
+  detachAll(group);
+});
+
+test('an agent that ended in the middle of it leaves nothing that stays, and no rule is missing', () => {
+  const look = (names: readonly string[]): void => {
+    openDoors(map, group, init);
+    assert.equal(namesOn(group), names);
+    assert.is(opens(init, keyboard), 'allowed');
+    assert.is(opens(init, { major: 1, minor: 3 }), 'allowed');
+    assert.is(opens(init, { major: 1, minor: 5 }), 'denied');
+  };
+  const engine = loadEngine();
+  const copy = loadEngine(3, 'hotseat_copy');
+  within(group, (directory) => {
+    for (const program of [engine, copy]) bpf.attach(directory, program);
+    look(['hotseat_first', 'engine']);
+    // When the engine's own was still to come back.
+    bpf.attach(directory, copy);
+    bpf.detach(directory, engine);
+    look(['hotseat_first', 'hotseat_copy']);
+  });
+  for (const program of [engine, copy]) closeSync(program);
+  detachAll(group);
+});
+
+test('after an agent that put itself before an engine’s program, that one stands alone again, behind ours', () => {
+  attachEngine(group);
+  ensureOpener(map, group);
+  assert.equal(namesOn(group), ['hotseat_opener']);
+  openDoors(map, group, init);
+  assert.equal(namesOn(group), ['hotseat_first', 'engine']);
+  assert.is(opens(init, keyboard), 'allowed');
+  detachAll(group);
+});
+
+test('a program that stands alone gets none beside it', () => {
+  attachEngine(group, true);
+  openDoors(map, group, init);
+  assert.equal(namesOn(group), ['hotseat_opener']);
+  assert.is(opens(init, keyboard), 'allowed');
+  closeDoors(group);
+  assert.equal(namesOn(group), ['engine']);
+  detachAll(group);
+});
+
+test('without any program of others there is none of ours', () => {
+  openDoors(map, group, init);
+  assert.equal(namesOn(group), []);
 });
 
 test('a container so deep that the guard would not see it is refused', () => {

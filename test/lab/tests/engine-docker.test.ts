@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import { script } from '../driver/engine-variants.js';
 import { test } from '../driver/test.js';
+import { attachedAgain } from './attached-again.js';
 import { engineSuite, type Suite } from './engine-suite.js';
 
 // Among an engine's events, this is one that no cgroup tells of.
@@ -26,4 +27,9 @@ function renamed({ lab, engine, first }: Suite): void {
   });
 }
 
-await engineSuite('docker', { running: renamed });
+await engineSuite('docker', {
+  running: (suite) => {
+    attachedAgain(suite);
+    renamed(suite);
+  },
+});

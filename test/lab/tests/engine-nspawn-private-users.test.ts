@@ -1,4 +1,4 @@
+import { attachedAgain } from './attached-again.js';
 import { engineSuite } from './engine-suite.js';
-import { forbiddingSlice } from './forbidding-slice.js';
 
-await engineSuite('nspawn, private users', { running: forbiddingSlice });
+await engineSuite('nspawn, private users', { running: attachedAgain });

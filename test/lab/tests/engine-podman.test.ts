@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert';
 import { EngineSeats } from '../driver/engine-seats.js';
 import { script } from '../driver/engine-variants.js';
 import { test } from '../driver/test.js';
+import { attachedAgain } from './attached-again.js';
 import { engineSuite, type Suite } from './engine-suite.js';
 
 // An announcement into a network namespace that is the host's would be heard by the host's own listeners.
@@ -40,4 +41,4 @@ function hostNetwork({ lab, variant }: Suite): void {
   });
 }
 
-await engineSuite('podman', { stopped: hostNetwork });
+await engineSuite('podman', { running: attachedAgain, stopped: hostNetwork });

@@ -125,8 +125,6 @@ export const fairShares =
 
     test(`${title}: with memory: in its file the hog is reclaimed from, and the neighbour's line arrives`, async () => {
       const node = first.get('input') ?? '';
-      // Where systemd sets the shares, it puts its own device program in the place of all others, until the agent has seen to it.
-      await lab.until(`${node} to open`, async () => (await engine.inside('left', `exec 3<${node}`)) !== undefined);
       typist = lab.start(engine.argv('left', 'python3', await putProbe('left', 'typist.py'), node));
       await putProbe('right', 'hog.py');
       const ended = typist.done.then(({ stdout, stderr }) => {
