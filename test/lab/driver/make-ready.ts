@@ -1,6 +1,8 @@
-// Makes the disk and boots it once. The runner calls this before the tests, which run beside each other and need both.
+// Makes the disk and boots it once, and with `states` the states from which most tests start. The runner calls this before the
+// tests, which run beside each other and need all of it.
 
 import { startLab } from './lab.js';
+import { preparedLab } from './prepared.js';
 
-const lab = await startLab();
+const lab = await (process.argv.includes('states') ? preparedLab() : startLab());
 await lab.stop();
