@@ -161,9 +161,8 @@ const grafts = ({ pid }: Container) =>
   mountPoints(pid).filter(({ target }) => target === '/dev/input' || target === '/run/udev').length;
 const guarded = ({ cgroup }: Container) => map.read().some(({ cgroup: id }) => id === cgroupId(cgroup));
 
-test('what is given is given to the container that must have it by then', async () => {
-  const [first, second] = [await container('first'), await container('second')];
-  const worker = agent();
+/** Something is wanted for one container, and by the time it is planned the seat has another one. */
+async function meanwhile(worker: SeatWorker, first: Container, then: Container): Promise<void> {
   deeds.length = 0;
   const [[unit, wish] = []] = wishesOf(raw);
   worker.wantAll(
@@ -171,7 +170,7 @@ test('what is given is given to the container that must have it by then', async 
       [
         unit ?? '',
         (accounts) => {
-          worker.serve(second, containers);
+          worker.serve(then, containers);
           return wish?.(accounts) ?? nothing;
         },
       ],
@@ -180,10 +179,27 @@ test('what is given is given to the container that must have it by then', async 
   );
   worker.serve(first, containers);
   await worker.trigger();
+}
+
+test('what is given is given to the container that must have it by then', async () => {
+  const [first, second] = [await container('first'), await container('second')];
+  const worker = agent();
+  await meanwhile(worker, first, second);
   assert.equal(deeds, []);
   await serve(worker, raw, second);
   assert.is(shownIn(first), 0);
   assert.is(shownIn(second), 1);
+  await serve(worker, nothing, undefined);
+  await worker.close();
+});
+
+test('nothing is given to a container of which nobody can tell by then who it is', async () => {
+  const first = await container();
+  const worker = agent();
+  await meanwhile(worker, first, { ...first, state: 'unclear' });
+  assert.equal(deeds, []);
+  await serve(worker, raw, first);
+  assert.is(shownIn(first), 1, 'until that is known again');
   await serve(worker, nothing, undefined);
   await worker.close();
 });
