@@ -25,6 +25,7 @@ import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
 import { watchExecs } from './kernel/execs.js';
 import { Helpers } from './kernel/helpers.js';
+import { watchInits } from './kernel/inits.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { Reclaim } from './kernel/reclaim.js';
@@ -100,6 +101,7 @@ export async function run(options: Options): Promise<void> {
     commandLine: (monitor) => namespaces.commandLine(monitor),
     log,
     record: new RecordFile(containerRecord, isOnRecord),
+    inits: watchInits(),
   });
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root), new RecordFile(guardRecord, isText));
@@ -115,6 +117,7 @@ export async function run(options: Options): Promise<void> {
   const descriptors = new DescriptorKeeper({ log, namespaces, controller: () => controller, marker: descriptorMarker });
   const controller: SeatController = new SeatController({
     ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors },
+    untold: () => engines.untold,
     isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
     served: () => {
       outputs.schedule();

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { merge, type Observable } from 'rxjs';
 import { type ContainerRef, type EngineName, isEngine } from '../core/policy.js';
 import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
+import type { Inits } from '../kernel/inits.js';
 import type { RecordFile } from '../kernel/record-file.js';
 import type { Dialect } from './dialect.js';
 import { docker } from './docker.js';
@@ -37,6 +38,8 @@ export interface EnginesDeps {
    * containers of recorded and named users are looked for; without it, everybody's.
    */
   readonly record?: RecordFile<OnRecord>;
+  /** As in `FollowerDeps`. */
+  readonly inits?: (() => Inits) | undefined;
 }
 
 /**
@@ -67,13 +70,13 @@ export class Engines {
     private readonly cgroupRoot: string,
     private readonly deps: EnginesDeps,
   ) {
-    const { commandLine, log, record } = deps;
+    const { commandLine, log, record, inits } = deps;
     const known = [...(record?.read() ?? [])];
     this.engines = Object.values(dialects).map((dialect) => {
       const { engine } = dialect;
       const own = new Map(known.filter(([, one]) => one.engine === engine));
       const others = (key: string) => this.engines.some((other) => other.name !== engine && other.knows.has(key));
-      const follower = new Follower(cgroupRoot, dialect, { commandLine, log, known: own, others });
+      const follower = new Follower(cgroupRoot, dialect, { commandLine, log, known: own, others, inits });
       if (record !== undefined) follower.lookFor(new Set([...own.values()].map(({ user }) => user)));
       return follower;
     });
@@ -90,6 +93,11 @@ export class Engines {
   /** The streams of events of the engines that are attended to. */
   get heard(): readonly (Heard & { readonly engine: EngineName })[] {
     return this.engines.flatMap(({ name, heard }) => heard.map((stream) => ({ engine: name, ...stream })));
+  }
+
+  /** Groups of containers of which the last `list` could not tell who they are. */
+  get untold(): readonly string[] {
+    return this.engines.flatMap(({ untold }) => untold);
   }
 
   list(): readonly Container[] {
@@ -147,7 +155,8 @@ export class Engines {
   private strays({ engine, name, user }: ContainerRef): boolean {
     const root = devicesRootV1();
     if (root === undefined) return false;
-    const follower = new Follower(root, dialects[engine], this.deps);
+    // The kernel tells of groups in the unified hierarchy alone.
+    const follower = new Follower(root, dialects[engine], { ...this.deps, inits: undefined });
     try {
       return follower.list().some((container) => container.name === name && container.user === user);
     } catch {

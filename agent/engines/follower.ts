@@ -1,20 +1,27 @@
 import type { Logger } from 'pino';
 import { Subject } from 'rxjs';
 import { isWithin } from '../kernel/cgroup.js';
-import { pidOf, processKey } from '../kernel/process-key.js';
-import { readUnlessGone } from '../kernel/read.js';
+import type { Inits } from '../kernel/inits.js';
+import { pidOf, processKey, runningKey } from '../kernel/process-key.js';
+import { inodeOf, readUnlessGone } from '../kernel/read.js';
 import { CgroupTree } from './cgroup-tree.js';
 import type { Dialect, Identity } from './dialect.js';
 import type { Container, ContainerState } from './engine.js';
 import { nobody, type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
-import { findInit, groupOf, hasOwnRoot, isSetUp, isStill, mostProcesses, pidsBelow } from './process.js';
+import { findInit, groupOf, hasOwnRoot, isSetUp, isStill, mostProcesses, someBelow } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';
 
 /** So many processes of a user are looked at for inits, in all his groups and at one look. */
 const mostOfUser = 10_000;
+
+/**
+ * A look that was in vain, because nobody can tell which process is an init, is taken again after so many times its own length, and
+ * not before so long, ms.
+ */
+const inVain = { times: 50, ms: 1000 };
 
 /** Facts about a container that stay true as long as its init lives. */
 export type Known = Identity & {
@@ -29,6 +36,8 @@ export interface FollowerDeps {
   readonly known?: ReadonlyMap<string, Known>;
   /** Known containers of other engines. They are not this engine's, even if they look so by now. */
   readonly others?: (key: string) => boolean;
+  /** All inits of the PC, where the kernel tells: then nobody looks for them in groups. */
+  readonly inits?: (() => Inits) | undefined;
 }
 
 /**
@@ -40,6 +49,8 @@ export class Follower {
   readonly changes = new Subject<void>();
   /** In words, why the last `list` was not complete. */
   problem: string | undefined;
+  /** Groups of containers of which the last `list` could not tell who they are, although they can only be the engine's. */
+  untold: readonly string[] = [];
   private tree: CgroupTree;
   /** Whose containers are looked for; undefined: everybody's. */
   private users: ReadonlySet<string | undefined> | undefined;
@@ -65,15 +76,21 @@ export class Follower {
   private readonly hearing: Hearing;
   private readonly monitors: Monitors;
   private readonly others: (key: string) => boolean;
+  private readonly askInits: (() => Inits) | undefined;
+  /** The answer in this look; undefined until it is asked for. */
+  private toldInits: Inits | undefined;
+  /** Looks into groups that were in vain, by path and id, and until when they are not taken again, monotonic ms. */
+  private vain = new Map<string, { readonly until: number; readonly error: unknown }>();
 
   /** `cgroupRoot`: the mount point of the cgroup2 hierarchy. */
   constructor(
     private readonly cgroupRoot: string,
     private readonly dialect: Dialect,
-    { commandLine, log, known = new Map(), others = () => false }: FollowerDeps,
+    { commandLine, log, known = new Map(), others = () => false, inits }: FollowerDeps,
   ) {
     this.known = known;
     this.others = others;
+    this.askInits = inits;
     this.monitors = new Monitors(commandLine, () => this.changes.next());
     this.tree = this.treeOf(dialect.paths);
     const heard = (): void => {
@@ -153,6 +170,9 @@ export class Follower {
     this.told = false;
     this.looked.clear();
     this.recorded = undefined;
+    this.toldInits = undefined;
+    this.untold = [];
+    for (const [key, { until }] of this.vain) if (until < performance.now()) this.vain.delete(key);
     if (this.tree.overfull !== undefined)
       this.problem = `not all is looked at: too many groups in ${this.tree.overfull}`;
     const inits = new Map<string, Pick<Container, 'pid' | 'key'>>();
@@ -176,14 +196,24 @@ export class Follower {
       const init = this.initOf(cgroup);
       return { init, container: init && this.describe(cgroup, init, known, again) };
     } catch (error) {
-      this.problem = `the container in ${cgroup} cannot be looked at now, and counts as before: ${(error as Error).message}`;
       this.told ||= again;
       const container = this.last?.find((former) => former.cgroup === cgroup);
       const former = container && this.known.get(container.key);
-      if (container === undefined || former === undefined) return { init: undefined, container: undefined };
+      const isKnown = container !== undefined && former !== undefined;
+      const what = isKnown ? 'counts as before' : 'is guarded';
+      this.problem = `the container in ${cgroup} cannot be looked at now, and ${what}: ${(error as Error).message}`;
+      if (!isKnown) {
+        this.isUntold(cgroup);
+        return { init: undefined, container: undefined };
+      }
       known.set(container.key, former);
       return { init: container, container };
     }
+  }
+
+  /** Notes a group of which nobody can tell whose it is, unless others than the engine can have made it. */
+  private isUntold(cgroup: string): void {
+    if (isVouchedFor(this.cgroupRoot, cgroup)) this.untold = [...this.untold, cgroup];
   }
 
   /** Settles when the next `list` names all that this one could not name yet. */
@@ -218,8 +248,32 @@ export class Follower {
     return this.recorded.find(({ at }) => isWithin(at, cgroup));
   }
 
-  /** A user has one budget for all his groups: each without an init is gone through again at each look. */
   private searched(cgroup: string): number | undefined {
+    if (this.askInits !== undefined) return this.toldIn(cgroup, this.askInits);
+    const key = `${cgroup} ${inodeOf(cgroup)}`;
+    const vain = this.vain.get(key);
+    if (vain !== undefined) throw vain.error;
+    const began = performance.now();
+    try {
+      return this.searchedAmong(cgroup);
+    } catch (error) {
+      const now = performance.now();
+      this.vain.set(key, { until: now + Math.max(inVain.ms, (now - began) * inVain.times), error });
+      throw error;
+    }
+  }
+
+  /** Of several inits the outermost one, and of these the first one: it lives, and others came later. */
+  private toldIn(cgroup: string, ask: () => Inits): number | undefined {
+    this.toldInits ??= ask();
+    const inits = this.toldInits.get(inodeOf(cgroup) ?? 0n) ?? [];
+    return inits
+      .toSorted((a, b) => a.depth - b.depth || Number(a.start - b.start))
+      .find(({ pid }) => runningKey(pid) !== undefined)?.pid;
+  }
+
+  /** A user has one budget for all his groups: each without an init is gone through again at each look. */
+  private searchedAmong(cgroup: string): number | undefined {
     const slice = /\/user-\d+\.slice\//.exec(cgroup)?.[0];
     if (slice === undefined) return findInit(cgroup);
     const left = mostOfUser - (this.looked.get(slice) ?? 0);
@@ -241,7 +295,7 @@ export class Follower {
       (former === undefined || again ? this.identify(pid, key, cgroup) : undefined) ?? former ?? {};
     if (name === undefined) return undefined;
     const isReady = isSetUp(pid);
-    const ids = former?.ids ?? rootIds(pid, () => pidsBelow(cgroup, mostProcesses));
+    const ids = former?.ids ?? rootIds(pid, () => someBelow(cgroup));
     known.set(key, { name, user, ids: isReady ? ids : former?.ids });
     // Its engine has not mapped its ids yet.
     if (ids === undefined && !isReady) return undefined;
@@ -272,6 +326,7 @@ export class Follower {
       return title && this.dialect.identify({ cgroup, title });
     } catch (error) {
       this.problem = `the container in ${cgroup} cannot be named: ${(error as Error).message}`;
+      if (!this.known.has(key)) this.isUntold(cgroup);
       return undefined;
     }
   }

@@ -18,21 +18,26 @@ export const mostProcesses = 2000;
 
 /**
  * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. Throws
- * when one of them cannot be read. `leftOut`: is called when groups are left out, because there are very many, or too deep.
+ * when one of them cannot be read. `groups`: so many groups are looked into.
  */
-export function pidsBelow(
-  cgroup: string,
-  most = Number.POSITIVE_INFINITY,
-  leftOut: () => void = () => undefined,
-): number[] {
+export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY, groups = mostGroups): number[] {
   const pids: number[] = [];
+  for (const pid of membersOf(cgroup, () => undefined, groups)) if (pids.push(pid) >= most) break;
+  return pids;
+}
+
+/** Some of them, where one of very many is as good as another. */
+export const someBelow = (cgroup: string): number[] => pidsBelow(cgroup, 200, 50);
+
+/** All of them, one group after the other. `leftOut`: is called when groups are left out, because there are very many, or too deep. */
+function* membersOf(cgroup: string, leftOut: () => void, most = mostGroups): Iterable<number> {
   const groups = [cgroup];
-  for (let at = 0; at < groups.length && pids.length < most; at++) {
+  for (let at = 0; at < groups.length; at++) {
     const group = groups[at] ?? '';
+    let pids: string[] = [];
     try {
-      for (const pid of (readUnlessGone(join(group, 'cgroup.procs')) ?? '').split('\n'))
-        if (pid !== '') pids.push(Number(pid));
-      const left = mostGroups - groups.length;
+      pids = (readUnlessGone(join(group, 'cgroup.procs')) ?? '').split('\n');
+      const left = most - groups.length;
       const names = directoriesUnlessGone(group, left + 1);
       if (names.length > left) leftOut();
       for (const name of names.slice(0, left)) groups.push(join(group, name));
@@ -40,8 +45,8 @@ export function pidsBelow(
       if (group === cgroup || !isClosed(error)) throw error;
       if (isTooDeep(error)) leftOut();
     }
+    for (const pid of pids) if (pid !== '') yield Number(pid);
   }
-  return pids.slice(0, most);
 }
 
 /**
@@ -64,23 +69,24 @@ export function findInit(
 ): number | undefined {
   let best: { pid: number; depth: number } | undefined;
   let isWhole = true;
-  const pids = pidsBelow(cgroup, most, () => {
+  let count = 0;
+  const leftOut = (): void => {
     isWhole = false;
-  });
-  looked(pids.length);
-  for (const pid of pids) {
-    const inside = namespacePids(pid);
-    if (inside === undefined || inside.length < 2 || inside.at(-1) !== 1 || runningKey(pid) === undefined) continue;
-    if (best === undefined || inside.length < best.depth) best = { pid, depth: inside.length };
-    // Nobody is further out.
-    if (best.depth === 2) break;
+  };
+  try {
+    for (const pid of membersOf(cgroup, leftOut)) {
+      if (++count > most) break;
+      const inside = namespacePids(pid);
+      if (inside === undefined || inside.length < 2 || inside.at(-1) !== 1 || runningKey(pid) === undefined) continue;
+      if (best === undefined || inside.length < best.depth) best = { pid, depth: inside.length };
+      // Nobody is further out. A container can make processes and namespaces below its own, but none directly below ours.
+      if (best.depth === 2) return best.pid;
+    }
+  } finally {
+    looked(count);
   }
-  // A container can make processes and namespaces below its own, but none directly below ours.
-  if (best?.depth === 2) return best.pid;
   if (!isWhole) throw new Error('too many or too deep groups: which of them is its init cannot be told');
-  if (pids.length === most) {
-    throw new Error(`over ${most} processes: which of them is its init cannot be told`);
-  }
+  if (count > most) throw new Error(`over ${most} processes: which of them is its init cannot be told`);
   return best?.pid;
 }
 

@@ -1,6 +1,6 @@
 import type { Accounts } from '../core/access.js';
 import { type IdMap, type IdMaps, idMaps } from '../engines/id-map.js';
-import { mostProcesses, pidsBelow } from '../engines/process.js';
+import { someBelow } from '../engines/process.js';
 import { cgroupOf } from '../kernel/cgroup.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { ProcessRef } from '../kernel/process-key.js';
@@ -18,7 +18,7 @@ const nobodys: IdMaps = { uid: () => undefined, gid: () => undefined };
 export async function accountsOf(namespaces: Namespaces, init: ProcessRef): Promise<Accounts> {
   // Before its files: a process that is still there by then had its pid now.
   const cgroup = cgroupOf(init.pid);
-  const maps = idMaps(init.pid, () => (cgroup === undefined ? [] : pidsBelow(cgroup, mostProcesses))) ?? nobodys;
+  const maps = idMaps(init.pid, () => (cgroup === undefined ? [] : someBelow(cgroup))) ?? nobodys;
   const passwd = await namespaces.readFile(init, 'etc/passwd', longest);
   const group = await namespaces.readFile(init, 'etc/group', longest);
   return { user: reader(passwd, maps.uid), group: reader(group, maps.gid) };

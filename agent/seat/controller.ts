@@ -46,6 +46,8 @@ export interface SeatControllerDeps {
   readonly served?: () => void;
   /** Inputs that come as descriptors; none unless given. */
   readonly descriptors?: Descriptors;
+  /** Groups of containers of which nobody can tell now who they are; none unless given. */
+  readonly untold?: () => readonly string[];
   /** Where the files of seats are; their usual place unless given. */
   readonly files?: FilesOfSeats;
 }
@@ -169,6 +171,20 @@ export class SeatController {
     }
   }
 
+  /** Who cannot be told may be anybody: until that is known, such a container opens nothing. */
+  private confine(): void {
+    // Any container may be a seat's while there is no policy.
+    const { policy, seats } = this.assignments;
+    const ofSeats = seats.flatMap(({ seat }) => this.containerOf(seat) ?? []);
+    const kept = policy === undefined ? this.containers : [...ofSeats, ...this.occupied()];
+    try {
+      const cgroups = kept.map(({ cgroup }) => cgroup);
+      this.deps.grants.confine(this.deps.untold?.() ?? [], cgroups);
+    } catch (error) {
+      this.deps.log.error({ err: error }, 'a container that cannot be told is not guarded');
+    }
+  }
+
   /** A raw node's major is the kernel's choice of the moment, and there may have been none when the guard was made. */
   private isGuarded({ id, head }: Unit): boolean {
     try {
@@ -192,6 +208,7 @@ export class SeatController {
     const before = this.containers;
     this.containers = containers;
     this.restrict();
+    this.confine();
     const touched = new Set<string>();
     for (const { seat, container } of this.assignments.seats) {
       const was = before.find((one) => isSameContainer(one, container));

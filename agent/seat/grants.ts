@@ -24,6 +24,9 @@ export class Grants {
   /** Groups that are guarded, by id; on record, because an id does not tell a later agent where its group is. */
   private readonly guarded: Map<string, string>;
 
+  /** Groups that are guarded only because nobody can tell whose they are, by id. */
+  private readonly confined = new Map<bigint, string>();
+
   /** `v1`: where engines keep their rules on a hybrid host, besides or instead of device programs. `sys`: where sysfs is. */
   constructor(
     private readonly map: DeviceMap,
@@ -42,9 +45,33 @@ export class Grants {
   guard(cgroup: string): void {
     const id = cgroupId(cgroup);
     this.id(cgroup);
+    this.confined.delete(id);
+    this.guardGroup(id, cgroup);
+  }
+
+  private guardGroup(id: bigint, cgroup: string): void {
     this.guarded.set(String(id), cgroup);
     this.record?.write(this.guarded);
     this.map.guard(id);
+  }
+
+  /**
+   * Guards groups of which nobody can tell now which container is in there, so that it opens nothing that it was not granted. When
+   * it can be told again, only the containers of seats (`kept`) stay guarded. An agent that starts again does not know why
+   * a group is guarded, and leaves it so while a process is in there.
+   */
+  confine(untold: readonly string[], kept: readonly string[]): void {
+    const now = new Map(untold.map((cgroup) => [inodeOf(cgroup), cgroup] as const));
+    for (const [id, cgroup] of now) {
+      if (id === undefined || this.guarded.has(String(id))) continue;
+      this.guardGroup(id, cgroup);
+      this.confined.set(id, cgroup);
+    }
+    for (const [id, cgroup] of this.confined) {
+      if (now.has(id)) continue;
+      this.confined.delete(id);
+      if (!kept.includes(cgroup)) this.unguard(id);
+    }
   }
 
   /** From now on the programs of others let granted devices through. Idempotent. */

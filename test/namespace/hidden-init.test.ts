@@ -1,13 +1,20 @@
 // Root of a container can make groups below its own, and go where nobody lists it: behind very many, or too far down for any path.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Follower } from '../../agent/engines/follower.js';
 import { lxc } from '../../agent/engines/lxc.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { watchInits } from '../../agent/kernel/inits.js';
+import { compose } from '../../agent/policy/load.js';
+import { SeatController } from '../../agent/seat/controller.js';
+import { Grants } from '../../agent/seat/grants.js';
+import { DeviceTable } from '../../agent/udev/table.js';
 import { childrenOf } from './children-of.js';
 import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
@@ -70,6 +77,93 @@ function isKnown(hide: () => void): void {
   assert.match(found()[1] ?? '', /which of them is its init cannot be told/, 'a first agent');
   follower.close();
 }
+
+/** Has the init go behind very many groups, until a first agent does not find it; then acts, and brings it back. */
+function hidden(act: () => void): void {
+  const groups = Array.from({ length: 1100 }, (_, index) => join(cgroup, `group-${index}`));
+  for (const group of groups) mkdirSync(group);
+  try {
+    // One of them is listed last.
+    for (const group of groups) {
+      moveInit(group);
+      if (found()[0].length === 0) break;
+    }
+    act();
+  } finally {
+    moveInit(cgroup);
+    for (const group of groups) rmdirSync(group);
+  }
+}
+
+/** Whether a process in the container can open a memory device, which stands in for an input device. */
+function opens(): boolean {
+  const device = `/tmp/hotseat-hidden-${process.pid}`;
+  rmSync(device, { force: true });
+  execFileSync('mknod', [device, 'c', '1', '3']);
+  const { status } = spawnSync('sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs && exec 3<${device}`]);
+  rmSync(device);
+  return status === 0;
+}
+
+const timed = (act: () => void): number => {
+  const began = performance.now();
+  act();
+  return performance.now() - began;
+};
+
+test('of whom nobody can tell who it is, is guarded until it can be told, and looked for now and then only', async () => {
+  let follower = new Follower(root, lxc, { commandLine });
+  const map = DeviceMap.open({ cgroupRoot: cgroupRoot(), majors: [1] });
+  const nothing = { namespaces: {} as never, effects: {} as never, tell: () => undefined };
+  const controller = new SeatController({
+    ...{ log: pino({ level: 'silent' }), table: new DeviceTable(), grants: new Grants(map), ...nothing },
+    ...{ audit: () => () => undefined, measure: () => undefined, untold: () => follower.untold },
+  });
+  const texts = [{ name: 'right.yaml', text: 'seat: right\ncontainer: { engine: lxc, name: right }\ndevices: []\n' }];
+  const loaded = compose(texts, 'unversioned', 'test');
+  assert.ok(loaded.ok);
+  try {
+    if (loaded.ok) controller.assignments.setPolicy(loaded.policy);
+    hidden(() => {
+      controller.populate(follower.list());
+      assert.equal(follower.untold, [cgroup]);
+      assert.match(follower.problem ?? '', /cannot be looked at now, and is guarded: /);
+      assert.not.ok(opens(), 'nobody granted it anything');
+      const again = timed(() => follower.list());
+      assert.ok(again < 50, `another look takes ${again} ms`);
+    });
+    // The next look may be a while away.
+    follower.close();
+    follower = new Follower(root, lxc, { commandLine });
+    controller.populate(follower.list());
+    assert.equal([follower.untold, opens()], [[], true], 'it is no seat’s');
+  } finally {
+    await controller.close();
+    follower.close();
+    map.remove();
+    map.close();
+  }
+});
+
+test('where the kernel tells of all inits, one that is hidden is known at once', () => {
+  const inits = watchInits();
+  assert.ok(inits !== undefined);
+  const follower = new Follower(root, lxc, { commandLine, inits });
+  try {
+    hidden(() => {
+      const ms = timed(() => follower.list());
+      console.log(`a look with the help of the kernel took ${ms.toFixed(1)} ms`);
+      assert.equal(
+        follower.list().map(({ name, state, pid }) => `${name} ${state} ${pid}`),
+        [`left running ${init}`],
+      );
+      assert.equal([follower.problem, follower.untold], [undefined, []]);
+      assert.ok(ms < 50, `${ms} ms`);
+    });
+  } finally {
+    follower.close();
+  }
+});
 
 test('a container whose init is behind very many groups has not gone, also for an agent that starts', () => {
   const groups = Array.from({ length: 1100 }, (_, index) => join(cgroup, `group-${index}`));
