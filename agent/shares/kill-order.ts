@@ -15,14 +15,16 @@ import { type ContainerRef, isSameContainer, type Policy } from '../core/policy.
 import type { Container } from '../engines/engine.js';
 import { pidsBelow } from '../engines/process.js';
 import { readGroup } from '../kernel/group-files.js';
-import { adjustOomScore, oomScoreOf } from '../kernel/oom-score.js';
+import { adjustOomScore, oomScoreOf, type WantedScore } from '../kernel/oom-score.js';
+import { pidOf } from '../kernel/process-key.js';
 import type { RecordFile } from '../kernel/record-file.js';
+import { FormerScores } from './former-scores.js';
 
 export interface KillOrderDeps {
   /** Mount point of the cgroup2 hierarchy. */
   readonly root: string;
   readonly log: Logger;
-  /** By key of a container's init: its value before ours. */
+  /** Values of processes before ours, as `FormerScores` keeps them. */
   readonly record: RecordFile<number>;
 }
 
@@ -43,7 +45,7 @@ const rounds = 4;
 export class KillOrder {
   private seats: readonly { readonly container: ContainerRef }[] | undefined;
   private containers: readonly Container[] | undefined;
-  private readonly former: Map<string, number>;
+  private readonly former: FormerScores;
   /** Keys of containers that have more than their part. */
   private readonly first = new Set<string>();
   private readonly failed = new Map<string, string>();
@@ -55,7 +57,7 @@ export class KillOrder {
   private again = false;
 
   constructor(private readonly deps: KillOrderDeps) {
-    this.former = deps.record.read();
+    this.former = new FormerScores(deps.record);
   }
 
   /** Takes a new policy. */
@@ -181,37 +183,41 @@ export class KillOrder {
     const wanted = this.ofSeats();
     const containers = this.containers ?? [];
     for (const container of wanted) {
-      const now = this.former.get(container.key) ?? oomScoreOf(container.pid);
+      const now = this.former.of(container.key) ?? oomScoreOf(container.pid);
       if (now === undefined) continue;
-      // Before anything is changed: an agent that ends in between leaves word of it.
-      if (!this.former.has(container.key)) {
-        this.deps.record.write(new Map(this.former).set(container.key, now));
-        this.former.set(container.key, now);
-      }
+      this.former.note(container.key, new Map([[container.key, now]]));
       const seat = this.first.has(container.key) ? scores.first : scores.seat;
       await this.goThrough(container, (one) => scoreFor(one, seat));
     }
-    const before = this.former.size;
-    for (const [key, former] of [...this.former]) {
+    const done: string[] = [];
+    for (const key of this.former.inits()) {
       if (wanted.some((one) => one.key === key)) continue;
       const container = containers.find((one) => one.key === key);
-      if (container !== undefined) await this.goThrough(container, (one) => scoreBack(one, former));
-      if (container === undefined || !this.failed.has(key)) this.former.delete(key);
+      const before: WantedScore = (one, process) => scoreBack(one, this.former.of(key, process) ?? one);
+      if (container !== undefined) await this.goThrough(container, before);
+      if (container === undefined || !this.failed.has(key)) done.push(key);
     }
+    this.former.forget(done);
     for (const key of this.failed.keys()) if (!containers.some((one) => one.key === key)) this.failed.delete(key);
-    // On a PC where no agent has run since its start, `release` finds no place for a record.
-    if (this.former.size !== before) this.deps.record.write(this.former);
   }
 
-  private async goThrough({ pid, key, cgroup, name }: Container, wanted: (now: number) => number): Promise<void> {
+  private async goThrough(container: Container, wanted: WantedScore): Promise<void> {
+    const { pid, key, cgroup, name } = container;
     try {
       for (let round = 0, changed = -1; round < rounds && changed !== 0; round++) {
         changed = 0;
+        const others: number[] = [];
+        const former = new Map<string, number>();
+        const look: WantedScore = (now, process) => {
+          if (wanted(now, process) === now) return now;
+          others.push(pidOf(process));
+          if (now < scores.seat) former.set(process, now);
+          return now;
+        };
         // Its init first: everything that it forks from then on has the same value.
-        for (const [at, one] of [pid, ...pidsBelow(cgroup, limit.processes)].entries()) {
-          if (at % limit.atOnce === limit.atOnce - 1) await otherEvents();
-          if (adjustOomScore(one, cgroup, wanted)) changed += 1;
-        }
+        for (const one of [pid, ...pidsBelow(cgroup, limit.processes)].entries()) await this.inTurn(one, cgroup, look);
+        this.former.note(key, former);
+        for (const one of others.entries()) if (await this.inTurn(one, cgroup, wanted)) changed += 1;
       }
       this.failed.delete(key);
     } catch (error) {
@@ -220,6 +226,11 @@ export class KillOrder {
         this.deps.log.warn({ container: name, err: error }, 'oom_score_adj not set');
       this.failed.set(key, message);
     }
+  }
+
+  private async inTurn([at, pid]: readonly [number, number], cgroup: string, wanted: WantedScore): Promise<boolean> {
+    if (at % limit.atOnce === limit.atOnce - 1) await otherEvents();
+    return adjustOomScore(pid, cgroup, wanted);
   }
 }
 

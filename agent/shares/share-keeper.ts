@@ -32,7 +32,7 @@ export interface ShareKeeperDeps {
   readonly log: Logger;
   readonly namespaces: Pick<Namespaces, 'writeGroup'>;
   readonly record: RecordFile<Former>;
-  /** Values of containers' inits before ours, for the order in which the kernel ends programs. */
+  /** Values of processes before ours, for the order in which the kernel ends programs. */
   readonly scores: RecordFile<number>;
 }
 

@@ -176,7 +176,11 @@ test('an agent that starts again finds the former values on record, and release 
   order.close();
   const asked = await right.run(['sh', '-c', 'echo 800 > /proc/self/oom_score_adj; exec sleep 604']);
   await until('its own value', () => oomScoreOf(asked) === 800);
+  // Somebody who may do so has given it a value before there was an agent, such as the service manager in the container.
+  const spared = await right.run(['sleep', '605']);
+  writeFileSync(`/proc/${spared}/oom_score_adj`, '300');
   await agent();
+  assert.is(oomScoreOf(spared), scores.seat);
   order.close();
   order = new KillOrder({ root, log, record: record() });
   order.populate([left.container, right.container]);
@@ -184,6 +188,7 @@ test('an agent that starts again finds the former values on record, and release 
   assert.is(oomScoreOf(left.container.pid), 0);
   assert.is(oomScoreOf(right.container.pid), 0);
   assert.is(oomScoreOf(asked), 800, 'what a program said itself');
+  assert.is(oomScoreOf(spared), 300, 'what it had itself, and not what init had');
   assert.equal([...record().read()], []);
 });
 
