@@ -12,6 +12,9 @@ const part = /\/[0-9A-F]{4,}:[0-9A-F]{4,}:[0-9A-F]{4,}\.[0-9A-F]{4,}(?=\/)/g;
 export const hidDevicesAbove = (syspath: string): string[] =>
   [...syspath.matchAll(part)].map((match) => syspath.slice(0, match.index + match[0].length));
 
+/** Whether a path in sysfs is that of a HID device itself. */
+export const isHidDevice = (syspath: string): boolean => hidDevicesAbove(`${syspath}/`).at(-1) === syspath;
+
 /** The HID device whose raw node this is; undefined for anything else. */
 export function hidDeviceOf(syspath: string): string | undefined {
   if (!syspath.includes('/hidraw/')) return undefined; // nearly always, and much sooner known

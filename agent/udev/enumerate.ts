@@ -8,6 +8,7 @@ import {
   recordId,
   type SeatSubsystem,
 } from '../core/device.js';
+import { isHidDevice } from '../core/hid.js';
 import { inodeOf, linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
 import { subsystems } from './messages.js';
 import { inputKeys } from './uevent-keys.js';
@@ -98,8 +99,12 @@ export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roo
 export const lastSequence = (roots: Roots = host): number =>
   Number(readOptional(join(roots.sys, 'kernel/uevent_seqnum')) ?? 0);
 
-/** Names of the inputs that a HID device has now, whether udevd has finished with them or not. */
-export const inputsOf = (hid: string, roots: Roots = host): string[] => namesIn(join(located(hid, roots), 'input'));
+/** Names of the inputs of a HID device, and of those paired with it, whether udevd has finished with them or not. */
+export function inputsOf(hid: string, roots: Roots = host): string[] {
+  const path = located(hid, roots);
+  const paired = namesIn(path).map((name) => join(hid, name));
+  return [...namesIn(join(path, 'input')), ...paired.filter(isHidDevice).flatMap((other) => inputsOf(other, roots))];
+}
 
 /** The inode of a device's sysfs directory, as in `Incarnation`; undefined when there is none. */
 export const incarnationOf = (syspath: string, roots: Roots = host): string | undefined =>

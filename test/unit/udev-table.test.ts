@@ -216,4 +216,21 @@ test('the look reads everything again in small pieces, takes in what is said mea
   rmSync(root, { recursive: true });
 });
 
+test('an input is read at a raw node before udevd has finished with it, also one of a device that is paired there', () => {
+  const root = mkdtempSync(join(tmpdir(), 'hotseat-table-'));
+  const roots = { sys: join(root, 'sys'), data: join(root, 'data') };
+  const receiver = '/sys/devices/pci0000:00/usb1/1-1/1-1:1.2/0003:046D:C52B.0004';
+  const keyboard = `${receiver}/0003:046D:4055.0005/input/input20`;
+  for (const syspath of [keyboard, `${receiver}/hidraw/hidraw0`, `${receiver}/input/input19`, `${receiver}/power`])
+    mkdirSync(join(roots.sys, syspath.slice('/sys/'.length)), { recursive: true });
+  const table = new DeviceTable(roots);
+  const say = (syspath: string, properties: Record<string, string>) =>
+    table.take({ kind: 'event', event: { action: 'add', syspath, receivedNs: '1', properties } });
+  say(`${receiver}/hidraw/hidraw0`, rawNode);
+  assert.equal(table.unheardAt(`${receiver}/hidraw/hidraw0`), ['input19', 'input20']);
+  say(keyboard, { SUBSYSTEM: 'input' });
+  assert.equal(table.unheardAt(`${receiver}/hidraw/hidraw0`), ['input19']);
+  rmSync(root, { recursive: true });
+});
+
 test.run();

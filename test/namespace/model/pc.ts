@@ -81,7 +81,7 @@ export class Pc {
     this.plugged.set(port, made);
     const devices = made.units.flatMap((unit) => unit.devices);
     for (const device of devices) this.show(device);
-    for (const device of devices) this.say('add', device);
+    for (const device of this.inTurn(devices)) this.say('add', device);
     // udevd says that a card is whole once its control node, the last, has come.
     for (const device of devices) if (isSoundHead(device)) this.say('change', device);
   }
@@ -94,6 +94,13 @@ export class Pc {
       this.say('remove', device);
     }
     this.plugged.delete(port);
+  }
+
+  /** Devices in the order of udevd's messages: it works at several at a time, so that a raw node can precede the inputs. */
+  private inTurn(devices: readonly PcDevice[]): readonly PcDevice[] {
+    if (this.hids % 2 === 0) return devices;
+    const isRaw = ({ subsystem }: PcDevice): boolean => subsystem === 'hidraw';
+    return [...devices.filter(isRaw), ...devices.filter((device) => !isRaw(device))];
   }
 
   /** All units that are plugged. */
