@@ -69,15 +69,13 @@ const made = new Map(
 );
 const BODIES = JSON.stringify(Object.fromEntries(programs.map((name) => [name, made.get(name)])));
 
-const optionsOf = (name: string): readonly string[] => Object.entries(options).find(([one]) => one === name)?.[1] ?? [];
-
 /** A file that Node starts; `from`: its source. */
 const begin = async (name: string, from: string): Promise<string[]> => {
   const { metafile } = await build({
     ...common,
     entryPoints: [{ in: join('agent/start', from), out: name }],
     define: { ...itself, BODIES, PROGRAM: JSON.stringify(name) },
-    banner: { js: `#!/usr/bin/env -S ${['node', ...optionsOf(name)].join(' ')}` },
+    ...(name === 'main' ? { banner: { js: `#!/usr/bin/env -S ${['node', ...options.main].join(' ')}` } } : {}),
   });
   return Object.keys(metafile.outputs);
 };

@@ -71,7 +71,9 @@ const gzip = (content: string): Buffer => gzipSync(content, { level: 9 });
 // The program. Node looks beside it for packages that are not bundled, and package.json says that it is modules.
 const bundle = join(packaged.program, 'dist/hotseat');
 copyTree(join(checkout, 'dist/hotseat'), bundle);
-chmodSync(join(stage, bundle, 'main.js'), 0o755);
+// By Debian's Node alone, for which the package compiles it.
+const main = readFileSync(join(stage, bundle, 'main.js'), 'utf8');
+put(join(bundle, 'main.js'), main.replace('#!/usr/bin/env -S node', '#!/usr/bin/node'), 0o755);
 for (const directory of runtimePackages(checkout, natives)) {
   copyTree(directory, join(packaged.program, relative(checkout, directory)));
 }
