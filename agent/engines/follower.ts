@@ -9,7 +9,7 @@ import type { Dialect, Identity } from './dialect.js';
 import type { Container, ContainerState } from './engine.js';
 import { nobody, type RootIds, rootIds } from './id-map.js';
 import { type CommandLine, Monitors } from './monitor.js';
-import { findInit, groupOf, hasOwnRoot, isSetUp, isStill, mostProcesses, someBelow } from './process.js';
+import { findInit, groupOf, hasOwnRoot, isSetUp, isStill, mostProcesses, someBelow, Untold } from './process.js';
 import { isVouchedFor } from './provenance.js';
 import { type Heard, Hearing } from './streams/hearing.js';
 import { pathsFor, uidOf, userOf } from './users.js';
@@ -258,7 +258,8 @@ export class Follower {
       return this.searchedAmong(cgroup);
     } catch (error) {
       const now = performance.now();
-      this.vain.set(key, { until: now + Math.max(inVain.ms, (now - began) * inVain.times), error });
+      if (error instanceof Untold)
+        this.vain.set(key, { until: now + Math.max(inVain.ms, (now - began) * inVain.times), error });
       throw error;
     }
   }

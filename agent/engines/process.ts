@@ -57,6 +57,11 @@ const isClosed = (error: unknown): boolean =>
   isTooDeep(error) || ['EOPNOTSUPP', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '');
 const isTooDeep = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENAMETOOLONG';
 
+/** A container has so much that nobody looks through it. */
+export class Untold extends Error {
+  override name = 'Untold';
+}
+
 /**
  * The init of a container: the process that is pid 1 of the outermost pid namespace below ours
  * (`namespacePids`). It is among the first `most` processes from the top, or is not found. Throws when that cannot be told.
@@ -85,8 +90,8 @@ export function findInit(
   } finally {
     looked(count);
   }
-  if (!isWhole) throw new Error('too many or too deep groups: which of them is its init cannot be told');
-  if (count > most) throw new Error(`over ${most} processes: which of them is its init cannot be told`);
+  if (!isWhole) throw new Untold('too many or too deep groups: which of them is its init cannot be told');
+  if (count > most) throw new Untold(`over ${most} processes: which of them is its init cannot be told`);
   return best?.pid;
 }
 
