@@ -85,7 +85,7 @@ test('every link leads to a file, from where its page stands', () => {
 test('whoever begins at README finds every page', () => {
   const [start] = allPages;
   assert.is(start?.path, 'README.md');
-  assert.ok((start?.text.split('\n').length ?? 0) < 145, 'README is for the first minute');
+  assert.ok((start?.text.split('\n').length ?? 0) < 155, 'README is for the first minute');
   for (const { path } of allPages.slice(1)) assert.ok(start?.text.includes(`](${path})`), path);
 });
 

@@ -35,4 +35,5 @@ export const triedElsewhere: readonly string[] = [
   'hotseat run --signers FILE',
   'systemctl enable lxc@left lxc@right',
   'systemctl restart hotseat',
+  'hotseat release',
 ];
