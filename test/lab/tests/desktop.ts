@@ -76,13 +76,22 @@ export async function installDesktop(lab: Lab): Promise<void> {
 
 /** A line for each open descriptor of a graphics card or an input: whose, a container's name or none, and where in sysfs. */
 const holders = `import os, re, stat
+def device(pid, fd):
+    try:
+        status = os.stat(f'/proc/{pid}/fd/{fd}')
+        with open(f'/proc/{pid}/fdinfo/{fd}') as info:
+            flags = int(re.search(r'flags:\\s+(\\d+)', info.read()).group(1), 8)
+    except OSError:
+        return None
+    # With O_PATH a node has been named, and its device is not open: so the agent looks at the nodes that it has made.
+    return status.st_rdev if stat.S_ISCHR(status.st_mode) and not flags & 0o10000000 else None
 for pid in filter(str.isdigit, os.listdir('/proc')):
     try:
         group, name = (open(f'/proc/{pid}/{file}').read().strip() for file in ('cgroup', 'comm'))
-        numbers = [os.stat(f'/proc/{pid}/fd/{fd}') for fd in os.listdir(f'/proc/{pid}/fd')]
+        nodes = {device(pid, fd) for fd in os.listdir(f'/proc/{pid}/fd')}
     except OSError:
         continue
-    for node in {status.st_rdev for status in numbers if stat.S_ISCHR(status.st_mode)}:
+    for node in nodes - {None}:
         if os.major(node) in (13, 226):
             container = re.search(r'lxc\\.payload\\.(\\w+)', group)
             path = os.path.realpath(f'/sys/dev/char/{os.major(node)}:{os.minor(node)}')
