@@ -194,6 +194,9 @@ export class Machine {
         allowFailure: true,
       });
       if (!/running|degraded/.test(state.stdout)) throw new Error(`the guest is ${state.stdout.trim()}`);
+      // On a busy machine the udevd of the initramfs was seen to live on. It has few rules, and tells of each device once more,
+      // without anything that Xorg needs.
+      await this.channel.exec(['pkill', '--full', '^/[^ ]*systemd-udevd --daemon'], { allowFailure: true });
       // Drivers of devices at the boot are loaded meanwhile: nobody waits for them.
       await this.channel.exec(['udevadm', 'settle', '--timeout=60']);
     });

@@ -6,7 +6,9 @@ import { status } from './service.js';
 /** How many of each there are. */
 export async function traces(lab: Lab): Promise<Readonly<Record<string, number>>> {
   const { pid } = await status(lab);
+  // A second helper has programs of its own, until it has had nothing to do for 10 s.
   const script = `
+    for i in $(seq 60); do [ "$(pgrep --count --full '/helper\\.js$')" -le 1 ] && break; sleep 0.5; done
     echo nodes $(find /run/hotseat/seats/*/dev -type c | wc -l)
     echo records $(find /run/hotseat/seats/*/udev/data -type f | wc -l)
     echo tags $(find /run/hotseat/seats/*/udev/tags -type f | wc -l)
