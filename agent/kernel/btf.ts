@@ -71,6 +71,13 @@ export class Btf {
     return undefined;
   }
 
+  /** The same. @throws Error when there is none. */
+  offsetOf(structure: string, member: string): number {
+    const found = this.memberOffset(structure, member);
+    if (found === undefined) throw new Error(`the kernel does not describe ${structure}.${member}`);
+    return found;
+  }
+
   /** Id of a function among the types; undefined when there is none of this name. */
   functionId(name: string): number | undefined {
     return this.functions.get(name);

@@ -53,11 +53,7 @@ function linked(target: number, card: DeviceNumber): number {
 
 /** Runs with a file, the number of a request and its argument (security.c, security_file_ioctl). */
 function forbidding({ major, minor }: DeviceNumber): Buffer {
-  const offset = (structure: string, member: string): number => {
-    const found = vmlinux().memberOffset(structure, member);
-    if (found === undefined) throw new Error(`the kernel does not describe ${structure}.${member}`);
-    return found;
-  };
+  const offset = (structure: string, member: string): number => vmlinux().offsetOf(structure, member);
   const code = new Assembler()
     .load64(2, 1, 0)
     .load64(2, 2, offset('file', 'f_inode'))

@@ -49,11 +49,7 @@ const mostLevels = 32;
 
 function prepare(): number {
   const btf = vmlinux();
-  const of = (structure: string, member: string): number => {
-    const found = btf.memberOffset(structure, member);
-    if (found === undefined) throw new Error(`the kernel does not describe ${structure}.${member}`);
-    return found;
-  };
+  const of = (structure: string, member: string): number => btf.offsetOf(structure, member);
   const target = btf.functionId('bpf_iter_task');
   if (target === undefined) throw new Error('the kernel has no iterator of its threads');
   // struct bpf_iter__task: meta, task. The last round has no thread.

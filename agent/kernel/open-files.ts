@@ -37,11 +37,7 @@ type Offsets = ReturnType<typeof prepare>;
 
 function prepare() {
   const btf = vmlinux();
-  const of = (structure: string, member: string): number => {
-    const found = btf.memberOffset(structure, member);
-    if (found === undefined) throw new Error(`the kernel does not describe ${structure}.${member}`);
-    return found;
-  };
+  const of = (structure: string, member: string): number => btf.offsetOf(structure, member);
   const target = btf.functionId('bpf_iter_task_file');
   if (target === undefined) throw new Error('the kernel has no iterator of open files');
   const common = of('sock', '__sk_common');

@@ -78,6 +78,8 @@ test('offsets come from the kernel’s own types', () => {
   assert.is(btf.memberOffset('bpf_cgroup_dev_ctx', 'minor'), 8);
   assert.is(btf.memberOffset('device', 'no_such_member'), undefined);
   assert.is(btf.memberOffset('no_such_type', 'prev'), undefined);
+  assert.is(btf.offsetOf('list_head', 'prev'), 8);
+  assert.throws(() => btf.offsetOf('device', 'no_such_member'), /does not describe device\.no_such_member/);
   assert.is(btf.memberOffset('task_struct', 'pid'), undefined, 'nobody asked for it');
   assert.ok((btf.functionId('bpf_iter_task') ?? 0) > 0);
   assert.is(btf.functionId('no_such_type'), undefined);
