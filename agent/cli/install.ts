@@ -14,7 +14,11 @@ const dryRun = { type: 'boolean', help: 'say what would be done, and do nothing'
 
 /** The nearest directory from there upwards that has the files of an installation. */
 function withRules(directory: string): string {
-  return existsSync(join(directory, 'rules/policies')) ? directory : withRules(dirname(directory));
+  if (existsSync(join(directory, 'rules/policies'))) return directory;
+  const above = dirname(directory);
+  if (above === directory)
+    throw new Error(`${import.meta.dirname}: rules/policies is missing beside the program; install it again`);
+  return withRules(above);
 }
 
 /** Waits for a program; rejects when it says no, except where `reject` is false. */

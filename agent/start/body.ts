@@ -31,8 +31,9 @@ type Body = (
 
 export const codeEnding = '.code';
 
-/** It is trusted as much as the program beside it: those who can write one can write the other. */
-export const codeOf = (directory: string, name: ProgramName): string => join(directory, bodies[name] + codeEnding);
+/** Its name says for which Node it is. It is trusted as much as the program beside it: those who can write one can write the other. */
+export const codeOf = (directory: string, name: ProgramName): string =>
+  join(directory, `${bodies[name]}.${process.version}-${process.arch}${codeEnding}`);
 
 /**
  * The program, not yet run. V8 rejects code that another version made, or other options of it, and compiles then as if

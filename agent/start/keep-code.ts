@@ -8,6 +8,8 @@ import { bodies, codeEnding, codeOf, type ProgramName, programOf, scriptOf } fro
 import { options } from './options.js';
 
 const directory = import.meta.dirname;
+/** For one program; it takes about a second, ms. */
+const longest = 60_000;
 const programs = Object.keys(bodies) as ProgramName[];
 
 /** Whether V8 takes the code that is there. */
@@ -32,7 +34,7 @@ function put(file: string, content: Buffer): void {
   renameSync(written, file);
 }
 
-/** Code of former bodies. */
+/** Code of former bodies, and for a former Node. */
 function tidy(): void {
   const ours = new Set(programs.map((name) => basename(codeOf(directory, name))));
   for (const name of readdirSync(directory)) {
@@ -46,6 +48,10 @@ else {
   tidy();
   for (const name of programs) {
     const words = [...options[name], import.meta.filename, name];
-    execFileSync(process.execPath, words, { stdio: ['ignore', 'ignore', 'inherit'] });
+    execFileSync(process.execPath, words, {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      timeout: longest,
+      killSignal: 'SIGKILL',
+    });
   }
 }

@@ -26,10 +26,12 @@ symlinkSync(join(checkout, 'node_modules'), join(tree, 'node_modules'));
 
 const node = (...words: readonly string[]) =>
   execaSync('node', words, { cwd: bundle, reject: false, timeout: 30_000, stdin: 'ignore' });
+/** How the name of a body's code ends. */
+const forNode = `.${process.version}-${process.arch}.code`;
 const kept = () => readdirSync(bundle).filter((name) => name.includes('.code'));
 /** By a Node with the options that the program's first line names. */
 function isTaken(code: string): boolean {
-  const body = code.replace(/\.code$/, '');
+  const body = code.replace(forNode, '');
   const [, options = ''] =
     /^#!\/usr\/bin\/env -S node ?(.*)/.exec(readFileSync(join(bundle, nameOf(code)), 'latin1')) ?? [];
   const look = `
@@ -39,14 +41,14 @@ function isTaken(code: string): boolean {
     process.exit(script.cachedDataRejected ? 1 : 0);`;
   return node(...options.split(' ').filter(Boolean), '-e', look).exitCode === 0;
 }
-const nameOf = (code: string): string => code.replace(/-[A-Z0-9]{8}\.js\.code$/, '.js');
+const nameOf = (code: string): string => code.replace(forNode, '').replace(/-[A-Z0-9]{8}\.js$/, '.js');
 
 const programs = ['helper', 'holder', 'main', 'udev-child'];
 const versionLine = /^hotseat \d+\.\d+\.\d+$/;
 
 function isWhole(): void {
   assert.equal(
-    kept().map((name) => name.replace(/-[A-Z0-9]{8}\.js\.code$/, '')),
+    kept().map((name) => nameOf(name).replace(/\.js$/, '')),
     programs,
   );
   for (const name of kept()) assert.ok(isTaken(name), name);
@@ -68,13 +70,15 @@ test('without it, and with code that V8 rejects, a program runs just the same', 
   assert.match(node('main.js', '--version').stdout, versionLine);
   for (const name of programs) {
     const body = readdirSync(bundle).find((file) => file.startsWith(`${name}-`) && file.endsWith('.js')) ?? '';
-    writeFileSync(join(bundle, `${body}.code`), 'not of V8');
+    writeFileSync(join(bundle, body + forNode), 'not of V8');
   }
   assert.match(node('main.js', '--version').stdout, versionLine);
 });
 
-test('keep-code makes it again where it is bad, leaves it where it is good, and removes that of former bodies', () => {
+test('keep-code makes it again where it is bad, leaves it where it is good, and removes that of former bodies and Nodes', () => {
   writeFileSync(join(bundle, 'main-AAAAAAAA.js.code'), '');
+  const [present = ''] = kept();
+  writeFileSync(join(bundle, present.replace(process.version, 'v18.0.0')), '');
   const ran = node('keep-code.js');
   assert.is(ran.exitCode, 0, ran.stderr);
   isWhole();
