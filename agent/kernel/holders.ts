@@ -1,7 +1,7 @@
 // Which processes have a device open: a search through all descriptors, of which others can make very many. A look at some of
 // them may never end: this is for a helper process.
 
-import { constants, type Dir, opendirSync, readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
+import { constants, type Dir, opendirSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import { cgroupOf, isWithin, ownerOf } from './cgroup.js';
 import { drmClients } from './drm-clients.js';
@@ -10,6 +10,7 @@ import { isHeld } from './held.js';
 import { syscall } from './libc.js';
 import { whoMayHave } from './open-files.js';
 import { namespacePids } from './pidfd.js';
+import { queueOn } from './queued.js';
 import { isGone, readOptional } from './read.js';
 import { realUid } from './real-uid.js';
 import { ringOwners } from './rings.js';
@@ -105,7 +106,7 @@ export function findHolders(
   const overdrawn = new Set<string>();
   const rings = whoHasRings();
   const suspects = whoMayHave(numbers);
-  for (const pid of suspects === undefined ? processes() : inOrder(suspects, rings.owners)) {
+  for (const pid of suspects === undefined ? processes() : inOrder(suspects.all, rings.owners)) {
     if (pid === process.pid || pid === process.ppid) continue;
     at(pid);
     const cgroup = cgroupOf(pid) ?? '';
@@ -137,7 +138,7 @@ export function findHolders(
       continue;
     }
     const isKeepers = keepers.some((keeper) => isWithin(cgroup, keeper));
-    let queued = rings.owners.has(pid);
+    let queued = rings.owners.has(pid) || suspects?.queued.has(pid) === true;
     let refused = false;
     const unlessGone = (error: unknown): void => {
       if (!isGone(error)) refused = true;
@@ -146,7 +147,7 @@ export function findHolders(
     for (const table of budget.isOver(purse()) ? [] : tablesOf(pid, isLeft, unlessGone)) {
       if (table === 'shared') continue;
       for (const fd of numbersIn(`/proc/${table}/fd`, isLeft, unlessGone)) {
-        const found = whatIs(table, fd);
+        const found = whatIs(table, fd, suspects === undefined);
         if (found === 'queue') queued = true;
         if (found === 'unseen') refused = true;
         const number = found === undefined ? undefined : wanted.get(found);
@@ -247,16 +248,16 @@ class Budget {
 
 /**
  * The number of a descriptor's device; `queue` for a file that may have other files inside. The file itself says its
- * kind: its path can be too long to be read (fs/d_path.c).
+ * kind: its path can be too long to be read (fs/d_path.c). `asksSockets`: nobody has told yet what lies in sockets.
  */
-function whatIs(pid: number, fd: number): string | undefined {
+function whatIs(pid: number, fd: number, asksSockets: boolean): string | undefined {
   const found = look(`/proc/${pid}/fd/${fd}`);
   if (found === 'gone' || found === 'unseen') return found === 'gone' ? undefined : found;
   switch (found.kind) {
     case constants.S_IFCHR:
       return found.device && numberText(found.device);
     case constants.S_IFSOCK:
-      return queueOn(pid, fd);
+      return asksSockets ? queueOn(pid, fd) : undefined;
     case constants.S_IFDIR:
     case constants.S_IFIFO:
     case constants.S_IFBLK:
@@ -321,18 +322,6 @@ const isNameOnly = (pid: number, fd: number): boolean =>
   (Number.parseInt(/^flags:\s*(\d+)/m.exec(readOptional(`/proc/${pid}/fdinfo/${fd}`) ?? '')?.[1] ?? '0', 8) &
     0o10000000) !==
   0;
-
-/** Descriptors in messages of a unix socket that nobody has read (net/unix/af_unix.c, unix_show_fdinfo). */
-const queuedOnSocket = /^scm_fds:\s*(\d+)/m;
-
-function queueOn(pid: number, fd: number): 'queue' | 'unseen' | undefined {
-  try {
-    const [, count] = queuedOnSocket.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8')) ?? [];
-    return Number(count ?? 0) > 0 ? 'queue' : undefined;
-  } catch (error) {
-    return isGone(error) ? undefined : 'unseen';
-  }
-}
 
 /** unshare(CLONE_FILES) gives a thread descriptors that the process's own /proc/pid/fd does not show (kcmp(2), KCMP_FILES). */
 function sharesTable(pid: number, thread: number): boolean {

@@ -35,6 +35,7 @@ const numbers = {
   recvfrom: [45, 207],
   getsockopt: [55, 209],
   getsockname: [51, 204],
+  ppoll: [271, 73],
   pidfd_open: [434, 434],
   pidfd_getfd: [438, 438],
   kcmp: [312, 272],

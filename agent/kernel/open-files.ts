@@ -6,13 +6,20 @@ import * as bpf from './bpf.js';
 import { Assembler, helper } from './bpf-asm.js';
 import { vmlinux } from './vmlinux.js';
 
-let ask: ((numbers: readonly DeviceNumber[]) => ReadonlySet<number>) | undefined;
+/** The processes that a search has to look at. */
+export interface Suspects {
+  readonly all: ReadonlySet<number>;
+  /** Those among them with a unix socket in which descriptors lie that nobody has received, or may lie. */
+  readonly queued: ReadonlySet<number>;
+}
+
+let ask: ((numbers: readonly DeviceNumber[]) => Suspects) | undefined;
 
 /** From now on `whoMayHave` tells. Returns why it cannot; undefined when it can. */
 export function watchFiles(): string | undefined {
   try {
     const offsets = prepare();
-    const asked = (numbers: readonly DeviceNumber[]): ReadonlySet<number> => pidsBy(offsets, numbers);
+    const asked = (numbers: readonly DeviceNumber[]): Suspects => pidsBy(offsets, numbers);
     asked([]);
     ask = asked;
     return undefined;
@@ -23,9 +30,10 @@ export function watchFiles(): string | undefined {
 
 /**
  * Pids of all processes that have one of the devices open, by name only as well, or something that other files can lie in: a unix
- * socket with descriptors in unread messages, or an io_uring. Undefined where the kernel does not tell.
+ * socket with descriptors in unread messages, one with a connection that nobody has accepted, or an io_uring. Undefined where the
+ * kernel does not tell.
  */
-export function whoMayHave(numbers: readonly DeviceNumber[]): ReadonlySet<number> | undefined {
+export function whoMayHave(numbers: readonly DeviceNumber[]): Suspects | undefined {
   try {
     return ask?.(numbers);
   } catch {
@@ -65,6 +73,9 @@ const listening = 10; // TCP_LISTEN (net/tcp_states.h), of any kind of socket
 /** The first eight bytes of the name of an io_uring, which is a file without a path: `[io_uring]`. */
 const ringName = Buffer.from('[io_urin').readBigUInt64LE();
 
+/** Written beside a pid, which is always less (PID_MAX_LIMIT, linux/threads.h): something is queued in a socket. */
+const queuedBit = 2 ** 31;
+
 /** Stack of the program: the pid that it writes, and what it has read last. */
 const written = -8;
 const slot = -16;
@@ -96,16 +107,17 @@ function program(at: Offsets, numbers: readonly DeviceNumber[]): Buffer {
   read(at.sock, 8).ifEqual(3, 0, 'done').move(9, 3);
   read(at.family, 2).ifNotEqual(3, unixFamily, 'done');
   read(at.state, 1).ifEqual(3, listening, 'listening');
-  read(at.queued, 4).ifEqual(3, 0, 'done').jump('found').label('listening');
+  read(at.queued, 4).ifEqual(3, 0, 'done').jump('queued').label('listening');
   // Somebody who connects may have sent something already (unix_count_nr_fds in net/unix/af_unix.c).
-  read(at.waiting, 4).ifEqual(3, 0, 'done').label('found');
+  read(at.waiting, 4).ifEqual(3, 0, 'done').label('queued');
+  code.load32(3, 7, at.pid).add(3, queuedBit).jump('write').label('found').load32(3, 7, at.pid).label('write');
   // bpf_seq_write(meta->seq, &pid, 4)
-  code.load32(3, 7, at.pid).store32(10, written, 3).load64(1, 6, 0).load64(1, 1, 0);
+  code.store32(10, written, 3).load64(1, 6, 0).load64(1, 1, 0);
   code.move(2, 10).add(2, written).set(3, 4).call(helper.seqWrite);
   return code.label('done').set(0, 0).exit().build();
 }
 
-function pidsBy(at: Offsets, numbers: readonly DeviceNumber[]): ReadonlySet<number> {
+function pidsBy(at: Offsets, numbers: readonly DeviceNumber[]): Suspects {
   const fds: number[] = [];
   const kept = (fd: number): number => {
     fds.push(fd);
@@ -122,8 +134,8 @@ function pidsBy(at: Offsets, numbers: readonly DeviceNumber[]): ReadonlySet<numb
 /** So many reads in a row may bring nothing: each looks at a million files then (MAX_ITER_OBJECTS, kernel/bpf/bpf_iter.c). */
 const mostEmpty = 1000;
 
-function pidsIn(round: number): ReadonlySet<number> {
-  const pids = new Set<number>();
+function pidsIn(round: number): Suspects {
+  const [all, queued] = [new Set<number>(), new Set<number>()];
   const bytes = Buffer.alloc(64 * 1024);
   for (let empty = 0; empty < mostEmpty; ) {
     let length = 0;
@@ -134,8 +146,13 @@ function pidsIn(round: number): ReadonlySet<number> {
       empty += 1;
       continue;
     }
-    if (length === 0) return pids;
-    for (let index = 0; index < length; index += 4) pids.add(bytes.readUInt32LE(index));
+    if (length === 0) return { all, queued };
+    for (let index = 0; index < length; index += 4) {
+      const found = bytes.readUInt32LE(index);
+      const pid = found % queuedBit;
+      all.add(pid);
+      if (found >= queuedBit) queued.add(pid);
+    }
   }
   throw new Error('the kernel does not come to an end with all open files');
 }

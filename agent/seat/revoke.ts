@@ -53,8 +53,8 @@ export interface Loser {
  * Takes back every open descriptor of the given nodes, in the container and on the host alike. The container is frozen
  * meanwhile, so that nothing can be opened, duplicated or passed on between scan and revocation. Only evdev
  * (EVIOCREVOKE, drivers/input/evdev.c) and hidraw (HIDIOCREVOKE, drivers/hid/hidraw.c, 6.12 and newer) have a revoke
- * ioctl. `left` names processes that hold another node, or may have descriptors in flight on a socket (`scm_fds` in
- * fdinfo) or in an io_uring. It also names a container that cannot be frozen.
+ * ioctl. `left` names processes that hold another node, or may have descriptors in flight on a socket, also
+ * on one that nobody has accepted yet, or in an io_uring. It also names a container that cannot be frozen.
  * `handed` names processes of others that may have it so.
  */
 export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: Reclaim): Promise<Revocation> {

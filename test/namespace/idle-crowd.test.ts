@@ -9,8 +9,9 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { NodeRef } from '../../agent/core/step.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
-import { findHolders } from '../../agent/kernel/holders.js';
+import { findHolders, patient } from '../../agent/kernel/holders.js';
 import { watchFiles, whoMayHave } from '../../agent/kernel/open-files.js';
+import { countsUnaccepted, hasUnaccepted } from '../../agent/kernel/queued.js';
 import { hands } from './hands.js';
 import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
@@ -125,9 +126,39 @@ writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', 
   const [none, ...some] = await Promise.all(
     [nothing, message, unaccepted, ring, device, apart].map((one) => run(still, one)),
   );
-  const told = whoMayHave([{ major: 13, minor: 64 }, full]) ?? new Set();
-  for (const [index, pid] of some.entries()) assert.ok(told.has(pid), `the ${index + 1}. of them`);
-  assert.not.ok(told.has(none ?? 0));
+  const told = whoMayHave([{ major: 13, minor: 64 }, full]);
+  assert.ok(told !== undefined);
+  for (const [index, pid] of some.entries()) assert.ok(told.all.has(pid), `the ${index + 1}. of them`);
+  assert.not.ok(told.all.has(none ?? 0));
+  const lies = [none ?? 0, ...some].map((pid) => told.queued.has(pid));
+  assert.equal(lies, [false, true, true, false, false, false], 'in sockets');
+  const { inFlight } = findHolders([full], { limits: patient, spared: [], keepers: [] });
+  const found = [none ?? 0, ...some].map((pid) => inFlight.some((one) => one.pid === pid));
+  assert.equal(found, [false, true, true, true, false, false], 'the search takes the word of the kernel');
+});
+
+test('where an older kernel does not count what was sent to a socket before it was accepted, whoever waits there counts', async () => {
+  assert.equal(['6.1.0-37-amd64', '6.2.16', '6.3.0-rc1', '6.12.1', '7.0.0', 'x'].map(countsUnaccepted), [
+    false,
+    false,
+    true,
+    true,
+    true,
+    false,
+  ]);
+  const program = `import socket
+listener, empty, writer = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
+for index, one in enumerate((listener, empty)):
+    one.bind('\\0hotseat-waits-%d-%d' % (os.getpid(), index))
+    one.listen()
+writer.connect(listener.getsockname())
+for fd, one in ((50, listener), (51, empty), (52, writer)): os.dup2(one.fileno(), fd)`;
+  const pid = await run(still, program);
+  assert.equal(
+    [50, 51, 52].map((fd) => hasUnaccepted(pid, fd)),
+    [true, false, false],
+  );
+  assert.throws(() => hasUnaccepted(pid, 53), /EBADF/);
 });
 
 test.run();
