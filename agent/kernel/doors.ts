@@ -13,6 +13,8 @@ interface Door {
   readonly isAlone: boolean;
   /** An agent that knew no forerunners has put itself before a program here. */
   readonly isFormers: boolean;
+  /** It has a forerunner. */
+  readonly isFirst: boolean;
 }
 
 /**
@@ -25,14 +27,19 @@ export function openDoors(map: DeviceMap, cgroup: string, lowest: string): void 
   const doors = groups.map(doorAt);
   // A program beside theirs would make the kernel pass over programs that stand alone further up.
   if (!hasAnswers() || doors.some(({ isAlone }) => isAlone)) {
+    // All openers first: what a forerunner lets the container have is missing at no moment.
     for (const at of groups) ensureOpener(map, at);
+    for (const { at, isFirst } of doors) if (isFirst) removeForerunner(at);
     return;
   }
-  for (const { at, isFormers } of doors) if (isFormers) removeOpeners(at);
   const isShut = doors.some((door) => door.isShut);
-  for (const { at, isShut: isHere } of doors) {
-    // Programs further up run later than the forerunner on the container's own group.
-    if (isWithin(at, cgroup) && (isHere || (at === cgroup && isShut))) ensureForerunner(map, at);
+  for (const { at, isShut: isHere, isFormers } of doors) {
+    // Programs further up run later than the forerunner on the container's own group. Openers there take nothing away, and the
+    // container of another seat may need them.
+    if (!isWithin(at, cgroup) || !(isHere || (at === cgroup && isShut))) continue;
+    ensureForerunner(map, at);
+    // Only now, so that the container gets through at every moment.
+    if (isFormers) removeOpeners(at);
   }
 }
 
@@ -45,5 +52,11 @@ export function closeDoors(cgroup: string): void {
 const doorAt = (at: string): Door =>
   withProgramsOn(at, ({ programs, multi }) => {
     const isShut = programs.some((one) => !isForerunner(one));
-    return { at, isShut, isAlone: isShut && !multi, isFormers: programs.some(isOpener) };
+    return {
+      at,
+      isShut,
+      isAlone: isShut && !multi,
+      isFormers: programs.some(isOpener),
+      isFirst: programs.some(isForerunner),
+    };
   });

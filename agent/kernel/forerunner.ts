@@ -2,12 +2,11 @@ import { closeSync } from 'node:fs';
 import * as bpf from './bpf.js';
 import type { DeviceMap } from './device-map.js';
 import { forerunnerProgram } from './grant-program.js';
-import { checkDepth, plain } from './opener.js';
-import { type Program, type ProgramsOn, withProgramsOn } from './programs-on.js';
+import { checkDepth, isOpener, openerFor, plain } from './opener.js';
+import { ours, type Program, type ProgramsOn, withProgramsOn } from './programs-on.js';
 
-const name = 'hotseat_first';
-/** Keeps the rules of an engine's program in force while that one goes behind ours. */
-const copyName = 'hotseat_copy';
+const name = ours.forerunner;
+const copyName = ours.copy;
 
 export const isForerunner = (program: Program): boolean => program.name === name;
 
@@ -33,6 +32,7 @@ export function ensureForerunner(map: DeviceMap, cgroup: string): boolean {
       const isSame = first?.name === name && first.tag === tag && first.mapIds.includes(bpf.mapId(map.fd));
       if (!isSame) {
         if (first === undefined || first.name === name) bpf.attach(on.directory, own, first?.fd);
+        else if (isOpener(first)) goBefore(map, cgroup, on, { own, opener: first });
         else goFirst(cgroup, on, own, first);
       }
       known.add(isSame ? first.id : id);
@@ -48,9 +48,9 @@ export function ensureForerunner(map: DeviceMap, cgroup: string): boolean {
 /** Takes the forerunner off a cgroup; the programs of others stay as they are. Returns whether it had one. */
 export const removeForerunner = (cgroup: string): boolean =>
   withProgramsOn(cgroup, (on) => {
-    const ours = on.programs.filter(isForerunner);
-    for (const { fd } of [...ours, ...leftCopies(on.programs)]) bpf.detach(on.directory, fd);
-    return ours.length > 0;
+    const own = on.programs.filter(isForerunner);
+    for (const { fd } of [...own, ...leftCopies(on.programs)]) bpf.detach(on.directory, fd);
+    return own.length > 0;
   });
 
 /** A program is attached behind all others, or in the place of another one: the first one has to make room, and comes back behind. */
@@ -69,6 +69,30 @@ function goFirst(cgroup: string, { directory }: ProgramsOn, own: number, first: 
     bpf.detach(directory, copy);
   } finally {
     closeSync(copy);
+  }
+}
+
+/**
+ * The same before an opener, which stays open behind it meanwhile: the opener of a former version is made once more, for our map.
+ * `removeOpeners` gives the engine its own program back then.
+ */
+function goBefore(
+  map: DeviceMap,
+  cgroup: string,
+  { directory }: ProgramsOn,
+  { own, opener }: { readonly own: number; readonly opener: Program },
+): void {
+  const renewed = openerFor(map, cgroup, opener);
+  try {
+    bpf.attach(directory, renewed);
+    try {
+      bpf.attach(directory, own, opener.fd);
+    } catch (error) {
+      bpf.detach(directory, renewed);
+      throw error;
+    }
+  } finally {
+    closeSync(renewed);
   }
 }
 

@@ -4,9 +4,9 @@ import * as bpf from './bpf.js';
 import type { DeviceMap } from './device-map.js';
 import { openAt } from './fs.js';
 import { deepest, openerEnd, openerPrefix } from './grant-program.js';
-import { type Program, withProgramsOn } from './programs-on.js';
+import { ours, type Program, withProgramsOn } from './programs-on.js';
 
-const name = 'hotseat_opener';
+const name = ours.opener;
 const call = 0x85; // BPF_CALL
 
 /** The engine's device program cannot be prefixed: it uses maps or functions of its own, or the cgroup lies too deep. */
@@ -39,7 +39,10 @@ export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
       if (known.has(id)) continue;
       const fd = bpf.programById(id);
       try {
-        if (ensurePrefix(map, cgroup, { fd, ...bpf.programInfo(fd) }, replace)) changed = true;
+        const former = { fd, ...bpf.programInfo(fd) };
+        // It goes when this is done, and until then the container gets no further by it than the guard lets it.
+        if (former.name === ours.forerunner) continue;
+        if (ensurePrefix(map, cgroup, former, replace)) changed = true;
         else known.add(id);
       } finally {
         closeSync(fd);
@@ -51,20 +54,27 @@ export function ensureOpener(map: DeviceMap, cgroup: string): boolean {
   }
 }
 
-/** Gives a cgroup's engine its own programs back, without our prefix. Returns how many it had. */
+/**
+ * Gives a cgroup's engine its own programs back, without our prefix; rules that are there already are not put there twice. Returns
+ * how many it had.
+ */
 export const removeOpeners = (cgroup: string): number =>
   withProgramsOn(cgroup, ({ directory, programs, multi, flags }) => {
-    const ours = programs.filter(isOpener);
-    for (const former of ours) {
+    const openers = programs.filter(isOpener);
+    const there = new Set(programs.filter((one) => !isOpener(one)).map(({ tag }) => tag));
+    for (const former of openers) {
       const program = bpf.load(bpf.programType.cgroupDevice, 'engine', behindPrefix(cgroup, former));
       try {
-        if (multi) bpf.attach(directory, program, former.fd);
-        else bpf.attachAlone(directory, program, flags);
+        const { tag } = bpf.programInfo(program);
+        if (!multi) bpf.attachAlone(directory, program, flags);
+        else if (there.has(tag)) bpf.detach(directory, former.fd);
+        else bpf.attach(directory, program, former.fd);
+        there.add(tag);
       } finally {
         closeSync(program);
       }
     }
-    return ours.length;
+    return openers.length;
   });
 
 export const isOpener = (program: Program): boolean => program.name === name;
@@ -81,9 +91,7 @@ function ensurePrefix(
   former: Program,
   replace: (program: number, former: number) => void,
 ): boolean {
-  const engine = former.name === name ? behindPrefix(cgroup, former) : plain(cgroup, former);
-  const own = openerPrefix(map.fd, map.majors);
-  const program = bpf.load(bpf.programType.cgroupDevice, name, Buffer.concat([own, engine]));
+  const program = openerFor(map, cgroup, former);
   try {
     // The tag is a hash of all instructions but for the map's descriptor; together with the map it says "the same".
     const same = former.mapIds.includes(bpf.mapId(map.fd)) && former.tag === bpf.programInfo(program).tag;
@@ -92,6 +100,12 @@ function ensurePrefix(
   } finally {
     closeSync(program);
   }
+}
+
+/** Loads our prefix with the engine's rules behind it, of a program of the engine's or of an opener. The caller closes it. */
+export function openerFor(map: DeviceMap, cgroup: string, former: Program): number {
+  const engine = isOpener(former) ? behindPrefix(cgroup, former) : plain(cgroup, former);
+  return bpf.load(bpf.programType.cgroupDevice, name, Buffer.concat([openerPrefix(map.fd, map.majors), engine]));
 }
 
 /** The engine's instructions, if they can be loaded again: a call is dumped as an address, a map as an id. */

@@ -2,6 +2,12 @@ import { closeSync } from 'node:fs';
 import * as bpf from './bpf.js';
 import { openAt } from './fs.js';
 
+/**
+ * Names of our own programs beside those of engines and systemd. The copy keeps the rules of an engine's program in force while
+ * that one goes behind ours.
+ */
+export const ours = { opener: 'hotseat_opener', forerunner: 'hotseat_first', copy: 'hotseat_copy' } as const;
+
 export type Program = bpf.ProgramInfo & { readonly fd: number };
 
 /** The device programs of a cgroup, in the order in which they run. */

@@ -350,30 +350,55 @@ test('what the container itself forbids to its own parts stays forbidden', () =>
   for (const at of [init, group]) detachAll(at);
 });
 
-test('while the forerunner takes its place, the engine’s rules are in force at every moment', async () => {
-  const forbidden = `${scratch}/1-5`;
-  within(scratch, (directory) => makeNode(directory, '1-5', { major: 1, minor: 5, uid: 0, gid: 0, mode: 0o600 }));
-  attachEngine(group);
+/**
+ * Starts a process in the container that opens two devices without a pause. `enough` ends it, and says how often it opened the
+ * forbidden one, and was refused the other one.
+ */
+async function trying(forbidden: Number, granted: Number): Promise<{ enough: () => Promise<string> }> {
+  within(scratch, (directory) => {
+    const { major, minor } = forbidden;
+    rmSync(`${scratch}/${major}-${minor}`, { force: true });
+    makeNode(directory, `${major}-${minor}`, { major, minor, uid: 0, gid: 0, mode: 0o600 });
+  });
+  const stop = `${scratch}/enough`;
   const script = `
 import os, sys
-opened = 0
+opened, refused = 0, 0
 print('up', flush=True)
-while not os.path.exists('${scratch}/enough'):
+while not os.path.exists('${stop}'):
     for _ in range(100):
         try:
-            os.close(os.open('${forbidden}', os.O_RDONLY))
+            os.close(os.open('${scratch}/${forbidden.major}-${forbidden.minor}', os.O_RDONLY))
             opened += 1
         except PermissionError:
             pass
-print(opened)
+        try:
+            os.close(os.open('${scratch}/${granted.major}-${granted.minor}', os.O_RDONLY))
+        except PermissionError:
+            refused += 1
+        except OSError:
+            pass
+print(opened, 'opened', refused, 'refused')
 `;
-  const thief = spawn('sh', ['-c', `echo $$ > ${init}/cgroup.procs && exec python3 -c "$1"`, 'sh', script]);
+  const child = spawn('sh', ['-c', `echo $$ > ${init}/cgroup.procs && exec python3 -c "$1"`, 'sh', script]);
   let said = '';
-  thief.stdout.on('data', (text: Buffer) => {
+  child.stdout.on('data', (text: Buffer) => {
     said += String(text);
   });
-  const ended = new Promise((resolve) => thief.once('exit', resolve));
-  await until('the thief to be at it', () => said.includes('up'));
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  await until('it to be at it', () => said.includes('up'));
+  const enough = async (): Promise<string> => {
+    writeFileSync(stop, '');
+    await ended;
+    rmSync(stop);
+    return said.slice('up\n'.length).trim();
+  };
+  return { enough };
+}
+
+test('while the forerunner takes its place, the engine’s rules are in force at every moment', async () => {
+  attachEngine(group);
+  const thief = await trying({ major: 1, minor: 5 }, { major: 1, minor: 3 });
   for (let times = 0; times < 300; times++) {
     openDoors(map, group, init);
     assert.is(namesOn(group)[0], 'hotseat_first');
@@ -381,9 +406,7 @@ print(opened)
     assert.equal(namesOn(group), ['engine']);
     await setImmediate();
   }
-  writeFileSync(`${scratch}/enough`, '');
-  await ended;
-  assert.is(said, 'up\n0\n');
+  assert.is(await thief.enough(), '0 opened 0 refused');
   detachAll(group);
 });
 
@@ -419,6 +442,28 @@ test('after an agent that put itself before an engine’s program, that one stan
   detachAll(group);
 });
 
+test('an opener on a slice that other seats may need stays, and one that an agent left beside its successor goes', () => {
+  const slice = join(root, 'machine.slice');
+  const payload = join(slice, 'payload');
+  for (const directory of [slice, payload]) mkdirSync(directory);
+  attachEngine(slice);
+  attachEngine(payload);
+  map.guard(cgroupId(payload));
+  map.grant(cgroupId(payload), keyboard, map.generation(keyboard));
+  for (const at of [slice, payload]) ensureOpener(map, at);
+  // As when an agent ended between its two steps: the rules of the engine are there twice.
+  attachEngine(payload);
+  for (const _ of ['once', 'twice']) {
+    openDoors(map, payload, payload);
+    assert.equal([namesOn(slice), namesOn(payload)], [['hotseat_opener'], ['hotseat_first', 'engine']]);
+    assert.is(opens(payload, keyboard), 'allowed');
+    assert.is(opens(payload, mouse), 'denied');
+  }
+  map.deny(cgroupId(payload), keyboard);
+  map.unguard(cgroupId(payload));
+  for (const directory of [payload, slice]) rmdirSync(directory);
+});
+
 test('a program that stands alone gets none beside it', () => {
   attachEngine(group, true);
   openDoors(map, group, init);
@@ -426,6 +471,27 @@ test('a program that stands alone gets none beside it', () => {
   assert.is(opens(init, keyboard), 'allowed');
   closeDoors(group);
   assert.equal(namesOn(group), ['engine']);
+  detachAll(group);
+});
+
+test('a program that comes to stand alone below the forerunner puts openers in its place, and no moment is without either', async () => {
+  attachEngine(group);
+  openDoors(map, group, init);
+  const client = await trying({ major: 1, minor: 5 }, keyboard);
+  for (let times = 0; times < 100; times++) {
+    within(init, (directory) => {
+      const all = bpf.load(bpf.programType.cgroupDevice, 'all', new Assembler().set(0, 1).exit().build());
+      bpf.attachAlone(directory, all, 0);
+      closeSync(all);
+    });
+    openDoors(map, group, init);
+    assert.equal([namesOn(group), namesOn(init)], [['hotseat_opener'], ['hotseat_opener']]);
+    detachAll(init);
+    openDoors(map, group, init);
+    assert.equal(namesOn(group), ['hotseat_first', 'engine']);
+    await setImmediate();
+  }
+  assert.is(await client.enough(), '0 opened 0 refused');
   detachAll(group);
 });
 
