@@ -11,6 +11,7 @@ import { Follower, type Known } from './follower.js';
 import { incus, lxc } from './lxc.js';
 import type { CommandLine } from './monitor.js';
 import { nspawn } from './nspawn.js';
+import { OneAnswer } from './one-answer.js';
 import { podman } from './podman.js';
 import { programPath } from './programs.js';
 import type { Heard } from './streams/hearing.js';
@@ -65,12 +66,16 @@ export class Engines {
   private running: readonly Container[] = [];
   /** How long the last `list` took, ms. */
   lastTook = 0;
+  /** In the look that is under way. */
+  private readonly inits: OneAnswer<Inits> | undefined;
 
   constructor(
     private readonly cgroupRoot: string,
     private readonly deps: EnginesDeps,
   ) {
-    const { commandLine, log, record, inits } = deps;
+    const { commandLine, log, record } = deps;
+    this.inits = deps.inits && new OneAnswer(deps.inits);
+    const inits = this.inits?.get;
     const known = [...(record?.read() ?? [])];
     this.engines = Object.values(dialects).map((dialect) => {
       const { engine } = dialect;
@@ -102,6 +107,7 @@ export class Engines {
 
   list(): readonly Container[] {
     const began = performance.now();
+    this.inits?.forget();
     this.running = this.engines.flatMap((engine) => engine.list()).filter((container) => !isRefused(container));
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))

@@ -23,6 +23,9 @@ const mostOfUser = 10_000;
  */
 const inVain = { times: 50, ms: 1000 };
 
+/** Of so many inits that the kernel told of, each may have ended by now. */
+const mostEnded = 200;
+
 /** Facts about a container that stay true as long as its init lives. */
 export type Known = Identity & {
   /** Since its engine has handed over to it. */
@@ -268,9 +271,11 @@ export class Follower {
   private toldIn(cgroup: string, ask: () => Inits): number | undefined {
     this.toldInits ??= ask();
     const inits = this.toldInits.get(inodeOf(cgroup) ?? 0n) ?? [];
-    return inits
-      .toSorted((a, b) => a.depth - b.depth || Number(a.start - b.start))
-      .find(({ pid }) => runningKey(pid) !== undefined)?.pid;
+    const inOrder = inits.toSorted((a, b) => a.depth - b.depth || Number(a.start - b.start));
+    const running = inOrder.slice(0, mostEnded).find(({ pid }) => runningKey(pid) !== undefined);
+    if (running === undefined && inits.length > mostEnded)
+      throw new Untold(`over ${mostEnded} inits have ended meanwhile: which process is its init cannot be told`);
+    return running?.pid;
   }
 
   /** A user has one budget for all his groups: each without an init is gone through again at each look. */

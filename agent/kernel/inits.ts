@@ -1,4 +1,4 @@
-// Which processes are pid 1 of a pid namespace below ours, told by a BPF iterator over all threads: wherever they have gone in the
+// Which running processes are pid 1 of a pid namespace below ours, told by a BPF iterator over all threads: wherever they have gone in the
 // tree of groups, and without a look into procfs.
 
 import { closeSync } from 'node:fs';
@@ -72,7 +72,10 @@ function prepare(): number {
   read(pointer, 8, of('pid', 'numbers') + of('upid', 'nr'))
     .load32(3, 10, pointer)
     .ifNotEqual(3, 1, 'done');
-  code.label('told');
+  code.label('told').move(8, 7);
+  // Anybody can have any number of inits that have ended, and that nobody reaps.
+  follow(of('task_struct', 'signal'));
+  read(pointer, 4, of('signal_struct', 'live')).load32(3, 10, pointer).ifEqual(3, 0, 'done');
   code.move(8, 7);
   read(answer + at.start, 8, of('task_struct', 'start_boottime'));
   follow(of('task_struct', 'cgroups'));

@@ -1,14 +1,16 @@
 // Root of a container can make groups below its own, and go where nobody lists it: behind very many, or too far down for any path.
 
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Engines } from '../../agent/engines/all.js';
 import { Follower } from '../../agent/engines/follower.js';
 import { lxc } from '../../agent/engines/lxc.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { watchInits } from '../../agent/kernel/inits.js';
 import { compose } from '../../agent/policy/load.js';
@@ -162,6 +164,81 @@ test('where the kernel tells of all inits, one that is hidden is known at once',
     });
   } finally {
     follower.close();
+  }
+});
+
+test('inits that have ended and that nobody reaps are not told of', async () => {
+  const inits = watchInits();
+  assert.ok(inits !== undefined);
+  const script = `import ctypes, os, sys, time
+sys.stdin.readline()
+libc = ctypes.CDLL(None)
+own = os.open('/proc/self/ns/pid', os.O_RDONLY)
+for _ in range(300):
+    libc.unshare(0x20000000)
+    if os.fork() == 0: os._exit(0)
+    libc.setns(own, 0x20000000)
+time.sleep(0.2)
+print('up', flush=True)
+time.sleep(600)`;
+  const parent = spawn('python3', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
+  writeFileSync(join(cgroup, 'cgroup.procs'), String(parent.pid));
+  parent.stdin.write('\n');
+  await once(parent.stdout, 'data');
+  try {
+    assert.is(childrenOf(parent.pid).length, 300);
+    assert.equal(
+      inits()
+        .get(cgroupId(cgroup))
+        ?.map(({ pid }) => pid),
+      [init],
+    );
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
+
+test('and of very many that have ended since it was told, not all are tried: nobody can tell who it is', () => {
+  const { pid: ended } = spawnSync('true');
+  const told = Array.from({ length: 1000 }, (_, start) => ({ pid: ended, depth: 1, start: BigInt(start) }));
+  const inits = () => new Map([[cgroupId(cgroup), told]]);
+  const follower = new Follower(root, lxc, { commandLine, inits });
+  try {
+    assert.equal(follower.list(), []);
+    assert.equal(follower.untold, [cgroup]);
+    assert.match(follower.problem ?? '', /is guarded: over 200 inits have ended meanwhile/);
+  } finally {
+    follower.close();
+  }
+});
+
+test('the kernel is asked once for all engines and groups of a look, also when it cannot tell', () => {
+  const machines = join(root, 'machine.slice');
+  const groups = ['a', 'b'].map((digit) => join(machines, `libpod-${digit.repeat(64)}.scope`));
+  for (const group of [machines, ...groups]) mkdirSync(group);
+  let asked = 0;
+  let fails = false;
+  const inits = () => {
+    asked += 1;
+    if (fails) throw new Error('there are too many pid namespaces');
+    return new Map([[cgroupId(cgroup), [{ pid: init, depth: 1, start: 0n }]]]);
+  };
+  const engines = new Engines(root, { commandLine, inits });
+  try {
+    assert.equal(
+      engines.list().map(({ name }) => name),
+      ['left'],
+    );
+    assert.is(asked, 1);
+    fails = true;
+    engines.list();
+    assert.is(asked, 2);
+    fails = false;
+    assert.is(engines.list().length, 1);
+    assert.is(asked, 3, 'the next look asks again');
+  } finally {
+    engines.close();
+    for (const group of [...groups, machines]) rmdirSync(group);
   }
 });
 
