@@ -1,23 +1,38 @@
+import { grouped } from '../core/grouped.js';
 import { type Scope, united } from '../core/scope.js';
 
 /** Back-off after a failed run, ms: first, and the longest. */
 const retry = { first: 200, longest: 30_000 };
 
+/** A fault in a run. `key`: the key that it is about; undefined: it is about all of them. */
+export interface Failure {
+  readonly error: Error;
+  readonly key?: string | undefined;
+}
+
 export interface Work {
-  /** Does what is to be done about these keys; returns what failed. */
-  readonly run: (scope: Scope) => Promise<readonly Error[]>;
+  /** Does what is to be done about these keys; returns what failed, also about other keys that depend on them. */
+  readonly run: (scope: Scope) => Promise<readonly Failure[]>;
   /**
-   * Told of each run that is over: what failed in it, and in how many ms `again` is called because of that. Not told of a success
-   * with some keys while others are to be tried again.
+   * Told of each run that is over: what failed in it, what has failed and not succeeded since, and in how many ms at the latest `again`
+   * is called because of that.
    */
-  readonly over: (failures: readonly Error[], retryMs: number) => void;
+  readonly over: (failures: readonly Error[], outstanding: readonly Error[], retryMs: number) => void;
   /** Time to try again after a failure. */
   readonly again: () => void;
 }
 
+/** The faults of one key in its last run. */
+interface Fault {
+  readonly errors: readonly Error[];
+  readonly delay: number;
+  /** When it is to be tried again, monotonic ms. */
+  readonly due: number;
+}
+
 /**
  * Keys of which something may have changed. Runs never overlap: what is asked for meanwhile is gathered for the next run.
- * After a failure it is tried again, later each time until a run succeeds.
+ * After a failure it is tried again, later each time until a run with that key succeeds; other keys change nothing about that.
  */
 export class Queue {
   private running: Promise<void> | undefined;
@@ -25,7 +40,7 @@ export class Queue {
   private began: number | undefined;
   /** The keys of the next run. */
   private pending: Scope | undefined;
-  private backoff = 0;
+  private readonly faults = new Map<string | undefined, Fault>();
   private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
@@ -57,7 +72,7 @@ export class Queue {
       for (let scope = this.pending; scope !== undefined && !this.closed; scope = this.pending) {
         this.pending = undefined;
         this.began = performance.now();
-        this.conclude(scope, await this.work.run(scope).catch((error: Error) => [error]));
+        this.conclude(scope, await this.work.run(scope).catch((error: Error) => [{ error }]));
       }
     } finally {
       // In the very instant of the last look at `pending`: keys that come after it start a run of their own.
@@ -66,24 +81,32 @@ export class Queue {
     }
   }
 
-  private conclude(scope: Scope, failures: readonly Error[]): void {
-    if (failures.length === 0 && scope !== 'all' && this.timer !== undefined) {
-      // That these keys are as they must be tells nothing of the others, which failed: soon it is known.
-      if (this.backoff > retry.first) this.tryAgain(retry.first);
-      return;
+  private conclude(scope: Scope, failures: readonly Failure[]): void {
+    const now = performance.now();
+    const failed = grouped(failures, ({ key }) => key);
+    for (const key of this.faults.keys()) {
+      // That these keys are as they must be tells nothing of others.
+      const isTried = scope === 'all' || (key !== undefined && scope.has(key));
+      if (isTried && !failed.has(key)) this.faults.delete(key);
     }
-    const delay = this.backoff === 0 ? retry.first : this.backoff * 2;
-    this.backoff = failures.length === 0 ? 0 : Math.min(delay, retry.longest);
-    this.work.over(failures, this.backoff);
-    if (failures.length > 0) this.tryAgain(this.backoff);
+    for (const [key, those] of failed) {
+      const former = this.faults.get(key);
+      const delay = former === undefined ? retry.first : Math.min(former.delay * 2, retry.longest);
+      this.faults.set(key, { errors: those.map(({ error }) => error), delay, due: now + delay });
+    }
+    const faults = [...this.faults.values()];
+    const left = faults.length === 0 ? 0 : Math.max(0, Math.min(...faults.map(({ due }) => due)) - now);
+    this.tryAgain(left);
+    this.work.over(
+      failures.map(({ error }) => error),
+      faults.flatMap(({ errors }) => errors),
+      left,
+    );
   }
 
   private tryAgain(ms: number): void {
-    this.backoff = ms;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
-      this.timer = undefined;
-      this.work.again();
-    }, ms).unref();
+    if (this.closed || this.faults.size === 0) return;
+    this.timer = setTimeout(() => this.work.again(), ms).unref();
   }
 }

@@ -22,7 +22,7 @@ import type { Tenant } from './journal.js';
 import { type Graft, graftsOf, nodeClasses, standstillOf } from './layout.js';
 import { Outlet } from './outlet.js';
 import type { UdevWay } from './own-udev.js';
-import { Queue } from './queue.js';
+import { type Failure, Queue } from './queue.js';
 import { goOn } from './standstill.js';
 import { type Wish, Wishes } from './wishes.js';
 
@@ -36,6 +36,9 @@ export interface SeatDeps extends ExecutorDeps {
   /** Called after something left this seat for good, units or its container, so that another seat may take it. */
   readonly released: (scope: Scope) => void;
 }
+
+/** Keeps an error of a run; `unit`: the one that it is about, undefined: about the whole seat. */
+type Keep = (error: unknown, unit?: string) => void;
 
 type Actual = Omit<ActualSeat, 'blocked'>;
 
@@ -59,7 +62,7 @@ export class SeatWorker {
   private stale = true;
   private readonly queue = new Queue({
     run: (scope) => this.run(scope),
-    over: (failures, retryMs) => this.conclude(failures, retryMs),
+    over: (failures, outstanding, retryMs) => this.conclude(failures, outstanding, retryMs),
     again: () => void this.recheck(),
   });
   private problem: string | undefined;
@@ -208,29 +211,29 @@ export class SeatWorker {
     this.deps.directory.close();
   }
 
-  private conclude(failures: readonly Error[], retryMs: number): void {
-    this.problem = failures.length === 0 ? undefined : failures.map(({ message }) => message).join('; ');
+  private conclude(failures: readonly Error[], outstanding: readonly Error[], retryMs: number): void {
+    this.problem = outstanding.length === 0 ? undefined : outstanding.map(({ message }) => message).join('; ');
     for (const error of failures) {
       this.deps.log.error({ seat: this.seat, err: error, retryMs }, 'seat could not be brought up to date');
     }
   }
 
   /** Returns what went wrong: no unit's trouble is another's, and a container that can be given nothing still loses things. */
-  private async run(scope: Scope): Promise<Error[]> {
-    const errors: Error[] = [];
-    const isLeft = await this.bringUpToDate(scope, (error) => void errors.push(error as Error));
+  private async run(scope: Scope): Promise<Failure[]> {
+    const failures: Failure[] = [];
+    const isLeft = await this.bringUpToDate(scope, (error, key) => void failures.push({ error: error as Error, key }));
     const left: Scope = isLeft ? 'all' : new Set(this.hold.left);
     this.hold.left.clear();
     if (left === 'all' || left.size > 0) this.deps.released(left);
-    for (const error of errors) {
+    for (const { error } of failures) {
       // The kernel is ahead of udevd; its message about the removal will bring us here again.
       if (error instanceof DeviceGone) this.deps.log.debug({ seat: this.seat, err: error }, 'device went meanwhile');
     }
-    return errors.filter((error) => !(error instanceof DeviceGone));
+    return failures.filter(({ error }) => !(error instanceof DeviceGone));
   }
 
   /** Returns whether a container was left. */
-  private async bringUpToDate(scope: Scope, keep: (error: unknown) => void): Promise<boolean> {
+  private async bringUpToDate(scope: Scope, keep: Keep): Promise<boolean> {
     const { container } = this.deps.journal;
     let isWhole = scope === 'all' || this.stale;
     if (this.stale) {
@@ -253,7 +256,7 @@ export class SeatWorker {
   }
 
   /** Plans the steps for a scope and all connected units, and does them. */
-  private async bring(scope: Scope, isReady: boolean, keep: (error: unknown) => void): Promise<void> {
+  private async bring(scope: Scope, isReady: boolean, keep: Keep): Promise<void> {
     const { desired, actual, units } = this.view(scope);
     const blocked = await this.blocked.find(desired, actual.journal, units);
     const planning = process.hrtime.bigint();
@@ -265,7 +268,10 @@ export class SeatWorker {
     for (const part of todo) {
       // Time has passed since the plan was made: a descriptor that is taken back can take seconds.
       if (part.what === 'come' && !(isReady && this.isInPlace() && this.mayCome(part))) continue;
-      await this.executor.perform(part).then(() => done.push(part), keep);
+      await this.executor.perform(part).then(
+        () => done.push(part),
+        (error: unknown) => keep(error, part.unit),
+      );
     }
     this.executor.logBindings(done, started);
   }
@@ -305,7 +311,7 @@ export class SeatWorker {
    * Takes from a former container all that it was given, as from a seat that must have nothing. Settles with whether it has
    * nothing any more: before that, nobody else gets any of it.
    */
-  private async leave(former: Container, keep: (error: unknown) => void): Promise<boolean> {
+  private async leave(former: Container, keep: Keep): Promise<boolean> {
     const { directory, namespaces, journal, log, tell } = this.deps;
     const attachment = this.attach(former);
     if (attachment.announcer === undefined) {
@@ -341,7 +347,7 @@ export class SeatWorker {
    * Processes may linger of a container that has ended, and a rootless user may have handed things on to others of his. Before
    * another container, or one of another user, gets the seat, everything is taken back. Settles with whether that is done.
    */
-  private async takeFromLingering(keep: (error: unknown) => void): Promise<boolean> {
+  private async takeFromLingering(keep: Keep): Promise<boolean> {
     const { tenant, entries } = this.deps.journal;
     if (tenant === undefined || this.container === undefined || tenant.key === this.container.key) return true;
     const isOthers = tenant.user !== undefined && tenant.user !== this.container.user;
@@ -375,7 +381,7 @@ export class SeatWorker {
   }
 
   /** Takes away everything that can go; returns whether the container could not be told of some of it. */
-  private async takeAll(keep: (error: unknown) => void): Promise<boolean> {
+  private async takeAll(keep: Keep): Promise<boolean> {
     const nothing: DesiredSeat = { devices: [], unknown: [] };
     const blocked = await this.blocked.find(nothing, this.deps.journal.entries, undefined);
     let isUntold = false;
@@ -424,7 +430,7 @@ export class SeatWorker {
    * Follows the container: another init means other namespaces, another cgroup, other listeners. Settles with whether it can be
    * given anything.
    */
-  private async attachContainer(keep: (error: unknown) => void): Promise<boolean> {
+  private async attachContainer(keep: Keep): Promise<boolean> {
     const { container } = this;
     if (container === undefined) return true;
     const came = this.hold.attachment === undefined;
