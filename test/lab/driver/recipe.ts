@@ -48,8 +48,8 @@ export const recipe = {
   seat: [
     'systemd systemd-sysv udev dbus xserver-xorg-core xserver-xorg-input-libinput xinput xterm',
     'x11-utils x11-xserver-utils xdotool xfonts-base python3 procps evtest alsa-utils kmod iproute2',
-    // A consumer of each kind: sound servers, a music player, a wlroots compositor, SDL.
-    'pulseaudio pulseaudio-utils pipewire wireplumber mpd mpc cage wlr-randr libsdl2-2.0-0 libasound2-plugins',
+    // A consumer of each kind: sound servers, a music player, wlroots compositors, SDL.
+    'pulseaudio pulseaudio-utils pipewire wireplumber mpd mpc cage sway wlr-randr libsdl2-2.0-0 libasound2-plugins',
     // A display manager, and the module that makes a session of a login.
     'lightdm libpam-systemd',
   ].flatMap((line) => line.split(' ')),

@@ -19,7 +19,7 @@ export interface Step {
 }
 
 /** Which output of the shared card a desktop has, as QEMU counts them. */
-const outputOf = { left: 0, right: 1 } as const;
+export const outputOf = { left: 0, right: 1 } as const;
 
 /** The lines that somebody types at each desktop before the sound. */
 const about = [

@@ -7,6 +7,7 @@ import { preparedLab } from '../driver/prepared.js';
 import { pause } from '../driver/probes.js';
 import { agentLog, HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
+import { freezing } from './frozen.js';
 import { begunInSeat } from './seated.js';
 
 const lab = await preparedLab();
@@ -42,13 +43,6 @@ const nodeOf = async (seat: Seat): Promise<string> => {
 const says = (seated: Process, what: RegExp) =>
   lab.until(`${what} of ${seated.argv.join(' ')}`, async () => what.test(seated.stdout), 20_000);
 
-/** Counts changes of a container's group: it is frozen by nothing that is not seen here. */
-const watch = `
-  const { watch } = require('node:fs');
-  let count = 0;
-  watch('/sys/fs/cgroup/lxc.payload.left/cgroup.events', () => console.log(++count));
-  console.log('watching');`;
-
 const running = {} as Record<Seat, Process>;
 
 test('a seat that receives descriptors has a socket, and no input node', async () => {
@@ -78,8 +72,7 @@ test('a keyboard that is plugged is opened through it by an ordinary user, and w
 
 test('it moves while a key is held: the container never stands still, and the other seat types on', async () => {
   const since = (await agentLog(lab)).length;
-  const watching = lab.start(['node', '-e', watch]);
-  await lab.until('it to watch', async () => watching.stdout.includes('watching'));
+  const neverFrozen = await freezing(lab, 'left');
   await lab.keyDown('left', 'a');
   await says(running.left, /^down 30$/m);
   await give('right');
@@ -91,13 +84,7 @@ test('it moves while a key is held: the container never stands still, and the ot
   await says(running.right, /^line typed at right$/m);
   assert.is(running.left.stdout, before, 'nothing more was read at the old seat');
   assert.not.match(running.left.stdout, /^(lost|disabled)$/m, 'the display server runs on');
-  assert.is(watching.stdout.trim(), 'watching', 'the container was never frozen');
-  // Had it been, this would have told.
-  await lab.sh(
-    'echo 1 > /sys/fs/cgroup/lxc.payload.left/cgroup.freeze; sleep 0.2; echo 0 > /sys/fs/cgroup/lxc.payload.left/cgroup.freeze',
-  );
-  await lab.until('that to be seen', async () => watching.stdout.trim() !== 'watching', 10_000);
-  await watching.kill();
+  await neverFrozen();
   const said = (await agentLog(lab)).slice(since).map(({ msg }) => msg);
   assert.ok(said.includes('descriptors taken back by the holder'), said.join('\n'));
   assert.not.ok(

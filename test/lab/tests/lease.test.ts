@@ -13,6 +13,7 @@ import { labWithTwoOutputs } from '../driver/prepared.js';
 import { ask, HOTSEAT_UNIT, policyDirectory, reload, seatStatus, status } from '../driver/service.js';
 import { test } from '../driver/test.js';
 import { scenario } from '../scenario/scenario.js';
+import { compositors } from './compositors.js';
 import { identifiedOutput, leasedOutput } from './identified-output.js';
 
 const lab = await labWithTwoOutputs();
@@ -286,6 +287,9 @@ test('its output is taken away: dark at once; its next start draws on what the s
 });
 
 for (const { title, run } of scenario(lab)) test(`the whole text: ${title}`, run);
+for (const { title, run } of compositors(lab)) {
+  test(`unprivileged: ${title}`, run);
+}
 
 test.after(() => lab.stop());
 test.run();

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A Wayland client that fills its window with a colour, and writes into a file when it hears a keyboard, and what is typed, a
-line for each Enter.
+line for each Enter. What has been typed since the last Enter is in FILE.now.
 Usage: painter.py RRGGBB FILE. It speaks the protocol by itself, because nothing that could is in a seat of the lab."""
 import mmap
 import os
@@ -118,3 +118,5 @@ for thing, operation, body in messages():
             typed = ""
         else:
             typed += letters.get(key, "?")
+        with open(sys.argv[2] + ".now", "w") as now:
+            now.write(typed)
