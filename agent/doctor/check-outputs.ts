@@ -35,7 +35,7 @@ function sharedFinding(card: string, seats: readonly string[], unguarded: string
   if (unguarded === undefined) return outputs.ok(`${who}: none can read or change what the others show`);
   return outputs.warning(
     `${who}: programs of each can see and change what the others show, because ${unguarded}`,
-    'give them cards of their own where they must not trust each other, or use a kernel with BTF',
+    'use a kernel with BTF, have the engine forbid it as this page says: docs/howto/one-card-two-seats.md, or give them cards of their own',
   );
 }
 

@@ -73,6 +73,8 @@ export function installedFiles(source: string, places: Places, generated: Genera
     file(join(share, 'hotseat/hotseat-xorg'), rule('hotseat-xorg'), 0o755),
     file(join(share, 'hotseat/hotseat-wlroots'), rule('hotseat-wlroots'), 0o755),
     file(join(share, 'hotseat/xorg-outputs.conf'), rule('xorg-outputs.conf')),
+    file(join(share, 'hotseat/lxc-frames.seccomp'), rule('lxc-frames.seccomp')),
+    file(join(share, 'hotseat/oci-frames.json'), rule('oci-frames.json')),
     file(join(share, 'hotseat/boot-consoles'), rule('boot-consoles')),
     file(join(share, 'bash-completion/completions/hotseat'), generated.completion('bash')),
     file(join(zsh, '_hotseat'), generated.completion('zsh')),

@@ -193,7 +193,7 @@ test('many PCs: the commands of the page connect a PC with a common repository, 
 /** Pages whose examples the lab runs in a form of its own, each with the tests that do. */
 const examplesOfTheLab = [
   ['kiosk.md', 10, ['sessions.test.ts']],
-  ['one-card-two-seats.md', 5, ['lease.test.ts', 'sessions.test.ts']],
+  ['one-card-two-seats.md', 5, ['lease.test.ts', 'sessions.test.ts', 'frames-filter.ts']],
   ['share-devices.md', 2, ['sound-server.test.ts']],
   ['take-back-keyboards.md', 2, ['seated.ts']],
 ] as const;

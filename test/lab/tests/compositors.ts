@@ -13,6 +13,7 @@ import { agentLog, policyDirectory, reload, seatStatus } from '../driver/service
 import { type Desk, desks } from '../scenario/containers.js';
 import { outputOf, type Step } from '../scenario/scenario.js';
 import { freezing } from './frozen.js';
+import { type Lessee, refused } from './lessee.js';
 import { begunInSeat } from './seated.js';
 
 /** A compositor, and the colour of the only window that it shows. */
@@ -157,10 +158,20 @@ export function compositors(lab: Lab): readonly Step[] {
     await neverFrozen();
   }
 
+  async function look(): Promise<void> {
+    const probe = await readFile(join(guestFiles, 'probes/lessee.py'), 'utf8');
+    const user = ['setpriv', '--reuid', '1000', '--regid', '1000', '--init-groups'];
+    const { stdout } = await lab.inContainer('left', [...user, 'python3', '-'], { stdin: probe });
+    const tried = JSON.parse(stdout) as Lessee;
+    assert.is(tried.connectors.length, 1, 'it has no lease');
+    assert.equal(tried.pictures, refused('EACCES'));
+  }
+
   return [
     { title: 'cage and sway draw on an output each, as ordinary users, without a card or input node', run: draw },
     { title: 'a keyboard that is plugged is heard by its compositor alone', run: plug },
     { title: 'it moves from cage to sway while a key is held', run: move },
     { title: 'a descriptor that was hidden is dead, and the container was never frozen', run: hide },
+    { title: 'the engine’s own filter refuses all requests for a picture of the neighbour’s', run: look },
   ];
 }

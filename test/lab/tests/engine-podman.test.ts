@@ -5,6 +5,7 @@ import { script } from '../driver/engine-variants.js';
 import { test } from '../driver/test.js';
 import { attachedAgain } from './attached-again.js';
 import { engineSuite, type Suite } from './engine-suite.js';
+import { framesFilter } from './frames-filter.js';
 
 // An announcement into a network namespace that is the host's would be heard by the host's own listeners.
 function hostNetwork({ lab, variant }: Suite): void {
@@ -41,4 +42,10 @@ function hostNetwork({ lab, variant }: Suite): void {
   });
 }
 
-await engineSuite('podman', { running: attachedAgain, stopped: hostNetwork });
+await engineSuite('podman', {
+  running: attachedAgain,
+  stopped: (suite) => {
+    hostNetwork(suite);
+    framesFilter(suite);
+  },
+});

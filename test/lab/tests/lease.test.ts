@@ -15,6 +15,7 @@ import { test } from '../driver/test.js';
 import { scenario } from '../scenario/scenario.js';
 import { compositors } from './compositors.js';
 import { identifiedOutput, leasedOutput } from './identified-output.js';
+import { type Lessee, refused } from './lessee.js';
 
 const lab = await labWithTwoOutputs();
 
@@ -164,13 +165,6 @@ test('an output that policy takes away is dark at once, and the other seat has n
   await lab.until('the line at right', async () => (await lab.typed('right')).includes('still here'));
 });
 
-/** The kernel’s answers to the requests of one kind. */
-interface Tried {
-  readonly done: number;
-  readonly errors: readonly string[];
-}
-type Pictures = Readonly<Record<'getfb' | 'getfb2' | 'getfb2 of 112 bytes' | 'gem_open' | 'gem_flink', Tried>>;
-
 test('with a lease nobody gets at another output, nor reads or changes what it shows, also when the lease is taken back', async () => {
   await give('left', true);
   await reload(lab);
@@ -182,25 +176,14 @@ test('with a lease nobody gets at another output, nor reads or changes what it s
     await lab.until(`line ${line}`, async () => lessee.stdout.split('\n').length > line);
     return JSON.parse(lessee.stdout.split('\n')[line - 1] ?? '') as T;
   };
-  const tried = await said<{
-    answer: { outputs: string[] };
-    connectors: number[];
-    crtcs: number[];
-    refused: Record<'lease' | 'master' | 'reopen', string | null>;
-    pictures: Pictures;
-    shown: number;
-  }>(1);
+  const tried = await said<Lessee>(1);
   assert.equal(tried.answer.outputs, [names[output.left]]);
   assert.is(tried.connectors.length, 1, 'its own connector');
   assert.is(tried.crtcs.length, 1, 'its own CRTC');
   assert.is(tried.refused.lease, 'EINVAL');
   assert.ok(tried.refused.master !== null);
   assert.is(tried.refused.reopen, 'EPERM');
-  const none = { done: 0, errors: ['EPERM'] };
-  const nothing: Pictures = {
-    ...{ getfb: none, getfb2: none, 'getfb2 of 112 bytes': none },
-    ...{ gem_open: none, gem_flink: none },
-  };
+  const nothing = refused('EPERM');
   assert.equal(tried.pictures, nothing);
   // When this is 0 one day, the kernel has closed the gap that status and the docs tell of.
   assert.ok(tried.shown > 0, 'no framebuffer of the neighbour is shown');
@@ -211,7 +194,7 @@ test('with a lease nobody gets at another output, nor reads or changes what it s
   await reload(lab);
   await shows('left', black);
   lessee.write('again\n');
-  assert.equal((await said<{ pictures: Pictures }>(2)).pictures, nothing);
+  assert.equal((await said<Pick<Lessee, 'pictures'>>(2)).pictures, nothing);
   await lessee.kill().catch(() => undefined);
   await give('left', true);
   await reload(lab);

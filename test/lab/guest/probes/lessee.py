@@ -3,9 +3,11 @@
 CRTCs it could use of all ids up to 200, what else was refused, and what it could do with its neighbour's pictures.
 Usage: lessee.py [hold]: with `hold` it then waits, with the lease, and tries once more for each line that it reads."""
 import array
+import ctypes
 import errno
 import fcntl
 import json
+import mmap
 import os
 import socket
 import struct
@@ -51,6 +53,21 @@ def named(code, number):
     return ioctl(code, data)
 
 
+# The system call of 32-bit programs: push rbx; mov ebx, edi; mov ecx, esi; mov eax, 54 (ioctl); int 0x80; pop rbx; ret. All below
+# 4 GiB (MAP_32BIT), and what is asked behind it.
+old = mmap.mmap(-1, 4096, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x40, prot=7)
+code = bytes.fromhex("53 89fb 89f1 b836000000 cd80 5b c3")
+old[: len(code)] = code
+place = ctypes.addressof(ctypes.c_char.from_buffer(old))
+old_ioctl = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_uint, ctypes.c_uint)(place)
+
+
+def named_in_32_bits(code, number):
+    old[2048:2176] = struct.pack("I", number).ljust(128, b"\0")
+    error = old_ioctl(card, code, place + 2048)
+    return None if error >= 0 else errno.errorcode.get(-error, str(-error))
+
+
 def flinked():
     """A name for a buffer of its own."""
     data = bytearray(32)
@@ -77,9 +94,12 @@ def shown(crtc, own, number):
 
 
 def pictures():
-    """Requests for foreign pictures that were answered, and the errors of the others. GETFB2 also with another size."""
+    """Requests for foreign pictures that were answered, and the errors of the others. GETFB2 also with another size, with another
+    letter than DRM's, and as one that only gives: it makes a handle all the same, which can be guessed."""
     requests = {"getfb": 0xC01C64AD, "getfb2": 0xC06864CE, "getfb2 of 112 bytes": 0xC07064CE, "gem_open": 0xC010640B}
+    requests |= {"getfb2 of another letter": 0xC06854CE, "getfb2 without an answer": 0x406864CE}
     tried = {name: [named(code, one) for one in ids] for name, code in requests.items()}
+    tried["getfb2 of 32 bits"] = [named_in_32_bits(requests["getfb2"], one) for one in ids]
     tried["gem_flink"] = [flinked()]
     return {name: {"done": all.count(None), "errors": sorted({one for one in all if one})} for name, all in tried.items()}
 
