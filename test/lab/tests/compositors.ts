@@ -167,11 +167,22 @@ export function compositors(lab: Lab): readonly Step[] {
     assert.equal(tried.pictures, refused('EACCES'));
   }
 
+  async function end(): Promise<void> {
+    const colour = async () => colourAt(await shownAt(lab, twoOutputs, outputOf.right), 60, screen.height - 40);
+    assert.is(await colour(), kiosks.right.painted);
+    await lab.guest(['systemctl', 'kill', '-s', 'KILL', 'hotseat-holder.service']);
+    await lab.until('the picture to end', async () => (await colour()) === '000000');
+    await lab.until('another holder', async () => (await seatStatus(lab, 'right'))?.outputs?.[0]?.state === 'waiting');
+    await inside('right', 'systemctl restart kiosk');
+    await lab.until('the picture', async () => (await colour()) === kiosks.right.painted);
+  }
+
   return [
     { title: 'cage and sway draw on an output each, as ordinary users, without a card or input node', run: draw },
     { title: 'a keyboard that is plugged is heard by its compositor alone', run: plug },
     { title: 'it moves from cage to sway while a key is held', run: move },
     { title: 'a descriptor that was hidden is dead, and the container was never frozen', run: hide },
     { title: 'the engine’s own filter refuses all requests for a picture of the neighbour’s', run: look },
+    { title: 'a holder that is killed takes its pictures along; the next start of a compositor draws again', run: end },
   ];
 }
