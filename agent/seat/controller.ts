@@ -93,6 +93,8 @@ export class SeatController {
   private restricted: ReadonlySet<string> = new Set();
   /** Why it does not cover all that it should, in words. */
   private unrestricted: string | undefined;
+  /** The same of containers of which nobody can tell who they are. */
+  private unconfined: readonly string[] = [];
 
   /** Which unit is whose. */
   readonly assignments: Assignments;
@@ -177,12 +179,15 @@ export class SeatController {
     const { policy, seats } = this.assignments;
     const ofSeats = seats.flatMap(({ seat }) => this.containerOf(seat) ?? []);
     const kept = policy === undefined ? this.containers : [...ofSeats, ...this.occupied()];
-    try {
-      const cgroups = kept.map(({ cgroup }) => cgroup);
-      this.deps.grants.confine(this.deps.untold?.() ?? [], cgroups);
-    } catch (error) {
-      this.deps.log.error({ err: error }, 'a container that cannot be told is not guarded');
-    }
+    const cgroups = kept.map(({ cgroup }) => cgroup);
+    const before = this.unconfined;
+    const failed = this.deps.grants.confine(this.deps.untold?.() ?? [], cgroups);
+    this.unconfined = [...failed].map(
+      ([cgroup, { message }]) => `the guard of ${cgroup}, which nobody knows, cannot be changed: ${message}`,
+    );
+    // Tried again at each look.
+    for (const problem of this.unconfined)
+      if (!before.includes(problem)) this.deps.log.error({ problem }, 'the guard does not cover every container');
   }
 
   /** A raw node's major is the kernel's choice of the moment, and there may have been none when the guard was made. */
@@ -288,7 +293,7 @@ export class SeatController {
       const { problem } = worker.report();
       return problem === undefined ? [] : [`${seat}: ${problem}`];
     });
-    return this.unrestricted === undefined ? ofSeats : [this.unrestricted, ...ofSeats];
+    return [...(this.unrestricted === undefined ? [] : [this.unrestricted]), ...this.unconfined, ...ofSeats];
   }
 
   /** Seats that are being brought up to date, and for how long now, ms. */

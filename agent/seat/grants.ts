@@ -50,28 +50,52 @@ export class Grants {
   }
 
   private guardGroup(id: bigint, cgroup: string): void {
+    const wasGuarded = this.guarded.has(String(id));
     this.guarded.set(String(id), cgroup);
-    this.record?.write(this.guarded);
-    this.map.guard(id);
+    try {
+      this.record?.write(this.guarded);
+      this.map.guard(id);
+    } catch (error) {
+      // It is to be tried again.
+      if (!wasGuarded) this.guarded.delete(String(id));
+      throw error;
+    }
   }
 
   /**
    * Guards groups of which nobody can tell now which container is in there, so that it opens nothing that it was not granted. When
    * it can be told again, only the containers of seats (`kept`) stay guarded. An agent that starts again does not know why
-   * a group is guarded, and leaves it so while a process is in there.
+   * a group is guarded, and leaves it so while a process is in there. Returns the groups for which that could not be done, and
+   * why: the trouble of one is not that of others.
    */
-  confine(untold: readonly string[], kept: readonly string[]): void {
-    const now = new Map(untold.map((cgroup) => [inodeOf(cgroup), cgroup] as const));
-    for (const [id, cgroup] of now) {
-      if (id === undefined || this.guarded.has(String(id))) continue;
-      this.guardGroup(id, cgroup);
-      this.confined.set(id, cgroup);
+  confine(untold: readonly string[], kept: readonly string[]): ReadonlyMap<string, Error> {
+    const now = new Map<bigint, string>();
+    const failed = new Map<string, Error>();
+    const attempt = (cgroup: string, action: () => void): void => {
+      try {
+        action();
+      } catch (error) {
+        failed.set(cgroup, error as Error);
+      }
+    };
+    for (const cgroup of untold) {
+      attempt(cgroup, () => {
+        const id = inodeOf(cgroup);
+        if (id === undefined) return;
+        now.set(id, cgroup);
+        if (this.guarded.has(String(id))) return;
+        this.confined.set(id, cgroup);
+        this.guardGroup(id, cgroup);
+      });
     }
     for (const [id, cgroup] of this.confined) {
-      if (now.has(id)) continue;
-      this.confined.delete(id);
-      if (!kept.includes(cgroup)) this.unguard(id);
+      if (now.has(id) || failed.has(cgroup)) continue;
+      attempt(cgroup, () => {
+        if (!kept.includes(cgroup)) this.unguard(id);
+        this.confined.delete(id);
+      });
     }
+    return failed;
   }
 
   /** From now on the programs of others let granted devices through. Idempotent. */

@@ -149,4 +149,25 @@ test('what is purged is gone: cgroups that no longer live', () => {
   assert.ok(opens(below, zero), 'no longer guarded: the engine alone decides');
 });
 
+test('of groups that nobody knows, one that cannot be guarded does not count as guarded, and is tried again', () => {
+  const top = join(root, `hotseat-room-${process.pid}`);
+  const [one, two] = [join(top, 'one'), join(top, 'two')];
+  for (const directory of [top, one, two]) mkdirSync(directory);
+  const small = DeviceMap.open({ cgroupRoot: top, majors, entries: 1 });
+  try {
+    const grants = new Grants(small);
+    const failed = grants.confine([one, two], []);
+    assert.equal([...failed.keys()], [two]);
+    assert.match(failed.get(two)?.message ?? '', /the map of grants is full/);
+    assert.equal([opens(one, nul), opens(two, nul)], [false, true]);
+    assert.equal([...grants.confine([two], []).keys()], [two], 'room is made for the next look');
+    assert.equal([...grants.confine([two], []).keys()], []);
+    assert.equal([opens(one, nul), opens(two, nul)], [true, false]);
+  } finally {
+    small.remove();
+    small.close();
+    for (const directory of [one, two, top]) rmdirSync(directory);
+  }
+});
+
 test.run();

@@ -116,10 +116,11 @@ const timed = (act: () => void): number => {
 test('of whom nobody can tell who it is, is guarded until it can be told, and looked for now and then only', async () => {
   let follower = new Follower(root, lxc, { commandLine });
   const map = DeviceMap.open({ cgroupRoot: cgroupRoot(), majors: [1] });
+  const unreachable = [join(cgroup, 'deep/'.repeat(1000))];
   const nothing = { namespaces: {} as never, effects: {} as never, tell: () => undefined };
   const controller = new SeatController({
     ...{ log: pino({ level: 'silent' }), table: new DeviceTable(), grants: new Grants(map), ...nothing },
-    ...{ audit: () => () => undefined, measure: () => undefined, untold: () => follower.untold },
+    ...{ audit: () => () => undefined, measure: () => undefined, untold: () => [...unreachable, ...follower.untold] },
   });
   const texts = [{ name: 'right.yaml', text: 'seat: right\ncontainer: { engine: lxc, name: right }\ndevices: []\n' }];
   const loaded = compose(texts, 'unversioned', 'test');
@@ -131,13 +132,17 @@ test('of whom nobody can tell who it is, is guarded until it can be told, and lo
       assert.equal(follower.untold, [cgroup]);
       assert.match(follower.problem ?? '', /cannot be looked at now, and is guarded: /);
       assert.not.ok(opens(), 'nobody granted it anything');
+      const [problem] = controller.problems();
+      assert.match(problem ?? '', /^the guard of .*deep\/, which nobody knows, cannot be changed: .*ENAMETOOLONG/);
       const again = timed(() => follower.list());
       assert.ok(again < 50, `another look takes ${again} ms`);
     });
     // The next look may be a while away.
     follower.close();
     follower = new Follower(root, lxc, { commandLine });
+    unreachable.length = 0;
     controller.populate(follower.list());
+    assert.equal(controller.problems(), []);
     assert.equal([follower.untold, opens()], [[], true], 'it is no seat’s');
   } finally {
     await controller.close();

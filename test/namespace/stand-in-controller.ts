@@ -8,7 +8,7 @@ const nothing = (): void => undefined;
 /** The controller's questions to the kernel's grants, answered without a kernel. */
 const grants: Partial<Grants> = {
   ...{ keep: nothing, restrict: nothing, reread: nothing, guard: nothing, drop: nothing, deny: nothing },
-  confine: nothing,
+  confine: () => new Map(),
   of: () => new Map(),
 };
 
