@@ -27,6 +27,7 @@ import { watchExecs } from './kernel/execs.js';
 import { Helpers } from './kernel/helpers.js';
 import { watchInits } from './kernel/inits.js';
 import { Namespaces } from './kernel/namespaces.js';
+import { filesRefusal } from './kernel/open-files.js';
 import { processKey } from './kernel/process-key.js';
 import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
@@ -92,6 +93,16 @@ export async function run(options: Options): Promise<void> {
   const blind = watchThreads() === undefined ? undefined : watchExecs();
   if (blind !== undefined) log.warn({ reason: blind }, 'it cannot be told which processes are in the middle of execve');
 
+  const blank = filesRefusal();
+  if (blank !== undefined)
+    log.warn({ reason: blank }, 'it cannot be told which processes have a device open: each is looked at');
+  const inits = watchInits();
+  if (inits.refusal !== undefined)
+    log.warn(
+      { reason: inits.refusal },
+      'it cannot be told which processes are inits of containers: they are searched for',
+    );
+
   const table = new DeviceTable();
   const helpers = new Helpers();
   const namespaces = new Namespaces(helpers);
@@ -101,7 +112,7 @@ export async function run(options: Options): Promise<void> {
     commandLine: (monitor) => namespaces.commandLine(monitor),
     log,
     record: new RecordFile(containerRecord, isOnRecord),
-    inits: watchInits(),
+    inits: inits.ask,
   });
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.
   const grants = new Grants(deviceMap, DevicesV1.find(root), new RecordFile(guardRecord, isText));

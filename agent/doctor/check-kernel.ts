@@ -16,7 +16,13 @@ const purpose: Readonly<Record<Need, string>> = {
 export const checkKernel = ({ release, disabled, cgroups, tried }: KernelFacts): Finding[] => [
   ...(tried === undefined
     ? []
-    : [...refused(release, tried.refusals), withdrawalFinding(tried.withdrawal), ringsFinding(tried.rings)]),
+    : [
+        ...refused(release, tried.refusals),
+        withdrawalFinding(tried.withdrawal),
+        ringsFinding(tried.rings),
+        filesFinding(tried.files),
+        initsFinding(tried.inits),
+      ]),
   cgroupFinding(cgroups),
   ...(disabled
     ? [
@@ -52,6 +58,22 @@ const ringsFinding = (refusal: Refusal): Finding =>
     : warning(
         `it does not tell which processes have an io_uring: ${refusal}`,
         'the driver of each device that leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
+      );
+
+const filesFinding = (refusal: Refusal): Finding =>
+  refusal === undefined
+    ? ok('it tells which processes have a device open')
+    : warning(
+        `it does not tell which processes have a device open: ${refusal}`,
+        'each process is looked at when a device moves, and a container stands still for longer: boot a kernel with BTF and BPF iterators (Linux 5.8)',
+      );
+
+const initsFinding = (refusal: Refusal): Finding =>
+  refusal === undefined
+    ? ok('it tells which processes are inits of containers')
+    : warning(
+        `it does not tell which processes are inits of containers: ${refusal}`,
+        'a container that hides its init opens no device: boot a kernel with BTF and BPF iterators (Linux 6.1)',
       );
 
 function cgroupFinding(root: string | undefined): Finding {

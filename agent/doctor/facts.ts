@@ -24,6 +24,10 @@ export interface KernelFacts {
         readonly withdrawal: Refusal;
         /** Whether it tells which processes have an io_uring. */
         readonly rings: Refusal;
+        /** Whether it tells which processes have a device open. */
+        readonly files: Refusal;
+        /** Whether it tells which processes are inits of containers. */
+        readonly inits: Refusal;
       }
     | undefined;
 }

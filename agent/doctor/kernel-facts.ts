@@ -4,7 +4,9 @@ import * as bpf from '../kernel/bpf.js';
 import { Assembler } from '../kernel/bpf-asm.js';
 import { cgroupRoot } from '../kernel/cgroup.js';
 import { openAt } from '../kernel/fs.js';
+import { watchInits } from '../kernel/inits.js';
 import { openTree, setReadOnly } from '../kernel/mount.js';
+import { filesRefusal } from '../kernel/open-files.js';
 import { pidfdGetfd, pidfdOpen } from '../kernel/pidfd.js';
 import { readOptional } from '../kernel/read.js';
 import { ringsRefusal } from '../kernel/rings.js';
@@ -16,7 +18,15 @@ export const kernelFacts = (root: boolean): KernelFacts => ({
   release: release(),
   disabled: (readOptional('/proc/cmdline') ?? '').trim().split(/\s+/).includes('hotseat.disable'),
   cgroups: orNone(cgroupRoot),
-  tried: root ? { refusals: refusals(), withdrawal: withdrawalRefusal(), rings: ringsRefusal() } : undefined,
+  tried: root ? attemptAll() : undefined,
+});
+
+const attemptAll = (): KernelFacts['tried'] => ({
+  refusals: refusals(),
+  withdrawal: withdrawalRefusal(),
+  rings: ringsRefusal(),
+  files: filesRefusal(),
+  inits: watchInits().refusal,
 });
 
 const refusals = (): Record<Need, Refusal> =>

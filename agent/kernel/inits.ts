@@ -27,15 +27,21 @@ const size = at.groups + 8 * levels;
 /** So much is read of it at most, bytes: more than as many pid namespaces as a kernel has by default. */
 const longest = 65_536 * size;
 
-/** A function that asks. Undefined where the kernel does not tell: it needs 6.1 or newer, with BTF. */
-export function watchInits(): (() => Inits) | undefined {
+/** `ask`: a function that asks; undefined where the kernel does not tell (it needs 6.1 or newer, with BTF), and `refusal` says why. */
+export interface InitsWatch {
+  readonly ask: (() => Inits) | undefined;
+  readonly refusal: string | undefined;
+}
+
+/** It lives as long as this process. */
+export function watchInits(): InitsWatch {
   try {
     const link = prepare();
     const ask = (): Inits => answerOf(link);
     ask();
-    return ask;
-  } catch {
-    return undefined;
+    return { ask, refusal: undefined };
+  } catch (error) {
+    return { ask: undefined, refusal: (error as Error).message };
   }
 }
 

@@ -18,14 +18,28 @@ let ask: ((numbers: readonly DeviceNumber[]) => Suspects) | undefined;
 /** From now on `whoMayHave` tells. Returns why it cannot; undefined when it can. */
 export function watchFiles(): string | undefined {
   try {
-    const offsets = prepare();
-    const asked = (numbers: readonly DeviceNumber[]): Suspects => pidsBy(offsets, numbers);
-    asked([]);
-    ask = asked;
+    ask = prepared();
     return undefined;
   } catch (error) {
     return (error as Error).message;
   }
+}
+
+/** Why the kernel does not tell of open files, tried without consequence; undefined when it does. */
+export function filesRefusal(): string | undefined {
+  try {
+    prepared();
+    return undefined;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+function prepared(): NonNullable<typeof ask> {
+  const offsets = prepare();
+  const asked = (numbers: readonly DeviceNumber[]): Suspects => pidsBy(offsets, numbers);
+  asked([]);
+  return asked;
 }
 
 /**

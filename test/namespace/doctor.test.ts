@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'uvu';
@@ -94,6 +94,17 @@ test('what the agent needs of the kernel is tried, and works where the other tes
     mounts: undefined,
     'device programs': undefined,
   });
+  assert.equal([tried?.files, tried?.inits], [undefined, undefined]);
+});
+
+test('where the kernel does not tell of open files and of inits, the reason is known', () => {
+  const kernel = new URL('../../agent/kernel/', import.meta.url).href;
+  const script = `import { filesRefusal } from '${kernel}open-files.js';
+import { watchInits } from '${kernel}inits.js';
+console.log(filesRefusal(), watchInits());`;
+  const node = [process.execPath, '--input-type=module', '--eval', script];
+  const { stdout } = spawnSync('setpriv', ['--inh-caps=-all', '--bounding-set=-all', ...node], { encoding: 'utf8' });
+  assert.match(stdout, /^bpf load .*: EPERM \{ ask: undefined, refusal: 'bpf load .*: EPERM' \}/);
 });
 
 test('what a seat uses of the processors is measured, and told apart from everything else', async () => {

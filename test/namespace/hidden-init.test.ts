@@ -153,7 +153,7 @@ test('of whom nobody can tell who it is, is guarded until it can be told, and lo
 });
 
 test('where the kernel tells of all inits, one that is hidden is known at once', () => {
-  const inits = watchInits();
+  const { ask: inits } = watchInits();
   assert.ok(inits !== undefined);
   const follower = new Follower(root, lxc, { commandLine, inits });
   try {
@@ -173,7 +173,7 @@ test('where the kernel tells of all inits, one that is hidden is known at once',
 });
 
 test('inits that have ended and that nobody reaps are not told of', async () => {
-  const inits = watchInits();
+  const { ask: inits } = watchInits();
   assert.ok(inits !== undefined);
   const script = `import ctypes, os, sys, time
 sys.stdin.readline()

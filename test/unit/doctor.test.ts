@@ -84,7 +84,7 @@ const sound: Facts = {
     tried: {
       refusals: { openat2: undefined, pidfd: undefined, mounts: undefined, 'device programs': undefined },
       withdrawal: undefined,
-      rings: undefined,
+      ...{ rings: undefined, files: undefined, inits: undefined },
     },
   },
   service: {
@@ -203,6 +203,14 @@ const cases: readonly (readonly [string, Facts, Finding['level'], string, RegExp
     'kernel',
     /does not tell which processes have an io_uring: no BTF/,
   ],
+  [
+    'no open files',
+    tried({ files: 'EPERM' }),
+    'warning',
+    'kernel',
+    /does not tell which processes have a device open: EPERM/,
+  ],
+  ['no inits', tried({ inits: 'EINVAL' }), 'warning', 'kernel', /which processes are inits of containers: EINVAL/],
   [
     'no cgroup2',
     kernel({ cgroups: undefined }),
