@@ -40,7 +40,9 @@ export type DeviceRequest =
   | ({ readonly do: 'search'; readonly owner: string } & Searched)
   /** A search, and everything that it finds is made dead. */
   | ({ readonly do: 'take-back'; readonly owner: string } & Searched)
-  | { readonly do: 'rebind'; readonly owner: string; readonly unit: string; readonly kind: NodeClass };
+  | { readonly do: 'rebind'; readonly owner: string; readonly unit: string; readonly kind: NodeClass }
+  /** Files of the kernel whose reader can wait for somebody. `limit`: longest that one of them may be, bytes. */
+  | { readonly do: 'read-files'; readonly owner: string; readonly files: readonly string[]; readonly limit: number };
 
 export interface Searched extends SearchOptions {
   readonly nodes: readonly Taken[];
@@ -118,6 +120,8 @@ export interface Results {
   readonly 'take-back': TakenBack & { readonly search: Search };
   /** The device whose driver was bound again. */
   readonly rebind: string;
+  /** For each file its text; undefined for one that is not there. */
+  readonly 'read-files': (string | undefined)[];
 }
 
 /** A result, or an error in the parts that survive the way between processes. */
@@ -235,6 +239,8 @@ async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest[
       const { takeBack } = await import('./take-back.js');
       return { ...takeBack(request.nodes, search, () => noteAt(0)), search: inBrief(search) };
     }
+    case 'read-files':
+      return request.files.map((file) => readUpTo(file, request.limit));
     case 'rebind': {
       const { rebind } = await import('./rebind.js');
       return rebind(request.unit, request.kind);

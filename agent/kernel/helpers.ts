@@ -24,11 +24,16 @@ const idleLimit = 70_000;
 const lookEvery = 250;
 /** Limits: helpers of one owner that hang, at one kind of work and in all; and helpers in all. */
 const most = { hangingAtOne: 2, hangingOfOne: 3, ofAll: 8 };
+/** Longest that the kernel may take to give out a few of its own files, ms. */
+const readLimit = 3000;
 /** Of an answer's limit, a look at one process may take this part while somebody stands still. */
 const part = 1 / 5;
 
-/** `look`: at one process; `search`: at all of them; `deed`: something that the kernel can refuse to end. */
-type Work = 'look' | 'search' | 'deed';
+/**
+ * `look`: at one process; `search`: at all of them; `deed`: something that the kernel can refuse to end; `read`: of files of the
+ * kernel's own.
+ */
+type Work = 'look' | 'search' | 'deed' | 'read';
 
 /** An owner's helper that hangs. */
 interface Hanging {
@@ -234,11 +239,12 @@ export class Helpers {
   private async answer(helper: ChildProcess, owner: string, request: Request, isStill: boolean): Promise<unknown> {
     const began = this.placeOf(helper).notes;
     let last = { notes: began, at: performance.now() };
-    const heard = this.hear<Answer>(helper, Math.min((this.limit * part) / 2, lookEvery), () => {
+    const longest = request.do === 'read-files' ? Math.min(this.limit, readLimit) : this.limit;
+    const heard = this.hear<Answer>(helper, Math.min((longest * part) / 2, lookEvery), () => {
       const { pid, notes } = this.placeOf(helper);
       if (notes !== last.notes) last = { notes, at: performance.now() };
       const isAtProcess = notes !== began && pid !== 0;
-      const limit = isStill && isAtProcess ? this.limit * part : this.limit;
+      const limit = isStill && isAtProcess ? longest * part : longest;
       if (performance.now() - last.at < limit) return undefined;
       const culprit = isAtProcess ? ownerAt(pid) : undefined;
       if (request.do === 'rebind') this.leaveAlone(helper, owner);
@@ -360,6 +366,7 @@ const subjectOf = (request: Request): string =>
 
 function workOf(request: Request): Work {
   if ('process' in request) return 'look';
+  if (request.do === 'read-files') return 'read';
   return request.do === 'take-back' || request.do === 'rebind' ? 'deed' : 'search';
 }
 

@@ -1,16 +1,19 @@
-import { readOptional } from './read.js';
+/** Where the kernel describes the PCM streams among nodes of sound cards, by node. */
+export const streamFiles = (nodes: readonly string[], asound = '/proc/asound'): ReadonlyMap<string, string> =>
+  new Map(
+    nodes.flatMap((node): [string, string][] => {
+      const [, card, device] = /^pcmC(\d+)D(\d+[pc])$/.exec(node) ?? [];
+      return card === undefined ? [] : [[node, `${asound}/card${card}/pcm${device}/info`]];
+    }),
+  );
 
 /**
- * Of nodes of sound cards, by name, the PCM streams that somebody has open; a mapping keeps one open that no descriptor leads
- * to any more. Says the kernel (sound/core/pcm.c, snd_pcm_proc_info_read).
+ * Whether somebody has a PCM stream open; a mapping keeps one open that no descriptor leads to any more. Says the kernel
+ * (sound/core/pcm.c, snd_pcm_proc_info_read).
  */
-export const openStreams = (nodes: readonly string[]): string[] =>
-  nodes.filter((node) => {
-    const [, card, device] = /^pcmC(\d+)D(\d+[pc])$/.exec(node) ?? [];
-    if (card === undefined) return false;
-    const info = readOptional(`/proc/asound/card${card}/pcm${device}/info`) ?? '';
-    const [count, free] = ['count', 'avail'].map(
-      (what) => new RegExp(`^subdevices_${what}: (\\d+)$`, 'm').exec(info)?.[1],
-    );
-    return count !== free;
-  });
+export function isOpenStream(info = ''): boolean {
+  const [count, free] = ['count', 'avail'].map(
+    (what) => new RegExp(`^subdevices_${what}: (\\d+)$`, 'm').exec(info)?.[1],
+  );
+  return count !== free;
+}

@@ -6,12 +6,15 @@ import type { Searched } from './helper.js';
 import { HeldUp, type Helpers } from './helpers.js';
 import type { Limits, Search } from './holders.js';
 import { Lanes } from './lanes.js';
+import { isOpenStream, streamFiles } from './pcm.js';
 import type { Taken, TakenBack } from './take-back.js';
 
 /** So many owners may each hold up one search. */
 const mostRounds = 4;
 /** An owner that has held up a search is not looked at for so long, ms. */
 const grudge = 60_000;
+/** Longest description of a PCM stream, bytes; it has some ten short lines. */
+const longestInfo = 64 * 1024;
 /** So many searches at a time: the first one's trouble is the others' warning. */
 const mostAtOnce = 3;
 
@@ -36,7 +39,11 @@ export class Reclaim {
   private readonly spared = new Map<string, number>();
   private readonly lanes = new Lanes(mostAtOnce);
 
-  constructor(private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp'>) {}
+  /** `asound`: where the kernel describes sound cards; elsewhere in tests. */
+  constructor(
+    private readonly helpers: Pick<Helpers, 'ask' | 'holdingUp'>,
+    private readonly asound?: string,
+  ) {}
 
   /** Whether something that was asked for the container has not ended, also when nobody waits for it any more. */
   isAtWork = (cgroup: string): boolean => this.lanes.has(ownerBy(cgroup));
@@ -80,6 +87,28 @@ export class Reclaim {
   private takenBack(loss: Loss, asked: Searched, isStill: boolean): Promise<TakenBack & { readonly search: Search }> {
     const request = { do: 'take-back', owner: ownerBy(loss.cgroup), ...asked } as const;
     return this.helpers.ask(request, (taken) => taken, isStill);
+  }
+
+  /**
+   * Of nodes of sound cards, by name, the PCM streams that somebody has open; undefined when that cannot be seen, because somebody
+   * keeps the kernel from telling.
+   */
+  async openStreams(nodes: readonly string[], cgroup: string | undefined): Promise<string[] | undefined> {
+    const files = streamFiles(nodes, this.asound);
+    if (files.size === 0) return [];
+    const request = {
+      do: 'read-files',
+      owner: ownerBy(cgroup),
+      files: [...files.values()],
+      limit: longestInfo,
+    } as const;
+    try {
+      const infos = await this.helpers.ask(request);
+      return [...files.keys()].filter((_, index) => isOpenStream(infos[index]));
+    } catch (error) {
+      if (error instanceof HeldUp) return undefined;
+      throw error;
+    }
   }
 
   /** Has the driver of a device bound again (`rebind`). */

@@ -4,7 +4,6 @@ import type { NodeRef } from '../core/step.js';
 import { isWithin } from '../kernel/cgroup.js';
 import type { Uids } from '../kernel/grant-program.js';
 import { type Holder, hasty, type InFlight, patient, type Search, type Unseen } from '../kernel/holders.js';
-import { openStreams } from '../kernel/pcm.js';
 import type { Revocable } from '../kernel/pidfd.js';
 import type { Loss, Reclaim, Reclaimed } from '../kernel/reclaim.js';
 import { soon } from '../kernel/soon.js';
@@ -64,7 +63,7 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     nodes: nodes.map((node) => ({ number: node.number, by: revocationOf(node) })),
     ...{ limits: isPatient ? patient : hasty, cgroup, keepers },
   };
-  if (cgroup === undefined || isPatient) return orHeldUp(judged(await reclaim.takeBack(loss)));
+  if (cgroup === undefined || isPatient) return orHeldUp(await judged(await reclaim.takeBack(loss)));
   // Nobody stands still for what has to wait.
   if (reclaim.isAtWork(cgroup))
     throw new Error('what was to be taken back before is not done yet: the next try follows');
@@ -80,8 +79,22 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
   }
   throw new Error('looks at processes of several owners take too long: the next try follows');
 
-  function judged(taken: Reclaimed | undefined): Revocation | undefined {
-    return taken && revocation(nodes, taken, loser);
+  async function judged(taken: Reclaimed | undefined): Promise<Revocation | undefined> {
+    if (taken === undefined) return undefined;
+    const done = revocation(nodes, taken, loser);
+    if (stillHeld(nodes, taken).length > 0 || keepers.length > 0) return done;
+    // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
+    const streams = await reclaim.openStreams(
+      nodes.map((node) => node.name),
+      cgroup,
+    );
+    if (streams === undefined)
+      return {
+        ...done,
+        left: ['it cannot be seen whether somebody has the sound card mapped', ...done.left],
+        isHeldUp: true,
+      };
+    return { ...done, left: [...streams.map((name) => `somebody has ${name} mapped`), ...done.left] };
   }
 
   async function orHeldUp(done: Revocation | undefined): Promise<Revocation> {
@@ -107,18 +120,20 @@ function whileItStands<T extends string | undefined>(
   });
 }
 
-function revocation(nodes: readonly NodeRef[], { search, ...taken }: Reclaimed, loser: Loser): Revocation {
-  const left = [...taken.left];
-  for (const node of nodes) {
-    if (revocationOf(node) !== undefined) continue;
-    for (const holder of holdersOf(node, search)) left.push(`${holder} holds ${nodePath(node)}`);
-  }
-  // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
-  if (left.length === 0 && loser.keepers.length === 0) {
-    for (const name of openStreams(nodes.map((node) => node.name))) left.push(`somebody has ${name} mapped`);
-  }
+/** In words, who has a node open that could not be taken back. */
+const stillHeld = (nodes: readonly NodeRef[], { search, left }: Reclaimed): string[] => [
+  ...left,
+  ...nodes.flatMap((node) =>
+    revocationOf(node) === undefined
+      ? holdersOf(node, search).map((holder) => `${holder} holds ${nodePath(node)}`)
+      : [],
+  ),
+];
+
+function revocation(nodes: readonly NodeRef[], taken: Reclaimed, loser: Loser): Revocation {
+  const { search } = taken;
   const { left: maybe, suspected, handed } = doubts(search, loser);
-  return { revoked: taken.revoked, left: [...left, ...maybe], suspected, handed, isHeldUp: false };
+  return { revoked: taken.revoked, left: [...stillHeld(nodes, taken), ...maybe], suspected, handed, isHeldUp: false };
 }
 
 /** Nothing is known but who has the nodes open. */
