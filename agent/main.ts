@@ -54,6 +54,7 @@ import {
 import { thawAll } from './seat/thaw-all.js';
 import { isFormer, isScore } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
+import { SlowAttributes } from './udev/slow-attributes.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
 import { warmUpWhen } from './warm-up/warm-up.js';
@@ -103,8 +104,9 @@ export async function run(options: Options): Promise<void> {
       'it cannot be told which processes are inits of containers: they are searched for',
     );
 
-  const table = new DeviceTable();
   const helpers = new Helpers();
+  const slow = new SlowAttributes(helpers);
+  const table = new DeviceTable(undefined, slow.of);
   const namespaces = new Namespaces(helpers);
   const effects = effectsBy(new Reclaim(helpers));
   const udev = new UdevSource({ log });
@@ -127,7 +129,7 @@ export async function run(options: Options): Promise<void> {
   const along: SeatControllerDeps['along'] = (unit, verdict) => rules.tell(unit, verdict);
   const descriptors = new DescriptorKeeper({ log, namespaces, controller: () => controller, marker: descriptorMarker });
   const controller: SeatController = new SeatController({
-    ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors },
+    ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors, slow },
     untold: () => engines.untold,
     isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
     served: () => {
@@ -139,7 +141,19 @@ export async function run(options: Options): Promise<void> {
   const consoles = new Consoles({ log });
   const book = new LoanBook(loanFile, (error) => log.error({ err: error }, 'devices attached by hand are forgotten'));
   const atBoot = new AtBoot(log);
-  manager = new PolicyManager({ log, place: options, table, controller, rules, consoles, atBoot, tell, audit, book });
+  manager = new PolicyManager({
+    log,
+    place: options,
+    table,
+    controller,
+    rules,
+    consoles,
+    atBoot,
+    tell,
+    audit,
+    book,
+    slow,
+  });
   const overrides = new Overrides({ log, book, table, controller, manager, audit });
 
   const shares = new ShareKeeper({
@@ -164,7 +178,7 @@ export async function run(options: Options): Promise<void> {
     tap((running) => shares.populate(running)),
   );
   const adopted = manager.adopted.pipe(map(({ touched }) => touched));
-  const flow = pipeline({ udev: udev.messages, adopted, containers }, table, controller).subscribe({
+  const flow = pipeline({ udev: udev.messages, read: slow.read, adopted, containers }, table, controller).subscribe({
     error: (error: unknown) => {
       log.fatal({ err: error }, 'the pipeline broke');
       process.exit(1);
@@ -186,6 +200,7 @@ export async function run(options: Options): Promise<void> {
     shares,
     outputs,
     descriptors,
+    slow,
   };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 
@@ -219,6 +234,7 @@ export async function run(options: Options): Promise<void> {
   control.close();
   udev.stop();
   engines.close();
+  slow.close();
   consoles.close();
   shares.close();
   outputs.close();

@@ -9,6 +9,8 @@ import type { DeviceTable } from './udev/table.js';
 export interface Sources {
   /** udevd's messages, and a resync whenever some may have been lost. */
   readonly udev: Observable<UdevMessage>;
+  /** Units of which attributes are known by now that verdicts depend on. */
+  readonly read: Observable<ReadonlySet<string>>;
   /** The seats that a new policy may have changed, whenever one was adopted. */
   readonly adopted: Observable<Touched>;
   /** All running containers, whenever one started, stopped, froze, thawed or got another init. */
@@ -22,6 +24,7 @@ const recheckEvery = 30_000;
  * The way of every event, from what happened to the seats that it may have changed:
  *
  *     udev ──► device table ──► verdicts ──┐
+ *     slow attributes ───────► verdicts ──┤
  *     policy ──────────────► verdicts ─────┼──► seats ──► their workers ──► kernel ──► the containers' Xorgs
  *     engines ──► container table ─────────┘
  *
@@ -33,6 +36,7 @@ export function pipeline(sources: Sources, table: DeviceTable, controller: SeatC
     tap((message) => controller.tell(message)),
     map((message) => controller.judge(table.take(message))),
   );
+  const read = sources.read.pipe(map((ids) => controller.judge(ids)));
   const populated = sources.containers.pipe(map((containers) => controller.populate(containers)));
   const recheck = timer(recheckEvery, recheckEvery).pipe(
     concatMap(async () => {
@@ -41,7 +45,7 @@ export function pipeline(sources: Sources, table: DeviceTable, controller: SeatC
     }),
   );
   return merge(
-    merge(plugged, sources.adopted, populated).pipe(
+    merge(plugged, read, sources.adopted, populated).pipe(
       tap((seats) => void controller.serve(seats)),
       map(() => undefined),
     ),

@@ -8,6 +8,7 @@ import type { Tell } from '../core/happening.js';
 import type { Loan, Policy } from '../core/policy.js';
 import { ControlError, type RefusalCode } from '../core/refusal.js';
 import type { Touched } from '../core/scope.js';
+import { unreadBy } from '../core/unread.js';
 import type { AtBoot } from '../host/at-boot.js';
 import type { Consoles } from '../host/consoles.js';
 import type { HostRules } from '../host/host-rules.js';
@@ -16,6 +17,7 @@ import type { Loaded } from '../policy/files.js';
 import { GitUnavailable } from '../policy/git-command.js';
 import { commitOf, loadPolicy, type PolicyPlace } from '../policy/source.js';
 import type { SeatController } from '../seat/controller.js';
+import type { SlowAttributes } from '../udev/slow-attributes.js';
 import type { DeviceTable } from '../udev/table.js';
 import { floorFile, keepFloor, rollback } from './floor.js';
 import { keepLastGood, lastGood, lastGoodFile } from './last-good.js';
@@ -33,6 +35,8 @@ export interface PolicyManagerDeps {
   readonly tell: Tell;
   readonly audit: Audit;
   readonly book: LoanBook;
+  /** Gets attributes read before a policy judges by them; none are unless given. */
+  readonly slow?: Pick<SlowAttributes, 'learn'>;
 }
 
 /** A policy that is in force, and the seats that it may have changed. */
@@ -121,6 +125,7 @@ export class PolicyManager {
     const good = await this.read();
     if (!asked) this.refuseUnconfirmed(good);
     if (!allowRollback) await this.refuseRollback(good);
+    await this.learn(good.policy);
     this.refuseDangers(good.policy, force);
     this.refused = [];
     const former = this.trial?.former ?? this.active;
@@ -209,6 +214,7 @@ export class PolicyManager {
     const back = revision === undefined ? await rollback(this.deps.place, loaded.policy.revision) : undefined;
     if (back !== undefined)
       throw new ControlError('policy-back', 'the policy does not follow the last confirmed policy', [back]);
+    await this.learn(loaded.policy);
     return this.whole(loaded.policy);
   }
 
@@ -279,6 +285,18 @@ export class PolicyManager {
     this.refuse('dangerous', dangers, 'refused: hotseat plan shows the changes, hotseat reload --force makes them');
   }
 
+  /** A device whose attributes are not known yet would leave its seat for a moment. */
+  private async learn(policy: Policy): Promise<void> {
+    const { table, slow } = this.deps;
+    await slow?.learn(
+      unreadBy(
+        policy,
+        () => table.units(),
+        () => table.rawUnits(),
+      ),
+    );
+  }
+
   private async adopt(policy: Policy): Promise<void> {
     const { log, consoles } = this.deps;
     this.active = policy;
@@ -286,6 +304,7 @@ export class PolicyManager {
     const seats = policy.seats.length > 0;
     if (seats && policy.console === 'mute') consoles.mute();
     else consoles.open(seats);
+    await this.learn(policy);
     await this.apply(policy);
     const names = policy.seats.map(({ seat }) => seat);
     log.info({ seats: names }, 'policy loaded');

@@ -10,11 +10,14 @@ import { isSplit } from '../core/outputs.js';
 import { type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import type { Touched } from '../core/scope.js';
 import { Tenants } from '../core/tenants.js';
-import { type Claim, contestsOf, isSameVerdict, type Verdict } from '../core/verdict.js';
+import { type Claim, claimsOf, contestsOf, isSameVerdict, type Verdict } from '../core/verdict.js';
+import type { SlowAttributes } from '../udev/slow-attributes.js';
 import { Hidraws, type HidrawsDeps } from './hidraws.js';
 
 export interface AssignmentsDeps extends HidrawsDeps {
   readonly tell: Tell;
+  /** Gets attributes read that verdicts depend on. Without it they stay as they are. */
+  readonly slow?: Pick<SlowAttributes, 'want' | 'why'> | undefined;
 }
 
 /**
@@ -31,6 +34,8 @@ export class Assignments {
   private readonly verdicts = new Map<string, Verdict>();
   /** Cards of which seats have outputs. */
   private readonly split = new Set<string>();
+  /** Units and raw nodes of which an attribute could not be read yet, and the devices that have these attributes. */
+  private readonly unread = new Map<string, readonly string[]>();
   /** Which seats have which units. The seats themselves keep this up to date. */
   readonly tenants = new Tenants();
   /** Raw nodes, which come along with inputs instead of being judged. */
@@ -51,6 +56,7 @@ export class Assignments {
     this.decideRaw = decider(rawPolicy(policy));
     this.verdicts.clear();
     this.split.clear();
+    this.unread.clear();
     for (const unit of this.deps.table.units()) this.evaluate(unit);
     this.hidraws.placeAll();
   }
@@ -65,6 +71,7 @@ export class Assignments {
       if (unit === undefined) {
         this.verdicts.delete(id);
         this.split.delete(id);
+        this.unread.delete(id);
       } else this.evaluate(unit);
       const now = this.verdicts.get(id);
       // Another part of the same device is nothing new by itself.
@@ -122,6 +129,18 @@ export class Assignments {
       for (const seat of seatsIn(verdict)) touched.add(seat, id);
     }
     return touched.all;
+  }
+
+  /** In words: units, or one unit, that nobody gets as long as an attribute could not be read that a rule asks for. */
+  unreadable(unit?: string): { readonly device: string; readonly reason: string }[] {
+    return [...this.unread].flatMap(([id, at]) => {
+      if (unit !== undefined && id !== unit) return [];
+      const found = this.deps.table.unit(id) ?? this.deps.table.rawUnit(id);
+      if (found === undefined) return [];
+      return [
+        { device: found.nodes[0]?.node ?? id, reason: this.deps.slow?.why(at) ?? `${at.join(' and ')} is not read` },
+      ];
+    });
   }
 
   /** All units and raw nodes that may be for a seat. */
@@ -186,6 +205,7 @@ export class Assignments {
     if (isSplit(verdict)) this.split.add(unit.id);
     else this.split.delete(unit.id);
     this.note(verdict);
+    this.noteUnread(unit.id, verdict);
     this.deps.along?.(unit, verdict);
     this.sayContests(unit, before, verdict);
     // The seats of its outputs find the present monitors.
@@ -213,24 +233,35 @@ export class Assignments {
    * go as well. They also stay while the driver of that part is bound again.
    */
   private remaining(before: Verdict | undefined, now: Verdict): Verdict {
-    if (now.kind !== 'host' || before === undefined || !isAlong(before) || before.kind === 'host') return now;
-    const isGone = before.claims.every(({ along }) => along !== undefined && this.deps.table.unit(along) === undefined);
+    if (now.kind !== 'host' || before === undefined || !isAlong(before)) return now;
+    const isGone = claimsOf(before).every(
+      ({ along }) => along !== undefined && this.deps.table.unit(along) === undefined,
+    );
     return isGone ? before : now;
   }
 
   private note(verdict: Verdict): void {
-    if (verdict.kind === 'host') return;
-    for (const { rule, outputs } of verdict.claims) {
+    for (const { rule, outputs } of claimsOf(verdict)) {
       if (outputs === undefined) this.matched.add(rule);
       else for (const output of outputs) this.matched.add(output.rule);
     }
     for (const { claims } of contestsOf(verdict)) for (const { rule } of claims) this.matched.add(rule);
   }
 
+  private noteUnread(id: string, verdict: Verdict): void {
+    if (verdict.kind !== 'unread') {
+      this.unread.delete(id);
+      return;
+    }
+    this.unread.set(id, verdict.at);
+    this.deps.slow?.want(id, verdict.at);
+  }
+
   private judgeRaw(raw: Unit): Verdict | undefined {
     const verdict = this.decideRaw?.(raw, this.deps.table.partsOf(raw.id));
     if (verdict === undefined) return undefined;
     this.note(verdict);
+    this.noteUnread(raw.id, verdict);
     this.deps.along?.(raw, verdict);
     return verdict;
   }

@@ -102,7 +102,9 @@ export class Hidraws {
       const isTold = unit?.head.properties['HOTSEAT_WITH'] !== undefined;
       if (unit === undefined || inputs.length === 0 || !(isTold || isAccessible(unit.head))) return [];
       // Of an input that nobody has judged yet nothing is known.
-      return inputs.some(({ verdict }) => verdict === undefined) ? [] : [{ unit, verdict: readerOf(inputs) }];
+      return inputs.some(({ verdict }) => verdict === undefined || verdict.kind === 'unread')
+        ? []
+        : [{ unit, verdict: readerOf(inputs) }];
     });
   }
 

@@ -53,6 +53,7 @@ function describe(answer: Status): Line[] {
   for (const { device, rules } of answer.conflicts) {
     lines.push('', [bad('conflict'), `: ${device} is wanted by ${rules.join(' and ')}: bound to neither`]);
   }
+  for (const { device, reason } of answer.unread) lines.push('', [bad('unread'), `: nobody gets ${device}: ${reason}`]);
   for (const { device, reason } of answer.withheld) lines.push('', `${device} does not come along: ${reason}`);
   for (const { device, reason } of answer.host) lines.push('', [bad('host'), `: ${device}: ${reason}`]);
   for (const one of answer.left) lines.push('', leftText(one));

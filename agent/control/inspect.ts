@@ -14,7 +14,7 @@ import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/
 import { pathWithBus, portCovers } from '../core/port.js';
 import { receiptChanges, receiptOf } from '../core/receipts.js';
 import { shareChanges } from '../core/shares.js';
-import { contestsOf, type Verdict } from '../core/verdict.js';
+import { claimsOf, contestsOf, type Verdict } from '../core/verdict.js';
 import { type Fixture, fixtureOf } from '../policy/fixture.js';
 import { machineKey, maskFixture } from '../policy/mask.js';
 import type { Connector } from '../udev/connectors.js';
@@ -34,8 +34,7 @@ export function infoOf(unit: Unit, verdict: Verdict | undefined, revision: strin
     port: property(head, 'ID_PATH'),
     kinds: kinds.filter((kind) => isKind(kind, head, unit.nodes)),
     owner: verdict === undefined ? 'host' : ownerText(ownerOf(verdict)),
-    rules:
-      verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims.map(({ rule }) => placeOf(rule, revision)),
+    rules: claimsOf(verdict).map(({ rule }) => placeOf(rule, revision)),
     ...received(unit, verdict),
   };
 }
@@ -152,7 +151,7 @@ export function outputExplanationOf(
 
 /** Each rule, held against a unit, or against one output of it. */
 function traceOf(verdict: Verdict | undefined, revision: string, output?: string): RuleResult[] {
-  const claims = verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims;
+  const claims = claimsOf(verdict);
   /** Of each seat, the first rule that matches the unit, and the first rule that takes the unit or the output. */
   const [matching, taking] = [new Map<string, Rule>(), new Map<string, Rule>()];
   let loan: string | undefined;

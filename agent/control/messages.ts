@@ -228,6 +228,8 @@ export interface Status {
   readonly conflicts: readonly Conflict[];
   /** Raw nodes of HID devices that a rule asks for and no seat gets, and why. */
   readonly withheld: readonly Remark[];
+  /** Devices that nobody gets as long as the kernel does not give out an attribute that a rule asks for, and why. */
+  readonly unread: readonly Remark[];
   /** Parts that stay with the host although a seat has other parts of the same physical device, and why. */
   readonly left: readonly Left[];
   /** Devices of seats that a udev rule of the host gives to somebody else, and which rule. */

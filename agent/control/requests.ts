@@ -6,7 +6,7 @@ import type { Assignments } from '../assign/assignments.js';
 import type { Trail } from '../audit/trail.js';
 import type { Asker } from '../core/audit.js';
 import { ownerOf, ownerText } from '../core/changes.js';
-import type { Unit } from '../core/device.js';
+import { holdersOf, type Unit } from '../core/device.js';
 import { findOutput, findRaw, findUnit, type Output, rawRefused } from '../core/find-unit.js';
 import { isOf } from '../core/loan.js';
 import type { Loan } from '../core/policy.js';
@@ -22,6 +22,7 @@ import { explainShares, type ShareExplanation } from '../shares/compare.js';
 import type { ShareKeeper } from '../shares/share-keeper.js';
 import { type Connector, connectorsOf } from '../udev/connectors.js';
 import { isUdevdThere } from '../udev/presence.js';
+import type { SlowAttributes } from '../udev/slow-attributes.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import {
@@ -59,6 +60,7 @@ export interface Rooms {
   readonly shares: ShareKeeper;
   readonly outputs: OutputKeeper;
   readonly descriptors: DescriptorKeeper;
+  readonly slow: SlowAttributes;
 }
 
 type Answer = Answers[Answerable['verb']];
@@ -95,23 +97,39 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     attach: async ({ device, seat, forMs, force }, by) =>
       attached(rooms, await overrides.attach({ device, seat, forMs, force }, by)),
     detach: async ({ device }, by) => attached(rooms, await overrides.detach(device, by)),
-    devices: () => Promise.all(inventory(rooms).map((info) => withOutputs(info, assignments))),
-    explain: ({ device }) => {
+    devices: async () => {
+      // Their names are those of the USB devices above them.
+      await learn(
+        rooms,
+        assignments.hidraws.alone().map(({ unit }) => unit),
+      );
+      return Promise.all(inventory(rooms).map((info) => withOutputs(info, assignments)));
+    },
+    explain: async ({ device }) => {
       const raw = findRaw(table.rawUnits(), device);
-      if (raw !== undefined) return explainRaw(rooms, raw);
+      if (raw !== undefined) {
+        await learn(rooms, [raw]);
+        return explainRaw(rooms, raw);
+      }
       const output = findOutput(table.units(), device);
       if (output !== undefined) return explainOutput(rooms, output);
       const unit = findUnit(table.units(), device);
       const left = leftBeside(unit, table.units(), assignments.judged);
       const verdict = assignments.judged.get(unit.id);
       const withheld = [...assignments.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
-      return withOutputs(explanationOf(unit, verdict, assignments.revision, withheld, left), assignments);
+      const explanation = explanationOf(unit, verdict, assignments.revision, withheld, left);
+      const [unread] = assignments.unreadable(unit.id);
+      return withOutputs(unread === undefined ? explanation : { ...explanation, reason: unread.reason }, assignments);
     },
     identify: (request) => identify(rooms, request),
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
-    record: ({ device, unmask }) => {
+    record: async ({ device, unmask }) => {
       const raw = findRaw(table.rawUnits(), device);
       if (raw !== undefined) throw rawRefused(raw, table.readAt(raw.id));
+      const unit = findUnit(table.units(), device);
+      const unread = await learn(rooms, [unit]);
+      if (unread.length > 0)
+        throw new ControlError('unread', 'not all of the device can be read', [rooms.slow.why(unread)]);
       return recordOf(table.units(), device, unmask);
     },
     plan: async ({ revision }) =>
@@ -127,6 +145,16 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
     const answer = answering[request.verb] as (request: Answerable, by: Asker) => Answer | Promise<Answer>;
     return answer(request, by);
   };
+}
+
+/** Gets read what is not known of these units; returns the devices of which that was not possible in time. */
+async function learn({ slow }: Rooms, units: readonly Unit[]): Promise<string[]> {
+  const unread = (): string[] =>
+    units.flatMap(({ head }) =>
+      holdersOf(head).flatMap(({ syspath, unread = [] }) => (unread.length > 0 ? syspath : [])),
+    );
+  await slow.learn(unread());
+  return unread();
 }
 
 const inventory = ({ assignments, table }: Rooms): DeviceInfo[] =>

@@ -84,6 +84,7 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
     seats,
     conflicts,
     withheld: assignments.hidraws.withheld(),
+    unread: assignments.unreadable(),
     left: leftOf(table.units(), assignments.judged),
     host: hostWords(table.units(), assignments.judged, assignments.hidraws.judged()),
     leaks: facts.leaks,

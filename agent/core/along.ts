@@ -3,7 +3,7 @@ import type { Device, Unit } from './device.js';
 import { isLoan } from './loan.js';
 import { areApart, byPhysical } from './physical.js';
 import { lineOf } from './policy.js';
-import type { Claim, Verdict } from './verdict.js';
+import { type Claim, claimsOf, type Verdict } from './verdict.js';
 
 /**
  * udev judges each device by itself and cannot know the other parts of the same physical device. The agent says so, in
@@ -17,8 +17,7 @@ const alongNobody = '0';
 export const alongSeat = (seat: string): string => seat.replaceAll('-', 'Z');
 
 /** Whether a seat has something only because it is the same physical device as something else. */
-export const isAlong = (verdict: Verdict): boolean =>
-  verdict.kind !== 'host' && verdict.claims.some(({ along }) => along !== undefined);
+export const isAlong = (verdict: Verdict): boolean => claimsOf(verdict).some(({ along }) => along !== undefined);
 
 /** The message for udev about a head; undefined while udev knows. udev is told nothing that it can judge by itself. */
 export function alongArgument({ properties }: Device, verdict: Verdict): string | undefined {

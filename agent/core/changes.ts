@@ -4,7 +4,10 @@ import { isKind } from './match.js';
 import { isSplit, outputOwner } from './outputs.js';
 import type { Verdict } from './verdict.js';
 
-/** Whose a unit is: the host's, no one's because of a conflict, or that of seats; an output that no rule names is nobody's. */
+/**
+ * Whose a unit is: the host's, no one's because of a conflict, or that of seats. An output that no rule names is nobody's, and so is
+ * a unit of which an attribute that a rule asks for could not be read.
+ */
 export type Owner = 'host' | 'conflict' | 'nobody' | readonly string[];
 
 /** A unit, or an output of a card, that changes hands. */
@@ -60,7 +63,15 @@ export function ownerOfOutput(verdict: Verdict | undefined, output: string): Own
 }
 
 export function ownerOf(verdict: Verdict): Owner {
-  return verdict.kind === 'seat' ? verdict.claims.map(({ seat }) => seat) : verdict.kind;
+  switch (verdict.kind) {
+    case 'seat':
+      return verdict.claims.map(({ seat }) => seat);
+    case 'unread':
+      return 'nobody';
+    case 'host':
+    case 'conflict':
+      return verdict.kind;
+  }
 }
 
 export const ownerText = (owner: Owner): string => (typeof owner === 'string' ? owner : owner.join(' and '));

@@ -1,12 +1,12 @@
-import type { Device, Unit } from './device.js';
+import { type Device, holdersOf, type Unit } from './device.js';
 import { literalPart } from './glob.js';
 import { lentByDevice } from './loan.js';
-import { goesAlong, matches, mismatch, property } from './match.js';
+import { goesAlong, matches, matchOf, mismatch, property } from './match.js';
 import { claimOn, contest } from './outputs.js';
 import { areApart, byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, pathWithBus, portsAbove } from './port.js';
-import type { Claim, TraceLine, Verdict } from './verdict.js';
+import { type Claim, claimsOf, type TraceLine, type Verdict } from './verdict.js';
 
 /** A policy, ready to judge one unit after the other; `parts`: the other parts of the same physical device. */
 export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
@@ -24,7 +24,7 @@ export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
   const byDevice = lentByDevice(policy);
   const loans = byDevice.flat();
-  const asking = (unit: Unit): Claim[] => {
+  const asking = (unit: Unit, unread: Set<string>): Claim[] => {
     const { head, nodes } = unit;
     const found: { readonly seat: number; readonly rules: Rule[] }[] = [];
     for (const { seat, rule } of index.candidates(head)) {
@@ -32,7 +32,12 @@ export function decider(policy: Policy): Decider {
       const isFirst = last?.seat !== seat;
       // Of a seat that takes outputs each rule may name others; of any other the first one is all.
       if (!isFirst && last.rules[0]?.connectors === undefined) continue;
-      if (!matches(rule, head, nodes)) continue;
+      const match = matchOf(rule, head, nodes);
+      if (match === 'no') continue;
+      if (match !== 'yes') {
+        for (const path of match) unread.add(path);
+        continue;
+      }
       if (isFirst) found.push({ seat, rules: [rule] });
       else last.rules.push(rule);
     }
@@ -41,8 +46,9 @@ export function decider(policy: Policy): Decider {
   const isWhole = policy.seats.some(({ rules }) => rules.some(({ whole }) => whole));
   return (unit, parts = []) => {
     const { head, nodes } = unit;
-    const direct = asking(unit);
-    const claims = direct.length > 0 || !isWhole ? direct : along(policy, unit, parts, asking);
+    const unread = new Set<string>();
+    const direct = asking(unit, unread);
+    const claims = direct.length > 0 || !isWhole ? direct : along(policy, unit, parts, (part) => asking(part, unread));
     const loan = loans.find(({ rule }) => matches(rule, head, nodes));
     let trace: readonly TraceLine[] | undefined;
     const lazy = {
@@ -52,6 +58,7 @@ export function decider(policy: Policy): Decider {
       },
     };
     if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asRuled(loan, claims)] } as const);
+    if (unread.size > 0) return Object.assign(lazy, { kind: 'unread', at: [...unread] } as const);
     if (claims.length === 0) return Object.assign(lazy, { kind: 'host' as const });
     if (claims.every(({ outputs }) => outputs !== undefined)) {
       return Object.assign(lazy, { kind: 'seat', ...contest(claims) } as const);
@@ -159,9 +166,12 @@ class RuleIndex {
       for (const [length, shelf] of prefixes) if (value.length >= length) take(shelf, value.slice(0, length));
     }
     if (this.attributes.size > 0) {
-      const holders = [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)];
+      const holders = holdersOf(head).map(({ attributes, unread = [] }) => ({ attributes, unread }));
       for (const [key, shelf] of this.attributes) {
-        for (const holder of holders) if (Object.hasOwn(holder, key)) take(shelf, holder[key] ?? '');
+        const isUnread = holders.some(({ unread }) => unread.includes(key));
+        if (isUnread) found.push(...[...shelf.values()].flat());
+        else
+          for (const { attributes } of holders) if (Object.hasOwn(attributes, key)) take(shelf, attributes[key] ?? '');
       }
     }
     return found.length > 1 ? found.sort((a, b) => a.order - b.order) : found;
@@ -223,9 +233,9 @@ const put = (shelf: Shelf, key: string, entry: Entry): void => void of(shelf, ke
 /** The seat that logind on the host must see; undefined for devices that stay the host's own. */
 export function hostSeat(verdict: Verdict): string | undefined {
   if (verdict.kind === 'host') return undefined;
-  const [claim, ...others] = verdict.claims;
+  const [claim, ...others] = claimsOf(verdict);
   return claim === undefined || others.length > 0 ? sharedSeat : `seat-${claim.seat}`;
 }
 
-/** Shared and conflicting devices are put here on the host, so that seat0 never takes them. */
+/** Shared, conflicting and withheld devices are put here on the host, so that seat0 never takes them. */
 export const sharedSeat = 'seat-hotseat';

@@ -27,6 +27,8 @@ export interface Ancestor {
   readonly subsystem: string | undefined;
   readonly driver: string | undefined;
   readonly attributes: Readonly<Record<string, string>>;
+  /** Attributes that it has and that could not be read yet; undefined when there are none. */
+  readonly unread?: readonly string[] | undefined;
 }
 
 /**
@@ -63,6 +65,8 @@ export interface Device {
   readonly ancestors: readonly Ancestor[];
   /** Own sysfs attributes that rules may match (name, uniq, phys, id/vendor ...). */
   readonly attributes: Readonly<Record<string, string>>;
+  /** As in `Ancestor`. */
+  readonly unread?: readonly string[] | undefined;
 }
 
 /**
@@ -110,6 +114,18 @@ export const attributeNames: readonly string[] = [
   ...['name', 'phys', 'uniq', 'idVendor', 'idProduct', 'serial', 'manufacturer', 'product'],
   ...['bInterfaceNumber', 'bInterfaceClass', 'vendor', 'device', 'class'],
   ...['id/vendor', 'id/product', 'id/bustype', 'id', 'number'],
+];
+
+/**
+ * Those whose reader can wait for somebody. Of a USB device, the kernel gives them out under the lock of the device
+ * (drivers/usb/core/sysfs.c, usb_string_attr), and whoever may open its file in /dev/bus/usb can have the kernel keep that lock.
+ */
+export const slowAttributes: readonly string[] = ['serial', 'manufacturer', 'product'];
+
+/** The attributes of a device, those of its ancestors, and what could not be read of each. */
+export const holdersOf = (head: Device): readonly Pick<Ancestor, 'syspath' | 'attributes' | 'unread'>[] => [
+  head,
+  ...head.ancestors,
 ];
 
 export const nodeClass = (subsystem: SeatSubsystem): NodeClass => {

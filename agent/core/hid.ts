@@ -1,6 +1,6 @@
 import { ownerOf, ownerText } from './changes.js';
 import type { Policy } from './policy.js';
-import type { Claim, Verdict } from './verdict.js';
+import { type Claim, claimsOf, type Verdict } from './verdict.js';
 
 /** A HID device's own name in sysfs: bus, vendor, product, and a number that counts up (hid-core.c, hid_add_device). */
 const part = /\/[0-9A-F]{4,}:[0-9A-F]{4,}:[0-9A-F]{4,}\.[0-9A-F]{4,}(?=\/)/g;
@@ -70,8 +70,7 @@ export function placementOf(inputs: readonly HidInput[]): Placement | undefined 
 export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]): Verdict {
   const claims = new Map<string, Claim>();
   for (const { id, verdict } of inputs) {
-    for (const claim of verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims)
-      if (!claims.has(claim.seat)) claims.set(claim.seat, { ...claim, along: id });
+    for (const claim of claimsOf(verdict)) if (!claims.has(claim.seat)) claims.set(claim.seat, { ...claim, along: id });
   }
   if (claims.size === 0) return { kind: 'host', trace: [] };
   return { kind: claims.size === 1 ? 'seat' : 'conflict', claims: [...claims.values()], trace: [] };
@@ -83,6 +82,8 @@ export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]
  */
 export function placementAlone(verdict: Verdict): Placement | undefined {
   if (verdict.kind === 'host') return undefined;
+  if (verdict.kind === 'unread')
+    return { kind: 'withheld', reason: 'an attribute that a rule asks for could not be read yet' };
   const [claim, ...others] = verdict.claims;
   if (claim !== undefined && others.length === 0) return { kind: 'seat', claim };
   return {

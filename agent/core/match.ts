@@ -1,8 +1,8 @@
-import { type Device, isJoint, type Unit } from './device.js';
+import { type Device, holdersOf, isJoint, type Unit } from './device.js';
 import { glob } from './glob.js';
 import { type Fact, kindTests, streamLetters } from './kind.js';
 import { lateSeat } from './last-word.js';
-import type { HeadCondition, Kind, Rule } from './policy.js';
+import type { AttributeCondition, HeadCondition, Kind, Rule } from './policy.js';
 import { namesBus, pathWithBus, portCovers } from './port.js';
 
 /** The nodes of a unit: a sound card is told by them. */
@@ -23,12 +23,23 @@ export function mismatch(rule: Rule, head: Device, nodes: Nodes = []): string | 
 }
 
 /** Whether a rule wants the unit with this head; `mismatch` says the same in words, at the price of making them. */
-export const matches = (rule: Rule, head: Device, nodes: Nodes = []): boolean =>
-  rule.byName === isJoint(head) &&
-  rule.conditions.every(
-    (condition) => condition.on === 'attribute' || holds(condition, head, nodes) !== condition.negate,
-  ) &&
-  attributeMismatch(rule, head) === undefined;
+export const matches = (rule: Rule, head: Device, nodes: Nodes = []): boolean => matchOf(rule, head, nodes) === 'yes';
+
+/**
+ * The same, where it may depend on attributes that could not be read yet: it answers with the paths of the devices that have
+ * them then.
+ */
+export function matchOf(rule: Rule, head: Device, nodes: Nodes = []): Match {
+  const holdsThere =
+    rule.byName === isJoint(head) &&
+    rule.conditions.every(
+      (condition) => condition.on === 'attribute' || holds(condition, head, nodes) !== condition.negate,
+    );
+  return holdsThere ? attributeMatch(attributesIn(rule), head) : 'no';
+}
+
+/** The answer, or what it depends on. */
+export type Match = 'yes' | 'no' | readonly string[];
 
 /**
  * Whether a rule that takes another part of the same physical device takes this one as well: it has the place and the
@@ -44,20 +55,34 @@ export const goesAlong = ({ whole, conditions }: Rule, head: Device, nodes: Node
       holds(condition, head, nodes) !== condition.negate,
   );
 
+const attributesIn = ({ conditions }: Rule): AttributeCondition[] =>
+  conditions.filter((condition) => condition.on === 'attribute');
+
 /** udev wants all ATTRS of one rule on one and the same device, the head or an ancestor (udev(7)). */
-function attributeMismatch(rule: Rule, head: Device): string | undefined {
-  const wanted = rule.conditions.filter((condition) => condition.on === 'attribute');
-  if (wanted.length === 0) return undefined;
-  const holders = [head.attributes, ...head.ancestors.map(({ attributes }) => attributes)];
-  const found = holders.some((attributes) =>
-    wanted.every(({ key, patterns }) => {
+function attributeMatch(wanted: readonly AttributeCondition[], head: Device): Match {
+  if (wanted.length === 0) return 'yes';
+  const doubtful: string[] = [];
+  for (const { syspath, attributes, unread = [] } of holdersOf(head)) {
+    const isUnread = ({ key }: AttributeCondition): boolean => unread.includes(key);
+    const isThere = ({ key, patterns }: AttributeCondition): boolean => {
       const value = Object.hasOwn(attributes, key) ? attributes[key] : undefined;
       return value !== undefined && anyGlob(patterns, value);
-    }),
-  );
-  return found
-    ? undefined
-    : `no ancestor has ${wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ')}`;
+    };
+    if (!wanted.every((one) => isUnread(one) || isThere(one))) continue;
+    if (!wanted.some(isUnread)) return 'yes';
+    doubtful.push(syspath);
+  }
+  return doubtful.length === 0 ? 'no' : doubtful;
+}
+
+function attributeMismatch(rule: Rule, head: Device): string | undefined {
+  const wanted = attributesIn(rule);
+  const match = attributeMatch(wanted, head);
+  if (match === 'yes') return undefined;
+  const words = wanted.map(({ key, patterns }) => `${key} ${patterns.join(' or ')}`).join(' and ');
+  return match === 'no'
+    ? `no ancestor has ${words}`
+    : `it could not be read yet whether ${match.join(' or ')} has ${words}`;
 }
 
 export function holds(condition: HeadCondition, head: Device, nodes: Nodes = []): boolean {

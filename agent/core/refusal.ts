@@ -14,6 +14,10 @@ export const refusals = {
     cause: 'A raw node goes where its inputs go, or where a rule with `hidraw: true` says.',
     remedy: 'name an input of its device',
   },
+  unread: {
+    cause: 'The kernel did not give out all of the device in time.',
+    remedy: 'hotseat status, and try again later',
+  },
   'no-output': { cause: 'No output has this name.', remedy: 'hotseat devices' },
   'not-shared': { cause: 'The card of the output is not shared among seats.', remedy: 'hotseat explain OUTPUT' },
   'output-in-use': { cause: 'Somebody shows pictures on the output.', remedy: 'end the display server there' },

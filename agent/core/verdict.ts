@@ -31,7 +31,8 @@ export interface TraceLine {
 
 /**
  * Policy times device. `seat` has one claim, or several where every rule says `share` or where each wants outputs of
- * the card; `host`: nobody asked. `conflict`: two seats did, and neither gets it.
+ * the card; `host`: nobody asked. `conflict`: two seats did, and neither gets it. `unread`: it depends on attributes that could
+ * not be read yet, and nobody gets it.
  */
 export type Verdict =
   | {
@@ -42,6 +43,12 @@ export type Verdict =
       readonly contested?: readonly Contest[];
     }
   | { readonly kind: 'host'; readonly trace: readonly TraceLine[] }
+  | {
+      readonly kind: 'unread';
+      /** Paths of the devices that have these attributes. */
+      readonly at: readonly string[];
+      readonly trace: readonly TraceLine[];
+    }
   | { readonly kind: 'conflict'; readonly claims: readonly Claim[]; readonly trace: readonly TraceLine[] };
 
 /** Whether two verdicts give the same to the same seats by the very same rules. */
@@ -52,8 +59,18 @@ export const isSameVerdict = (a: Verdict | undefined, b: Verdict | undefined): b
 export const contestsOf = (verdict: Verdict | undefined): readonly Contest[] =>
   verdict?.kind === 'seat' ? (verdict.contested ?? []) : [];
 
-const claimsOf = (verdict: Verdict | undefined): readonly Claim[] =>
-  verdict === undefined || verdict.kind === 'host' ? [] : verdict.claims;
+/** The claims of all seats that want it, whether they get it or not. */
+export function claimsOf(verdict: Verdict | undefined): readonly Claim[] {
+  switch (verdict?.kind) {
+    case 'seat':
+    case 'conflict':
+      return verdict.claims;
+    case 'host':
+    case 'unread':
+    case undefined:
+      return [];
+  }
+}
 
 const isSameClaims = (some: readonly Claim[], others: readonly Claim[]): boolean =>
   same(

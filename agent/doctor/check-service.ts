@@ -79,7 +79,8 @@ function unitFinding({ load, active, file, result, restarts }: UnitFacts): Findi
 
 /** The faults in `hotseat status`, with the seats' own problems. */
 function complaints(status: Status): Finding[] {
-  const { revision, seats, policyErrors, trialEnds, conflicts, withheld, leaks, host, audit, attached } = status;
+  const { revision, seats, policyErrors, trialEnds, conflicts, withheld, unread, leaks, host, audit, attached } =
+    status;
   return [
     service.ok(`the agent answers: policy ${revision}, seats: ${seats.map(({ seat }) => seat).join(', ') || 'none'}`),
     ...(trialEnds === undefined
@@ -98,6 +99,12 @@ function complaints(status: Status): Finding[] {
       ),
     ),
     ...seats.flatMap(ofSeat),
+    ...unread.map(({ device, reason }) =>
+      service.problem(
+        `nobody gets ${device}: ${reason}`,
+        'end the program that has its file in /dev/bus/usb open: fuser',
+      ),
+    ),
     ...withheld.map(({ device, reason }) =>
       service.warning(`${device} does not come along: ${reason}`, `hotseat explain ${device} names the rule`),
     ),

@@ -21,6 +21,8 @@ export class HostRules {
    * longer does.
    */
   tell(unit: Unit, verdict: Verdict): void {
+    // Whatever udev was told last is true until more is known.
+    if (verdict.kind === 'unread') return;
     const argument = alongArgument(unit.head, verdict);
     if (argument !== undefined) {
       if (this.isNews(unit.head, argument)) this.trigger(unit, verdict);
@@ -55,7 +57,7 @@ export class HostRules {
     const stale = table.units().filter((unit) => {
       const verdict = assignments.judged.get(unit.id);
       const { ID_SEAT: now = 'seat0', HOTSEAT_ADMIN_SEAT: admins = 'seat0' } = unit.head.properties;
-      return verdict !== undefined && now !== (hostSeat(verdict) ?? admins);
+      return verdict !== undefined && verdict.kind !== 'unread' && now !== (hostSeat(verdict) ?? admins);
     });
     this.told.clear();
     for (const unit of stale) this.trigger(unit, assignments.judged.get(unit.id));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { decider } from '../core/decide.js';
 import type { Unit } from '../core/device.js';
 import { type Diagnostic, lineOf } from '../core/policy.js';
+import { claimsOf } from '../core/verdict.js';
 import { appendRule } from '../policy/append-rule.js';
 import { formatDiagnostic } from '../policy/diagnostics.js';
 import type { Text } from '../policy/files.js';
@@ -52,7 +53,7 @@ export async function writeRule(
   if (!loaded.ok) return fail('nothing is written, the policy would have errors:', loaded.diagnostics);
   const verdict = decider(loaded.policy)(unit);
   if (verdict.kind !== 'seat' || !verdict.claims.some((claim) => claim.seat === seat)) {
-    const others = verdict.kind === 'host' ? [] : verdict.claims.filter((claim) => claim.seat !== seat);
+    const others = claimsOf(verdict).filter((claim) => claim.seat !== seat);
     const places = others.map(({ rule }) => lineOf(rule.place)).join(', ') || 'another rule';
     throw new Error(`nothing is written: ${places} wants it as well; change that first`);
   }

@@ -6,7 +6,7 @@ import type { Unit } from '../core/device.js';
 import { mismatch } from '../core/match.js';
 import { physicalOf } from '../core/physical.js';
 import { type Diagnostic, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
-import type { Claim, Verdict } from '../core/verdict.js';
+import { type Claim, claimsOf, type Verdict } from '../core/verdict.js';
 import type { Text } from './files.js';
 import { parseFixture } from './fixture.js';
 import { compose, loadDirectory, readPlain, seatFiles } from './load.js';
@@ -116,14 +116,14 @@ const coverageOf = (texts: readonly Text[], hits: ReadonlySet<string>): Coverage
       return rules.map((rule) => ({ seat, rule, hit: hits.has(lineOf(rule.place)) }));
     });
 
-const claimsOf = (verdict: Verdict): readonly Claim[] => (verdict.kind === 'host' ? [] : verdict.claims);
-
 const claimText = ({ seat, rule }: Claim): string => `${seat} by "${rule.label}" (${lineOf(rule.place)})`;
 
 function describe(verdict: Verdict): string {
   switch (verdict.kind) {
     case 'host':
       return 'host, no rule wants it';
+    case 'unread':
+      return `nobody, of ${verdict.at.join(' and ')} not all attributes could be read`;
     case 'seat':
       return verdict.claims.map(claimText).join(' and ');
     case 'conflict':

@@ -18,6 +18,7 @@ import { uidsOf } from '../engines/users.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import { newsOf } from '../udev/allow.js';
 import { presentation } from '../udev/record.js';
+import type { SlowAttributes } from '../udev/slow-attributes.js';
 import type { UdevMessage } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
 import { type Descriptors, noDescriptors } from './descriptors.js';
@@ -38,6 +39,8 @@ export interface SeatControllerDeps {
   readonly tell: Tell;
   readonly audit: Audit;
   readonly measure: Measure;
+  /** Gets attributes read that verdicts depend on; none are unless given. */
+  readonly slow?: Pick<SlowAttributes, 'want' | 'why'>;
   /** Told of each unit that was judged, and how. */
   readonly along?: (unit: Unit, verdict: Verdict) => void;
   /** Whether a card is held for seats that have outputs of it: nobody gets its node meanwhile. */
@@ -102,10 +105,10 @@ export class SeatController {
   private readonly files: FilesOfSeats;
 
   constructor(private readonly deps: SeatControllerDeps) {
-    const { log, table, tell, along, files = usualFiles } = deps;
+    const { log, table, tell, along, slow, files = usualFiles } = deps;
     this.files = files;
     const isGuarded = (raw: Unit): boolean => this.isGuarded(raw);
-    this.assignments = new Assignments({ log, table, tell, along, kernel: release(), isGuarded });
+    this.assignments = new Assignments({ log, table, tell, along, slow, kernel: release(), isGuarded });
   }
 
   /** Judges units again, after udev said something about them. */

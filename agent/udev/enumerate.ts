@@ -7,6 +7,7 @@ import {
   parseNumber,
   recordId,
   type SeatSubsystem,
+  slowAttributes,
 } from '../core/device.js';
 import { isHidDevice } from '../core/hid.js';
 import { inodeOf, linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
@@ -21,6 +22,12 @@ export interface Roots {
   readonly data: string;
 }
 export const host: Roots = { sys: '/sys', data: '/run/udev/data' };
+
+/** Those of `slowAttributes` that a device has; undefined as long as they could not be read. */
+export type SlowReader = (syspath: string, roots: Roots) => Readonly<Record<string, string>> | undefined;
+
+/** Reads them at once, and waits: for a program that nobody else waits for. */
+const readAtOnce: SlowReader = (syspath, roots) => readAttributes(located(syspath, roots), slowAttributes);
 
 /** Keys of a device node in its `uevent` file. */
 const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'MINOR']);
@@ -41,10 +48,10 @@ interface Entry {
  * All devices of our subsystems that udevd has finished with, read from sysfs and from udev's database
  * (`/run/udev/data`). Starts no process.
  */
-export const enumerate = (roots: Roots = host): Device[] =>
+export const enumerate = (roots: Roots = host, slow: SlowReader = readAtOnce): Device[] =>
   listed(roots).flatMap((one) => {
     const syspath = syspathOf(one, roots);
-    return syspath === undefined ? [] : (readDevice(syspath, one.subsystem, roots) ?? []);
+    return syspath === undefined ? [] : (readDevice(syspath, one.subsystem, roots, slow) ?? []);
   });
 
 /** A name in `/sys/class`. */
@@ -65,7 +72,12 @@ export function syspathOf({ subsystem, name }: Listed, roots: Roots = host): str
 }
 
 /** One device, undefined when it has gone or udevd has not finished with it. */
-export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roots = host): Device | undefined {
+export function readDevice(
+  syspath: string,
+  subsystem: SeatSubsystem,
+  roots: Roots = host,
+  slow: SlowReader = readAtOnce,
+): Device | undefined {
   const path = located(syspath, roots);
   const number = parseNumber(readOptional(join(path, 'dev')) ?? '');
   const uevent = parseLines(readOptional(join(path, 'uevent')), number === undefined ? otherKeys : nodeKeys);
@@ -74,7 +86,7 @@ export function readDevice(syspath: string, subsystem: SeatSubsystem, roots: Roo
   const entry = readEntry(recordId({ subsystem, sysname, number }), roots);
   if (entry === undefined) return undefined;
   const devname = uevent.get('DEVNAME');
-  return Object.assign(surroundings(syspath, roots), {
+  return Object.assign(surroundings(syspath, roots, slow), {
     syspath,
     incarnation: incarnationOf(syspath, roots),
     subsystem,
@@ -144,42 +156,90 @@ function readEntry(id: string, roots: Roots): Entry | undefined {
  * Ancestors and attributes of a device, read from sysfs when a rule first asks for them: most policies never do, and
  * it would be the slowest thing on the way of an event.
  */
-export function surroundings(syspath: string, roots: Roots = host): Pick<Device, 'ancestors' | 'attributes'> {
+export function surroundings(
+  syspath: string,
+  roots: Roots = host,
+  slow: SlowReader = readAtOnce,
+): Pick<Device, 'ancestors' | Own> {
   let ancestors: Ancestor[] | undefined;
-  let attributes: Record<string, string> | undefined;
+  let own: Pick<Ancestor, Own> | undefined;
+  const look = (): Pick<Ancestor, Own> => {
+    own ??= attributesOf(syspath, roots, slow);
+    return own;
+  };
   return {
     get ancestors() {
-      ancestors ??= ancestorsOf(syspath, roots);
+      ancestors ??= ancestorsOf(syspath, roots, slow);
       return ancestors;
     },
     get attributes() {
-      attributes ??= attributesOf(located(syspath, roots));
-      return attributes;
+      return look().attributes;
+    },
+    get unread() {
+      return look().unread;
     },
   };
 }
 
+type Own = 'attributes' | 'unread';
+
 /** Parents that are devices themselves (they have a `uevent` file), nearest first. */
-function ancestorsOf(syspath: string, roots: Roots): Ancestor[] {
+function ancestorsOf(syspath: string, roots: Roots, slow: SlowReader): Ancestor[] {
   const found: Ancestor[] = [];
   for (let parent = dirname(syspath); parent.startsWith('/sys/devices/'); parent = dirname(parent)) {
     const path = located(parent, roots);
     if (!exists(join(path, 'uevent'))) continue;
-    found.push({
-      syspath: parent,
-      sysname: basename(parent),
-      subsystem: linkName(join(path, 'subsystem')),
-      driver: linkName(join(path, 'driver')),
-      attributes: attributesOf(path),
-    });
+    found.push(
+      Object.assign(attributesOf(parent, roots, slow), {
+        syspath: parent,
+        sysname: basename(parent),
+        subsystem: linkName(join(path, 'subsystem')),
+        driver: linkName(join(path, 'driver')),
+      }),
+    );
   }
   return found;
 }
 
-function attributesOf(path: string): Record<string, string> {
+const quickAttributes = attributeNames.filter((name) => !slowAttributes.includes(name));
+
+/** The slow ones are looked for each time, until they have been read. */
+function attributesOf(syspath: string, roots: Roots, slow: SlowReader): Pick<Ancestor, Own> {
+  const path = located(syspath, roots);
+  const quick = readAttributes(path, quickAttributes);
+  const named = slowAttributes.filter((name) => exists(join(path, name)));
+  if (named.length === 0) return { attributes: quick };
+  let all: Record<string, string> | undefined;
+  const look = (): Record<string, string> | undefined => {
+    const found = all === undefined ? slow(syspath, roots) : undefined;
+    if (found !== undefined) all = inOrder({ ...quick, ...found });
+    return all;
+  };
+  return {
+    get attributes() {
+      return look() ?? quick;
+    },
+    get unread() {
+      return look() === undefined ? named : undefined;
+    },
+  };
+}
+
+const inOrder = (found: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(attributeNames.flatMap((name) => (name in found ? [[name, found[name] ?? '']] : [])));
+
+function readAttributes(path: string, names: readonly string[]): Record<string, string> {
+  return attributesFrom(names, (name) => readOptional(join(path, name)));
+}
+
+/** Attributes as rules match them. `textOf`: what their files say; undefined for one that is not there. */
+export function attributesFrom(
+  names: readonly string[],
+  textOf: (name: string, index: number) => string | undefined,
+): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const name of attributeNames) {
-    const value = readOptional(join(path, name));
+  for (const [index, name] of names.entries()) {
+    const value = textOf(name, index);
     // udev matches without trailing white space. A control character becomes a character that no policy can write, so
     // that a device gains no match by it that udev would not see.
     if (value !== undefined)

@@ -16,6 +16,7 @@ import {
   listed,
   type Roots,
   readDevice,
+  type SlowReader,
   surroundings,
   syspathOf,
 } from './enumerate.js';
@@ -42,7 +43,11 @@ export class DeviceTable {
   /** SEQNUM of the last message that the kernel had sent when everything was read. */
   private sequence = 0;
 
-  constructor(private readonly roots: Roots = host) {}
+  /** `slow`: where attributes come from that nobody may wait for; read at once unless given. */
+  constructor(
+    private readonly roots: Roots = host,
+    private readonly slow?: SlowReader,
+  ) {}
 
   /** Takes in a message; returns the units, and the raw nodes, that it may have changed. */
   take(message: UdevMessage): Set<string> {
@@ -178,7 +183,7 @@ export class DeviceTable {
     const unit = placeOf(subsystem, syspath);
     if (unit === undefined) return undefined;
     const known = subsystem === 'hidraw' ? this.raw.get(syspath) : this.units_.get(unit)?.get(syspath);
-    const device = readDevice(syspath, subsystem, this.roots);
+    const device = readDevice(syspath, subsystem, this.roots, this.slow);
     if (isDeepStrictEqual(known && factsOf(known), device && factsOf(device))) return undefined;
     this.put(unit, syspath, device);
     return unit;
@@ -204,7 +209,8 @@ export class DeviceTable {
    * message.
    */
   private said(event: RawEvent, subsystem: SeatSubsystem): Device | undefined {
-    if (Number(event.properties['SEQNUM']) <= this.sequence) return readDevice(event.syspath, subsystem, this.roots);
+    if (Number(event.properties['SEQNUM']) <= this.sequence)
+      return readDevice(event.syspath, subsystem, this.roots, this.slow);
     return event.action === 'remove' ? undefined : this.fromEvent(event);
   }
 
@@ -216,7 +222,7 @@ export class DeviceTable {
     this.things = new Multimap();
     this.rawThings = new Multimap();
     this.received.clear();
-    for (const device of enumerate(this.roots)) {
+    for (const device of enumerate(this.roots, this.slow)) {
       const { subsystem, syspath } = device;
       const unit = isOurs(subsystem) ? placeOf(subsystem, syspath) : undefined;
       if (unit !== undefined) this.put(unit, syspath, device);
@@ -273,7 +279,7 @@ export class DeviceTable {
   private fromEvent({ syspath, properties }: RawEvent): Device {
     const { ACTION: _action, SEQNUM: _sequence, TAGS, CURRENT_TAGS, DEVLINKS, ...rest } = properties;
     const number = parseNumber(`${rest['MAJOR']}:${rest['MINOR']}`);
-    return Object.assign(surroundings(syspath, this.roots), {
+    return Object.assign(surroundings(syspath, this.roots, this.slow), {
       syspath,
       incarnation: incarnationOf(syspath, this.roots),
       subsystem: rest['SUBSYSTEM'] ?? '',

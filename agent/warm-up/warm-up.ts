@@ -2,7 +2,7 @@ import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises';
 import { type Logger, pino } from 'pino';
-import { Subject } from 'rxjs';
+import { NEVER, Subject } from 'rxjs';
 import { Trail } from '../audit/trail.js';
 import type { Policy } from '../core/policy.js';
 import type { Touched } from '../core/scope.js';
@@ -96,7 +96,7 @@ async function walk(log: Logger): Promise<void> {
   const udev = new Subject<UdevMessage>();
   const adopted = new Subject<Touched>();
   const containers = new Subject<readonly Container[]>();
-  const flow = pipeline({ udev, adopted, containers }, table, controller).subscribe();
+  const flow = pipeline({ udev, read: NEVER, adopted, containers }, table, controller).subscribe();
   const served = async (): Promise<void> => {
     const end = performance.now() + longest;
     do {

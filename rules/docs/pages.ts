@@ -89,6 +89,7 @@ const example: Status = {
     trialEnds: undefined,
     conflicts: [],
     withheld: [],
+    unread: [],
     left: [],
     host: [],
   },

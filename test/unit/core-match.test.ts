@@ -8,6 +8,7 @@ import { matches, mismatch } from '../../agent/core/match.js';
 import type { Condition, Policy, Rule } from '../../agent/core/policy.js';
 import { canonicalPort, portCovers, portPatterns } from '../../agent/core/port.js';
 import { unitFrom, unitOf } from '../../agent/core/units.js';
+import { claimsOf } from '../../agent/core/verdict.js';
 import { parseSeat } from '../../agent/policy/parse.js';
 import { anyHead, anyPolicy, head, policyOf, unit } from './policy-arbitraries.js';
 import { reference } from './policy-udev-model.js';
@@ -29,6 +30,27 @@ test('many wildcards cost no more than a moment', () => {
   const started = performance.now();
   assert.not.ok(glob(`${'*a'.repeat(90)}b`, 'a'.repeat(4096)));
   assert.ok(performance.now() - started < 100);
+});
+
+test('where an attribute could not be read, the verdict is what it would be with every value, or there is none', () => {
+  const seen = { unread: 0, known: 0 };
+  fc.assert(
+    fc.property(anyPolicy, anyHead, fc.constantFrom('A1', 'B2', '046d'), (policy, device, serial) => {
+      const hidden = device.ancestors.map(({ attributes: { serial, ...attributes }, ...rest }) =>
+        serial === undefined ? { ...rest, attributes } : { ...rest, attributes, unread: ['serial'] },
+      );
+      const read = device.ancestors.map(({ attributes, ...rest }) => ({
+        ...rest,
+        attributes: 'serial' in attributes ? { ...attributes, serial } : attributes,
+      }));
+      const verdict = decider(policy)(unit({ ...device, ancestors: hidden }));
+      seen[verdict.kind === 'unread' ? 'unread' : 'known'] += 1;
+      if (verdict.kind === 'unread') assert.equal(verdict.at, ['/sys/devices/x']);
+      else assert.equal(claimsOf(verdict), claimsOf(decider(policy)(unit({ ...device, ancestors: read }))));
+    }),
+    { numRuns: 3000 },
+  );
+  assert.ok(seen.unread > 100 && seen.known > 100, JSON.stringify(seen));
 });
 
 test('a port ends at its boundaries, whichever way the bus is written', () => {
@@ -128,7 +150,7 @@ test('a verdict is what trying every rule would give, and its trace says so', ()
         const rule = rules.find((one) => mismatch(one, device) === undefined);
         return rule === undefined ? [] : [{ seat, rule }];
       });
-      assert.equal(verdict.kind === 'host' ? [] : verdict.claims, claims);
+      assert.equal(claimsOf(verdict), claims);
       for (const { rule, failed } of verdict.trace) assert.is(failed === undefined, matches(rule, device));
       const shared = claims.every(({ rule }) => rule.share);
       const kind = claims.length === 0 ? 'host' : claims.length === 1 || shared ? 'seat' : 'conflict';

@@ -45,6 +45,7 @@ const status: Status = {
   conflicts: [],
   leaks: [],
   withheld: [],
+  unread: [],
   left: [],
   host: [],
   udev: { events: 0, overruns: 0, restarts: 0 },

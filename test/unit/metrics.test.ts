@@ -52,6 +52,7 @@ const status: Status = {
     { engine: 'docker', place: '/run/docker.sock', reason: 'dockerd does not run', words: 0 },
   ],
   withheld: [],
+  unread: [],
   left: [],
   host: [],
   attached: [],

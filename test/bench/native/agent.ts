@@ -3,7 +3,7 @@
 
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { Subject, type Subscription } from 'rxjs';
+import { NEVER, Subject, type Subscription } from 'rxjs';
 import { Trail } from '../../../agent/audit/trail.js';
 import { decider } from '../../../agent/core/decide.js';
 import { desiredSeat, type Grantee } from '../../../agent/core/desired.js';
@@ -123,7 +123,7 @@ export class Agent {
   async start(wishes: readonly Wish[], containers: readonly Container[]): Promise<void> {
     await this.hands.namespaces.start();
     for (const { name, cgroup } of containers) this.groups.set(name, cgroupId(cgroup));
-    const sources = { udev: this.messages, adopted: this.adopted, containers: this.containers };
+    const sources = { udev: this.messages, read: NEVER, adopted: this.adopted, containers: this.containers };
     this.flow = pipeline(sources, this.table, this.house).subscribe();
     this.messages.next({ kind: 'resync', reason: 'start' });
     this.containers.next(containers);
