@@ -36,6 +36,7 @@ export function attachedAgain({ lab, engine, variant, first }: Suite): void {
       ...(path.startsWith(`/${machines}/`)
         ? [`systemctl set-property --runtime ${machines} DeviceAllow=/dev/null`]
         : []),
+      ...(variant.engine === 'docker' ? [`docker update --cpu-shares 512 ${engine.name('left')}`] : []),
       'systemctl daemon-reload',
       'systemctl daemon-reexec',
       `systemctl set-property --runtime ${unit} CPUWeight=100`,
