@@ -118,7 +118,7 @@ export const attributeNames: readonly string[] = [
 
 /**
  * Those whose reader can wait for somebody. Of a USB device, the kernel gives them out under the lock of the device
- * (drivers/usb/core/sysfs.c, usb_string_attr), and whoever may open its file in /dev/bus/usb can have the kernel keep that lock.
+ * (drivers/usb/core/sysfs.c, usb_string_attr). Every user who may open its file in /dev/bus/usb can have the kernel keep that lock.
  */
 export const slowAttributes: readonly string[] = ['serial', 'manufacturer', 'product'];
 

@@ -21,7 +21,7 @@ export class HostRules {
    * longer does.
    */
   tell(unit: Unit, verdict: Verdict): void {
-    // Whatever udev was told last is true until more is known.
+    // Until more is known, udev's last word stays.
     if (verdict.kind === 'unread') return;
     const argument = alongArgument(unit.head, verdict);
     if (argument !== undefined) {

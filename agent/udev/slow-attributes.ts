@@ -18,7 +18,7 @@ const patience = 5000;
 const mostKept = 512;
 
 interface Asked {
-  /** What waits for the answer, by its path. */
+  /** The units that wait for the answer. */
   readonly units: Set<string>;
   /** Settles after the first try. */
   first: Promise<unknown>;
@@ -47,7 +47,7 @@ export class SlowAttributes {
     private readonly waits: readonly number[] = backoff,
   ) {}
 
-  /** What is known of a device; reads nothing. */
+  /** The known attributes of a device; reads nothing. */
   readonly of: SlowReader = (syspath) => {
     const known = this.kept.get(syspath);
     return known !== undefined && known.incarnation === incarnationOf(syspath, this.roots) ? known.values : undefined;

@@ -1,4 +1,4 @@
-// A local user has the kernel keep a USB device busy: whoever reads its serial number waits. Here a fifo has the reader wait.
+// A local user has the kernel keep a USB device busy: a process that reads its serial number waits. Here a fifo lets it wait.
 
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
