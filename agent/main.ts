@@ -201,6 +201,7 @@ export async function run(options: Options): Promise<void> {
     outputs,
     descriptors,
     slow,
+    helpers,
   };
   control = new ControlServer(controlSocket, answerer(rooms), log);
 

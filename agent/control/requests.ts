@@ -16,6 +16,7 @@ import { originOf } from '../core/shares.js';
 import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import type { Consoles } from '../host/consoles.js';
+import type { Helpers } from '../kernel/helpers.js';
 import type { OutputKeeper } from '../outputs/output-keeper.js';
 import type { SeatController } from '../seat/controller.js';
 import { explainShares, type ShareExplanation } from '../shares/compare.js';
@@ -61,6 +62,7 @@ export interface Rooms {
   readonly outputs: OutputKeeper;
   readonly descriptors: DescriptorKeeper;
   readonly slow: SlowAttributes;
+  readonly helpers: Helpers;
 }
 
 type Answer = Answers[Answerable['verb']];
@@ -103,7 +105,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
         rooms,
         assignments.hidraws.alone().map(({ unit }) => unit),
       );
-      return Promise.all(inventory(rooms).map((info) => withOutputs(info, assignments)));
+      return Promise.all(inventory(rooms).map((info) => withOutputs(info, rooms)));
     },
     explain: async ({ device }) => {
       const raw = findRaw(table.rawUnits(), device);
@@ -119,7 +121,7 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       const withheld = [...assignments.hidraws.withheld(unit.id), ...namesWithheld(unit, verdict)];
       const explanation = explanationOf(unit, verdict, assignments.revision, withheld, left);
       const [unread] = assignments.unreadable(unit.id);
-      return withOutputs(unread === undefined ? explanation : { ...explanation, reason: unread.reason }, assignments);
+      return withOutputs(unread === undefined ? explanation : { ...explanation, reason: unread.reason }, rooms);
     },
     identify: (request) => identify(rooms, request),
     'explain-shares': ({ seat }) => explainSeat(rooms, seat),
@@ -167,9 +169,9 @@ function explainRaw({ assignments, table }: Rooms, raw: Unit): Explanation {
   return rawExplanationOf(raw, alone.placement, assignments.seats, assignments.revision);
 }
 
-async function explainOutput({ assignments }: Rooms, output: Output): Promise<Explanation> {
+async function explainOutput({ assignments, helpers }: Rooms, output: Output): Promise<Explanation> {
   const { unit, connector } = output;
-  const seen = (await connectorsOf(unit.head.syspath)).find(({ name }) => name === connector);
+  const seen = (await connectorsOf(unit.head.syspath, helpers)).find(({ name }) => name === connector);
   return outputExplanationOf(output, seen ?? unseen(connector), assignments.judged.get(unit.id), assignments.revision);
 }
 
@@ -190,10 +192,11 @@ async function identify(
 const unseen = (name: string): Connector => ({ name, status: 'unknown', monitor: undefined });
 
 /** A graphics card with its outputs as they can be seen; their names have no place in udev's database. */
-async function withOutputs<T extends DeviceInfo>(info: T, { judged, revision }: Assignments): Promise<T> {
+async function withOutputs<T extends DeviceInfo>(info: T, { assignments, helpers }: Rooms): Promise<T> {
+  const { judged, revision } = assignments;
   const card = info.nodes.find((node) => /^\/dev\/dri\/card\d+$/.test(node));
   if (card === undefined) return info;
-  const connectors = await connectorsOf(join(info.device, basename(card)));
+  const connectors = await connectorsOf(join(info.device, basename(card)), helpers);
   return { ...info, outputs: connectors.map((one) => outputInfo(one, judged.get(info.device), revision)) };
 }
 

@@ -42,7 +42,15 @@ export type DeviceRequest =
   | ({ readonly do: 'take-back'; readonly owner: string } & Searched)
   | { readonly do: 'rebind'; readonly owner: string; readonly unit: string; readonly kind: NodeClass }
   /** Files of the kernel whose reader can wait for somebody. `limit`: longest that one of them may be, bytes. */
-  | { readonly do: 'read-files'; readonly owner: string; readonly files: readonly string[]; readonly limit: number };
+  | {
+      readonly do: 'read-files';
+      readonly owner: string;
+      readonly files: readonly string[];
+      /** Longest file, bytes. */
+      readonly limit: number;
+      /** `latin1` for files that are no text: a character for each byte. */
+      readonly encoding: 'utf8' | 'latin1';
+    };
 
 export interface Searched extends SearchOptions {
   readonly nodes: readonly Taken[];
@@ -240,7 +248,7 @@ async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest[
       return { ...takeBack(request.nodes, search, () => noteAt(0)), search: inBrief(search) };
     }
     case 'read-files':
-      return request.files.map((file) => readUpTo(file, request.limit));
+      return request.files.map((file) => readUpTo(file, request.limit, request.encoding));
     case 'rebind': {
       const { rebind } = await import('./rebind.js');
       return rebind(request.unit, request.kind);

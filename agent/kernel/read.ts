@@ -41,7 +41,7 @@ export function readOptional(path: string): string | undefined {
  * As `readOptional`, of a file that somebody else can make long. Throws when it has more than `most` bytes; a file of procfs
  * does not tell beforehand.
  */
-export function readUpTo(path: string, most: number): string | undefined {
+export function readUpTo(path: string, most: number, encoding: 'utf8' | 'latin1' = 'utf8'): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -51,7 +51,7 @@ export function readUpTo(path: string, most: number): string | undefined {
   try {
     const bytes = readAtMost(fd, most);
     if (bytes === undefined) throw new Error(`${path} is longer than ${most} bytes`);
-    return bytes.toString();
+    return bytes.toString(encoding);
   } finally {
     closeSync(fd);
   }

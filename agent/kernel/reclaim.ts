@@ -101,6 +101,7 @@ export class Reclaim {
       owner: ownerBy(cgroup),
       files: [...files.values()],
       limit: longestInfo,
+      encoding: 'utf8',
     } as const;
     try {
       const infos = await this.helpers.ask(request);

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { monitorName } from '../core/edid.js';
+import type { Helpers } from '../kernel/helpers.js';
 import { namesIn, readUnlessGone } from '../kernel/read.js';
 import { soon } from '../kernel/soon.js';
 import { host, located, type Roots } from './enumerate.js';
@@ -15,26 +15,37 @@ export interface Connector {
   readonly monitor: string | undefined;
 }
 
-/** The kernel gives the EDID out only when nobody probes a connector of the card, which takes seconds with some monitors, ms. */
-const patience = 500;
+/** Longest that names of monitors are waited for, ms; a helper process may have to start first. */
+const patience = 5000;
+/** A base block and 255 extensions (VESA E-EDID 1.4), bytes. */
+const longestEdid = 256 * 128;
 
 /**
- * The connectors of a card, by their names; `card` is the path of `cardN` in sysfs. They are known as soon as they are asked
- * for, but for a monitor's name, which is not waited for any longer than `patienceMs`.
+ * The connectors of a card, by their names; `card` is the path of `cardN` in sysfs. A helper process reads the names of the monitors:
+ * the kernel gives an EDID out only when nobody has the connectors of the card locked (drm_sysfs.c, edid_show). A probe
+ * does so for seconds, and a program that has the card open as long as it likes. What is late is left out.
  */
-export function connectorsOf(card: string, roots: Roots = host, patienceMs = patience): Promise<Connector[]> {
-  const directory = located(card, roots);
-  return Promise.all(
-    connectorNames(card, roots).map(async (name): Promise<Connector> => {
-      const files = join(directory, `${basename(card)}-${name}`);
-      const status = await readFile(join(files, 'status'), 'latin1').catch(() => '');
-      const edid = await soon(
-        readFile(join(files, 'edid')).catch(() => undefined),
-        patienceMs,
-      );
-      return { name, status: statusOf(status.trim()), monitor: edid && monitorName(edid) };
-    }),
-  );
+export async function connectorsOf(
+  card: string,
+  helpers: Pick<Helpers, 'ask'>,
+  roots: Roots = host,
+  patienceMs = patience,
+): Promise<Connector[]> {
+  const statuses = [...connectorStatuses(card, roots)];
+  const filled = statuses.filter(([, status]) => status !== 'disconnected').map(([name]) => name);
+  const files = filled.map((name) => join(located(card, roots), `${basename(card)}-${name}`, 'edid'));
+  const request = { do: 'read-files', owner: card, files, limit: longestEdid, encoding: 'latin1' } as const;
+  const texts =
+    files.length === 0
+      ? []
+      : await soon(
+          helpers.ask(request).catch(() => []),
+          patienceMs,
+        );
+  return statuses.map(([name, status]) => {
+    const edid = texts?.[filled.indexOf(name)];
+    return { name, status, monitor: edid === undefined ? undefined : monitorName(Buffer.from(edid, 'latin1')) };
+  });
 }
 
 /** Whether a monitor is at each of them, as the kernel saw it last: nothing is waited for. */

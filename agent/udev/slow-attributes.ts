@@ -111,7 +111,13 @@ export class SlowAttributes {
     const directory = located(syspath, this.roots);
     const files = slowAttributes.map((name) => join(directory, name));
     try {
-      const texts = await this.helpers.ask({ do: 'read-files', owner: syspath, files, limit: longest });
+      const texts = await this.helpers.ask({
+        do: 'read-files',
+        owner: syspath,
+        files,
+        limit: longest,
+        encoding: 'utf8',
+      });
       if (incarnationOf(syspath, this.roots) !== incarnation) return { why: `${syspath} was plugged again meanwhile` };
       this.forget();
       this.kept.set(syspath, { incarnation, values: attributesFrom(slowAttributes, (_, index) => texts[index]) });

@@ -7,6 +7,8 @@ import { answerer } from '../../agent/control/requests.js';
 import { hostWords } from '../../agent/control/status.js';
 import { thingOf } from '../../agent/core/loan.js';
 import type { ControlError } from '../../agent/core/refusal.js';
+import { Helpers } from '../../agent/kernel/helpers.js';
+import { SlowAttributes } from '../../agent/udev/slow-attributes.js';
 import { keyboard } from './driver/capabilities.js';
 import { field, plug, type Seen, usbPort } from './driver/field.js';
 
@@ -75,7 +77,7 @@ test('explain knows what devices lists, and what goes elsewhere is said', async 
   const ask = (seen: Seen, device: string) => {
     const { table, hidraws, policy, verdicts: judged } = seen;
     const assignments = { hidraws, judged, revision: 'x', seats: policy.seats };
-    return answerer({ assignments, table } as never)(
+    return answerer({ assignments, table, slow: new SlowAttributes(new Helpers()) } as never)(
       { verb: 'explain', device },
       { uid: 0, pid: 1 },
     ) as Promise<Explanation>;

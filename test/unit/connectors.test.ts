@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -8,6 +9,7 @@ import * as assert from 'uvu/assert';
 import { deviceTree } from '../../agent/cli/device-tree.js';
 import { render } from '../../agent/cli/line.js';
 import { monitorName } from '../../agent/core/edid.js';
+import { Helpers } from '../../agent/kernel/helpers.js';
 import { connectorsOf } from '../../agent/udev/connectors.js';
 
 /** A base block as VESA's E-EDID 1.4 has it: maker `RHT`, product 0x1234, and descriptors in the order given. */
@@ -62,6 +64,8 @@ function sysfs(connectors: Readonly<Record<string, { status?: string; edid?: Buf
   }
   return { base, roots: { sys: base, data: base } };
 }
+const helpers = new Helpers();
+test.after(() => helpers.close());
 const card = '/sys/devices/pci0000:00/0000:00:02.0/drm/card0';
 
 test('a card has the connectors that sysfs shows, and on each the monitor that the kernel knows', async () => {
@@ -73,28 +77,32 @@ test('a card has the connectors that sysfs shows, and on each the monitor that t
     power: {},
   });
   try {
-    assert.equal(await connectorsOf(card, roots), [
+    assert.equal(await connectorsOf(card, helpers, roots), [
       { name: 'DP-2', status: 'connected', monitor: 'DELL U2415' },
       { name: 'DP-10', status: 'disconnected', monitor: undefined },
       { name: 'HDMI-A-1', status: 'unknown', monitor: undefined },
     ]);
-    assert.equal(await connectorsOf(`${card}1`, roots), []);
+    assert.equal(await connectorsOf(`${card}1`, helpers, roots), []);
   } finally {
     rmSync(base, { recursive: true });
   }
 });
 
-test('a monitor that is being probed keeps nobody waiting: the connector is listed without its name', async () => {
+test('a card that somebody keeps locked keeps nobody else waiting: its connectors are listed without names', async () => {
   const { base, roots } = sysfs({ 'card0-DP-1': { status: 'connected\n' } });
-  const edidFile = join(base, 'devices/pci0000:00/0000:00:02.0/drm/card0/card0-DP-1/edid');
+  const files = join(base, 'devices/pci0000:00/0000:00:02.0/drm/card0/card0-DP-1');
   try {
-    // Opening it waits for a writer, as the kernel waits for the probe to end.
-    execFileSync('mkfifo', [edidFile]);
+    // Opening it waits for a writer, as the kernel waits for the lock.
+    execFileSync('mkfifo', [join(files, 'edid')]);
     const began = performance.now();
-    assert.equal(await connectorsOf(card, roots, 50), [{ name: 'DP-1', status: 'connected', monitor: undefined }]);
+    // Twice as many questions as Node has threads for files.
+    const answers = await Promise.all(Array.from({ length: 8 }, () => connectorsOf(card, helpers, roots, 50)));
+    for (const listed of answers) {
+      assert.equal(listed, [{ name: 'DP-1', status: 'connected', monitor: undefined }]);
+    }
+    assert.is(await readFile(join(files, 'status'), 'utf8'), 'connected\n');
     assert.ok(performance.now() - began < 2000);
   } finally {
-    writeFileSync(edidFile, '');
     rmSync(base, { recursive: true });
   }
 });
