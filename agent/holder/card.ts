@@ -1,14 +1,23 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { close, constants, fstatSync, open } from 'node:fs';
+import { promisify } from 'node:util';
 import { type DeviceNumber, numberOf, numberText } from '../core/device.js';
 import { type LeasedOutput, leaseFor, mayStay, type SeatOutputs } from '../core/leases.js';
 import * as drm from '../kernel/drm.js';
 import { isSysError } from '../kernel/errors.js';
 import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
+import type { Lanes } from '../kernel/lanes.js';
+import { UnshownError, type WantedName } from './identify-messages.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
+import { patience } from './patience.js';
 import { ShownName } from './shown-name.js';
 
-/** The objects that one start of a display server got. */
-interface Lease {
+const openFile = promisify(open);
+const closing = promisify(close);
+const closeFile = (fd: number): Promise<void> => closing(fd).catch(() => undefined);
+
+/** The objects that one start of a display server got. The descriptor stays the holder's. */
+export interface Lease {
+  readonly seat: string;
   readonly lessee: number;
   /** Kept open: as long as it is, the number of the lessee is nobody else's (drm_lease.c, idr_alloc). */
   readonly fd: number;
@@ -16,10 +25,12 @@ interface Lease {
   readonly since: Date;
 }
 
-/** A lease as it is handed over; the descriptor stays the holder's. */
-export interface HandedLease {
-  readonly fd: number;
-  readonly outputs: readonly string[];
+/** Who asks for a lease. */
+export interface LeaseAsker<T> {
+  /** Whether it still waits. What it does not wait for any more is taken back. */
+  readonly isAwaited: () => boolean;
+  /** Takes it. Nothing else is done to the card meanwhile. When this throws, the lease is taken back. */
+  readonly hand: (lease: T) => void;
 }
 
 export type Say = (text: string) => void;
@@ -30,9 +41,30 @@ export type CardCalls = Pick<
   'becomeMaster' | 'connectorsOfCard' | 'createLease' | 'leasedObjects' | 'revokeLease' | 'switchOff'
 >;
 
+/** The holder around a card. */
+export interface CardDeps {
+  readonly say: Say;
+  /** Called whenever the card's state is another. */
+  readonly changed: () => void;
+  /** Of all cards. */
+  readonly lanes: Lanes;
+  readonly calls?: CardCalls | undefined;
+}
+
+/** A card that has not answered in time. */
+export class SilentCardError extends Error {
+  constructor(node: string) {
+    super(`${node} does not answer: a program that has an output of it keeps the kernel busy with it`);
+    this.name = 'SilentCardError';
+  }
+}
+
 /**
  * One card: the holder is its master, which it never drops, because all lessees stand still when it does. `UNIVERSAL_PLANES` is
  * never set here: without it the kernel puts a CRTC's primary and cursor plane into each lease.
+ *
+ * All that the kernel does to the card is done off the loop, one piece of work after the other: a program with an output of it can
+ * make the kernel wait (drm.ts), also for ever. The state is known without the kernel.
  */
 export class HeldCard {
   private fd: number | undefined;
@@ -40,18 +72,28 @@ export class HeldCard {
   private guard: { close(): void } | undefined;
   private unguarded: string | undefined;
   private seats: readonly SeatOutputs[] = [];
+  /** CRTCs that can show anything. */
+  private crtcs: readonly number[] = [];
+  /** By seat. A lease is here until the kernel has taken it back. */
   private readonly leases = new Map<string, Lease>();
   private readonly shortfalls = new Map<string, string>();
+  /** Pieces of work that have not ended in time. */
+  private readonly late = new Set<object>();
+  private taking: Promise<void> | undefined;
+  private dividing: Promise<void> | undefined;
+  private told = '';
+  private readonly calls: CardCalls;
   /** The name of an output on it, while nobody has leased that. */
-  readonly name: ShownName;
+  private readonly name: ShownName;
 
   constructor(
     private readonly wanted: WantedCard,
-    private readonly say: Say,
-    private readonly calls: CardCalls = drm,
+    private readonly deps: CardDeps,
   ) {
+    this.calls = deps.calls ?? drm;
     const leased = () => new Map([...this.leases].map(([seat, { outputs }]) => [seat, outputs]));
-    this.name = new ShownName({ node: wanted.node, master: () => this.fd, leased }, say);
+    const inTurn = (work: () => Promise<void>) => this.inTurn(work);
+    this.name = new ShownName({ node: wanted.node, master: () => this.fd, leased, inTurn }, deps.say);
   }
 
   get node(): string {
@@ -68,26 +110,32 @@ export class HeldCard {
   }
 
   /** Becomes master where it is not yet. Why it cannot is in the state; it is to be tried again. */
-  take(): void {
+  take(): Promise<void> {
+    this.taking ??= this.inTurn(() => this.becomeMaster()).finally(() => {
+      this.taking = undefined;
+    });
+    return this.taking;
+  }
+
+  private async becomeMaster(): Promise<void> {
     if (this.fd !== undefined) return;
     const { node, number } = this.wanted;
     let fd: number | undefined;
     try {
-      fd = openSync(node, constants.O_RDWR);
+      fd = await openFile(node, constants.O_RDWR);
       const found = numberOf(fstatSync(fd, { bigint: true }).rdev);
       if (numberText(found) !== number) throw new Error(`${node} is another card`);
-      this.calls.becomeMaster(fd);
+      await this.calls.becomeMaster(fd);
       this.guardPictures(found);
-      const crtcs = new Set(this.calls.connectorsOfCard(fd).flatMap((one) => one.crtcs));
+      this.crtcs = [...new Set((await this.calls.connectorsOfCard(fd)).flatMap((one) => one.crtcs))];
       this.fd = fd;
       this.problem = undefined;
-      this.say(`${node}: held`);
+      this.say('held');
       // Nobody may see the picture until now: a console, or a picture of the seat that had the whole card.
-      for (const crtc of crtcs)
-        this.attempt('switch off the former picture', () => this.calls.switchOff(fd as number, crtc));
+      await this.switchOff(this.crtcs, 'the former picture');
     } catch (error) {
       this.unguard();
-      if (fd !== undefined) closeSync(fd);
+      if (fd !== undefined) await closeFile(fd);
       this.problem = isSysError(error, 'EBUSY')
         ? `another display server is master of ${node}`
         : `${node} cannot be held: ${(error as Error).message}`;
@@ -102,7 +150,7 @@ export class HeldCard {
       this.unguarded = undefined;
     } catch (error) {
       this.unguarded = (error as Error).message;
-      this.say(`${this.node}: pictures are not guarded: ${this.unguarded}`);
+      this.say(`pictures are not guarded: ${this.unguarded}`);
     }
   }
 
@@ -111,18 +159,28 @@ export class HeldCard {
     this.guard = undefined;
   }
 
-  /** Takes in whose the outputs are now. Leases with an output that is no longer their seat's are taken back. */
-  divide(seats: readonly SeatOutputs[]): void {
+  /**
+   * Takes in whose the outputs are now. Leases with an output that is no longer their seat's are taken back; settles when they
+   * are.
+   */
+  divide(seats: readonly SeatOutputs[]): Promise<void> {
     this.seats = seats;
-    for (const [seat, { outputs }] of this.leases) {
-      if (mayStay(seat, outputs, seats)) continue;
-      this.end(seat);
-      this.say(`${this.node}: taken back from ${seat}`);
-    }
     for (const seat of this.shortfalls.keys()) if (!this.has(seat)) this.shortfalls.delete(seat);
+    this.tell();
+    this.dividing ??= this.inTurn(async () => {
+      this.dividing = undefined;
+      for (const lease of [...this.leases.values()]) {
+        if (this.mayStay(lease)) continue;
+        await this.end(lease);
+        this.say(`taken back from ${lease.seat}`);
+      }
+    });
+    return this.dividing;
   }
 
-  /** Whether a seat's display server has a lease of this card. */
+  private mayStay = ({ seat, outputs }: Lease): boolean => mayStay(seat, outputs, this.seats);
+
+  /** Whether a seat's display server has a lease of this card: not before the kernel has taken it back it has none. */
   isLeasedTo(seat: string): boolean {
     return this.leases.has(seat);
   }
@@ -134,75 +192,111 @@ export class HeldCard {
 
   /**
    * A new lease for a seat's display server that starts. The lease before it is taken back, because its outputs are still in it.
-   * @throws with words for the client
+   * Rejects with words for the client, and with SilentCardError at once while the card does not answer.
    */
-  lease(seat: string): HandedLease {
-    if (this.fd === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
-    this.name.end();
-    this.end(seat);
+  async lease(seat: string, { isAwaited, hand }: LeaseAsker<Lease>): Promise<void> {
+    this.refuseSilent();
+    await this.inTurn(async () => {
+      if (!isAwaited()) throw new Error('nobody waits for it any more');
+      const master = this.fd;
+      if (master === undefined) throw new Error(this.problem ?? `${this.node} is not held yet`);
+      await this.name.end();
+      const former = this.leases.get(seat);
+      if (former !== undefined) await this.end(former);
+      const lease = await this.newLease(seat, master);
+      try {
+        const objects = await this.calls.leasedObjects(lease.fd);
+        // The kernel may have been kept busy meanwhile.
+        if (!isAwaited()) throw new Error('nobody waits for it any more');
+        if (!this.mayStay(lease)) throw new Error(`an output of ${this.node} is not this seat's any more`);
+        hand(lease);
+        const names = lease.outputs.map(({ connector }) => connector).join(', ');
+        this.say(`${names} to ${seat}, objects ${objects.join(' ')}`);
+      } catch (error) {
+        await this.end(lease);
+        throw error;
+      }
+    });
+  }
+
+  private async newLease(seat: string, master: number): Promise<Lease> {
     const others = [...this.leases.values()].flatMap(({ outputs }) => outputs);
-    const { outputs, connectors, missing } = leaseFor(seat, this.seats, this.calls.connectorsOfCard(this.fd), others);
+    const known = await this.calls.connectorsOfCard(master);
+    const { outputs, connectors, missing } = leaseFor(seat, this.seats, known, others);
     if (missing.length > 0) this.shortfalls.set(seat, missing.join('; '));
     else this.shortfalls.delete(seat);
     if (outputs.length === 0) throw new Error(missing.join('; ') || `no output of ${this.node} is this seat's`);
     const crtcs = outputs.map(({ crtc }) => crtc);
-    for (const crtc of crtcs) this.calls.switchOff(this.fd, crtc);
-    const { lessee, fd } = this.calls.createLease(this.fd, [...crtcs, ...connectors]);
-    this.leases.set(seat, { lessee, fd, outputs, since: new Date() });
-    const names = outputs.map(({ connector }) => connector);
-    this.say(`${this.node}: ${names.join(', ')} to ${seat}, objects ${this.calls.leasedObjects(fd).join(' ')}`);
-    return { fd, outputs: names };
+    for (const crtc of crtcs) await this.calls.switchOff(master, crtc);
+    const { lessee, fd } = await this.calls.createLease(master, [...crtcs, ...connectors]);
+    const lease: Lease = { seat, lessee, fd, outputs, since: new Date() };
+    this.leases.set(seat, lease);
+    return lease;
   }
 
   /**
    * A lease of nothing, for a display server with a lease that needs the card once more, to make buffers. The descriptor is
-   * the caller's to close.
-   * @throws with words for the client
+   * there for as long as `hand` runs. Rejects like `lease`.
    */
-  leaseNothing(seat: string): number {
-    if (this.fd === undefined || !this.leases.has(seat)) throw new Error(`this seat has no lease of ${this.node}`);
-    return this.calls.createLease(this.fd, []).fd;
+  async leaseNothing(seat: string, { isAwaited, hand }: LeaseAsker<number>): Promise<void> {
+    this.refuseSilent();
+    await this.inTurn(async () => {
+      if (!isAwaited()) throw new Error('nobody waits for it any more');
+      if (this.fd === undefined || !this.leases.has(seat)) throw new Error(`this seat has no lease of ${this.node}`);
+      const { fd } = await this.calls.createLease(this.fd, []);
+      try {
+        if (isAwaited()) hand(fd);
+      } finally {
+        await closeFile(fd);
+      }
+    });
+  }
+
+  /** The display server that has a lease has ended, and its needs with it. */
+  async ended(lease: Lease): Promise<void> {
+    await this.inTurn(async () => {
+      if (this.leases.get(lease.seat) !== lease) return;
+      this.say(`the display server of ${lease.seat} has ended`);
+      await this.end(lease);
+    });
   }
 
   /**
-   * Takes a lease back, if there is one: first the permission, then the picture, which stays on for as long as anybody has the
-   * descriptor open.
+   * Shows the name of an output on it, if somebody still waits for it then.
+   * @throws UnshownError with words for people
    */
-  end(seat: string): void {
-    const lease = this.leases.get(seat);
-    if (lease === undefined || this.fd === undefined) return;
-    this.leases.delete(seat);
-    this.attempt(`revoke ${seat}`, () => this.calls.revokeLease(this.fd as number, lease.lessee));
-    for (const { crtc } of lease.outputs) {
-      this.attempt(`switch off the last picture of ${seat}`, () => this.calls.switchOff(this.fd as number, crtc));
-    }
-    closeSync(lease.fd);
+  async identify(wanted: WantedName, isAwaited: () => boolean): Promise<void> {
+    if (this.late.size > 0) throw new UnshownError('failed', new SilentCardError(this.node).message);
+    await this.inTurn(() => this.name.identify(wanted, isAwaited));
   }
 
-  /** The display server of a seat has ended, and its needs with it. */
-  ended(seat: string): void {
-    if (this.leases.has(seat)) this.say(`${this.node}: the display server of ${seat} has ended`);
-    this.end(seat);
-  }
-
-  /** Lets go of the card, and of all that was leased of it. */
-  close(): void {
-    this.name.end();
-    for (const seat of [...this.leases.keys()]) this.end(seat);
-    if (this.fd === undefined) return;
-    closeSync(this.fd);
-    this.fd = undefined;
-    this.unguard();
-    this.say(`${this.node}: let go`);
+  /** Lets go of the card, and of all that was leased of it. All pictures are off by then. Settles when that is done. */
+  async close(): Promise<void> {
+    await this.inTurn(async () => {
+      await this.name.end();
+      for (const lease of [...this.leases.values()]) await this.end(lease);
+      const { fd } = this;
+      if (fd === undefined) return;
+      // Once more: whoever has the card next sees no picture of a seat, not even where switching one off has failed before.
+      await this.switchOff(this.crtcs, 'the last pictures');
+      this.fd = undefined;
+      await closeFile(fd);
+      this.unguard();
+      this.say('let go');
+    });
   }
 
   get state(): CardState {
+    const all = [...this.seats];
+    for (const { seat } of this.leases.values()) {
+      if (!all.some((one) => one.seat === seat)) all.push({ seat, connectors: [] });
+    }
     return {
       node: this.node,
       number: this.wanted.number,
-      problem: this.problem,
+      problem: this.late.size > 0 ? new SilentCardError(this.node).message : this.problem,
       unguarded: this.unguarded,
-      seats: this.seats.map(({ seat, connectors }): SeatLease => {
+      seats: all.map(({ seat, connectors }): SeatLease => {
         const lease = this.leases.get(seat);
         return {
           ...{ seat, connectors },
@@ -214,13 +308,67 @@ export class HeldCard {
     };
   }
 
+  /**
+   * Takes a lease back: first the permission, then the picture, which stays on for as long as anybody has the
+   * descriptor open.
+   */
+  private async end(lease: Lease): Promise<void> {
+    const { seat, lessee, fd, outputs } = lease;
+    const master = this.fd;
+    if (master === undefined) return;
+    await this.attempt(`revoke ${seat}`, () => this.calls.revokeLease(master, lessee));
+    const crtcs = outputs.map(({ crtc }) => crtc);
+    await this.switchOff(crtcs, `the last picture of ${seat}`);
+    if (this.leases.get(seat) === lease) this.leases.delete(seat);
+    this.tell();
+    await closeFile(fd);
+  }
+
+  private async switchOff(crtcs: readonly number[], what: string): Promise<void> {
+    const { fd } = this;
+    if (fd === undefined) return;
+    for (const crtc of crtcs) await this.attempt(`switch off ${what}`, () => this.calls.switchOff(fd, crtc));
+  }
+
   /** A card that was pulled has no lease any more, and shows nothing. */
-  private attempt(what: string, action: () => void): void {
+  private async attempt(what: string, action: () => Promise<void>): Promise<void> {
     try {
-      action();
+      await action();
     } catch (error) {
-      if (!isSysError(error, 'ENOENT', 'ENODEV'))
-        this.say(`${this.node}: could not ${what}: ${(error as Error).message}`);
+      if (!isSysError(error, 'ENOENT', 'ENODEV')) this.say(`could not ${what}: ${(error as Error).message}`);
     }
+  }
+
+  /** Does something after all that was asked of this card before. A plugging of a card has its turns for itself. */
+  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const piece = {};
+    const timer = setTimeout(() => {
+      if (this.late.size === 0) this.say(new SilentCardError(this.node).message);
+      this.late.add(piece);
+      this.tell();
+    }, patience).unref();
+    try {
+      return await this.deps.lanes.run(`${this.wanted.number} ${this.wanted.incarnation}`, work);
+    } finally {
+      clearTimeout(timer);
+      if (this.late.delete(piece) && this.late.size === 0) this.say('answers again');
+      this.tell();
+    }
+  }
+
+  private refuseSilent(): void {
+    if (this.late.size > 0) throw new SilentCardError(this.node);
+  }
+
+  /** Tells of another state. */
+  private tell(): void {
+    const now = JSON.stringify(this.state);
+    if (now === this.told) return;
+    this.told = now;
+    this.deps.changed();
+  }
+
+  private say(text: string): void {
+    this.deps.say(text.startsWith(this.node) ? text : `${this.node}: ${text}`);
   }
 }

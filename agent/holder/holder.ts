@@ -35,11 +35,13 @@ const tell = (): void => {
   });
 };
 
+const notDone = (error: unknown): void => say(`not done: ${(error as Error).message}`);
+
 async function answer(socket: Socket, done: Promise<Done | Identified>): Promise<void> {
   try {
     socket.write(`${JSON.stringify(await done)}\n`);
   } catch (error) {
-    say(`not done: ${(error as Error).message}`);
+    notDone(error);
   }
 }
 
@@ -60,7 +62,7 @@ const server = createServer((socket) => {
         const wanted = wantedOf(line);
         if (isOfName(wanted)) void answer(socket, identifiedBy(wanted, holdings.identify(wanted)));
         else if (isOfSeats(wanted)) void answer(socket, seats.want(wanted));
-        else holdings.want(wanted);
+        else holdings.want(wanted).catch(notDone);
       } catch (error) {
         say(`not understood: ${(error as Error).message}`);
       }

@@ -1,21 +1,35 @@
-import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { basename } from 'node:path';
+import { Lanes } from '../kernel/lanes.js';
 import { sendDescriptor } from '../kernel/rights.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
-import { type CardCalls, type HandedLease, HeldCard, type Say } from './card.js';
+import { soon } from '../kernel/soon.js';
+import { type CardCalls, HeldCard, type Lease, type Say, SilentCardError } from './card.js';
 import { UnshownError, type WantedName } from './identify-messages.js';
 import type { HolderState, Wanted, WantedSocket } from './messages.js';
+import { patience } from './patience.js';
 import { type Lessor, SeatSocket } from './seat-socket.js';
 
 /** A card that somebody else is master of is asked for again this often, ms. */
 const againMs = 1000;
 
+/**
+ * So many threads may all cards take at once, while the kernel is at work for them: the seats' inputs have the others
+ * (hotseat-holder.service).
+ */
+const threads = 8;
+
+/** Longest that somebody waits for the name of an output, ms: the kernel asks the monitor. The agent waits longer. */
+const namePatience = 10_000;
+
 /** A lease that a display server has of one card. Its descriptor is there for as long as the lease is. */
 export interface OpenLease {
   readonly fd: number;
-  /** The display server needs it no more. Nothing happens when it was taken back before, or another one has the outputs. */
-  end(): void;
+  /**
+   * The display server needs it no more. Nothing happens when it was taken back before, or another one has the outputs. Settles
+   * when it is taken back, or does not answer in time.
+   */
+  end(): Promise<void>;
 }
 
 /** Cards that seats' display servers may open by their paths. */
@@ -23,18 +37,18 @@ export interface CardLessor {
   /** Whether the seat has outputs of a card at this path. */
   hasOutputs(seat: string, path: string): boolean;
   /**
-   * A new lease of these outputs for a display server, `server`: any object that no other one has. The display server that
-   * had a lease before loses it.
-   * @throws with words for the log
+   * Hands a new lease of these outputs to a display server, `server`: any object that no other one has. The display server that
+   * had a lease before loses it. When `hand` throws, the lease is taken back. Rejects with words for the log, with
+   * SilentCardError where the card does not answer; then nothing is handed over any more.
    */
-  openCard(seat: string, path: string, server: object): OpenLease;
+  openCard(seat: string, path: string, server: object, hand: (lease: OpenLease) => void): Promise<void>;
 }
 
 /** A display server with its present leases, or with the last ones, if they were taken back while it runs on. */
 interface DisplayServer {
   readonly server: object;
-  /** By card. */
-  readonly leases: Map<HeldCard, OpenLease>;
+  /** By card; none while it waits for its first one. */
+  readonly leases: Map<HeldCard, Lease>;
   /** Another one has the outputs now. */
   readonly replaced: () => void;
 }
@@ -45,8 +59,13 @@ interface DisplayServer {
  */
 export class Holdings implements Lessor, CardLessor {
   private cards: HeldCard[] = [];
+  /** Cards that are being let go. */
+  private readonly leaving = new Set<HeldCard>();
+  private readonly lanes = new Lanes(threads);
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
+  /** Display servers that wait for a lease, the place of one that they have. */
+  private readonly asking = new Set<DisplayServer>();
   private timer: NodeJS.Timeout | undefined;
 
   /** `changed`: called whenever the state is another. */
@@ -56,31 +75,50 @@ export class Holdings implements Lessor, CardLessor {
     private readonly calls?: CardCalls,
   ) {}
 
-  /** Takes in the wanted cards and seats from now on. Departures come before arrivals. */
-  want({ cards, sockets }: Wanted): void {
-    for (const held of this.cards.filter((one) => !cards.some((card) => one.isSame(card)))) {
-      held.divide([]);
-      held.close();
-    }
+  /**
+   * Takes in the wanted cards and seats from now on. Departures come before arrivals. Settles when all departures are done, which
+   * somebody can hold up for as long as he likes.
+   */
+  async want({ cards, sockets }: Wanted): Promise<void> {
+    const departures = this.cards
+      .filter((one) => !cards.some((card) => one.isSame(card)))
+      .map((one) => this.letGo(one));
     const kept = this.cards.filter((one) => cards.some((card) => one.isSame(card)));
-    this.cards = cards.map((card) => kept.find((one) => one.isSame(card)) ?? new HeldCard(card, this.say, this.calls));
-    for (const [index, card] of cards.entries()) this.cards[index]?.divide(card.seats);
+    this.cards = cards.map((card) => kept.find((one) => one.isSame(card)) ?? this.newCard(card));
+    for (const [index, card] of this.cards.entries()) departures.push(card.divide(cards[index]?.seats ?? []));
     this.serve(sockets);
     this.take();
+    await Promise.all(departures);
+  }
+
+  private newCard(card: Wanted['cards'][number]): HeldCard {
+    const { say, changed, lanes, calls } = this;
+    return new HeldCard(card, { say, changed, lanes, calls });
+  }
+
+  private async letGo(card: HeldCard): Promise<void> {
+    this.leaving.add(card);
+    void card.divide([]);
+    await card.close();
+    this.leaving.delete(card);
+    this.changed();
   }
 
   get state(): HolderState {
     return {
       pid: process.pid,
-      cards: this.cards.map(({ state }) => state),
-      revoked: [...this.servers].flatMap(([seat, { leases }]) =>
-        [...leases.keys()].flatMap((card) => (card.isLeasedTo(seat) ? [] : [{ seat, node: card.node }])),
+      // Nobody else gets a card before it has been let go.
+      cards: [...this.cards, ...this.leaving].map(({ state }) => state),
+      revoked: [...this.servers].flatMap(([seat, server]) =>
+        [...server.leases.keys()].flatMap((card) =>
+          card.isLeasedTo(seat) || this.asking.has(server) ? [] : [{ seat, node: card.node }],
+        ),
       ),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
     };
   }
 
-  lease(seat: string, name: string | undefined, socket: Socket): void {
+  async lease(seat: string, name: string | undefined, socket: Socket): Promise<void> {
     const mine = this.cards.filter((card) => card.has(seat));
     const named = name === undefined ? mine : mine.filter(({ node }) => basename(node) === name);
     const [card, ...others] = named;
@@ -92,76 +130,83 @@ export class Holdings implements Lessor, CardLessor {
         `this seat has outputs of several cards, say which: ${mine.map(({ node }) => basename(node)).join(', ')}`,
       );
     }
-    const { fd, outputs } = this.lend(seat, card, socket, () => socket.destroy());
-    try {
-      const answer = { card: basename(card.node), outputs };
+    const replaced = () => void socket.destroy();
+    await this.lend(seat, card, { server: socket, leases: new Map(), replaced }, ({ fd, outputs }) => {
+      const answer = { card: basename(card.node), outputs: outputs.map(({ connector }) => connector) };
       sendDescriptor(descriptorOf(socket), Buffer.from(`${JSON.stringify(answer)}\n`), fd);
-    } catch (error) {
-      this.ended(seat, socket);
-      throw error;
-    }
+    });
   }
 
   ended(seat: string, socket: Socket): void {
     const known = this.servers.get(seat);
     if (known?.server !== socket) return;
-    for (const lease of [...known.leases.values()]) lease.end();
+    this.servers.delete(seat);
+    for (const [card, lease] of known.leases) void card.ended(lease);
+    this.changed();
   }
 
-  leaseNothing(seat: string, name: string, socket: Socket): void {
+  async leaseNothing(seat: string, name: string, socket: Socket): Promise<void> {
     const card = this.cards.find((one) => basename(one.node) === name && one.has(seat));
     if (card === undefined) throw new Error(`this seat has no output of ${name}`);
-    const fd = card.leaseNothing(seat);
-    try {
-      sendDescriptor(descriptorOf(socket), Buffer.from(`${JSON.stringify({ card: name })}\n`), fd);
-    } finally {
-      closeSync(fd);
-    }
+    await inTime(card, (isAwaited) =>
+      card.leaseNothing(seat, {
+        isAwaited: () => isAwaited() && !socket.destroyed,
+        hand: (fd) => sendDescriptor(descriptorOf(socket), Buffer.from(`${JSON.stringify({ card: name })}\n`), fd),
+      }),
+    );
   }
 
   hasOutputs(seat: string, path: string): boolean {
     return this.cardAt(seat, path) !== undefined;
   }
 
-  openCard(seat: string, path: string, server: object): OpenLease {
+  async openCard(seat: string, path: string, server: object, hand: (lease: OpenLease) => void): Promise<void> {
     const card = this.cardAt(seat, path);
     if (card === undefined) throw new Error(`this seat has no output of ${path}`);
-    return this.lend(seat, card, server, () => undefined);
+    const asker = { server, leases: new Map<HeldCard, Lease>(), replaced: () => undefined };
+    await this.lend(seat, card, asker, (lease) => hand({ fd: lease.fd, end: () => this.endOf(seat, card, lease) }));
   }
 
   private cardAt(seat: string, path: string): HeldCard | undefined {
     return this.cards.find((card) => card.node === path && card.has(seat));
   }
 
-  /** @throws with words for the client */
-  private lend(seat: string, card: HeldCard, server: object, replaced: () => void): OpenLease & HandedLease {
+  /** Rejects with words for the client. */
+  private async lend(seat: string, card: HeldCard, asker: DisplayServer, hand: (lease: Lease) => void): Promise<void> {
     const former = this.servers.get(seat);
-    if (former !== undefined && former.server !== server) {
-      this.servers.delete(seat);
-      for (const one of former.leases.keys()) one.ended(seat);
+    if (former !== undefined && former.server !== asker.server) {
+      for (const [one, lease] of former.leases) void one.ended(lease);
       former.replaced();
     }
+    const known = former?.server === asker.server ? former : asker;
+    this.servers.set(seat, known);
+    this.asking.add(known);
     try {
-      const handed = card.lease(seat);
-      const lease = { ...handed, end: () => this.endOf(seat, card, lease) };
-      const known = this.servers.get(seat) ?? { server, leases: new Map<HeldCard, OpenLease>(), replaced };
-      this.servers.set(seat, known);
-      // Another plugging of the same card is another card.
-      for (const one of known.leases.keys()) if (one.node === card.node) known.leases.delete(one);
-      known.leases.set(card, lease);
-      return lease;
+      await inTime(card, (isAwaited) =>
+        card.lease(seat, {
+          isAwaited: () => isAwaited() && this.servers.get(seat) === known,
+          hand: (lease) => {
+            hand(lease);
+            // Another plugging of the same card is another card.
+            for (const one of known.leases.keys()) if (one.node === card.node) known.leases.delete(one);
+            known.leases.set(card, lease);
+          },
+        }),
+      );
     } finally {
+      this.asking.delete(known);
+      if (known.leases.size === 0 && this.servers.get(seat) === known) this.servers.delete(seat);
       this.changed();
     }
   }
 
-  private endOf(seat: string, card: HeldCard, lease: OpenLease): void {
+  private async endOf(seat: string, card: HeldCard, lease: Lease): Promise<void> {
     const known = this.servers.get(seat);
     if (known?.leases.get(card) !== lease) return;
     known.leases.delete(card);
     if (known.leases.size === 0) this.servers.delete(seat);
-    card.ended(seat);
     this.changed();
+    await soon(card.ended(lease), patience);
   }
 
   /**
@@ -171,7 +216,13 @@ export class Holdings implements Lessor, CardLessor {
   async identify(wanted: WantedName): Promise<void> {
     const card = this.cards.find(({ node }) => node === wanted.node);
     if (card === undefined) throw new UnshownError('failed', `the holder does not have ${wanted.node}`);
-    await card.name.identify(wanted);
+    let isAwaited = true;
+    const shown = await soon(
+      card.identify(wanted, () => isAwaited).then(() => true),
+      namePatience,
+    );
+    isAwaited = false;
+    if (shown === undefined) throw new UnshownError('failed', new SilentCardError(wanted.node).message);
   }
 
   private serve(wanted: readonly WantedSocket[]): void {
@@ -195,10 +246,26 @@ export class Holdings implements Lessor, CardLessor {
   }
 
   private take(): void {
-    clearTimeout(this.timer);
-    const before = JSON.stringify(this.cards.map(({ isHeld }) => isHeld));
-    for (const card of this.cards) card.take();
-    if (this.cards.some(({ isHeld }) => !isHeld)) this.timer = setTimeout(() => this.take(), againMs);
-    if (before !== JSON.stringify(this.cards.map(({ isHeld }) => isHeld))) this.changed();
+    for (const card of this.cards) if (!card.isHeld) void this.takeOne(card);
   }
+
+  private async takeOne(card: HeldCard): Promise<void> {
+    await card.take();
+    if (card.isHeld || !this.cards.includes(card)) return;
+    this.timer ??= setTimeout(() => {
+      this.timer = undefined;
+      this.take();
+    }, againMs);
+  }
+}
+
+/** Asks a card for something. Rejects with SilentCardError when it does not answer in time; then nobody waits for it any more. */
+async function inTime(card: HeldCard, ask: (isAwaited: () => boolean) => Promise<void>): Promise<void> {
+  let isAwaited = true;
+  const end = await soon(
+    ask(() => isAwaited).then(() => true),
+    patience,
+  );
+  isAwaited = false;
+  if (end === undefined) throw new SilentCardError(card.node);
 }

@@ -7,11 +7,11 @@ const limits = { connections: 8, idleMs: 10_000, line: 128 } as const;
 
 /** Hands a lease over, and hears when the display server that has it has ended. */
 export interface Lessor {
-  /** @throws with words for the client */
-  lease(seat: string, card: string | undefined, socket: Socket): void;
+  /** Rejects with words for the client. */
+  lease(seat: string, card: string | undefined, socket: Socket): Promise<void>;
   ended(seat: string, socket: Socket): void;
-  /** Hands over a lease of nothing, for as long as the descriptor is open. @throws with words for the client */
-  leaseNothing(seat: string, card: string, socket: Socket): void;
+  /** Hands over a lease of nothing, for as long as the descriptor is open. Rejects with words for the client. */
+  leaseNothing(seat: string, card: string, socket: Socket): Promise<void>;
 }
 
 /**
@@ -67,22 +67,22 @@ export class SeatSocket {
       }
       // One request a connection.
       socket.removeAllListeners('data').resume();
-      setTimeout(() => this.answer(socket, text.slice(0, end)), this.pace.next());
+      setTimeout(() => void this.answer(socket, text.slice(0, end)), this.pace.next());
     });
   }
 
-  private answer(socket: Socket, line: string): void {
+  private async answer(socket: Socket, line: string): Promise<void> {
     if (socket.destroyed) return;
     const asked = /^lease(?: (card\d{1,4}))?$/.exec(line);
     const nothingOf = /^empty (card\d{1,4})$/.exec(line)?.[1];
     try {
       if (nothingOf !== undefined) {
-        this.lessor.leaseNothing(this.seat, nothingOf, socket);
+        await this.lessor.leaseNothing(this.seat, nothingOf, socket);
         socket.end();
         return;
       }
       if (asked === null) throw new Error('say lease, or lease and the name of a card');
-      this.lessor.lease(this.seat, asked[1], socket);
+      await this.lessor.lease(this.seat, asked[1], socket);
       socket.setTimeout(0);
     } catch (error) {
       socket.end(`${JSON.stringify({ error: (error as Error).message })}\n`);

@@ -25,8 +25,8 @@ export interface ClientSeat {
   hasOutputs(path: string): boolean;
   /** Settles when the seat may have its next lease. */
   leaseTurn(): Promise<void>;
-  /** A new lease of these outputs. Throws with an errno's name as `code`. */
-  lease(client: SeatdClient, path: string): OpenLease;
+  /** Hands over a new lease of these outputs. Rejects with an errno's name as `code`. */
+  lease(client: SeatdClient, path: string, hand: (lease: OpenLease) => void): Promise<void>;
   /** Settles with why it could not be taken back; undefined when it was. */
   takeBack(opened: OpenedDevice): Promise<string | undefined>;
   say(text: string): void;
@@ -147,20 +147,27 @@ export class SeatdClient {
 
   private async openDevice(path: string): Promise<SeatdAnswer | undefined> {
     if (this.devices.size >= limits.devices) return refused(errno.EMFILE);
-    let opened: OpenedDevice | OpenLease;
+    let opened: OpenedDevice;
     try {
       if (this.seat.hasOutputs(path)) {
         await this.seat.leaseTurn();
-        // Handed over at once: later it could be taken back already, and its descriptor something else.
-        opened = this.seat.lease(this, path);
-      } else opened = await this.seat.open(this, path);
+        // Handed over within its turn: later it could be taken back already, and its descriptor something else.
+        await this.seat.lease(this, path, (lease) => this.handOver(lease));
+        return undefined;
+      }
+      opened = await this.seat.open(this, path);
     } catch (error) {
       return refused(errnoOf(error));
     }
+    this.handOver(opened);
+    return undefined;
+  }
+
+  /** @throws SysError when the client does not take it */
+  private handOver(opened: OpenedDevice | OpenLease): void {
     const id = this.nextId++;
     this.devices.set(id, opened);
     sendDescriptor(descriptorOf(this.socket), encode({ say: 'device-opened', device: id }), opened.fd);
-    return undefined;
   }
 
   /** A revoked device is closed like any other. */
@@ -169,7 +176,7 @@ export class SeatdClient {
     const opened = this.devices.get(id);
     this.devices.delete(id);
     if (isDevice(opened)) await this.seat.takeBack(opened);
-    else opened?.end();
+    else await opened?.end();
     return { say: 'device-closed' };
   }
 
@@ -177,7 +184,7 @@ export class SeatdClient {
     if (!this.isAtSeat) return;
     this.isAtSeat = false;
     void this.withdraw(() => true);
-    for (const opened of this.devices.values()) if (opened !== undefined && !isDevice(opened)) opened.end();
+    for (const opened of this.devices.values()) if (opened !== undefined && !isDevice(opened)) void opened.end();
     this.devices.clear();
     this.seat.leave(this);
   }

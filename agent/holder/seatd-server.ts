@@ -4,6 +4,7 @@ import type { Lanes } from '../kernel/lanes.js';
 import { peerCgroup } from '../kernel/peer.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import { SilentCardError } from './card.js';
 import type { CardLessor, OpenLease } from './holdings.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
@@ -138,13 +139,16 @@ export class SeatdServer implements ClientSeat {
     return wait === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, wait));
   }
 
-  lease(client: SeatdClient, path: string): OpenLease {
+  async lease(client: SeatdClient, path: string, hand: (lease: OpenLease) => void): Promise<void> {
     if (!this.isActive(client)) throw refusal('EPERM');
     try {
-      return this.cards.openCard(this.wanted.seat, path, client);
+      await this.cards.openCard(this.wanted.seat, path, client, (lease) => {
+        if (!this.isActive(client)) throw new Error('its display server has gone');
+        hand(lease);
+      });
     } catch (error) {
       this.say(`${path}: ${(error as Error).message}`);
-      throw refusal('ENODEV');
+      throw refusal(error instanceof SilentCardError ? 'EBUSY' : 'ENODEV');
     }
   }
 

@@ -11,6 +11,8 @@ export interface NamedCard {
   readonly master: () => number | undefined;
   /** The leased outputs of each seat. */
   readonly leased: () => ReadonlyMap<string, readonly LeasedOutput[]>;
+  /** Does something when nothing else is done to the card. */
+  readonly inTurn: (work: () => Promise<void>) => Promise<void>;
 }
 
 /** The kernel's side of a picture; another one in tests. */
@@ -26,7 +28,10 @@ interface Shown {
   readonly timer: NodeJS.Timeout;
 }
 
-/** A name on an output that nobody has leased, for a while: a person looks at which monitor it is. One at a time on each card. */
+/**
+ * A name on an output that nobody has leased, for a while: a person looks at which monitor it is. One at a time on each card.
+ * Both methods are for who has the card's turn.
+ */
 export class ShownName {
   private shown: Shown | undefined;
 
@@ -37,47 +42,52 @@ export class ShownName {
   ) {}
 
   /**
-   * Shows the name of an output on it, in the place of one that is shown now.
+   * Shows the name of an output on it, in the place of one that is shown now. `isAwaited`: whether somebody still looks.
    * @throws UnshownError with words for people
    */
-  async identify({ connector, lines, ms }: Pick<WantedName, 'connector' | 'lines' | 'ms'>): Promise<void> {
+  async identify(
+    { connector, lines, ms }: Pick<WantedName, 'connector' | 'lines' | 'ms'>,
+    isAwaited: () => boolean = () => true,
+  ): Promise<void> {
     const { node } = this.card;
     const fd = this.card.master();
     if (fd === undefined) throw new UnshownError('failed', `${node} is not held yet`);
     this.refuseLeased(connector);
-    const one = this.calls.connectorsOfCard(fd).find(({ name }) => name === connector);
+    const one = (await this.calls.connectorsOfCard(fd)).find(({ name }) => name === connector);
     if (one === undefined) throw new UnshownError('failed', `${node} has no connector ${connector}`);
     const mode = await this.calls.monitorMode(fd, one.id);
-    // A display server may have come meanwhile, or the card may have gone.
-    if (this.card.master() !== fd) throw new UnshownError('failed', `${node} is not held any more`);
-    this.refuseLeased(connector);
+    // The kernel may have been kept busy meanwhile.
+    if (!isAwaited()) throw new UnshownError('failed', `nobody waits for the name of ${connector} any more`);
     if (mode === undefined) throw new UnshownError('no-monitor', `no monitor is at ${connector} of ${node}`);
     const taken = new Set([...this.card.leased().values()].flatMap((outputs) => outputs.map(({ crtc }) => crtc)));
     const crtc = one.crtcs.find((id) => !taken.has(id));
     if (crtc === undefined) throw new UnshownError('output-in-use', `other outputs have all CRTCs for ${connector}`);
-    this.end();
+    await this.end();
     const { width, height } = mode;
-    const picture = this.calls.drawPicture(fd, width, height, nameplate(lines, width, height));
+    const picture = await this.calls.drawPicture(fd, width, height, nameplate(lines, width, height));
     try {
-      this.calls.showPicture(fd, crtc, one.id, mode, picture);
+      await this.calls.showPicture(fd, crtc, one.id, mode, picture);
     } catch (error) {
-      this.calls.forgetPicture(fd, picture);
+      await this.calls.forgetPicture(fd, picture);
       throw error;
     }
-    const timer = setTimeout(() => this.end(), ms).unref();
-    this.shown = { fd, crtc, picture, timer };
+    const shown: Shown = {
+      ...{ fd, crtc, picture },
+      timer: setTimeout(() => void this.card.inTurn(() => this.end(shown)), ms).unref(),
+    };
+    this.shown = shown;
     this.say(`${node}: the name of ${connector} is shown on it for ${ms / 1000} s`);
   }
 
-  /** Switches it off before its time: a display server comes, or the card goes. */
-  end(): void {
-    if (this.shown === undefined) return;
+  /** Switches a name off, also before its time: a display server comes, or the card goes. */
+  async end(which = this.shown): Promise<void> {
+    if (this.shown === undefined || this.shown !== which) return;
     const { fd, crtc, picture, timer } = this.shown;
     this.shown = undefined;
     clearTimeout(timer);
     try {
-      this.calls.switchOff(fd, crtc);
-      this.calls.forgetPicture(fd, picture);
+      await this.calls.switchOff(fd, crtc);
+      await this.calls.forgetPicture(fd, picture);
     } catch (error) {
       this.say(`${this.card.node}: the name that was shown: ${(error as Error).message}`);
     }

@@ -1,9 +1,7 @@
 import type { Lanes } from '../kernel/lanes.js';
 import { soon } from '../kernel/soon.js';
 import type { OpenedDevice } from './opened-device.js';
-
-/** So long is waited for the kernel, ms. The agent waits longer for the holder. */
-const patience = 3000;
+import { patience } from './patience.js';
 
 /**
  * Open files of all seats that are being taken back. Until the kernel is done with one, somebody may still read from it. Every

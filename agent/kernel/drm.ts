@@ -15,7 +15,6 @@ const request = {
   getEncoder: 0xc01464a6,
   getConnector: 0xc05064a7,
   createLease: 0xc01864c6,
-  listLessees: 0xc01064c7,
   getLease: 0xc01064c8,
   revokeLease: 0xc00464c9,
 } as const;
@@ -26,15 +25,29 @@ const connectorTypes: readonly string[] = [
   ...['HDMI-B', 'TV', 'eDP', 'Virtual', 'DSI', 'DPI', 'Writeback', 'SPI', 'USB'],
 ];
 
-/** Asks again where a signal came between (libdrm, drmIoctl). */
-function ioctl(fd: number, what: string, code: number, argument: Buffer | number): void {
-  for (;;) {
-    try {
-      syscall('ioctl', what, fd, code, argument);
-      return;
-    } catch (error) {
-      if (!isSysError(error, 'EINTR', 'EAGAIN')) throw error;
+/** Buffers of requests that have not ended: the kernel still reads and writes there. */
+const inUse = new Set<readonly Buffer[]>();
+
+/**
+ * A request, on a thread of Node's pool: any program that has the card open can make the kernel wait. GETCONNECTOR, for one, writes
+ * into the caller's memory under the lock that nearly all requests take (drm_mode_getconnector, mode_config.mutex), and that memory may
+ * lie in a file of a FUSE mount. `pointedTo`: where the pointers in `argument` lead. Asks again where a signal came between (libdrm,
+ * drmIoctl).
+ */
+async function ioctl(fd: number, what: string, code: number, argument: Buffer, ...pointedTo: Buffer[]): Promise<void> {
+  const buffers = [argument, ...pointedTo];
+  inUse.add(buffers);
+  try {
+    for (;;) {
+      try {
+        await syscallLater('ioctl', what, fd, code, address(argument));
+        return;
+      } catch (error) {
+        if (!isSysError(error, 'EINTR', 'EAGAIN')) throw error;
+      }
     }
+  } finally {
+    inUse.delete(buffers);
   }
 }
 
@@ -42,32 +55,36 @@ function ioctl(fd: number, what: string, code: number, argument: Buffer | number
  * Makes the opener of this descriptor the master of its card. A master stays master.
  * @throws SysError, with `EBUSY` while somebody else is
  */
-export const becomeMaster = (fd: number): void => ioctl(fd, 'DRM_IOCTL_SET_MASTER', request.setMaster, 0);
+export const becomeMaster = (fd: number): Promise<void> =>
+  ioctl(fd, 'DRM_IOCTL_SET_MASTER', request.setMaster, Buffer.alloc(0));
 
 /**
  * All connectors of a card. Nothing is probed: that can take seconds, and only a program that shows a picture needs it.
  */
-export function connectorsOfCard(fd: number): CardConnector[] {
-  const { crtcs, connectors } = resourcesOf(fd);
-  return connectors.map((id) => {
-    const { name, encoders } = connector(fd, id);
-    const mask = encoders.reduce((bits, encoder) => bits | possibleCrtcs(fd, encoder), 0);
-    return { id, name, crtcs: crtcs.filter((_, index) => ((mask >>> index) & 1) === 1) };
-  });
+export async function connectorsOfCard(fd: number): Promise<CardConnector[]> {
+  const { crtcs, connectors } = await resourcesOf(fd);
+  const all: CardConnector[] = [];
+  for (const id of connectors) {
+    const { name, encoders } = await connector(fd, id);
+    let mask = 0;
+    for (const encoder of encoders) mask |= await possibleCrtcs(fd, encoder);
+    all.push({ id, name, crtcs: crtcs.filter((_, index) => ((mask >>> index) & 1) === 1) });
+  }
+  return all;
 }
 
-function resourcesOf(fd: number): { readonly crtcs: readonly number[]; readonly connectors: readonly number[] } {
+async function resourcesOf(fd: number): Promise<Record<'crtcs' | 'connectors', readonly number[]>> {
   // struct drm_mode_card_res: pointers to ids of framebuffers, CRTCs, connectors, encoders; then their counts.
   for (;;) {
     const counting = Buffer.alloc(64);
-    ioctl(fd, 'DRM_IOCTL_MODE_GETRESOURCES', request.getResources, counting);
+    await ioctl(fd, 'DRM_IOCTL_MODE_GETRESOURCES', request.getResources, counting);
     const [crtcs, connectors] = [idsOf(counting.readUInt32LE(36)), idsOf(counting.readUInt32LE(40))];
     const card = Buffer.alloc(64);
     card.writeBigUInt64LE(address(crtcs), 8);
     card.writeBigUInt64LE(address(connectors), 16);
     card.writeUInt32LE(crtcs.length / 4, 36);
     card.writeUInt32LE(connectors.length / 4, 40);
-    ioctl(fd, 'DRM_IOCTL_MODE_GETRESOURCES', request.getResources, card);
+    await ioctl(fd, 'DRM_IOCTL_MODE_GETRESOURCES', request.getResources, card, crtcs, connectors);
     const [crtcCount, connectorCount] = [card.readUInt32LE(36), card.readUInt32LE(40)];
     // More came between the two questions: nothing was filled in then.
     if (crtcCount > crtcs.length / 4 || connectorCount > connectors.length / 4) continue;
@@ -83,7 +100,10 @@ const read = (ids: Buffer, count: number): number[] =>
 /** Size of struct drm_mode_modeinfo. */
 const modeSize = 68;
 
-function connector(fd: number, id: number): { readonly name: string; readonly encoders: readonly number[] } {
+async function connector(
+  fd: number,
+  id: number,
+): Promise<{ readonly name: string; readonly encoders: readonly number[] }> {
   // struct drm_mode_get_connector: pointers to encoders, modes, properties and their values; then counts of modes,
   // properties and encoders, the encoder, the connector, its type and its number of that type.
   for (let room = 8; ; room *= 2) {
@@ -96,7 +116,7 @@ function connector(fd: number, id: number): { readonly name: string; readonly en
     asked.writeUInt32LE(1, 32);
     asked.writeUInt32LE(room, 40);
     asked.writeUInt32LE(id, 48);
-    ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, asked);
+    await ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, asked, encoders, mode);
     const count = asked.readUInt32LE(40);
     if (count > room) continue;
     const type = connectorTypes[asked.readUInt32LE(52)] ?? 'Unknown';
@@ -105,10 +125,10 @@ function connector(fd: number, id: number): { readonly name: string; readonly en
 }
 
 /** Bits by the place of the CRTC among the card's. */
-function possibleCrtcs(fd: number, encoder: number): number {
+async function possibleCrtcs(fd: number, encoder: number): Promise<number> {
   const asked = Buffer.alloc(20); // struct drm_mode_get_encoder
   asked.writeUInt32LE(encoder, 0);
-  ioctl(fd, 'DRM_IOCTL_MODE_GETENCODER', request.getEncoder, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_GETENCODER', request.getEncoder, asked);
   return asked.readUInt32LE(12);
 }
 
@@ -124,48 +144,42 @@ export interface CreatedLease {
  * @throws SysError: `EBUSY` where one of them is leased, `ENOENT` where there is no such object, `EOPNOTSUPP` for a
  * card without modesetting
  */
-export function createLease(fd: number, objects: readonly number[]): CreatedLease {
+export async function createLease(fd: number, objects: readonly number[]): Promise<CreatedLease> {
   const ids = idsOf(Math.max(1, objects.length));
   for (const [index, id] of objects.entries()) ids.writeUInt32LE(id, 4 * index);
   const asked = Buffer.alloc(24); // struct drm_mode_create_lease
   asked.writeBigUInt64LE(address(ids), 0);
   asked.writeUInt32LE(objects.length, 8);
   asked.writeUInt32LE(0o2000000, 12); // O_CLOEXEC
-  ioctl(fd, 'DRM_IOCTL_MODE_CREATE_LEASE', request.createLease, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_CREATE_LEASE', request.createLease, asked, ids);
   return { lessee: asked.readUInt32LE(16), fd: asked.readUInt32LE(20) };
 }
 
 /** Takes a lease back, from now on: its descriptor stays open and can do nothing. */
-export function revokeLease(fd: number, lessee: number): void {
+export async function revokeLease(fd: number, lessee: number): Promise<void> {
   const asked = Buffer.alloc(4);
   asked.writeUInt32LE(lessee, 0);
-  ioctl(fd, 'DRM_IOCTL_MODE_REVOKE_LEASE', request.revokeLease, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_REVOKE_LEASE', request.revokeLease, asked);
 }
 
-/** Object ids that a leased descriptor really has. */
-export const leasedObjects = (fd: number): number[] => list(fd, 'DRM_IOCTL_MODE_GET_LEASE', request.getLease);
-
-/** Lessees of a card that have anything yet. */
-export const lessees = (fd: number): number[] => list(fd, 'DRM_IOCTL_MODE_LIST_LESSEES', request.listLessees);
-
-/** A count, padding, and a pointer to as many ids. */
-function list(fd: number, what: string, code: number): number[] {
+/** Object ids that a leased descriptor really has: a count, padding, and a pointer to as many ids. */
+export async function leasedObjects(fd: number): Promise<number[]> {
   for (let room = 64; ; room *= 2) {
     const ids = idsOf(room);
     const asked = Buffer.alloc(16);
     asked.writeUInt32LE(room, 0);
     asked.writeBigUInt64LE(address(ids), 8);
-    ioctl(fd, what, code, asked);
+    await ioctl(fd, 'DRM_IOCTL_MODE_GET_LEASE', request.getLease, asked, ids);
     const count = asked.readUInt32LE(0);
     if (count <= room) return read(ids, count);
   }
 }
 
 /** Has a CRTC show nothing: its last picture is gone, and the next user does not see it. */
-export function switchOff(fd: number, crtc: number): void {
+export async function switchOff(fd: number, crtc: number): Promise<void> {
   const asked = Buffer.alloc(104); // struct drm_mode_crtc: no connectors, no framebuffer, no mode
   asked.writeUInt32LE(crtc, 12);
-  ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
 }
 
 /** A mode of a monitor, as the kernel has it (struct drm_mode_modeinfo). */
@@ -180,13 +194,13 @@ const preferred = 1 << 3;
 
 /**
  * The mode that the monitor at a connector likes best; undefined where there is no monitor. The kernel asks the monitor,
- * which can take seconds: on a thread of Node's pool.
+ * which can take seconds.
  */
 export async function monitorMode(fd: number, connectorId: number): Promise<Mode | undefined> {
   const asked = Buffer.alloc(80);
   asked.writeUInt32LE(connectorId, 48);
   // Without room for any mode: that is when the kernel asks (drm_mode_getconnector).
-  await syscallLater('ioctl', 'DRM_IOCTL_MODE_GETCONNECTOR', fd, request.getConnector, address(asked));
+  await ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, asked);
   const isConnected = asked.readUInt32LE(60) === 1;
   const modes = Buffer.alloc(asked.readUInt32LE(32) * modeSize);
   if (!isConnected || modes.length === 0) return undefined;
@@ -194,7 +208,7 @@ export async function monitorMode(fd: number, connectorId: number): Promise<Mode
   filled.writeBigUInt64LE(address(modes), 8);
   filled.writeUInt32LE(modes.length / modeSize, 32);
   filled.writeUInt32LE(connectorId, 48);
-  ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, filled);
+  await ioctl(fd, 'DRM_IOCTL_MODE_GETCONNECTOR', request.getConnector, filled, modes);
   // More than before, and none was filled in: another monitor has come this instant.
   if (filled.readUInt32LE(32) > modes.length / modeSize) return undefined;
   const all = Array.from({ length: filled.readUInt32LE(32) }, (_, at) =>
@@ -221,17 +235,22 @@ interface WhiteRows {
 const pixel = 4;
 
 /** Makes a picture in memory that is mapped for it alone (drm-kms, dumb buffer objects). Nobody sees it yet. */
-export function drawPicture(fd: number, width: number, height: number, bands: readonly WhiteRows[]): Picture {
+export async function drawPicture(
+  fd: number,
+  width: number,
+  height: number,
+  bands: readonly WhiteRows[],
+): Promise<Picture> {
   const dumb = Buffer.alloc(32); // struct drm_mode_create_dumb; the kernel has cleared the buffer
   dumb.writeUInt32LE(height, 0);
   dumb.writeUInt32LE(width, 4);
   dumb.writeUInt32LE(8 * pixel, 8);
-  ioctl(fd, 'DRM_IOCTL_MODE_CREATE_DUMB', request.createDumb, dumb);
+  await ioctl(fd, 'DRM_IOCTL_MODE_CREATE_DUMB', request.createDumb, dumb);
   const [handle, pitch, size] = [dumb.readUInt32LE(16), dumb.readUInt32LE(20), Number(dumb.readBigUInt64LE(24))];
   try {
     const mapping = Buffer.alloc(16); // struct drm_mode_map_dumb
     mapping.writeUInt32LE(handle, 0);
-    ioctl(fd, 'DRM_IOCTL_MODE_MAP_DUMB', request.mapDumb, mapping);
+    await ioctl(fd, 'DRM_IOCTL_MODE_MAP_DUMB', request.mapDumb, mapping);
     const [readWrite, shared] = [0x3, 0x1];
     const start = syscall('mmap', 'a picture', 0, size, readWrite, shared, fd, mapping.readBigUInt64LE(8));
     try {
@@ -245,16 +264,22 @@ export function drawPicture(fd: number, width: number, height: number, bands: re
     }
     const adding = Buffer.alloc(28); // struct drm_mode_fb_cmd: 32 bits a pixel, 24 of them count
     for (const [at, value] of [0, width, height, pitch, 32, 24, handle].entries()) adding.writeUInt32LE(value, 4 * at);
-    ioctl(fd, 'DRM_IOCTL_MODE_ADDFB', request.addFb, adding);
+    await ioctl(fd, 'DRM_IOCTL_MODE_ADDFB', request.addFb, adding);
     return { framebuffer: adding.readUInt32LE(0), handle };
   } catch (error) {
-    destroyDumb(fd, handle);
+    await destroyDumb(fd, handle);
     throw error;
   }
 }
 
 /** Has a CRTC show a picture at a connector. */
-export function showPicture(fd: number, crtc: number, connectorId: number, mode: Mode, picture: Picture): void {
+export async function showPicture(
+  fd: number,
+  crtc: number,
+  connectorId: number,
+  mode: Mode,
+  picture: Picture,
+): Promise<void> {
   const connectors = idsOf(1);
   connectors.writeUInt32LE(connectorId, 0);
   const asked = Buffer.alloc(104); // struct drm_mode_crtc
@@ -264,19 +289,19 @@ export function showPicture(fd: number, crtc: number, connectorId: number, mode:
   asked.writeUInt32LE(picture.framebuffer, 16);
   asked.writeUInt32LE(1, 32);
   mode.bytes.copy(asked, 36);
-  ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked, connectors);
 }
 
 /** Gives a picture back to the kernel; a CRTC that shows it is switched off. */
-export function forgetPicture(fd: number, { framebuffer, handle }: Picture): void {
+export async function forgetPicture(fd: number, { framebuffer, handle }: Picture): Promise<void> {
   const id = idsOf(1);
   id.writeUInt32LE(framebuffer, 0);
-  ioctl(fd, 'DRM_IOCTL_MODE_RMFB', request.removeFb, id);
-  destroyDumb(fd, handle);
+  await ioctl(fd, 'DRM_IOCTL_MODE_RMFB', request.removeFb, id);
+  await destroyDumb(fd, handle);
 }
 
-function destroyDumb(fd: number, handle: number): void {
+async function destroyDumb(fd: number, handle: number): Promise<void> {
   const asked = idsOf(1);
   asked.writeUInt32LE(handle, 0);
-  ioctl(fd, 'DRM_IOCTL_MODE_DESTROY_DUMB', request.destroyDumb, asked);
+  await ioctl(fd, 'DRM_IOCTL_MODE_DESTROY_DUMB', request.destroyDumb, asked);
 }

@@ -57,7 +57,9 @@ export function outputsOf(
     const blocked = !isFree
       ? `${node} is still in a seat as a whole`
       : (unreachable ?? card?.problem ?? (card === undefined ? 'the holder has not answered yet' : undefined));
-    if (blocked !== undefined) return [{ ...base, state: 'blocked', problem: blocked }];
+    // A card that does not answer: the picture stays on.
+    const isOn = isFree && unreachable === undefined && leased.length > 0;
+    if (blocked !== undefined) return [{ ...base, state: isOn ? 'leased' : 'blocked', problem: blocked }];
     if (lost.includes(node)) return [{ ...base, state: 'restart', problem: restart }];
     if (leased.length === 0) return [{ ...base, state: 'waiting', problem: lease?.problem }];
     if (missing.length > 0 && lease?.problem === undefined) {
@@ -65,9 +67,17 @@ export function outputsOf(
     }
     return [{ ...base, state: 'leased', problem: lease?.problem }];
   });
+  const kept = (holder?.cards ?? []).flatMap(({ node, seats, problem }): CardOutputs[] => {
+    const lease = seats.find((one) => one.seat === seat && one.leased.length > 0);
+    if (lease === undefined || problem === undefined || known.some(({ card }) => card === node)) return [];
+    const { leased, since } = lease;
+    const why = `its outputs are not taken back yet: ${problem}`;
+    return [{ card: node, outputs: [], state: 'blocked', leased, since, problem: why, sharedWith: [] }];
+  });
   const gone = lost.filter((node) => !known.some(({ card }) => card === node));
   return [
     ...known,
+    ...kept,
     ...gone.map(
       (card): CardOutputs => ({
         ...{ card, outputs: [], state: 'restart', leased: [], sharedWith: [], problem: restart },

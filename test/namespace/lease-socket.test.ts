@@ -41,7 +41,7 @@ class Lent implements Lessor {
   readonly asked: string[] = [];
   readonly ended_: string[] = [];
 
-  lease(seat: string, card: string | undefined, socket: Socket): void {
+  async lease(seat: string, card: string | undefined, socket: Socket): Promise<void> {
     this.asked.push(`${seat} ${card ?? 'any'}`);
     if (card === 'card9') throw new Error('this seat has no output of card9');
     const fd = openSync(join(work, 'card'), 'r');
@@ -52,7 +52,7 @@ class Lent implements Lessor {
     this.ended_.push(seat);
   }
 
-  leaseNothing(seat: string, card: string, socket: Socket): void {
+  async leaseNothing(seat: string, card: string, socket: Socket): Promise<void> {
     this.asked.push(`${seat} nothing of ${card}`);
     if (card !== 'card3') throw new Error(`this seat has no lease of /dev/dri/${card}`);
     const fd = openSync(join(work, 'card'), 'r');
@@ -258,7 +258,8 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   const path = join(work, 'four');
   const seats = [{ seat: 'left', connectors: ['DP-1'] }];
   const card = { node: '/dev/null', number: '226:1', incarnation: '1', seats };
-  holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
+  await until('the card', () => holdings.state.cards[0]?.problem !== undefined);
   const [state] = holdings.state.cards;
   assert.match(state?.problem ?? '', /\/dev\/null cannot be held: \/dev\/null is another card/);
   const [socket] = holdings.state.sockets;
@@ -266,11 +267,11 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   assert.is(await refused.done, 1);
   assert.match(refused.said.err, /is another card/);
   // The socket that the seat sees stays. If the seat sees another one, a new one is made.
-  holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: socket?.inode }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: socket?.inode }] });
   assert.equal(holdings.state.sockets, [socket]);
-  holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
   assert.is.not(holdings.state.sockets[0]?.inode, socket?.inode);
-  holdings.want({ cards: [], sockets: [] });
+  await holdings.want({ cards: [], sockets: [] });
   assert.equal([holdings.state.cards, holdings.state.sockets], [[], []]);
 });
 

@@ -30,12 +30,12 @@ class ModelCard implements CardCalls {
   readonly done: string[] = [];
   empty = 0;
 
-  becomeMaster = () => undefined;
-  connectorsOfCard = () => [
+  becomeMaster = async () => undefined;
+  connectorsOfCard = async () => [
     { id: 1, name: 'DP-1', crtcs: [10, 11] },
     { id: 2, name: 'DP-2', crtcs: [10] },
   ];
-  createLease = (_: number, objects: readonly number[]) => {
+  createLease = async (_: number, objects: readonly number[]) => {
     if (objects.some((one) => [...this.leases.values()].flat().includes(one))) throw failed(16);
     let lessee = 1;
     while (this.leases.has(lessee)) lessee += 1;
@@ -45,12 +45,12 @@ class ModelCard implements CardCalls {
     } else this.empty += 1;
     return { lessee, fd: openSync('/dev/zero', 'r') };
   };
-  leasedObjects = () => [...this.leases.values()].flat();
-  revokeLease = (_: number, lessee: number) => {
+  leasedObjects = async () => [...this.leases.values()].flat();
+  revokeLease = async (_: number, lessee: number) => {
     if (!this.leases.delete(lessee)) throw failed(2);
     this.done.push('revoke');
   };
-  switchOff = (_: number, crtc: number) => void this.done.push(`off ${crtc}`);
+  switchOff = async (_: number, crtc: number) => void this.done.push(`off ${crtc}`);
 }
 const failed = (errno: number) => new SysError('ioctl', errno, 'the model');
 
@@ -69,10 +69,10 @@ const outputs = (left: readonly string[], right: readonly string[]): SeatOutputs
   { seat: 'left', connectors: left },
   { seat: 'right', connectors: right },
 ];
-function divide(shares: readonly SeatOutputs[], incarnation = '1'): void {
+async function divide(shares: readonly SeatOutputs[], incarnation = '1'): Promise<void> {
   const shown = holdings.state.sockets[0]?.inode;
   const sockets = [{ seat: 'left', path: leaseSocket, shown }];
-  holdings.want({ cards: [{ node, number: '1:7', incarnation, seats: shares }], sockets });
+  await holdings.want({ cards: [{ node, number: '1:7', incarnation, seats: shares }], sockets });
 }
 
 let serial = 0;
@@ -101,9 +101,10 @@ const doneSince = (): string[] => model.done.splice(0);
 const lease = (id: number): string => `8003 0${id}000000 1:5`;
 
 test('a display server that opens the card gets a lease of its seat’s outputs, and its end is the end of the lease', async () => {
-  divide(outputs(['DP-1'], ['DP-2']));
+  await divide(outputs(['DP-1'], ['DP-2']));
   await serve();
-  doneSince();
+  await until('the former picture to go', () => model.done.length === 2);
+  assert.equal(doneSince(), ['off 10', 'off 11']);
   const left = await atSeat('left');
   left.say(opened(node));
   assert.is(await left.next(), lease(1));
@@ -129,13 +130,13 @@ test('a display server that opens the card gets a lease of its seat’s outputs,
 });
 
 test('a card of which the seat has no output is no card of the seat’s, whatever way the path takes', async () => {
-  divide(outputs([], ['DP-2']));
+  await divide(outputs([], ['DP-2']));
   const left = await atSeat('left');
   for (const path of [node, `${home}//card7`, `${home}/../card7`, '/dev/dri/card0']) {
     left.say(opened(path));
     assert.is(await left.next(), error(2), `${path}: ENOENT`);
   }
-  divide(outputs(['DP-9'], ['DP-2']));
+  await divide(outputs(['DP-9'], ['DP-2']));
   left.say(opened(node));
   assert.is(await left.next(), error(19), 'ENODEV');
   assert.ok(said.some((text) => text === `left: ${node}: the card has no connector DP-9`));
@@ -144,7 +145,7 @@ test('a card of which the seat has no output is no card of the seat’s, whateve
 });
 
 test('a second open is another lease: the first one is dead, and closing it late ends nothing', async () => {
-  divide(outputs(['DP-1'], ['DP-2']));
+  await divide(outputs(['DP-1'], ['DP-2']));
   const left = await atSeat('left');
   left.say(opened(node));
   assert.is(await left.next(), lease(1));
@@ -184,7 +185,7 @@ test('an output that is taken away is revoked and dark at once; the display serv
     assert.is(await one.next(), lease(1));
   }
   doneSince();
-  divide(outputs([], ['DP-2']));
+  await divide(outputs([], ['DP-2']));
   assert.equal(doneSince(), ['revoke', 'off 11']);
   assert.equal([revoked(), leasedTo('right')], [['left'], ['DP-2']]);
   left.say(opened(node));
@@ -198,30 +199,33 @@ test('an output that is taken away is revoked and dark at once; the display serv
 });
 
 test('an output that goes while its display server waits for its turn is not leased', async () => {
-  divide(outputs(['DP-1'], ['DP-2']));
+  await divide(outputs(['DP-1'], ['DP-2']));
   const left = await atSeat('left');
   left.say(opened(node));
   assert.is(await left.next(), lease(1));
   left.say(opened(node));
   await new Promise((resolve) => setTimeout(resolve, 50));
-  divide(outputs([], ['DP-2']));
+  await divide(outputs([], ['DP-2']));
   assert.is(await left.next(), error(19), 'ENODEV');
   assert.is(model.leases.size, 0);
   await leave(left);
 });
 
 test('who opens the card without end gets five leases a second, and other seats theirs at once', async () => {
-  divide(outputs(['DP-1'], ['DP-2']));
+  await divide(outputs(['DP-1'], ['DP-2']));
   const left = await atSeat('left');
-  left.say(opened(node).repeat(20));
+  left.say(opened(node).repeat(100));
   const right = await atSeat('right');
   const began = performance.now();
   right.say(opened(node));
   assert.is(await right.next(), lease(1));
   assert.ok(performance.now() - began < 1000);
+  doneSince();
+  const from = performance.now();
   await new Promise((resolve) => setTimeout(resolve, 500));
   const count = doneSince().filter((text) => text.startsWith('lease 11')).length;
-  assert.ok(count >= 2 && count <= 8, `${count} leases in about half a second`);
+  const most = (performance.now() - from) / 200 + 1;
+  assert.ok(count >= 1 && count <= most, `${count} leases of at most ${most}`);
   await leave(left);
   await leave(right);
   await until('all leases to end', () => model.leases.size === 0);
@@ -231,7 +235,7 @@ test('a card that was plugged again is another one: its lease is a new one, and 
   const left = await atSeat('left');
   left.say(opened(node));
   assert.is(await left.next(), lease(1));
-  divide(outputs(['DP-1'], ['DP-2']), '2');
+  await divide(outputs(['DP-1'], ['DP-2']), '2');
   assert.equal([leasedTo('left'), revoked(), model.leases.size], [[], ['left'], 0]);
   left.say(opened(node));
   assert.is(await left.next(), lease(2));
@@ -240,7 +244,7 @@ test('a card that was plugged again is another one: its lease is a new one, and 
   assert.is(await left.next(), 'closed');
   await until('its lease to end with its session', () => leasedTo('left').length === 0 && model.leases.size === 0);
   await serve();
-  divide(outputs(['DP-1'], ['DP-2']));
+  await divide(outputs(['DP-1'], ['DP-2']));
   await leave(left);
 });
 
@@ -298,7 +302,7 @@ test('a lease of nothing is for a seat that has a lease, and takes nothing from 
 test.after(async () => {
   for (const child of children) child.kill('SIGKILL');
   await seats.want({ serial: ++serial, seats: [], isAll: true });
-  holdings.want({ cards: [], sockets: [] });
+  await holdings.want({ cards: [], sockets: [] });
   await removeGroups(groups);
   rmSync(home, { recursive: true });
   setTimeout(() => process.exit(), 2000).unref();

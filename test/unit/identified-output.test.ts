@@ -14,18 +14,18 @@ class Model implements NameCalls {
   readonly done: string[] = [];
   mode: Promise<Mode | undefined> = Promise.resolve(mode);
 
-  connectorsOfCard = () => [
+  connectorsOfCard = async () => [
     { id: 1, name: 'DP-1', crtcs: [10, 11] },
     { id: 2, name: 'DP-2', crtcs: [10] },
   ];
   monitorMode = () => this.mode;
-  drawPicture = (_: number, width: number, height: number) => {
+  drawPicture = async (_: number, width: number, height: number) => {
     this.done.push(`draw ${width}x${height}`);
     return { framebuffer: 7, handle: 8 };
   };
-  showPicture = (_: number, crtc: number, connector: number) => void this.done.push(`show ${crtc} ${connector}`);
-  forgetPicture = () => void this.done.push('forget');
-  switchOff = (_: number, crtc: number) => void this.done.push(`off ${crtc}`);
+  showPicture = async (_: number, crtc: number, connector: number) => void this.done.push(`show ${crtc} ${connector}`);
+  forgetPicture = async () => void this.done.push('forget');
+  switchOff = async (_: number, crtc: number) => void this.done.push(`off ${crtc}`);
 }
 
 const card = () => {
@@ -33,7 +33,7 @@ const card = () => {
   const leased = new Map<string, readonly LeasedOutput[]>();
   const held: { fd: number | undefined } = { fd: 5 };
   const name = new ShownName(
-    { node: '/dev/dri/card1', master: () => held.fd, leased: () => leased },
+    { node: '/dev/dri/card1', master: () => held.fd, leased: () => leased, inTurn: (work) => work() },
     () => undefined,
     model,
   );
@@ -49,7 +49,7 @@ test('a name is shown for a while, then the output is dark and the picture is go
   assert.equal(did(), ['draw 1024x768', 'show 10 1']);
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(did(), ['off 10', 'forget']);
-  name.end();
+  await name.end();
   assert.equal(did(), []);
 });
 
@@ -62,23 +62,24 @@ test('an output that is leased is left alone, and so is a CRTC of another one’
   assert.equal(did(), []);
   await name.identify(wanted('DP-1'));
   assert.equal(did(), ['draw 1024x768', 'show 11 1']);
-  name.end();
+  await name.end();
   leased.set('right', [{ connector: 'DP-1', crtc: 10 }]);
   did();
   assert.is((await refusal(name.identify(wanted('DP-2'))))?.code, 'output-in-use', 'it has no other CRTC');
   assert.equal(did(), []);
 });
 
-test('a display server that starts while the monitor is asked has the output', async () => {
-  const { name, model, leased, did } = card();
+test('a name that comes too late for whoever asked is not shown', async () => {
+  const { name, model, did } = card();
   let answer: (found: Mode) => void = () => undefined;
   model.mode = new Promise((resolve) => {
     answer = resolve;
   });
-  const shown = refusal(name.identify(wanted('DP-1')));
-  leased.set('left', [{ connector: 'DP-1', crtc: 10 }]);
+  let isAwaited = true;
+  const shown = refusal(name.identify(wanted('DP-1'), () => isAwaited));
+  isAwaited = false;
   answer(mode);
-  assert.is((await shown)?.code, 'output-in-use');
+  assert.match((await shown)?.text ?? '', /nobody waits/);
   assert.equal(did(), []);
 });
 
@@ -96,7 +97,7 @@ test('the second name takes the place of the first one', async () => {
   const { name, did } = card();
   await name.identify(wanted('DP-1'));
   await name.identify(wanted('DP-2'));
-  name.end();
+  await name.end();
   const [first, second] = ['show 10 1', 'show 10 2'].map((show) => ['draw 1024x768', show, 'off 10', 'forget']);
   assert.equal(did(), [...(first ?? []), ...(second ?? [])]);
 });
