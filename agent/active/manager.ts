@@ -131,7 +131,7 @@ export class PolicyManager {
     const former = this.trial?.former ?? this.active;
     clearTimeout(this.trial?.timer);
     this.trial = undefined;
-    await this.adopt(good.policy);
+    await this.adopt(good.policy, true);
     if (confirmMs === undefined || former === undefined) {
       this.keep(good);
       markTrial(trialFile, undefined);
@@ -297,14 +297,15 @@ export class PolicyManager {
     );
   }
 
-  private async adopt(policy: Policy): Promise<void> {
+  /** `isLearned`: the attributes that it asks for have been read just now, as far as that was possible. */
+  private async adopt(policy: Policy, isLearned = false): Promise<void> {
     const { log, consoles } = this.deps;
     this.active = policy;
     // Before anything else that could fail: no key of a seat is for the host.
     const seats = policy.seats.length > 0;
     if (seats && policy.console === 'mute') consoles.mute();
     else consoles.open(seats);
-    await this.learn(policy);
+    if (!isLearned) await this.learn(policy);
     await this.apply(policy);
     const names = policy.seats.map(({ seat }) => seat);
     log.info({ seats: names }, 'policy loaded');

@@ -18,10 +18,30 @@ export const checkKernel = ({ release, disabled, cgroups, tried }: KernelFacts):
     ? []
     : [
         ...refused(release, tried.refusals),
-        withdrawalFinding(tried.withdrawal),
-        ringsFinding(tried.rings),
-        filesFinding(tried.files),
-        initsFinding(tried.inits),
+        featureFinding(
+          tried.withdrawal,
+          'withdraws a grant by itself when its device goes',
+          'cannot withdraw a grant by itself',
+          "a grant ends with udev's message instead, and not while the agent is down: boot a kernel with kprobes and BTF",
+        ),
+        featureFinding(
+          tried.rings,
+          'tells which processes have an io_uring',
+          'does not tell which processes have an io_uring',
+          'the driver of each device that leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
+        ),
+        featureFinding(
+          tried.files,
+          'tells which processes have a device open',
+          'does not tell which processes have a device open',
+          'each process is looked at when a device moves, and a container stands still for longer: boot a kernel with BTF and BPF iterators (Linux 5.8)',
+        ),
+        featureFinding(
+          tried.inits,
+          'tells which processes are inits of containers',
+          'does not tell which processes are inits of containers',
+          'a container that hides its init opens no device: boot a kernel with BTF and BPF iterators (Linux 6.1)',
+        ),
       ]),
   cgroupFinding(cgroups),
   ...(disabled
@@ -44,37 +64,9 @@ function refused(release: string, refusals: Readonly<Record<Need, Refusal>>): Fi
   return findings.length > 0 ? findings : [ok(`Linux ${release} has ${needs.join(', ')}`)];
 }
 
-const withdrawalFinding = (refusal: Refusal): Finding =>
-  refusal === undefined
-    ? ok('it withdraws a grant by itself when its device goes')
-    : warning(
-        `it cannot withdraw a grant by itself: ${refusal}`,
-        "a grant ends with udev's message instead, and not while the agent is down: boot a kernel with kprobes and BTF",
-      );
-
-const ringsFinding = (refusal: Refusal): Finding =>
-  refusal === undefined
-    ? ok('it tells which processes have an io_uring')
-    : warning(
-        `it does not tell which processes have an io_uring: ${refusal}`,
-        'the driver of each device that leaves a running container is bound again, and a graphics card stays until its container stops: boot a kernel with BTF and BPF iterators',
-      );
-
-const filesFinding = (refusal: Refusal): Finding =>
-  refusal === undefined
-    ? ok('it tells which processes have a device open')
-    : warning(
-        `it does not tell which processes have a device open: ${refusal}`,
-        'each process is looked at when a device moves, and a container stands still for longer: boot a kernel with BTF and BPF iterators (Linux 5.8)',
-      );
-
-const initsFinding = (refusal: Refusal): Finding =>
-  refusal === undefined
-    ? ok('it tells which processes are inits of containers')
-    : warning(
-        `it does not tell which processes are inits of containers: ${refusal}`,
-        'a container that hides its init opens no device: boot a kernel with BTF and BPF iterators (Linux 6.1)',
-      );
+/** `can`: what a kernel does that is not refused this; `cannot`: what one does not; `remedy`: what follows, and what to do. */
+const featureFinding = (refusal: Refusal, can: string, cannot: string, remedy: string): Finding =>
+  refusal === undefined ? ok(`it ${can}`) : warning(`it ${cannot}: ${refusal}`, remedy);
 
 function cgroupFinding(root: string | undefined): Finding {
   if (root === undefined) {

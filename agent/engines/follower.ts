@@ -39,7 +39,7 @@ export interface FollowerDeps {
   readonly known?: ReadonlyMap<string, Known>;
   /** Known containers of other engines. They are not this engine's, even if they look so by now. */
   readonly others?: (key: string) => boolean;
-  /** All inits of the PC, where the kernel tells: then nobody looks for them in groups. */
+  /** All inits of the PC in this look, where the kernel tells: then nobody looks for them in groups. */
   readonly inits?: (() => Inits) | undefined;
 }
 
@@ -80,8 +80,6 @@ export class Follower {
   private readonly monitors: Monitors;
   private readonly others: (key: string) => boolean;
   private readonly askInits: (() => Inits) | undefined;
-  /** The answer in this look; undefined until it is asked for. */
-  private toldInits: Inits | undefined;
   /** Looks into groups that were in vain, by path and id, and until when they are not taken again, monotonic ms. */
   private vain = new Map<string, { readonly until: number; readonly error: unknown }>();
 
@@ -173,7 +171,6 @@ export class Follower {
     this.told = false;
     this.looked.clear();
     this.recorded = undefined;
-    this.toldInits = undefined;
     this.untold = [];
     for (const [key, { until }] of this.vain) if (until < performance.now()) this.vain.delete(key);
     if (this.tree.overfull !== undefined)
@@ -269,8 +266,7 @@ export class Follower {
 
   /** Of several inits the outermost one, and of these the first one: it lives, and others came later. */
   private toldIn(cgroup: string, ask: () => Inits): number | undefined {
-    this.toldInits ??= ask();
-    const inits = this.toldInits.get(inodeOf(cgroup) ?? 0n) ?? [];
+    const inits = ask().get(inodeOf(cgroup) ?? 0n) ?? [];
     const inOrder = inits.toSorted((a, b) => a.depth - b.depth || Number(a.start - b.start));
     const running = inOrder.slice(0, mostEnded).find(({ pid }) => runningKey(pid) !== undefined);
     if (running === undefined && inits.length > mostEnded)

@@ -41,7 +41,7 @@ export type DeviceRequest =
   /** A search, and everything that it finds is made dead. */
   | ({ readonly do: 'take-back'; readonly owner: string } & Searched)
   | { readonly do: 'rebind'; readonly owner: string; readonly unit: string; readonly kind: NodeClass }
-  /** Files of the kernel whose reader can wait for somebody. `limit`: longest that one of them may be, bytes. */
+  /** Files of the kernel whose reader can wait for somebody. */
   | {
       readonly do: 'read-files';
       readonly owner: string;

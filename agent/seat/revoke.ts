@@ -81,8 +81,9 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
 
   async function judged(taken: Reclaimed | undefined): Promise<Revocation | undefined> {
     if (taken === undefined) return undefined;
-    const done = revocation(nodes, taken, loser);
-    if (stillHeld(nodes, taken).length > 0 || keepers.length > 0) return done;
+    const held = stillHeld(nodes, taken);
+    const done = revocation(held, taken, loser);
+    if (held.length > 0 || keepers.length > 0) return done;
     // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
     const streams = await reclaim.openStreams(
       nodes.map((node) => node.name),
@@ -130,10 +131,9 @@ const stillHeld = (nodes: readonly NodeRef[], { search, left }: Reclaimed): stri
   ),
 ];
 
-function revocation(nodes: readonly NodeRef[], taken: Reclaimed, loser: Loser): Revocation {
-  const { search } = taken;
+function revocation(held: readonly string[], { revoked, search }: Reclaimed, loser: Loser): Revocation {
   const { left: maybe, suspected, handed } = doubts(search, loser);
-  return { revoked: taken.revoked, left: [...stillHeld(nodes, taken), ...maybe], suspected, handed, isHeldUp: false };
+  return { revoked, left: [...held, ...maybe], suspected, handed, isHeldUp: false };
 }
 
 /** Nothing is known but who has the nodes open. */
