@@ -103,7 +103,9 @@ function describeOutputs({ card, outputs, state, leased, problem, sharedWith, un
     lines.push('  no display server has asked for its outputs: hotseat-xorg or hotseat-wlroots starts one');
   if (sharedWith.length > 0) {
     const can = unguarded === undefined ? 'show its picture on their own outputs' : 'see and change what it shows';
-    lines.push(`  programs of ${sharedWith.join(' and ')} can ${can}`);
+    lines.push(
+      `  programs of ${sharedWith.join(' and ')} can ${can}: it trusts them more than seats with cards of their own`,
+    );
   }
   return lines;
 }

@@ -30,11 +30,18 @@ export function checkOutputs({ agent, holder }: ServiceFacts): Finding[] {
   ];
 }
 
+/** Never well: no kernel and no filter keeps a framebuffer from being shown at another output (drm_mode_setcrtc looks up any id). */
 function sharedFinding(card: string, seats: readonly string[], unguarded: string | undefined): Finding {
   const who = `${seats.join(' and ')} share ${card}`;
-  if (unguarded === undefined) return outputs.ok(`${who}: none can read or change what the others show`);
+  const trust = 'they trust each other more than seats with a card each';
+  if (unguarded === undefined) {
+    return outputs.warning(
+      `${who}: programs of each can show the others' pictures on their own outputs, and cannot read or change them: ${trust}`,
+      'give them cards of their own where that is too much: docs/howto/one-card-two-seats.md says why it stays',
+    );
+  }
   return outputs.warning(
-    `${who}: programs of each can see and change what the others show, because ${unguarded}`,
+    `${who}: programs of each can see and change what the others show, because ${unguarded}: ${trust}`,
     'use a kernel with BTF, have the engine forbid it as this page says: docs/howto/one-card-two-seats.md, or give them cards of their own',
   );
 }
