@@ -231,16 +231,14 @@ export class Holdings implements Lessor, CardLessor {
       socket.close();
       this.sockets.delete(seat);
     }
-    for (const { seat, path, shown } of wanted) {
-      const known = this.sockets.get(seat);
-      if (known !== undefined && known.inode === shown) continue;
+    for (const one of wanted) {
+      const known = this.sockets.get(one.seat);
       try {
         // A socket that nobody sees yet waits at its path. A socket that nobody can see any more is of no use.
-        const made = new SeatSocket(seat, path, this);
-        known?.close();
-        this.sockets.set(seat, made);
+        if (known === undefined) this.sockets.set(one.seat, new SeatSocket(one, this, this.say));
+        else known.want(one);
       } catch (error) {
-        this.say(`${seat}: no socket: ${(error as Error).message}`);
+        this.say(`${one.seat}: no socket: ${(error as Error).message}`);
       }
     }
   }

@@ -22,6 +22,8 @@ export interface WantedSocket {
   readonly path: string;
   /** Inode of the socket that the seat sees. The holder makes another one where it does not listen at that. */
   readonly shown: string | undefined;
+  /** The group of its container; nobody is let in while there is none. */
+  readonly cgroup: string | undefined;
 }
 
 /** All that the holder must hold and serve, a line of JSON. Everything else goes. */
@@ -91,8 +93,6 @@ export interface ServedDevice {
 
 /** The devices that are served to a seat. */
 export interface ServedSeat extends WantedSocket {
-  /** The group of its container; nobody is let in while there is none. */
-  readonly cgroup: string | undefined;
   /** Whether its libseat waits for an answer to SWITCH_SESSION: from 0.9 on it does, before that an answer ends its session. */
   readonly answersSwitch: boolean;
   readonly devices: readonly ServedDevice[];

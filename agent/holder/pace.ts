@@ -14,3 +14,23 @@ export class Pace {
     return this.lastMs - now;
   }
 }
+
+/** A store of something that may be asked for: it is full at first, and so often gets one more, ms. */
+export class Ration {
+  private readonly fullAt: number[] = [];
+
+  constructor(
+    private readonly most: number,
+    private readonly eachMs: number,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Takes one; whether there was one. */
+  take(): boolean {
+    const now = this.now();
+    while ((this.fullAt[0] ?? now + 1) <= now) this.fullAt.shift();
+    if (this.fullAt.length >= this.most) return false;
+    this.fullAt.push(Math.max(now, this.fullAt.at(-1) ?? now) + this.eachMs);
+    return true;
+  }
+}

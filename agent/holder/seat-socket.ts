@@ -1,9 +1,16 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
-import { Pace, restMs } from './pace.js';
+import { Guests } from './guests.js';
+import type { WantedSocket } from './messages.js';
+import { Pace, Ration, restMs } from './pace.js';
 
 /** How many may be connected at once, and how long a client may say nothing, ms: clients are in a container. */
 const limits = { connections: 8, idleMs: 10_000, line: 128 } as const;
+/**
+ * So many leases of nothing at once, and then one each so many ms: the kernel keeps each for as long as the client does, and
+ * nobody can see how long that is (drm_lease.c lists no empty lease). A compositor needs one or two at its start.
+ */
+const nothings = { most: 16, eachMs: 60_000 } as const;
 
 /** Hands a lease over, and hears when the display server that has it has ended. */
 export interface Lessor {
@@ -20,44 +27,67 @@ export interface Lessor {
  * with a lease of that card: a second one, of nothing, by which wlroots makes its buffers.
  */
 export class SeatSocket {
-  readonly inode: string;
-  private readonly server: Server;
-  private readonly sockets = new Set<Socket>();
+  inode = '';
+  private server: Server | undefined;
+  private readonly guests: Guests;
   private readonly pace = new Pace(restMs);
+  private readonly nothings = new Ration(nothings.most, nothings.eachMs);
 
   /** Makes the socket at a path where only root gets. @throws SysError */
   constructor(
-    readonly seat: string,
-    readonly path: string,
+    private wanted: WantedSocket,
     private readonly lessor: Lessor,
+    say: (text: string) => void,
   ) {
-    const fd = listenAt(path, 0o600);
-    this.inode = inodeAt(path) ?? '';
-    this.server = createServer((socket) => this.enter(socket));
-    this.server.maxConnections = limits.connections;
-    this.server.listen({ fd });
+    this.guests = new Guests(
+      limits.connections,
+      (socket) => this.enter(socket),
+      (text) => say(`${this.seat}: ${text}`),
+    );
+    this.guests.admit(wanted.cgroup);
+    this.listen();
+  }
+
+  get seat(): string {
+    return this.wanted.seat;
+  }
+
+  get path(): string {
+    return this.wanted.path;
+  }
+
+  /** Lets in who is of the seat's container now, and makes another socket where nobody can see this one. @throws SysError */
+  want(wanted: WantedSocket): void {
+    this.wanted = wanted;
+    this.guests.admit(wanted.cgroup);
+    if (wanted.shown !== this.inode) this.listen();
   }
 
   /** Nobody else gets in; a lease that was given stays. */
   close(): void {
-    this.server.close();
+    this.server?.close();
   }
 
   /** Nobody gets in, and all clients go. */
   shut(): void {
     this.close();
-    for (const socket of this.sockets) socket.destroy();
+    this.guests.leave();
+  }
+
+  private listen(): void {
+    const fd = listenAt(this.path, 0o600);
+    this.server?.close();
+    this.inode = inodeAt(this.path) ?? '';
+    this.server = createServer((socket) => {
+      socket.setTimeout(limits.idleMs, () => socket.destroy());
+      this.guests.receive(socket);
+    });
+    this.server.listen({ fd });
   }
 
   private enter(socket: Socket): void {
-    this.sockets.add(socket);
     let text = '';
-    socket.setTimeout(limits.idleMs, () => socket.destroy());
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => {
-      this.sockets.delete(socket);
-      this.lessor.ended(this.seat, socket);
-    });
+    socket.on('close', () => this.lessor.ended(this.seat, socket));
     socket.on('data', (data) => {
       text += data.toString('latin1');
       const end = text.indexOf('\n');
@@ -77,6 +107,8 @@ export class SeatSocket {
     const nothingOf = /^empty (card\d{1,4})$/.exec(line)?.[1];
     try {
       if (nothingOf !== undefined) {
+        if (!this.nothings.take())
+          throw new Error('this seat has asked for too many empty leases: one more in a minute');
         await this.lessor.leaseNothing(this.seat, nothingOf, socket);
         socket.end();
         return;

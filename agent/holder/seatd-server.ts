@@ -1,10 +1,8 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { isWithin } from '../kernel/cgroup.js';
 import type { Lanes } from '../kernel/lanes.js';
-import { peerCgroup } from '../kernel/peer.js';
-import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
 import { SilentCardError } from './card.js';
+import { Guests } from './guests.js';
 import type { CardLessor, OpenLease } from './holdings.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
 import { OpenedDevice } from './opened-device.js';
@@ -20,13 +18,6 @@ const mostOpening = 128;
 /** Opens devices; another one in tests. */
 export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
 
-/** A connection, and in which cgroup the process is that made it. */
-interface Guest {
-  readonly socket: Socket;
-  readonly cgroup: string | undefined;
-  client: SeatdClient | undefined;
-}
-
 /**
  * Serves the devices of one seat to its display server, as seatd does (seatd(1)), and a lease in the place of a graphics card of
  * which the seat has outputs. The first that comes is at the seat; others wait until it has gone. Only processes of the seat's container are served. A client that comes before the
@@ -35,7 +26,12 @@ interface Guest {
 export class SeatdServer implements ClientSeat {
   inode = '';
   private server: Server | undefined;
-  private readonly guests = new Set<Guest>();
+  private readonly guests = new Guests(
+    mostClients,
+    (socket) => this.begin(socket),
+    (text) => this.say(text),
+  );
+  private readonly clients = new Map<Socket, SeatdClient>();
   /** In the order in which they came to the seat; the first one has it. */
   private readonly waiting = new Set<SeatdClient>();
   private devices = new Map<string, ServedDevice>();
@@ -64,12 +60,12 @@ export class SeatdServer implements ClientSeat {
     this.devices = new Map(
       wanted.devices.map((device) => [device.path, known.get(JSON.stringify(device)) ?? device] as const),
     );
-    const left: (Promise<Record<string, string>> | undefined)[] = [];
-    for (const guest of [...this.guests]) {
-      const isOut = guest.client !== undefined && !this.isOfContainer(guest);
-      left.push(guest.client?.withdraw((device) => isOut || this.devices.get(device.path) !== device));
-      this.admit(guest);
+    const left: Promise<Record<string, string>>[] = [];
+    for (const [socket, client] of this.clients) {
+      const isOut = this.guests.isOut(socket, wanted.cgroup);
+      left.push(client.withdraw((device) => isOut || this.devices.get(device.path) !== device));
     }
+    this.guests.admit(wanted.cgroup);
     try {
       this.listen();
     } catch (error) {
@@ -81,11 +77,8 @@ export class SeatdServer implements ClientSeat {
 
   /** Nobody is served any more; all open files are taken back. */
   close(): Promise<Record<string, string>> {
-    const left: (Promise<Record<string, string>> | undefined)[] = [];
-    for (const { client, socket } of [...this.guests]) {
-      left.push(client?.withdraw(() => true));
-      socket.destroy();
-    }
+    const left = [...this.clients.values()].map((client) => client.withdraw(() => true));
+    this.guests.leave();
     this.server?.close();
     return allOf(left);
   }
@@ -172,48 +165,19 @@ export class SeatdServer implements ClientSeat {
     const fd = listenAt(this.wanted.path, 0o600);
     this.server?.close();
     this.inode = inodeAt(this.wanted.path) ?? '';
-    this.server = createServer((socket) => this.receive(socket));
+    this.server = createServer((socket) => this.guests.receive(socket));
     this.server.on('error', (error) => this.say(error.message));
     this.server.listen({ fd });
   }
 
-  private receive(socket: Socket): void {
-    if (this.guests.size >= mostClients) {
-      socket.destroy();
-      return;
-    }
-    const guest: Guest = { socket, cgroup: peerOf(socket), client: undefined };
-    this.guests.add(guest);
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.guests.delete(guest));
-    this.admit(guest);
-  }
-
-  /** Lets in processes of the seat's container, and sends all others away. */
-  private admit(guest: Guest): void {
-    if (this.isOfContainer(guest)) guest.client ??= new SeatdClient(guest.socket, this);
-    else if (guest.client !== undefined || this.wanted.cgroup !== undefined) {
-      const where = guest.cgroup ?? 'no group that could be told';
-      this.say(`refused: somebody in ${where}, which is not the seat's container`);
-      guest.socket.destroy();
-    }
-  }
-
-  private isOfContainer({ cgroup }: Guest): boolean {
-    return cgroup !== undefined && this.wanted.cgroup !== undefined && isWithin(cgroup, this.wanted.cgroup);
+  private begin(socket: Socket): void {
+    this.clients.set(socket, new SeatdClient(socket, this));
+    socket.on('close', () => this.clients.delete(socket));
   }
 }
 
-async function allOf(left: readonly (Promise<Record<string, string>> | undefined)[]): Promise<Record<string, string>> {
+async function allOf(left: readonly Promise<Record<string, string>>[]): Promise<Record<string, string>> {
   return Object.assign({}, ...(await Promise.all(left)));
 }
 
 const refusal = (code: string): Error => Object.assign(new Error(code), { code });
-
-function peerOf(socket: Socket): string | undefined {
-  try {
-    return peerCgroup(descriptorOf(socket));
-  } catch {
-    return undefined;
-  }
-}

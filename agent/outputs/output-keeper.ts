@@ -18,7 +18,7 @@ import { type CardOutputs, outputsOf } from './words.js';
 
 export interface OutputKeeperDeps {
   readonly log: Logger;
-  readonly controller: Pick<SeatController, 'splitCards' | 'outlets' | 'receivers' | 'serve'> & {
+  readonly controller: Pick<SeatController, 'splitCards' | 'outlets' | 'cgroupOf' | 'receivers' | 'serve'> & {
     readonly assignments: Pick<Assignments, 'freedCards'>;
   };
   readonly tell: Tell;
@@ -129,7 +129,8 @@ export class OutputKeeper {
     if (this.cards.length > 0 && !existsSync(this.deps.marker)) writeFileSync(this.deps.marker, '');
     const sockets = [...rules.keys()].flatMap((seat) => {
       const outlet = outlets.get(seat);
-      return outlet === undefined ? [] : [{ seat, path: outlet.draft, shown: outlet.shown }];
+      const cgroup = this.deps.controller.cgroupOf(seat);
+      return outlet === undefined ? [] : [{ seat, path: outlet.draft, shown: outlet.shown, cgroup }];
     });
     this.link.want({ cards: this.cards.flatMap(wantedCard), sockets } satisfies Wanted);
   }

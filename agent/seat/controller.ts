@@ -255,8 +255,15 @@ export class SeatController {
       const rule = this.receiving.get(seat);
       if (rule === undefined && !worker.isServed) return [];
       const { container } = worker.report();
-      return [{ seat, outlet: worker.seatd, rule, cgroup: worker.tenant?.cgroup, container }];
+      return [{ seat, outlet: worker.seatd, rule, cgroup: this.cgroupOf(seat), container }];
     });
+  }
+
+  /** The group of the container that has the seat, or may still have anything of it; its processes may use the seat's sockets. */
+  cgroupOf(seat: string): string | undefined {
+    const cgroup = this.workers.get(seat)?.tenant?.cgroup;
+    // A record of version 1 names none.
+    return cgroup === '' ? undefined : cgroup;
   }
 
   /** The sockets of all seats at which devices are served; all seats that there are or were. */

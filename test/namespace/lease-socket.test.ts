@@ -7,13 +7,16 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Holdings } from '../../agent/holder/holdings.js';
+import { Ration } from '../../agent/holder/pace.js';
 import { type Lessor, SeatSocket } from '../../agent/holder/seat-socket.js';
+import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { sendDescriptor } from '../../agent/kernel/rights.js';
 import { descriptorOf } from '../../agent/kernel/socket-descriptor.js';
 import { listenAt } from '../../agent/kernel/unix-listener.js';
 import { SeatDirectory } from '../../agent/seat/directory.js';
 import { Outlet } from '../../agent/seat/outlet.js';
 import { checkout } from '../unit/hotseat.js';
+import { removeGroups } from './remove-groups.js';
 import { unshared } from './unshared.js';
 import { until } from './until.js';
 
@@ -27,6 +30,13 @@ eval "cat <&$2"
 read end
 `;
 const launcher = join(checkout, 'rules/hotseat-xorg');
+
+/** The container of the seats is this process's own group, but where the test says another. */
+const own = cgroupOf(process.pid);
+const said: string[] = [];
+function socketAt(path: string, lessor: Lessor, seat = 'left', cgroup = own): SeatSocket {
+  return new SeatSocket({ seat, path, shown: undefined, cgroup }, lessor, (text) => void said.push(text));
+}
 
 test.before(() => {
   execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', '/run']);
@@ -79,7 +89,7 @@ function launch(path: string, ...words: string[]) {
 test('hotseat-xorg becomes the display server with the lease, which lasts as long as that runs', async () => {
   const lessor = new Lent();
   const path = join(work, 'one');
-  const socket = new SeatSocket('left', path, lessor);
+  const socket = socketAt(path, lessor);
   const server = launch(path, '--wait', '5', '-noreset', '-s', '0');
   await until('it to draw', () => server.said.out.includes('what was leased'));
   assert.match(server.said.out, /^:0 -masterfd \d+ -noreset -s 0\n/);
@@ -96,7 +106,7 @@ test('who has no output is told why, and one that comes within its patience is w
   const path = join(work, 'two');
   const early = launch(path, '--wait', '10', ':7');
   await new Promise((resolve) => setTimeout(resolve, 300));
-  const socket = new SeatSocket('left', path, lessor);
+  const socket = socketAt(path, lessor);
   await until('it to draw', () => /^-masterfd \d+ :7\n/.test(early.said.out));
   early.end();
   await early.done;
@@ -109,7 +119,7 @@ test('who has no output is told why, and one that comes within its patience is w
 test('what says something else, too much, or nothing gets nothing', async () => {
   const lessor = new Lent();
   const path = join(work, 'three');
-  const socket = new SeatSocket('left', path, lessor);
+  const socket = socketAt(path, lessor);
   const answerTo = (text: string): Promise<string> =>
     new Promise((resolve) => {
       let answer = '';
@@ -125,6 +135,100 @@ test('what says something else, too much, or nothing gets nothing', async () => 
   assert.is(await answerTo('x'.repeat(1000)), '');
   assert.equal(lessor.asked, []);
   socket.shut();
+});
+
+/** Goes into a group, connects, asks, and prints the answer; then it waits until it is closed. */
+const guest = `
+import os, socket, sys
+open(sys.argv[1] + '/cgroup.procs', 'w').write(str(os.getpid()))
+line = socket.socket(socket.AF_UNIX)
+line.connect(sys.argv[2])
+asked = False
+while True:
+    try:
+        if not asked: line.sendall(sys.argv[3].encode() + b'\\n')
+        asked = True
+        text, _, _, _ = socket.recv_fds(line, 4096, 1)
+    except OSError: text = b''
+    print(text.decode().strip() or 'closed', flush=True)
+    if not text: break
+`;
+const groups = ['left', 'right'].map((name) => join(cgroupRoot(), `hotseat-lease-${process.pid}-${name}`));
+const [leftGroup = '', rightGroup = ''] = groups;
+
+function visit(group: string, path: string, words = 'lease'): { readonly heard: () => string[] } {
+  const child = spawn('python3', ['-c', guest, group, path, words], { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  child.stdout.on('data', (data) => {
+    text += String(data);
+  });
+  test.after(() => void child.kill('SIGKILL'));
+  return { heard: () => text.trim().split('\n').filter(Boolean) };
+}
+const leased = '{"card":"card1","outputs":["DP-1"]}';
+
+test('only processes of the seat’s container get a lease; one that comes before it is known waits, and its end ends theirs', async () => {
+  for (const group of groups) mkdirSync(group);
+  const lessor = new Lent();
+  const path = join(work, 'guests');
+  const socket = socketAt(path, lessor, 'left', leftGroup);
+  const wanted = { seat: 'left', path, shown: socket.inode };
+  const stranger = visit(rightGroup, path);
+  await until('the stranger to be sent away', () => stranger.heard().includes('closed'));
+  assert.equal([stranger.heard(), lessor.asked], [['closed'], []]);
+  assert.ok(said.includes(`left: refused: somebody in ${rightGroup}, which is not the seat's container`), said.join());
+  const empty = visit(rightGroup, path, 'empty card3');
+  await until('it to be sent away', () => empty.heard().includes('closed'));
+  const mine = visit(leftGroup, path);
+  await until('its lease', () => mine.heard().includes(leased));
+  // The agent does not know the next container yet: nobody of the former one stays.
+  socket.want({ ...wanted, cgroup: undefined });
+  await until('its end', () => mine.heard().includes('closed'));
+  await until('the end of its lease', () => lessor.ended_.length === 1);
+  const early = visit(rightGroup, path);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  assert.equal([early.heard(), lessor.asked], [[], ['left any']]);
+  socket.want({ ...wanted, cgroup: rightGroup });
+  await until('the next one’s lease', () => early.heard().includes(leased));
+  // The same where a guest came by a socket that nobody sees any more.
+  socket.want({ ...wanted, shown: undefined, cgroup: rightGroup });
+  assert.is.not(socket.inode, wanted.shown);
+  socket.want({ ...wanted, shown: socket.inode, cgroup: leftGroup });
+  await until('it to go', () => early.heard().includes('closed'));
+  socket.shut();
+});
+
+test('a seat gets so many leases of nothing, and then one a minute; a lease of its outputs all the same', async () => {
+  const lessor = new Lent();
+  const path = join(work, 'nothings');
+  const socket = socketAt(path, lessor);
+  const ask = (words: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      const one = createConnection(path, () => one.write(`${words}\n`));
+      one.once('data', (data) => {
+        resolve(String(data).trim());
+        one.destroy();
+      });
+      one.on('error', reject);
+    });
+  const answers: string[] = [];
+  for (let count = 0; count < 17; count++) answers.push(await ask('empty card3'));
+  assert.equal(
+    answers.map((answer) => answer === '{"card":"card3"}'),
+    Array.from({ length: 17 }, (_, count) => count < 16),
+  );
+  assert.match(answers[16] ?? '', /too many empty leases/);
+  assert.is(await ask('lease'), leased);
+  socket.shut();
+  let now = 0;
+  const ration = new Ration(2, 60, () => now);
+  const take = (at: number): boolean => {
+    now = at;
+    return ration.take();
+  };
+  assert.equal([0, 1, 2, 60, 61, 120, 1000, 1001, 1002].map(take), [
+    ...[true, true, false, true, false, true, true, true, false],
+  ]);
 });
 
 /** In the place of a compositor: asks each device for a lease, of nothing or of one object, and reads what it gets. */
@@ -151,7 +255,7 @@ except ChildProcessError: print('no child')
 test('hotseat-wlroots becomes the compositor, whose request for an empty lease is answered, and no other', async () => {
   const lessor = new Lent();
   const path = join(work, 'empty');
-  const socket = new SeatSocket('left', path, lessor);
+  const socket = socketAt(path, lessor);
   writeFileSync(join(work, 'compositor'), compositor);
   const env = { ...process.env, HOTSEAT_LEASE: path, WLR_RENDERER: 'gles2' };
   const arguments_ = [join(checkout, 'rules/hotseat-wlroots'), 'python3', '-u', join(work, 'compositor')];
@@ -187,7 +291,7 @@ test('the agent puts the socket where the seat sees it, for whom the rule says, 
   // Hostile root has put a directory and a link there by then.
   mkdirSync(join(dri, 'hotseat/inner'), { recursive: true });
   symlinkSync('/etc/passwd', join(dri, 'card0'));
-  const made = new SeatSocket('left', outlet.draft, new Lent());
+  const made = socketAt(outlet.draft, new Lent());
   outlet.show(made.inode);
   assert.is(outlet.shown, made.inode);
   outlet.permit({
@@ -258,7 +362,7 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   const path = join(work, 'four');
   const seats = [{ seat: 'left', connectors: ['DP-1'] }];
   const card = { node: '/dev/null', number: '226:1', incarnation: '1', seats };
-  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined, cgroup: own }] });
   await until('the card', () => holdings.state.cards[0]?.problem !== undefined);
   const [state] = holdings.state.cards;
   assert.match(state?.problem ?? '', /\/dev\/null cannot be held: \/dev\/null is another card/);
@@ -267,14 +371,15 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   assert.is(await refused.done, 1);
   assert.match(refused.said.err, /is another card/);
   // The socket that the seat sees stays. If the seat sees another one, a new one is made.
-  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: socket?.inode }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: socket?.inode, cgroup: own }] });
   assert.equal(holdings.state.sockets, [socket]);
-  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined }] });
+  await holdings.want({ cards: [card], sockets: [{ seat: 'left', path, shown: undefined, cgroup: own }] });
   assert.is.not(holdings.state.sockets[0]?.inode, socket?.inode);
   await holdings.want({ cards: [], sockets: [] });
   assert.equal([holdings.state.cards, holdings.state.sockets], [[], []]);
 });
 
+test.after(() => removeGroups(groups));
 // Leftovers of a failed test would keep this process.
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());
 test.run();

@@ -13,7 +13,7 @@ import type { CardCalls } from '../../agent/holder/card.js';
 import { Holdings } from '../../agent/holder/holdings.js';
 import type { ServedSeat } from '../../agent/holder/messages.js';
 import { Seats } from '../../agent/holder/seats.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { SysError } from '../../agent/kernel/errors.js';
 import { children, connectTo, error, leave, opened, openSeat, type SeatdAsker, seatOpened } from './asking-seatd.js';
 import { removeGroups } from './remove-groups.js';
@@ -71,7 +71,7 @@ const outputs = (left: readonly string[], right: readonly string[]): SeatOutputs
 ];
 async function divide(shares: readonly SeatOutputs[], incarnation = '1'): Promise<void> {
   const shown = holdings.state.sockets[0]?.inode;
-  const sockets = [{ seat: 'left', path: leaseSocket, shown }];
+  const sockets = [{ seat: 'left', path: leaseSocket, shown, cgroup: cgroupOf(process.pid) }];
   await holdings.want({ cards: [{ node, number: '1:7', incarnation, seats: shares }], sockets });
 }
 

@@ -335,6 +335,7 @@ test('an agent that starts says nothing to the holder before a policy is in forc
     controller: {
       splitCards: () => cards,
       outlets: () => new Map(),
+      cgroupOf: () => undefined,
       receivers: () => [],
       assignments: { freedCards: () => new Map() },
       serve: () => Promise.resolve(),
