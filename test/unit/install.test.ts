@@ -113,6 +113,39 @@ test('the package takes what runs, and neither compilers nor what develops it', 
     assert.not.ok(names.includes(name), name);
 });
 
+test('an upgrade restarts the agent alone; the holder, with all pictures and inputs, goes with the package', () => {
+  const directory = join(scratch, 'scripts');
+  const said = join(directory, 'said');
+  mkdirSync(directory);
+  const programs = ['systemctl', 'deb-systemd-invoke', 'deb-systemd-helper', 'systemd-sysusers', 'hotseat', 'rm'];
+  for (const name of programs) {
+    writeFileSync(join(directory, name), `#!/bin/sh\necho ${name} "$@" >> ${said}\n`, { mode: 0o755 });
+  }
+  const run = (script: string, ...words: string[]): void => {
+    const text = readFileSync(join(checkout, 'rules/package', script), 'utf8');
+    // A PC on which systemd runs, and nothing of this one's.
+    const here = text.replaceAll('/run/systemd/system', directory).replaceAll('/usr/lib/hotseat', directory);
+    execaSync('sh', ['-s', ...words], { input: here, env: { PATH: `${directory}:/usr/bin:/bin` } });
+  };
+  run('prerm', 'upgrade', '2');
+  run('postinst', 'configure', '1');
+  const upgrade = readFileSync(said, 'utf8').split('\n');
+  assert.equal(
+    upgrade.filter((line) => line.startsWith('deb-systemd-invoke')),
+    ['deb-systemd-invoke restart hotseat.service'],
+  );
+  assert.not.ok(upgrade.some((line) => line.includes('holder')));
+  run('prerm', 'remove');
+  assert.match(readFileSync(said, 'utf8'), /^deb-systemd-invoke stop hotseat-holder\.socket hotseat-holder\.service$/m);
+  // Nothing that befalls the agent's unit befalls the holder's.
+  const bound = /^(Requires|Requisite|BindsTo|PartOf|Upholds|Conflicts|Before|After)=.*hotseat\.service/m;
+  const bindings = /^(Requires|Requisite|BindsTo|PartOf|Upholds|Conflicts)=.*hotseat-holder/m;
+  for (const unit of ['hotseat-holder.service', 'hotseat-holder.socket']) {
+    assert.not.match(readFileSync(join(checkout, 'rules', unit), 'utf8'), bound, unit);
+  }
+  assert.not.match(readFileSync(join(checkout, 'rules/hotseat.service'), 'utf8'), bindings);
+});
+
 test('systemd has nothing against the units', () => {
   const root = join(scratch, 'units');
   const files = installedFiles(checkout, { ...local('/opt/hotseat'), bin: join(root, 'bin'), units: root }, generated);

@@ -139,15 +139,28 @@ test('a monitor that goes and comes is told to the seat whose output it is', asy
   await right.kill().catch(() => undefined);
 });
 
-test('an agent that is killed and started again leaves both pictures on', async () => {
-  const before = [await holder(), ...(await Promise.all(seats.map(xorg)))];
-  await lab.guest(['systemctl', 'kill', '-s', 'KILL', HOTSEAT_UNIT]);
-  await lab.until('another agent', async () => (await status(lab).catch(() => undefined)) !== undefined, 90_000);
-  await lab.until('it to know', async () => (await outputs('left'))[0]?.state === 'leased', 30_000);
-  assert.equal([await holder(), ...(await Promise.all(seats.map(xorg)))], before);
-  for (const seat of seats) {
-    assert.is(await colourOf(seat), colours[seat]);
-    assert.is(await inside(seat, 'ls /dev/dri'), 'hotseat');
+test('a crash, a restart and an upgrade of the agent leave both pictures on: the same leases, holder and display servers', async () => {
+  const leases = () => Promise.all(seats.map(async (seat) => (await outputs(seat))[0]?.since));
+  const facts = async () => [await holder(), ...(await Promise.all(seats.map(xorg))), ...(await leases())];
+  const agent = () => lab.sh(`systemctl show -p MainPID --value ${HOTSEAT_UNIT}`);
+  const before = await facts();
+  const ends = [
+    `systemctl kill -s KILL ${HOTSEAT_UNIT}`,
+    // As an upgrade does it; unit/install looks at the package's scripts.
+    `systemctl daemon-reload; systemctl restart ${HOTSEAT_UNIT}`,
+  ];
+  for (const end of ends) {
+    const former = await agent();
+    await lab.guest(['sh', '-c', end], { timeoutMs: 100_000 });
+    for (const seat of seats) assert.is(await colourOf(seat), colours[seat], end);
+    const isAnother = async () => ![former, '0'].includes(await agent()) && (await status(lab)) !== undefined;
+    await lab.until('another agent', () => isAnother().catch(() => false), 90_000);
+    await lab.until('it to know', async () => (await outputs('left'))[0]?.state === 'leased', 30_000);
+    assert.equal(await facts(), before, end);
+    for (const seat of seats) {
+      assert.is(await colourOf(seat), colours[seat], end);
+      assert.is(await inside(seat, 'ls /dev/dri'), 'hotseat');
+    }
   }
 });
 
@@ -185,8 +198,9 @@ test('with a lease nobody gets at another output, nor reads or changes what it s
   assert.is(tried.refused.reopen, 'EPERM');
   const nothing = refused('EPERM');
   assert.equal(tried.pictures, nothing);
-  // When this is 0 one day, the kernel has closed the gap that status and the docs tell of.
-  assert.ok(tried.shown > 0, 'no framebuffer of the neighbour is shown');
+  // When these are 0 one day, the kernel has closed the gap that status, doctor and the docs tell of.
+  for (const [by, { done, errors }] of Object.entries(tried.screens))
+    assert.ok(done > 0, `no framebuffer of the neighbour is ${by}: ${errors}`);
   assert.is(await colourOf('right'), colours.right);
   const [mine] = await outputs('left');
   assert.equal([mine?.sharedWith, mine?.unguarded], [['right'], undefined]);
@@ -194,7 +208,12 @@ test('with a lease nobody gets at another output, nor reads or changes what it s
   await reload(lab);
   await shows('left', black);
   lessee.write('again\n');
-  assert.equal((await said<Pick<Lessee, 'pictures'>>(2)).pictures, nothing);
+  const later = await said<Pick<Lessee, 'pictures' | 'screens'>>(2);
+  assert.equal(later.pictures, nothing);
+  const done = Object.values(later.screens).map((one) => one.done);
+  assert.equal(done, [0, 0], JSON.stringify(later.screens));
+  assert.is(await colourOf('left'), black);
+  assert.is(await colourOf('right'), colours.right);
   await lessee.kill().catch(() => undefined);
   await give('left', true);
   await reload(lab);

@@ -17,6 +17,8 @@ interface Tried {
   readonly done: number;
   readonly errors: readonly string[];
 }
+/** What became of putting foreign framebuffers on the own output, by SETCRTC and by PAGE_FLIP. */
+export type Screens = Readonly<Record<'shown' | 'flipped', Tried>>;
 export type Pictures = Readonly<Record<(typeof requests)[number], Tried>>;
 
 export interface Lessee {
@@ -25,7 +27,7 @@ export interface Lessee {
   readonly crtcs: readonly number[];
   readonly refused: Readonly<Record<'lease' | 'master' | 'reopen', string | null>>;
   readonly pictures: Pictures;
-  readonly shown: number;
+  readonly screens: Screens;
 }
 
 /** None was done, and this was the reason each time: EPERM from the guard in the kernel, EACCES from the engine's filter. */

@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import sys
+import time
 
 line = socket.socket(socket.AF_UNIX)
 line.connect("/dev/dri/hotseat")
@@ -76,21 +77,49 @@ def flinked():
     return made or named(0xC008640A, struct.unpack_from("I", data, 16)[0])
 
 
-def shown(crtc, own, number):
-    """SETCRTC with a foreign framebuffer and the first mode of the own connector."""
-    modes = bytearray(68 * 64)
+def first_mode(own):
+    """Of the own connector, as the kernel has it (struct drm_mode_modeinfo)."""
+    modes = array.array("B", bytes(68 * 64))
     asked = bytearray(80)
-    array_of_modes = array.array("B", modes)
-    struct.pack_into("Q", asked, 8, array_of_modes.buffer_info()[0])
+    struct.pack_into("Q", asked, 8, modes.buffer_info()[0])
     struct.pack_into("I", asked, 32, 64)
     struct.pack_into("I", asked, 48, own)
     ioctl(0xC05064A7, asked)
-    connectors = array.array("I", [own])
+    return modes.tobytes()[:68]
+
+
+def shown(number):
+    """SETCRTC with a foreign framebuffer on the own output."""
+    connectors = array.array("I", own_connectors)
     data = bytearray(104)
-    struct.pack_into("QIII", data, 0, connectors.buffer_info()[0], 1, crtc, number)
+    struct.pack_into("QIII", data, 0, connectors.buffer_info()[0], 1, own_crtcs[0], number)
     struct.pack_into("I", data, 32, 1)
-    data[36:104] = array_of_modes.tobytes()[:68]
+    data[36:104] = mode
     return ioctl(0xC06864A2, data)
+
+
+def flipped(number):
+    """PAGE_FLIP to a foreign framebuffer. While the flip before it is on its way the kernel answers EBUSY."""
+    for _ in range(20):
+        data = bytearray(struct.pack("=IIIIQ", own_crtcs[0], number, 0, 0, 0))
+        error = ioctl(0xC01864B0, data)
+        if error != "EBUSY":
+            break
+        time.sleep(0.02)
+    return error
+
+
+def summary(all):
+    return {"done": all.count(None), "errors": sorted({one for one in all if one})}
+
+
+def screens():
+    """Both with all ids. A flip needs a picture that is on (drm_plane.c, drm_mode_page_flip_ioctl)."""
+    on = [shown(one) for one in ids]
+    last = [one for one, error in zip(ids, on) if error is None]
+    if last:
+        shown(last[-1])
+    return {"shown": summary(on), "flipped": summary([flipped(one) for one in ids])}
 
 
 def pictures():
@@ -101,7 +130,7 @@ def pictures():
     tried = {name: [named(code, one) for one in ids] for name, code in requests.items()}
     tried["getfb2 of 32 bits"] = [named_in_32_bits(requests["getfb2"], one) for one in ids]
     tried["gem_flink"] = [flinked()]
-    return {name: {"done": all.count(None), "errors": sorted({one for one in all if one})} for name, all in tried.items()}
+    return {name: summary(all) for name, all in tried.items()}
 
 
 def lease_again():
@@ -119,25 +148,26 @@ def opened(path):
 
 
 ids = range(1, 200)
-connectors = [one for one in ids if connector(one) is None]
-crtcs = [one for one in ids if switch_off(one) is None]
+own_connectors = [one for one in ids if connector(one) is None]
+own_crtcs = [one for one in ids if switch_off(one) is None]
+mode = first_mode(own_connectors[0])
 print(
     json.dumps(
         {
             "answer": json.loads(text),
-            "connectors": connectors,
-            "crtcs": crtcs,
+            "connectors": own_connectors,
+            "crtcs": own_crtcs,
             "refused": {
                 "lease": lease_again(),
                 "master": ioctl(0x641E, 0),
                 "reopen": opened(f"/proc/self/fd/{card}"),
             },
             "pictures": pictures(),
-            "shown": len([one for one in ids if crtcs and shown(crtcs[0], connectors[0], one) is None]),
+            "screens": screens(),
         }
     ),
     flush=True,
 )
 if sys.argv[1:] == ["hold"]:
     for _ in sys.stdin:
-        print(json.dumps({"pictures": pictures()}), flush=True)
+        print(json.dumps({"pictures": pictures(), "screens": screens()}), flush=True)
