@@ -47,11 +47,12 @@ function cells(row: Row, rows: readonly Row[]): string[] {
   ];
 }
 
-/** The floor is measured for a plug and for an unplug; everything that ends as a plug has the first as its floor. */
-const isFloorOf = (floor: Row, row: Row): boolean =>
-  floor.what === (row.name === 'unplug' ? 'unplug' : 'plug') &&
-  ['plug', 'unplug', 'heard'].includes(row.name) &&
-  row.what !== 'nothing left to be done';
+/** Everything that ends as a plug has a plug's floor; an unplug and the seat server have floors of their own. */
+function isFloorOf(floor: Row, row: Row): boolean {
+  if (row.name === 'seatd') return floor.name === 'seatd';
+  const isEvent = ['plug', 'unplug', 'heard'].includes(row.name) && row.what !== 'nothing left to be done';
+  return isEvent && floor.what === (row.name === 'unplug' ? 'unplug' : 'plug');
+}
 
 const isSame = (one: Row, other: Row): boolean =>
   one.name === other.name && one.what === other.what && JSON.stringify(one.size) === JSON.stringify(other.size);

@@ -12,13 +12,13 @@ const bench = join(import.meta.dirname, '../bench/native/bench.js');
 test('every row of a short run has numbers', async () => {
   const file = `/var/tmp/hotseat-bench-test-${process.pid}.json`;
   const short = ['--seats', '2', '--rounds', '1', '--events', '3', '--bursts', '10', '--quiet'];
-  const only = ['--only', 'plug,heard,same,look,burst'];
+  const only = ['--only', 'plug,heard,same,look,burst,seatd'];
   try {
     const { stdout } = await execa(process.execPath, [bench, ...short, ...only, '--json', file]);
     const { rows, absent, facts }: Result = JSON.parse(readFileSync(file, 'utf8'));
     const names = new Set(rows.map(({ name }) => name));
     for (const { name } of absent) names.add(name);
-    assert.equal([...names].sort(), ['burst', 'floor', 'heard', 'look', 'plug', 'same', 'unplug']);
+    assert.equal([...names].sort(), ['burst', 'floor', 'heard', 'look', 'plug', 'same', 'seatd', 'unplug']);
     for (const { name, what, times } of rows) {
       assert.ok(
         times.count > 0 && times.p50 > 0 && times.p99 >= times.p50,

@@ -19,6 +19,7 @@ import type { Idle } from './idle.js';
 import { measureAgents, type Tree } from './measure.js';
 import type { Peers } from './peers.js';
 import { rows } from './rows.js';
+import type { SeatServer } from './seat-server.js';
 
 async function measure(options: Options, base: Base | undefined, say: Say): Promise<Result> {
   const wants = (name: keyof typeof rows): boolean => options.only.length === 0 || options.only.includes(name);
@@ -38,6 +39,7 @@ async function measure(options: Options, base: Base | undefined, say: Say): Prom
     built?.remove();
   }
   if (wants('idle') && options.idle > 0) for (const tree of trees) await measureIdle(options, tree, to, absent, say);
+  if (wants('seatd')) await measureSeatServer(options, trees, to, absent, say);
   if (wants('peers')) await measurePeers(options, to, absent, say);
   return { bench: 'native', facts, rows: to.rows(), absent };
 }
@@ -61,6 +63,35 @@ async function measureIdle(
   to.add({ name: 'idle', what: 'memory of all processes', column, unit: 'MB' }, [memory]);
   for (const one of processes)
     to.add({ name: 'idle', what: `of it ${one.name} alone`, column, unit: 'MB' }, [one.memory]);
+}
+
+/** In each round the trees and the floor take turns, as with plugs. */
+async function measureSeatServer(
+  options: Options,
+  trees: readonly Tree[],
+  to: Collector,
+  absent: Absence[],
+  say: Say,
+): Promise<void> {
+  const row = { name: 'seatd', what: 'a device opened at the socket' };
+  const built = await compiled('native/seatd.c');
+  if (built === undefined) return void absent.push({ ...row, reason: 'there is no C compiler (cc)' });
+  try {
+    for (let round = 1; round <= options.rounds; round++) {
+      for (const { column, path } of trees) {
+        say(`seat server, ${column}, round ${round} of ${options.rounds}`);
+        const measuring = join(path, 'dist/test/bench/native/seat-server.js');
+        const words = [measuring, String(options.events), built.program];
+        const ran = await execa(process.execPath, words, { stdin: 'ignore', reject: false });
+        if (ran.failed) return void absent.push({ ...row, what: `${row.what}, ${column}`, reason: reasonOf(ran) });
+        const { opened, floor } = JSON.parse(ran.stdout) as SeatServer;
+        to.add({ ...row, column }, opened, { isStart: true });
+        to.add({ ...row, column: 'floor' }, floor, { isStart: true });
+      }
+    }
+  } finally {
+    built.remove();
+  }
 }
 
 /** The reason of a program that did not come to its end: the first error that it prints. */
