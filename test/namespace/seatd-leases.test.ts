@@ -29,13 +29,28 @@ class ModelCard implements CardCalls {
   /** Changes of CRTCs and leases, in order. */
   readonly done: string[] = [];
   empty = 0;
+  /** Requests wait for this. */
+  private busy: Promise<void> = Promise.resolve();
+
+  /** Requests do not end before the function is called that this returns. */
+  keepBusy(): () => void {
+    let end: () => void = () => undefined;
+    this.busy = new Promise((resolve) => {
+      end = resolve;
+    });
+    return end;
+  }
 
   becomeMaster = async () => undefined;
-  connectorsOfCard = async () => [
-    { id: 1, name: 'DP-1', crtcs: [10, 11] },
-    { id: 2, name: 'DP-2', crtcs: [10] },
-  ];
+  connectorsOfCard = async () => {
+    await this.busy;
+    return [
+      { id: 1, name: 'DP-1', crtcs: [10, 11] },
+      { id: 2, name: 'DP-2', crtcs: [10] },
+    ];
+  };
   createLease = async (_: number, objects: readonly number[]) => {
+    await this.busy;
     if (objects.some((one) => [...this.leases.values()].flat().includes(one))) throw failed(16);
     let lessee = 1;
     while (this.leases.has(lessee)) lessee += 1;
@@ -47,10 +62,14 @@ class ModelCard implements CardCalls {
   };
   leasedObjects = async () => [...this.leases.values()].flat();
   revokeLease = async (_: number, lessee: number) => {
+    await this.busy;
     if (!this.leases.delete(lessee)) throw failed(2);
     this.done.push('revoke');
   };
-  switchOff = async (_: number, crtc: number) => void this.done.push(`off ${crtc}`);
+  switchOff = async (_: number, crtc: number) => {
+    await this.busy;
+    this.done.push(`off ${crtc}`);
+  };
 }
 const failed = (errno: number) => new SysError('ioctl', errno, 'the model');
 
@@ -296,6 +315,74 @@ test('a lease of nothing is for a seat that has a lease, and takes nothing from 
   assert.is((await asked('empty ../card7')).answer, '{"error":"say lease, or lease and the name of a card"}');
   assert.is((await asked('empty')).answer, '{"error":"say lease, or lease and the name of a card"}');
   assert.is(model.empty, 1);
+  await leave(left);
+});
+
+const refusal = `${node} does not answer: a program that has an output of it keeps the kernel busy with it`;
+const problem = () => holdings.state.cards[0]?.problem;
+
+test('who waits for a card that is kept busy is refused in time, and a lease that comes later is taken back at once', async () => {
+  await divide(outputs(['DP-1'], ['DP-2']));
+  const left = await atSeat('left');
+  const right = await atSeat('right');
+  right.say(opened(node));
+  assert.is(await right.next(), lease(1));
+  doneSince();
+  const files = readdirSync('/proc/self/fd').length;
+  const end = model.keepBusy();
+  left.say(opened(node));
+  const began = performance.now();
+  assert.is(await left.next(), error(16), 'EBUSY');
+  assert.ok(performance.now() - began < 4500);
+  assert.is(problem(), refusal);
+  assert.ok(said.includes(`left: ${node}: ${refusal}`));
+  const again = performance.now();
+  assert.is((await asked('empty card7')).answer, JSON.stringify({ error: refusal }));
+  assert.is((await asked('lease')).answer, JSON.stringify({ error: refusal }));
+  assert.ok(performance.now() - again < 1000, 'nobody waits twice');
+  assert.equal([leasedTo('left'), leasedTo('right')], [[], ['DP-2']]);
+  end();
+  await until('the card to answer', () => problem() === undefined);
+  assert.equal([leasedTo('left'), doneSince()], [[], ['off 11', 'lease 11 1', 'revoke', 'off 11']]);
+  assert.equal(readdirSync('/proc/self/fd').length, files, 'nothing is left open');
+  left.say(opened(node));
+  assert.is(await left.next(), lease(1));
+  await leave(left);
+  await leave(right);
+  await until('all leases to end', () => model.leases.size === 0);
+});
+
+test('a client that goes while its lease is being made leaves none behind', async () => {
+  const left = await atSeat('left');
+  doneSince();
+  const end = model.keepBusy();
+  left.say(opened(node));
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  await leave(left);
+  await until('its end to be heard', () => seats.state.every(({ isOpen }) => !isOpen));
+  end();
+  await until('the lease to be over', () => model.done.includes('revoke') || model.leases.size === 0);
+  await holdings.want({ cards: [], sockets: [] });
+  assert.equal([model.leases.size, leasedTo('left')], [0, []]);
+});
+
+test('an output that cannot be taken back yet counts as leased, and whoever gets the card next waits for that', async () => {
+  await divide(outputs(['DP-1'], ['DP-2']));
+  const left = await atSeat('left');
+  left.say(opened(node));
+  assert.is(await left.next(), lease(1));
+  doneSince();
+  const end = model.keepBusy();
+  const divided = divide(outputs([], ['DP-2']));
+  await until('the state to say so', () => problem() === refusal);
+  assert.equal([leasedTo('left'), revoked(), doneSince()], [['DP-1'], [], []]);
+  const gone = holdings.want({ cards: [], sockets: [] });
+  assert.equal(leasedTo('left'), ['DP-1'], 'the card is not let go either');
+  end();
+  await Promise.all([divided, gone]);
+  assert.equal(holdings.state.cards, []);
+  // Its picture went with the lease, and once more before anybody else may have the card: the display server runs on.
+  assert.equal(doneSince(), ['revoke', 'off 11', 'off 10', 'off 11']);
   await leave(left);
 });
 
