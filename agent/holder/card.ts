@@ -277,7 +277,7 @@ export class HeldCard {
       for (const lease of [...this.leases.values()]) await this.end(lease);
       const { fd } = this;
       if (fd === undefined) return;
-      // Once more: whoever has the card next sees no picture of a seat, not even where switching one off has failed before.
+      // Once more: the next display server must see no picture of a seat, also where switching one off has failed before.
       await this.switchOff(this.crtcs, 'the last pictures');
       this.fd = undefined;
       await closeFile(fd);
