@@ -1,4 +1,4 @@
-import type { SeatSubsystem } from './device.js';
+import { isRenderNode, type SeatSubsystem } from './device.js';
 import type { Rule } from './policy.js';
 
 /** Who may open a node, as host ids and octal bits. */
@@ -33,7 +33,7 @@ function usualGroup(subsystem: SeatSubsystem, sysname: string): string {
     case 'sound':
       return 'audio';
     case 'drm':
-      return sysname.startsWith('renderD') ? 'render' : 'video';
+      return isRenderNode(sysname) ? 'render' : 'video';
   }
 }
 

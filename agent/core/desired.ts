@@ -1,5 +1,5 @@
 import { type Accounts, accessOf, type Unknown } from './access.js';
-import { type Device, nodeClass, type SeatSubsystem, type Unit } from './device.js';
+import { type Device, isRenderNode, nodeClass, type SeatSubsystem, type Unit } from './device.js';
 import { lineOf, type Rule } from './policy.js';
 import type { DesiredDevice, DesiredSeat } from './state.js';
 import type { LinkSpec, NodeRef, NodeSpec, Properties, RecordSpec } from './step.js';
@@ -53,16 +53,19 @@ function unitDevices(
   present: (device: Device) => Presentation,
   unknown: Unknown[],
 ): DesiredDevice[] {
-  // A seat with outputs is told of the card and gets no node of it: the descriptor comes from the holder.
-  if (outputs !== undefined) return [desiredOutputs(unit, rule, present)];
+  // A seat with outputs is told of the card and gets no node of it that shows anything: the descriptor comes from the holder.
+  const isSplit = outputs !== undefined;
+  const isRendering = isSplit && [rule, ...outputs.map((output) => output.rule)].some(({ render }) => render === true);
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
   const order = unit.subsystem === 'sound' ? [...unit.nodes, ...heads] : [...heads, ...unit.nodes];
   return order.flatMap((device): DesiredDevice[] => {
-    const node = isNode(unit, rule) ? nodeSpec(unit, device, rule, accounts, unknown) : undefined;
+    const isHead = isSplit && device.syspath === unit.head.syspath;
+    if (isSplit && !isHead && !(isRendering && isRenderNode(device.sysname))) return [];
+    const node = isNode(unit, rule) && !isHead ? nodeSpec(unit, device, rule, accounts, unknown) : undefined;
     const served = servedRef(unit, device, rule);
     // Nothing of a joystick but its event node can be taken back, so that the others come as nodes or not at all.
-    if (device.number !== undefined && node === undefined && served === undefined) return [];
+    if (device.number !== undefined && node === undefined && served === undefined && !isHead) return [];
     const { record, properties } = present(device);
     const entry = {
       id: record.id,
@@ -74,7 +77,7 @@ function unitDevices(
       tags: record.tags,
       properties,
       rule: lineOf(rule.place),
-      hard: rule.revoke === 'hard',
+      hard: rule.revoke === 'hard' && !isSplit,
       knownTo: undefined,
     };
     return [{ record, links: node === undefined ? [] : linksOf(unit.subsystem, device), entry }];
@@ -90,19 +93,6 @@ function servedRef({ subsystem }: Unit, { number, sysname }: Device, { receive =
   const isServable = subsystem === 'hidraw' || (subsystem === 'input' && sysname.startsWith('event'));
   if (receive === 'node' || number === undefined || !isServable) return undefined;
   return { class: nodeClass(subsystem), name: sysname, number };
-}
-
-function desiredOutputs(unit: Unit, rule: Rule, present: (device: Device) => Presentation): DesiredDevice {
-  const { record, properties } = present(unit.head);
-  const { syspath, incarnation } = unit.head;
-  return {
-    record,
-    links: [],
-    entry: {
-      ...{ id: record.id, syspath, incarnation, unit: unit.id, node: undefined, tags: record.tags, properties },
-      ...{ rule: lineOf(rule.place), hard: false, knownTo: undefined },
-    },
-  };
 }
 
 /**

@@ -4,6 +4,9 @@ export type Subsystem = 'input' | 'sound' | 'drm';
 /** Those whose character devices a seat can own: `hidraw` comes along with the inputs of its HID device. */
 export type SeatSubsystem = Subsystem | 'hidraw';
 
+/** Whether a node of `/dev/dri` is of the sort that draws and shows nothing (drivers/gpu/drm/drm_drv.c, DRM_MINOR_RENDER). */
+export const isRenderNode = (name: string): boolean => name.startsWith('renderD');
+
 /** Directory below `/dev` that a class of nodes lives in; `hidraw` nodes lie in `/dev` itself. */
 export type NodeClass = 'input' | 'snd' | 'dri' | 'hidraw';
 

@@ -69,6 +69,8 @@ export interface Rule {
   readonly whole: boolean;
   /** Globs of connector names: of a graphics card that matches the seat gets these outputs, and not the card. */
   readonly connectors?: readonly string[] | undefined;
+  /** The render node of the card comes along with its outputs. */
+  readonly render?: boolean | undefined;
   /** Who may open its nodes inside, in the container's own names. A missing part is as usual there. */
   readonly access: {
     readonly owner?: string | undefined;

@@ -81,7 +81,11 @@ export function parseSeat(
 
 /** Keys that a rule for outputs cannot have as well. */
 function unfitForOutputs(rule: SeatFile['devices'][number], place: (key: string) => Place): Diagnostic[] {
-  if (rule.match.connector === undefined) return [];
+  if (rule.match.connector === undefined) {
+    if (rule.render === undefined) return [];
+    const message = '"render" without "connector": a whole card comes with its render node';
+    return [{ place: place('render'), message, remedy: 'remove "render"' }];
+  }
   const never = { share: 'an output has one seat', whole: 'an output comes without its card' };
   return (['share', 'whole'] as const).flatMap((key) =>
     rule[key] === 'true'
@@ -108,6 +112,7 @@ function toRule(rule: SeatFile['devices'][number], place: Place, usual: Receipt 
     share: rule.share === 'true',
     whole: rule.whole === undefined ? rule.match.kind !== undefined && !isOutput : rule.whole === 'true',
     ...(connector === undefined ? {} : { connectors: list(connector) }),
+    ...(rule.render === 'true' ? { render: true } : {}),
     access: {
       owner: rule.owner,
       group: rule.group,

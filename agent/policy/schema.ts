@@ -143,6 +143,11 @@ const rule = z.strictObject({
     .describe(
       'Whether its `/dev/hidrawN` comes along, for programs that speak with a game controller themselves. It hears every input of its device, so that it does only if all of them are of this one seat. One of a device without any input (a security key, a Stream Deck) comes by the port, by its own properties or with the rest of its device.',
     ),
+  render: boolean
+    .optional()
+    .describe(
+      'Beside `connector`: whether the render node of the card (`/dev/dri/renderDN`) comes along, for programs that draw with OpenGL or Vulkan. It opens no output and no picture of another seat. All seats of the card that have it use one memory and one queue of the card.',
+    ),
   owner: account.optional().describe('The owner of its nodes inside: a user of the container. Without it, root.'),
   group: account
     .optional()

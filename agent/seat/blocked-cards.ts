@@ -1,3 +1,4 @@
+import { isRenderNode } from '../core/device.js';
 import { leavingCards } from '../core/plan.js';
 import { type DesiredSeat, nodePath } from '../core/state.js';
 import type { JournalEntry, NodeSpec } from '../core/step.js';
@@ -58,11 +59,15 @@ export class BlockedCards {
   private async holderOf(unit: string, nodes: readonly NodeSpec[]): Promise<string | undefined> {
     const loser = this.loser();
     const keepers = this.deps.keepers(unit);
-    const searched = (limits: Limits) =>
-      this.deps.effects.findHolders({
+    // The kernel lists everybody who has any node of a card open. A render node leaves while the holder is the card's master.
+    const isListed = nodes.some(({ name }) => !isRenderNode(name));
+    const searched = async (limits: Limits) => {
+      const search = await this.deps.effects.findHolders({
         nodes: nodes.map(({ number }) => ({ number, by: undefined })),
         ...{ limits, cgroup: loser.cgroup, keepers },
       });
+      return isListed ? search : { ...search, clients: undefined };
+    };
     const brief = await searched(hasty);
     // The kernel's own list is the answer: the descriptors of all others, which may be millions, need no look then.
     const search = clientsOf(brief, { keepers }) === undefined ? await searched(patient) : brief;

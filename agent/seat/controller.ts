@@ -239,7 +239,7 @@ export class SeatController {
   /** Cards of which seats have outputs, and whether the holder may have them. */
   splitCards(): SplitCard[] {
     return this.assignments.splitCards().map(({ unit, claims }) => {
-      const isFree = ![...this.workers.values()].some((worker) => worker.hasNode(unit.id));
+      const isFree = ![...this.workers.values()].some((worker) => worker.hasScreens(unit.id));
       return { unit, claims, isFree };
     });
   }

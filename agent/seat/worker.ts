@@ -1,5 +1,5 @@
 import { closure, restricted } from '../core/closure.js';
-import { type Incarnation, isSame } from '../core/device.js';
+import { type Incarnation, isRenderNode, isSame } from '../core/device.js';
 import { Links } from '../core/links.js';
 import { type Part, parts } from '../core/plan.js';
 import type { Scope } from '../core/scope.js';
@@ -153,9 +153,9 @@ export class SeatWorker {
     return this.queue.busyMs;
   }
 
-  /** Whether the seat has, or may still have, a node of a unit. */
-  hasNode(unit: string): boolean {
-    return this.deps.journal.index.ofUnit(unit).some(({ node }) => node !== undefined);
+  /** Whether the seat has, or may still have, a node by which a card shows pictures: the holder cannot be its master then. */
+  hasScreens(unit: string): boolean {
+    return this.deps.journal.index.ofUnit(unit).some(({ node }) => node !== undefined && !isRenderNode(node.name));
   }
 
   /** Where the seat's display server gets its lease of outputs. */

@@ -149,6 +149,10 @@ test('what an output cannot have beside it is said with its place', () => {
   assert.equal(wrong(output), []);
   assert.equal(wrong(`${output}    share: true\n`), ['6 "share" beside "connector": an output has one seat']);
   assert.equal(wrong(`${output}    whole: true\n`), ['6 "whole" beside "connector": an output comes without its card']);
+  assert.equal(wrong(`${output}    render: true\n`), []);
+  assert.equal(wrong('    match: { kind: display }\n    render: true\n'), [
+    '6 "render" without "connector": a whole card comes with its render node',
+  ]);
   assert.equal(wrong('    match: { connector: DP-1, subsystem: input }\n'), [
     '5 nothing is all of subsystem: input and subsystem: drm',
   ]);
@@ -186,6 +190,35 @@ test('who has outputs hears of the card and gets no node of it', () => {
       [['c226:2', undefined]],
     );
   }
+});
+
+test('with `render: true` in any of its rules for a card a seat gets the render node, and no node that shows anything', () => {
+  const rule = (connector: string, more: string): string =>
+    `  - { label: x, match: { ID_PATH: pci-0000:00:04.0, connector: ${connector} }${more} }\n`;
+  const rules = rule('DP-1', '') + rule('HDMI-A-1', ', render: true');
+  const read = parseSeat('left.yaml', `seat: left\ncontainer: { engine: lxc, name: left }\ndevices:\n${rules}`);
+  if ('diagnostics' in read) throw new Error(JSON.stringify(read.diagnostics));
+  const verdict = decider({ revision: 'test', console: 'mute', seats: [read.seat] })(card);
+  if (verdict.kind !== 'seat') throw new Error(verdict.kind);
+  const accounts = { user: () => 0, group: (name: string) => (name === 'render' ? 105 : 44) };
+  const nodes = verdict.claims.flatMap((claim) =>
+    desiredUnit({ unit: card, claim }, accounts, ({ number }) => ({
+      record: { id: `c226:${number?.minor}`, text: '', tags: [] },
+      properties: {},
+    })).devices.map(({ entry }) => [entry.id, entry.node]),
+  );
+  const render = {
+    class: 'dri',
+    name: 'renderD130',
+    number: { major: 226, minor: 130 },
+    uid: 0,
+    gid: 105,
+    mode: 0o660,
+  };
+  assert.equal(nodes, [
+    ['c226:130', render],
+    ['c226:2', undefined],
+  ]);
 });
 
 test('a monitor that comes or goes is news for the seat of that output alone', () => {

@@ -219,6 +219,31 @@ test('with a lease nobody gets at another output, nor reads or changes what it s
   await reload(lab);
 });
 
+test('with `render: true` a seat opens the render node of the card and nothing else of it, and nobody loses a lease', async () => {
+  const before = [await holder(), await xorg('right'), (await outputs('right'))[0]?.since];
+  const file = `${policyDirectory}/left.yaml`;
+  await lab.sh(`sed -i 's/label: the output,/label: the output, render: true,/' ${file}`);
+  await reload(lab);
+  await lab.untilInside('left', 'a render node', 'test -c /dev/dri/renderD*');
+  assert.match(await inside('left', 'ls /dev/dri | paste -sd " "'), /^hotseat renderD\d+$/);
+  const groups = '$(stat -c %g /dev/dri/renderD*)';
+  const open = `import os, glob; os.open(glob.glob("/dev/dri/renderD*")[0], os.O_RDWR); print("opened")`;
+  assert.is(
+    await inside('left', `setpriv --reuid seat --regid seat --groups ${groups} python3 -c '${open}'`),
+    'opened',
+  );
+  const number = await lab.sh(`cat /sys/class/drm/${card}/dev`);
+  // Root of a container may fail at either.
+  const make = `if mknod /root/card c ${number.replace(':', ' ')} && (exec 3<> /root/card); then exit 1; fi; rm -f /root/card`;
+  await inside('left', make);
+  assert.equal([await holder(), await xorg('right'), (await outputs('right'))[0]?.since], before);
+  assert.is(await colourOf('right'), colours.right);
+  await lab.sh(`sed -i 's/ render: true,//' ${file}`);
+  await reload(lab);
+  await lab.untilInside('left', 'its socket alone', '[ "$(ls /dev/dri)" = hotseat ]');
+  assert.equal([await holder(), await xorg('right'), (await outputs('right'))[0]?.since], before);
+});
+
 test('each start of a display server gets a lease of its own', async () => {
   await lab.startScreens(['left']);
   await shows('left', colours.left);

@@ -17,7 +17,7 @@ interface Tried {
   readonly done: number;
   readonly errors: readonly string[];
 }
-/** What became of putting foreign framebuffers on the own output, by SETCRTC and by PAGE_FLIP. */
+/** Results of putting foreign framebuffers on the own output, by SETCRTC and by PAGE_FLIP. */
 export type Screens = Readonly<Record<'shown' | 'flipped', Tried>>;
 export type Pictures = Readonly<Record<(typeof requests)[number], Tried>>;
 
