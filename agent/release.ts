@@ -20,7 +20,7 @@ import { DevicesV1 } from './kernel/devices-v1.js';
 import { closeDoors } from './kernel/doors.js';
 import { isSysError } from './kernel/errors.js';
 import { Helpers } from './kernel/helpers.js';
-import { mountPoints, unmount } from './kernel/mount.js';
+import { mountPoints } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { directoriesIn, namesIn } from './kernel/read.js';
@@ -29,6 +29,7 @@ import { RecordFile } from './kernel/record-file.js';
 import { removeWithdraw } from './kernel/withdraw.js';
 import { letGo } from './outputs/let-go.js';
 import { SeatController } from './seat/controller.js';
+import { putAway } from './seat/directory.js';
 import { effectsBy } from './seat/effects.js';
 import { graftsIn } from './seat/graft.js';
 import { Grants } from './seat/grants.js';
@@ -95,7 +96,7 @@ export async function release(): Promise<string[]> {
   map.close();
   await attempt('udev rules', removeRules);
   await attempt('directories', () => {
-    for (const { target } of mountPoints('self')) if (seats.map(seatRoot).includes(target)) unmount(target);
+    for (const { target } of mountPoints('self')) if (seats.map(seatRoot).includes(target)) putAway(target);
     // Its mark tells the next agent of a container that still stands still.
     const kept = namesIn(standstills).length > 0 ? [basename(standstills)] : [];
     for (const name of namesIn(runtime)) {

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { numberOf } from '../core/device.js';
-import { isSysError } from './errors.js';
+import { isSysError, SysError } from './errors.js';
 import { syscall, syscallUnless } from './libc.js';
 import { readAtMost } from './read.js';
 
@@ -21,6 +21,7 @@ const pathOnly = 0o10000000; // O_PATH
 const closeOnExec = 0o2000000; // O_CLOEXEC
 const removeDirectory = 0x200; // AT_REMOVEDIR
 const noFollow = 0x100; // AT_SYMLINK_NOFOLLOW
+const itself = 0x1000; // AT_EMPTY_PATH
 const resolve = { noXdev: 0x01n, noMagicLinks: 0x02n, noSymlinks: 0x04n, beneath: 0x08n, inRoot: 0x10n }; // openat2(2)
 
 /** The kind, owner and mode of a directory entry, not following links. Ids are host ids. */
@@ -43,12 +44,16 @@ export interface NodeOwner {
   readonly mode: number;
 }
 
-function openat2(directory: number, path: string, flags: number, how: bigint): number {
+/** struct open_how (openat2(2)). */
+function openHow(flags: number, how: bigint): Buffer {
   const open = Buffer.alloc(24);
   open.writeBigUInt64LE(BigInt(flags | closeOnExec), 0);
   open.writeBigUInt64LE(how, 16);
-  return syscall('openat2', path, directory, path, open, 24);
+  return open;
 }
+
+const openat2 = (directory: number, path: string, flags: number, how: bigint): number =>
+  syscall('openat2', path, directory, path, openHow(flags, how), 24);
 
 /**
  * Opens a host path, or an entry below a descriptor, following no link on the way (openat2(2)).
@@ -77,6 +82,12 @@ export const openInRoot = (root: number, path: string): number =>
 /** A descriptor of an entry itself, of any kind. It is only good for looking and for mounting on it. */
 export const openEntry = (directory: number, name: string): number =>
   openat2(directory, name, pathOnly | constants.O_NOFOLLOW, resolve.beneath | resolve.noMagicLinks);
+
+/** The same; undefined when it is not there. */
+function entryAt(directory: number, name: string): number | undefined {
+  const how = openHow(pathOnly | constants.O_NOFOLLOW, resolve.beneath | resolve.noMagicLinks);
+  return syscallUnless('ENOENT', 'openat2', name, directory, name, how, 24);
+}
 
 /** Makes a directory with exactly this mode, despite the umask. A directory that is there already stays as it is. */
 export function mkdirAt(directory: number, name: string, mode: number): void {
@@ -130,6 +141,12 @@ function unmasked(make: () => void): void {
 let counter = 0;
 const temporary = (): string => `.hotseat-${process.pid}-${++counter}`;
 
+/** Gives a draft its name in one instant. A node that stood there, even if its container has moved it, is retired first. */
+function putInPlace(directory: number, draft: string, name: string): void {
+  retireNode(directory, name);
+  syscall('renameat2', name, directory, draft, directory, name, 0);
+}
+
 /**
  * Makes a character device node in one instant: under a temporary name, owned, permitted, renamed. Watchers see a
  * single IN_MOVED_TO with final rights.
@@ -145,7 +162,7 @@ export function makeNode(directory: number, name: string, { major, minor, uid, g
   unmasked(() => syscall('mknodat', name, directory, draft, constants.S_IFCHR | mode, device));
   try {
     syscall('fchownat', name, directory, draft, uid, gid, noFollow);
-    syscall('renameat2', name, directory, draft, directory, name, 0);
+    putInPlace(directory, draft, name);
   } catch (error) {
     unlinkAt(directory, draft);
     throw error;
@@ -157,7 +174,7 @@ export function makeLink(directory: number, name: string, target: string): void 
   const draft = temporary();
   syscall('symlinkat', name, target, directory, draft);
   try {
-    syscall('renameat2', name, directory, draft, directory, name, 0);
+    putInPlace(directory, draft, name);
   } catch (error) {
     unlinkAt(directory, draft);
     throw error;
@@ -187,7 +204,7 @@ export function writeFileAt(directory: number, name: string, text: string, mode:
     fchmodSync(file, mode);
     // Not writeSync: on a full tmpfs write(2) may take a part only and call that a success.
     writeFileSync(file, text);
-    syscall('renameat2', name, directory, draft, directory, name, 0);
+    putInPlace(directory, draft, name);
   } catch (error) {
     unlinkAt(directory, draft);
     throw error;
@@ -202,25 +219,40 @@ export function unlinkAt(directory: number, name: string): void {
 }
 
 /**
- * Makes a device node nobody's but root's before it is removed: a process with a descriptor of its path (O_PATH) could
- * open the node again by that descriptor, even when the number belongs to another device by then. Other entries stay as
- * they are.
+ * Makes a device node nobody's but root's before it is removed, or another entry takes its name: a process with a descriptor
+ * of its path (O_PATH) could open the node again by that descriptor, even when the number belongs to another device by
+ * then. Other entries stay as they are.
  */
-export function retireNode(directory: number, name: string): void {
-  let node: number;
-  try {
-    node = openEntry(directory, name);
-  } catch (error) {
-    if (isSysError(error, 'ENOENT')) return;
-    throw error;
-  }
-  try {
+function retireNode(directory: number, name: string): void {
+  withEntry(directory, name, (node) => {
     if (!fstatSync(node).isCharacterDevice()) return;
-    const own = `/proc/self/fd/${node}`;
-    chownSync(own, 0, 0);
-    chmodSync(own, 0);
-  } finally {
-    closeSync(node);
+    syscall('fchownat', name, node, '', 0, 0, itself);
+    // fchmod(2) takes no descriptor of a path.
+    syscall('fchmodat', name, here, `/proc/self/fd/${node}`, 0);
+  });
+}
+
+/**
+ * Does that to every node below a directory of ours, which others can see for longer than we use it. It goes as deep and as far
+ * as `removeAt`, and leaves what the kernel does not let it change.
+ */
+export function retireBelow(directory: number, depth = deepest, left = removals()): void {
+  for (const name of listDirectory(directory)) {
+    if (left.entries <= 0) return;
+    left.entries -= 1;
+    try {
+      retireNode(directory, name);
+      if (depth > 0 && statAt(directory, name)?.type === 'directory') {
+        const inner = openAt(directory, name);
+        try {
+          retireBelow(inner, depth - 1, left);
+        } finally {
+          closeSync(inner);
+        }
+      }
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+    }
   }
 }
 
@@ -254,13 +286,8 @@ const withSocket = <T>(directory: number, name: string, action: (file: number) =
 
 /** Does something with an entry itself, opened without any of its effects (fstat(2) of O_PATH); undefined when it is not there. */
 function withEntry<T>(directory: number, name: string, action: (file: number) => T): T | undefined {
-  let file: number;
-  try {
-    file = openEntry(directory, name);
-  } catch (error) {
-    if (isSysError(error, 'ENOENT')) return undefined;
-    throw error;
-  }
+  const file = entryAt(directory, name);
+  if (file === undefined) return undefined;
   try {
     return action(file);
   } finally {
@@ -270,6 +297,7 @@ function withEntry<T>(directory: number, name: string, action: (file: number) =>
 
 /** Moves an entry of a directory of ours to another one, in the place of any entry of that name. */
 export function moveTo(path: string, directory: number, name: string): void {
+  retireNode(directory, name);
   try {
     syscall('renameat2', name, here, path, directory, name, 0);
   } catch (error) {
@@ -284,9 +312,9 @@ const deepest = 8;
 const mostRemoved = 10_000;
 
 /**
- * Removes an entry of any kind from a directory of ours. A directory goes with all its contents. With more contents
- * than anybody needs it stays, and this throws. Never use it in a container: the container could put entries of others
- * there.
+ * Removes an entry of any kind from a directory of ours. A node is retired first. A directory goes with all its contents. With
+ * more contents than anybody needs it stays, and this throws. Never use it in a container: the container could put entries of
+ * others there.
  */
 export function removeAt(directory: number, name: string, left = removals()): void {
   removeTree(directory, name, deepest, left);
@@ -302,6 +330,7 @@ export const removals = (): Removals => ({ entries: mostRemoved });
 
 function removeTree(directory: number, name: string, depth: number, left: Removals): void {
   left.entries -= 1;
+  retireNode(directory, name);
   try {
     unlinkAt(directory, name);
   } catch (error) {

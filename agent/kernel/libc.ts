@@ -15,6 +15,7 @@ const numbers = {
   mkdirat: [258, 34],
   mknodat: [259, 33],
   fchownat: [260, 54],
+  fchmodat: [268, 53],
   renameat2: [316, 276],
   unlinkat: [263, 35],
   symlinkat: [266, 36],

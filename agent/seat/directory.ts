@@ -19,7 +19,7 @@ import {
   removals,
   removeAt,
   removeEmpty,
-  retireNode,
+  retireBelow,
   type SocketStat,
   socketAt,
   statAt,
@@ -89,7 +89,7 @@ export class SeatDirectory {
       if (!former) throw error;
       // The container has spoilt it beyond use: it left no room, for example. Its grafts stay with it.
       this.setAside = (error as Error).message;
-      unmount(this.path);
+      putAway(this.path);
       mountFresh(this.path);
       this.open = openTrees(this.path);
     }
@@ -165,10 +165,7 @@ export class SeatDirectory {
 
   /** Removes a node, or a link by its name one directory deep; with the last link its directory goes. */
   removeNode(name: NodeClass, path: string): void {
-    this.within(name, path, (at, entry) => {
-      retireNode(at, entry);
-      removeAt(at, entry);
-    });
+    this.within(name, path, removeAt);
     const [directory, link] = path.split('/');
     if (directory !== undefined && link !== undefined) removeEmpty(this.classFd(name), directory);
   }
@@ -303,6 +300,17 @@ interface OpenTree {
   readonly classes: ReadonlyMap<NodeClass, number>;
   readonly data: number;
   readonly tags: number;
+}
+
+/** Unmounts a seat's tree. Containers and processes on the host can still see it, so none of its nodes may open anything. */
+export function putAway(path: string): void {
+  const root = openAt(undefined, path);
+  try {
+    retireBelow(root);
+  } finally {
+    closeSync(root);
+  }
+  unmount(path);
 }
 
 const mountFresh = (path: string): void => mountTmpfs(path, { size: '4m', inodes: 4096, mode: 0o755 });
