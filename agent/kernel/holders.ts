@@ -63,17 +63,23 @@ export interface Search {
 
 /**
  * How many descriptors and threads are looked at: of one owner, and of all. A look takes some 10 µs, and a process counts as some
- * looks, also one that has nothing open.
+ * looks, also one that has nothing open. And for how long, ms: `files`, the kernel is asked who may have a device; `whole`, the whole
+ * search takes. After that no other process is looked at.
  */
 export interface Limits {
   readonly ofOne: number;
   readonly ofAll: number;
+  readonly ms: { readonly files: number; readonly whole: number };
 }
 
 /** While a container stands still for it. */
-export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000 };
-/** While nobody does. */
-export const patient: Limits = { ofOne: 1_000_000, ofAll: 4_000_000 };
+export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000, ms: { files: 300, whole: 1500 } };
+/** While nobody does. Only each owner's own budget ends it, so that nobody else keeps the losing seat's processes from a look. */
+export const patient: Limits = {
+  ofOne: 1_000_000,
+  ofAll: 4_000_000,
+  ms: { files: 10_000, whole: Number.POSITIVE_INFINITY },
+};
 
 /** The cost of a process that has nothing open, in looks. */
 const looksAProcess = 20;
@@ -103,9 +109,10 @@ export function findHolders(
   const wanted = new Map(numbers.map((number) => [numberText(number), number]));
   const [holders, inFlight, unseen]: [Holder[], InFlight[], Unseen[]] = [[], [], []];
   const budget = new Budget(limits);
-  const overdrawn = new Set<string>();
+  const told = { spared: new Set<string>(), queued: new Set<string>(), over: new Set<string>() };
+  const end = performance.now() + limits.ms.whole;
   const rings = whoHasRings();
-  const suspects = whoMayHave(numbers);
+  const suspects = whoMayHave(numbers, { ms: limits.ms.files, sign: () => at(0) });
   for (const pid of suspects === undefined ? processes() : inOrder(suspects.all, rings.owners)) {
     if (pid === process.pid || pid === process.ppid) continue;
     at(pid);
@@ -129,12 +136,20 @@ export function findHolders(
       return rootsOwn ? `${owner} (root)` : owner;
     };
     const who = (): InFlight => {
+      // That takes as long as a look into a process does.
+      budget.spend(purse(), looksAProcess);
       const uid = uidOf(pid, budget, owner);
       const isHosts = uid !== undefined && uid <= lastSystemUid && namespacePids(pid)?.length === 1;
       return { pid, command: commandOf(pid), cgroup, uid, isHosts };
     };
+    // Of an owner whose processes are not looked at, one is named, and one more that is root's: root's may be below a user's slice.
+    const isFirst = (among: Set<string>): boolean => isNews(among, `${owner} ${isRoot()}`);
+    if (performance.now() > end) {
+      unseen.push({ ...who(), why: 'too many' });
+      break;
+    }
     if (spared.includes(owner)) {
-      unseen.push({ ...who(), why: 'endless' });
+      if (isFirst(told.spared)) unseen.push({ ...who(), why: 'endless' });
       continue;
     }
     const isKeepers = keepers.some((keeper) => isWithin(cgroup, keeper));
@@ -143,7 +158,8 @@ export function findHolders(
     const unlessGone = (error: unknown): void => {
       if (!isGone(error)) refused = true;
     };
-    budget.spend(purse(), looksAProcess);
+    const isSpent = budget.isOver(purse());
+    if (!isSpent) budget.spend(purse(), looksAProcess);
     for (const table of budget.isOver(purse()) ? [] : tablesOf(pid, isLeft, unlessGone)) {
       if (table === 'shared') continue;
       for (const fd of numbersIn(`/proc/${table}/fd`, isLeft, unlessGone)) {
@@ -155,10 +171,10 @@ export function findHolders(
         holders.push({ pid: table, fd, command: commandOf(table), cgroup, number });
       }
     }
-    if (queued) inFlight.push(who());
+    // An owner with a thousand such processes is known by the first of those that are not looked at any more.
+    if (queued && (!isSpent || isFirst(told.queued))) inFlight.push(who());
     if (refused) unseen.push({ ...who(), why: 'refused' });
-    // One of them is enough, and of root's, who may be below a user's slice, another one.
-    if (budget.isOver(purse()) && isNews(overdrawn, `${owner} ${isRoot()}`)) unseen.push({ ...who(), why: 'too many' });
+    if (budget.isOver(purse()) && isFirst(told.over)) unseen.push({ ...who(), why: 'too many' });
   }
   at(0);
   return { holders, inFlight, unseen, ringsUnseen: rings.unseen, clients: drmClients(numbers) };

@@ -13,7 +13,13 @@ export interface Suspects {
   readonly queued: ReadonlySet<number>;
 }
 
-let ask: ((numbers: readonly DeviceNumber[]) => Suspects) | undefined;
+/** Longest that the kernel is asked, ms; `sign` is called again and again meanwhile. */
+interface Patience {
+  readonly ms: number;
+  readonly sign: () => void;
+}
+
+let ask: ((numbers: readonly DeviceNumber[], patience: Patience) => Suspects) | undefined;
 
 /** From now on `whoMayHave` tells. Returns why it cannot; undefined when it can. */
 export function watchFiles(): string | undefined {
@@ -37,21 +43,33 @@ export function filesRefusal(): string | undefined {
 
 function prepared(): NonNullable<typeof ask> {
   const offsets = prepare();
-  const asked = (numbers: readonly DeviceNumber[]): Suspects => pidsBy(offsets, numbers);
-  asked([]);
+  const asked: NonNullable<typeof ask> = (numbers, patience) => pidsBy(offsets, numbers, patience);
+  // The program is loaded and asked: whether a round comes to its end now tells nothing about the next one.
+  unlessLate(() => asked([], { ms: 0, sign: () => undefined }));
   return asked;
 }
 
 /**
  * Pids of all processes that have one of the devices open, by name only as well, or something that other files can lie in: a unix
  * socket with descriptors in unread messages, one with a connection that nobody has accepted, or an io_uring. Undefined where the
- * kernel does not tell.
+ * kernel does not tell, or takes too long: anybody may have a hundred million descriptors (200 processes that share one socket).
  */
-export function whoMayHave(numbers: readonly DeviceNumber[]): Suspects | undefined {
+export function whoMayHave(numbers: readonly DeviceNumber[], patience: Patience): Suspects | undefined {
   try {
-    return ask?.(numbers);
+    return ask?.(numbers, patience);
   } catch {
     return undefined;
+  }
+}
+
+/** There are more open files than the kernel names in that time. */
+class Late extends Error {}
+
+function unlessLate(action: () => void): void {
+  try {
+    action();
+  } catch (error) {
+    if (!(error instanceof Late)) throw error;
   }
 }
 
@@ -131,7 +149,7 @@ function program(at: Offsets, numbers: readonly DeviceNumber[]): Buffer {
   return code.label('done').set(0, 0).exit().build();
 }
 
-function pidsBy(at: Offsets, numbers: readonly DeviceNumber[]): Suspects {
+function pidsBy(at: Offsets, numbers: readonly DeviceNumber[], patience: Patience): Suspects {
   const fds: number[] = [];
   const kept = (fd: number): number => {
     fds.push(fd);
@@ -139,27 +157,22 @@ function pidsBy(at: Offsets, numbers: readonly DeviceNumber[]): Suspects {
   };
   try {
     const loaded = kept(bpf.load(bpf.programType.iterator, 'hotseat_files', program(at, numbers), at.target));
-    return pidsIn(kept(bpf.openIterator(kept(bpf.linkIterator(loaded)))));
+    return pidsIn(kept(bpf.openIterator(kept(bpf.linkIterator(loaded)))), patience);
   } finally {
     for (const fd of fds.toReversed()) closeSync(fd);
   }
 }
 
-/** So many reads in a row may bring nothing: each looks at a million files then (MAX_ITER_OBJECTS, kernel/bpf/bpf_iter.c). */
-const mostEmpty = 1000;
-
-function pidsIn(round: number): Suspects {
+/**
+ * Each read(2) ends after a million files at the latest, with EAGAIN when nothing was written (MAX_ITER_OBJECTS,
+ * kernel/bpf/bpf_iter.c): the clock is looked at in between.
+ */
+function pidsIn(round: number, { ms, sign }: Patience): Suspects {
   const [all, queued] = [new Set<number>(), new Set<number>()];
   const bytes = Buffer.alloc(64 * 1024);
-  for (let empty = 0; empty < mostEmpty; ) {
-    let length = 0;
-    try {
-      length = readSync(round, bytes);
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-      empty += 1;
-      continue;
-    }
+  const end = performance.now() + ms;
+  for (;;) {
+    const length = readSome(round, bytes);
     if (length === 0) return { all, queued };
     for (let index = 0; index < length; index += 4) {
       const found = bytes.readUInt32LE(index);
@@ -167,6 +180,17 @@ function pidsIn(round: number): Suspects {
       all.add(pid);
       if (found >= queuedBit) queued.add(pid);
     }
+    if (performance.now() > end) throw new Late('there are more open files than the kernel names in this time');
+    sign();
   }
-  throw new Error('the kernel does not come to an end with all open files');
+}
+
+/** How many bytes were read; less than 0 when the kernel has looked at many files and found nothing. */
+function readSome(round: number, bytes: Buffer): number {
+  try {
+    return readSync(round, bytes);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    return -1;
+  }
 }

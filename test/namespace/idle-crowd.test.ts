@@ -8,8 +8,8 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { NodeRef } from '../../agent/core/step.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
-import { findHolders, patient } from '../../agent/kernel/holders.js';
+import { cgroupRoot, ownerOf } from '../../agent/kernel/cgroup.js';
+import { findHolders, hasty, patient, type Unseen } from '../../agent/kernel/holders.js';
 import { watchFiles, whoMayHave } from '../../agent/kernel/open-files.js';
 import { countsUnaccepted, hasUnaccepted } from '../../agent/kernel/queued.js';
 import { hands } from './hands.js';
@@ -20,8 +20,10 @@ unshared(import.meta.url);
 
 const many = 3000;
 const crowdAt = join(cgroupRoot(), `hotseat-crowd-${process.pid}`);
+const queuedAt = join(cgroupRoot(), `hotseat-queued-${process.pid}`);
 const still = join(cgroupRoot(), `hotseat-still-${process.pid}`);
 const full = { major: 1, minor: 7 };
+const atOnce = { ms: 10_000, sign: () => undefined };
 const node: NodeRef = { class: 'input', name: 'event7', number: full };
 const { namespaces, effects } = hands();
 const children: ChildProcess[] = [];
@@ -38,7 +40,7 @@ async function run(group: string, program: string): Promise<number> {
 }
 
 test.before(async () => {
-  for (const group of [crowdAt, still]) mkdirSync(group);
+  for (const group of [crowdAt, queuedAt, still]) mkdirSync(group);
   await run(
     crowdAt,
     `os.setgid(4242)\nos.setuid(4242)\nfor count in range(${many}):\n    if os.fork() == 0:\n        time.sleep(600)`,
@@ -47,8 +49,8 @@ test.before(async () => {
 });
 test.after(async () => {
   namespaces.close();
-  for (const group of [crowdAt, still]) writeFileSync(join(group, 'cgroup.kill'), '1');
-  await removeGroups([crowdAt, still]);
+  for (const group of [crowdAt, queuedAt, still]) writeFileSync(join(group, 'cgroup.kill'), '1');
+  await removeGroups([crowdAt, queuedAt, still]);
 });
 
 /** For how long a container stands still while a device is taken from it, ms, and what came of it. */
@@ -94,8 +96,8 @@ if os.fork() == 0: time.sleep(600)`;
 });
 
 test('where the kernel does not tell of open files, processes that do nothing are in the budget of their owner', () => {
-  assert.is(whoMayHave([full]), undefined, 'it was not asked to');
-  const limits = { ofOne: many, ofAll: 200_000 };
+  assert.is(whoMayHave([full], atOnce), undefined, 'it was not asked to');
+  const limits = { ...patient, ofOne: many };
   const began = performance.now();
   const { unseen, holders } = findHolders([full], { limits, spared: [], keepers: [] });
   console.log(`the search took ${Math.round(performance.now() - began)} ms`);
@@ -126,7 +128,7 @@ writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', 
   const [none, ...some] = await Promise.all(
     [nothing, message, unaccepted, ring, device, apart].map((one) => run(still, one)),
   );
-  const told = whoMayHave([{ major: 13, minor: 64 }, full]);
+  const told = whoMayHave([{ major: 13, minor: 64 }, full], atOnce);
   assert.ok(told !== undefined);
   for (const [index, pid] of some.entries()) assert.ok(told.all.has(pid), `the ${index + 1}. of them`);
   assert.not.ok(told.all.has(none ?? 0));
@@ -135,6 +137,47 @@ writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', 
   const { inFlight } = findHolders([full], { limits: patient, spared: [], keepers: [] });
   const found = [none ?? 0, ...some].map((pid) => inFlight.some((one) => one.pid === pid));
   assert.equal(found, [false, true, true, true, false, false], 'the search takes the word of the kernel');
+});
+
+test('where there are more descriptors than the kernel names in time, others are looked at one by one, and their owner counts', () => {
+  assert.is(whoMayHave([full], { ...atOnce, ms: 0 }), undefined);
+  let signs = 0;
+  assert.ok(whoMayHave([full], { ...atOnce, sign: () => void signs++ })?.all.size, 'with more time it does');
+  assert.ok(signs > 0, 'it is said meanwhile that the search goes on');
+  const limits = { ...hasty, ofOne: many, ms: { ...patient.ms, files: 0 } };
+  const { unseen, holders } = findHolders([full], { limits, spared: [], keepers: [] });
+  const isCrowds = ({ cgroup, uid, why }: Unseen): boolean => cgroup === crowdAt && uid === 4242 && why === 'too many';
+  assert.is(unseen.filter(isCrowds).length, 1);
+  assert.ok(
+    holders.some(({ cgroup }) => cgroup === still),
+    'others are looked at',
+  );
+});
+
+test('a search that takes too long ends, and whoever is next counts as one that may have the device', () => {
+  const limits = { ...hasty, ms: { ...hasty.ms, whole: 0 } };
+  const { unseen, holders } = findHolders([full], { limits, spared: [], keepers: [] });
+  assert.equal([unseen.map(({ why }) => why), holders], [['too many'], []]);
+});
+
+test('very many processes that have a message with a descriptor are in the budget of their owner', async () => {
+  const crowd = 300;
+  const program = `import array, socket
+os.setgid(4343)
+os.setuid(4343)
+reader, writer = socket.socketpair()
+writer.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))])
+for count in range(${crowd}):
+    if os.fork() == 0: time.sleep(600)`;
+  await run(queuedAt, program);
+  const limits = { ...patient, ofOne: 2000 };
+  const { unseen, inFlight } = findHolders([full], { limits, spared: [], keepers: [] });
+  const theirs = inFlight.filter(({ uid }) => uid === 4343).length;
+  assert.ok(theirs > 0 && theirs < crowd / 3, `${theirs} of them are told of`);
+  assert.is(unseen.filter(({ uid, why }) => uid === 4343 && why === 'too many').length, 1);
+  const spared = [ownerOf(queuedAt)];
+  const without = findHolders([full], { limits, spared, keepers: [] });
+  assert.is(without.unseen.filter(({ uid, why }) => uid === 4343 && why === 'endless').length, 1);
 });
 
 test('where an older kernel does not count what was sent to a socket before it was accepted, whoever waits there counts', async () => {

@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { findInit, isLingering, runs } from '../../agent/engines/process.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
-import { findHolders, hasty } from '../../agent/kernel/holders.js';
+import { findHolders, hasty, patient } from '../../agent/kernel/holders.js';
 import { ringOwners } from '../../agent/kernel/rings.js';
 import { watchThreads } from '../../agent/kernel/thread-facts.js';
 import { deafMonitors } from '../../agent/seat/deaf.js';
@@ -102,7 +102,7 @@ test('who looks for a daemon asks no more of processes that have its name', asyn
 test('a search for descriptors names who may have some hidden, and is not held up by their groups', async () => {
   // The program that asks for io_urings is made once.
   ringOwners();
-  const limits = { ofOne: 100, ofAll: 200_000 };
+  const limits = { ...patient, ofOne: 100 };
   const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits, spared: [], keepers: [] }));
   assert.ok(found.inFlight.some((one) => one.cgroup === cgroup));
   const unseen = found.unseen.filter((one) => one.cgroup === cgroup);
