@@ -128,6 +128,18 @@ for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
   });
 }
 
+test('three looks and more that hang: a restart takes less than 10 s', async () => {
+  const agent = await start('--policies', policies);
+  await until('all helpers to hang', () => hanging(agent).length === seats.length);
+  const began = performance.now();
+  await endsSoon(agent, 'SIGTERM');
+  const next = await start('--policies', policies);
+  const ms = Math.round(performance.now() - began);
+  console.log(`a restart with ${seats.length} looks that hang took ${ms} ms`);
+  await endsSoon(next, 'SIGKILL');
+  assert.ok(ms < 10_000, `${ms} ms`);
+});
+
 test('a repository that nobody answers for since just now does not hold up the end either', async () => {
   const git = (...words: string[]) =>
     execFileSync('git', ['-C', repository, '-c', 'user.name=a', '-c', 'user.email=a@b', ...words], { stdio: 'ignore' });
