@@ -11,6 +11,9 @@ const limit = { timeoutMs: 2000 };
  * false when not all could be stopped: a process that waits inside the kernel cannot be, and a container can make a
  * process wait for ever. `mark`: a file that names the container meanwhile, for the agent that comes after a killed one
  * in between.
+ * A path is enough: no group of cgroup2 can be renamed (cgroup_kf_syscall_ops, kernel/cgroup/cgroup.c), and only root can remove
+ * the group of a container of root's, because the one above it is root's. A user can remove his and make another one, but he can also
+ * move processes out of it: what leaves his container is bound again in any case.
  */
 export async function whileStill<T>(cgroup: string, mark: string, act: (still: boolean) => Promise<T>): Promise<T> {
   if (isGone(cgroup) || isFrozen(cgroup)) return act(true);
