@@ -17,7 +17,7 @@ import {
   type Wanted,
   type WantedSeats,
 } from '../../agent/holder/messages.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupOf, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { checkout } from '../unit/hotseat.js';
 import { children, connectTo, opened, openSeat, seatOpened } from './asking-seatd.js';
 import { removeGroups } from './remove-groups.js';
@@ -101,7 +101,8 @@ const refusal = `${card} does not answer: a program that has an output of it kee
 
 test('a card that is kept busy without end holds up its own seats alone, and these are told', async () => {
   const agent = new Agent();
-  agent.say({ cards, sockets: [{ seat: 'left', path: '/run/left.lease', shown: undefined }] });
+  const own = cgroupOf(process.pid);
+  agent.say({ cards, sockets: [{ seat: 'left', path: '/run/left.lease', shown: undefined, cgroup: own }] });
   const served = { seat: 'right', path: '/run/right.sock', shown: undefined, cgroup: group, answersSwitch: true };
   const incarnation = String(statSync(syspath).ino);
   const input = {
