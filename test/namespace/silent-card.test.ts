@@ -83,7 +83,7 @@ async function took(action: () => Promise<unknown>): Promise<number> {
   return performance.now() - began;
 }
 
-/** What the socket for leases answers. */
+/** The answer of the socket for leases. */
 const leaseAnswer = () =>
   new Promise<string>((resolve, reject) => {
     const one = createConnection('/run/left.lease', () => one.write('lease\n'));

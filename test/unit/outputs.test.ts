@@ -340,6 +340,10 @@ test('status says how a seat stands with its outputs, and what to do', () => {
   assert.match(left(false, holder([])), /^blocked: \/dev\/dri\/card2 is still in a seat as a whole/);
   assert.match(left(true, holder([], [], 'another display server is master')), /^blocked: another display server/);
   assert.match(left(true, undefined, 'the holder does not run'), /^blocked: the holder does not run/);
+  const silent = holder(['DP-1'], [], 'it does not answer');
+  assert.is(left(true, silent), 'leased: it does not answer', 'the picture stays on');
+  const [kept] = outputsOf('left', [], silent, undefined);
+  assert.equal([kept?.state, kept?.problem], ['blocked', 'its outputs are not taken back yet: it does not answer']);
   assert.equal(outputsOf('left', cards(true), holder([]), undefined)[0]?.sharedWith, ['right']);
   const open = holder(['DP-1']);
   const unguarded = { ...open, cards: open.cards.map((one) => ({ ...one, unguarded: 'there is no BTF' })) };
