@@ -64,7 +64,7 @@ export class Holdings implements Lessor, CardLessor {
   private readonly lanes = new Lanes(threads);
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
-  /** Display servers that wait for a lease, the place of one that they have. */
+  /** Display servers that wait for a lease, also in the place of one that they have. */
   private readonly asking = new Set<DisplayServer>();
   private timer: NodeJS.Timeout | undefined;
 
