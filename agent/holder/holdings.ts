@@ -60,7 +60,7 @@ interface DisplayServer {
 export class Holdings implements Lessor, CardLessor {
   private cards: HeldCard[] = [];
   /** Cards that are being let go. */
-  private readonly leaving = new Set<HeldCard>();
+  private readonly leaving = new Map<HeldCard, Promise<void>>();
   private readonly lanes = new Lanes(threads);
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
@@ -80,9 +80,10 @@ export class Holdings implements Lessor, CardLessor {
    * somebody can hold up for as long as he likes.
    */
   async want({ cards, sockets }: Wanted): Promise<void> {
-    const departures = this.cards
-      .filter((one) => !cards.some((card) => one.isSame(card)))
-      .map((one) => this.letGo(one));
+    for (const one of this.cards.filter((held) => !cards.some((card) => held.isSame(card)))) {
+      this.leaving.set(one, this.letGo(one));
+    }
+    const departures = [...this.leaving.values()];
     const kept = this.cards.filter((one) => cards.some((card) => one.isSame(card)));
     this.cards = cards.map((card) => kept.find((one) => one.isSame(card)) ?? this.newCard(card));
     for (const [index, card] of this.cards.entries()) departures.push(card.divide(cards[index]?.seats ?? []));
@@ -97,7 +98,6 @@ export class Holdings implements Lessor, CardLessor {
   }
 
   private async letGo(card: HeldCard): Promise<void> {
-    this.leaving.add(card);
     void card.divide([]);
     await card.close();
     this.leaving.delete(card);
@@ -108,7 +108,7 @@ export class Holdings implements Lessor, CardLessor {
     return {
       pid: process.pid,
       // Nobody else gets a card before it has been let go.
-      cards: [...this.cards, ...this.leaving].map(({ state }) => state),
+      cards: [...this.cards, ...this.leaving.keys()].map(({ state }) => state),
       revoked: [...this.servers].flatMap(([seat, server]) =>
         [...server.leases.keys()].flatMap((card) =>
           card.isLeasedTo(seat) || this.asking.has(server) ? [] : [{ seat, node: card.node }],

@@ -1,0 +1,129 @@
+// Random histories of a shared card: outputs come and go, display servers come, go and are late. The card is /dev/zero with a model of
+// the kernel's rules for leases behind it.
+
+import { openSync, readdirSync, readlinkSync } from 'node:fs';
+import fc from 'fast-check';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { CardCalls } from '../../agent/holder/card.js';
+import { Holdings, type OpenLease } from '../../agent/holder/holdings.js';
+import { SysError } from '../../agent/kernel/errors.js';
+
+const node = '/dev/zero';
+/** The file of a lease. */
+const leased = '/dev/full';
+const failed = (errno: number) => new SysError('ioctl', errno, 'the model');
+
+/** A request takes a while now and then, as the next of `pauses` says. */
+class Model implements CardCalls {
+  readonly leases = new Map<number, readonly number[]>();
+  /** CRTCs on which a display server may show something. */
+  readonly lit = new Set<number>();
+  readonly faults: string[] = [];
+  private running = 0;
+  private asked = 0;
+
+  constructor(private readonly pauses: readonly number[]) {}
+
+  private async request<T>(work: () => T): Promise<T> {
+    this.running += 1;
+    if (this.running > 1) this.faults.push('two requests at once');
+    const pause = this.pauses[this.asked++ % this.pauses.length] ?? 0;
+    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+    try {
+      return work();
+    } finally {
+      this.running -= 1;
+    }
+  }
+
+  becomeMaster = () => this.request(() => undefined);
+  connectorsOfCard = () =>
+    this.request(() => [
+      { id: 1, name: 'DP-1', crtcs: [10, 11] },
+      { id: 2, name: 'DP-2', crtcs: [10] },
+    ]);
+  createLease = (_: number, objects: readonly number[]) =>
+    this.request(() => {
+      if (objects.some((one) => [...this.leases.values()].flat().includes(one))) {
+        this.faults.push('leased twice');
+        throw failed(16);
+      }
+      let lessee = 1;
+      while (this.leases.has(lessee)) lessee += 1;
+      this.leases.set(lessee, objects);
+      for (const one of objects) if (one >= 10) this.lit.add(one);
+      return { lessee, fd: openSync(leased, 'r') };
+    });
+  leasedObjects = () => this.request(() => []);
+  revokeLease = (_: number, lessee: number) =>
+    this.request(() => {
+      if (this.leases.delete(lessee)) return;
+      this.faults.push('revoked twice');
+      throw failed(2);
+    });
+  switchOff = (_: number, crtc: number) => this.request(() => void this.lit.delete(crtc));
+}
+
+/** Open files of the card and of leases. */
+const openFiles = (): string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path === node || path === leased ? [path] : [];
+    } catch {
+      return [];
+    }
+  });
+
+const event = fc.oneof(
+  fc.record({ kind: fc.constant('want' as const), left: fc.boolean(), right: fc.boolean(), isThere: fc.boolean() }),
+  fc.record({
+    ...{ kind: fc.constant('open' as const), seat: fc.constantFrom('left', 'right'), server: fc.nat(2) },
+    hasGone: fc.boolean(),
+  }),
+  fc.record({ kind: fc.constant('close' as const), which: fc.nat(5) }),
+  fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(4) }),
+);
+
+test('in whatever order they come, requests go one by one, no output is leased twice, and nothing is left over', async () => {
+  const history = fc.array(event, { maxLength: 40 });
+  const pauses = fc.array(fc.nat(3), { minLength: 1, maxLength: 10 });
+  await fc.assert(
+    fc.asyncProperty(history, pauses, async (events, slow) => {
+      const model = new Model(slow);
+      const nothing = (): void => undefined;
+      const holdings = new Holdings(nothing, nothing, model);
+      const servers = [{}, {}, {}];
+      const open: OpenLease[] = [];
+      const asked: Promise<void>[] = [];
+      for (const one of events) {
+        if (one.kind === 'wait') await new Promise((resolve) => setTimeout(resolve, one.ms));
+        else if (one.kind === 'close') void open[one.which]?.end();
+        else if (one.kind === 'want') {
+          const seats = [
+            { seat: 'left', connectors: one.left ? ['DP-1'] : [] },
+            { seat: 'right', connectors: one.right ? ['DP-2'] : [] },
+          ];
+          const card = { node, number: '1:5', incarnation: '1', seats };
+          void holdings.want({ cards: one.isThere ? [card] : [], sockets: [] });
+        } else {
+          const hand = (lease: OpenLease): void => {
+            if (one.hasGone) throw new Error('it has gone');
+            open.push(lease);
+          };
+          asked.push(holdings.openCard(one.seat, node, servers[one.server] ?? {}, hand).catch(nothing));
+        }
+      }
+      await Promise.all(asked);
+      await holdings.want({ cards: [], sockets: [] });
+      assert.equal(model.faults, []);
+      assert.equal([model.leases.size, [...model.lit], holdings.state.cards], [0, [], []]);
+      assert.equal(openFiles(), []);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test.after(() => void setTimeout(() => process.exit(), 2000).unref());
+test.run();
