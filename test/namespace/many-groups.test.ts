@@ -117,14 +117,16 @@ test('nor by the groups of processes that have used an io_uring, which no budget
   const users = spawn('sh', ['-c', begin, 'sh', ringed], { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((resolve) => users.stdout?.once('data', resolve));
   try {
-    const { found, ms } = await timed(() =>
-      findHolders([{ major: 1, minor: 7 }], { limits: hasty, spared: [], keepers: [] }),
-    );
+    // On a busy machine, the time for the whole would end it before all were named.
+    const limits = { ...hasty, ms: patient.ms };
+    const { found, ms } = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits, spared: [], keepers: [] }));
     assert.is(found.inFlight.filter((one) => one.cgroup === ringsAt).length, many, 'all are named');
     assert.ok(ms < 3000, `${ms} ms`);
     const spared = [`hotseat-many-rings-${process.pid}`];
-    const again = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits: hasty, spared, keepers: [] }));
-    assert.ok(again.found.unseen.filter((one) => one.cgroup === ringsAt).length > many, 'none is looked at');
+    const again = await timed(() => findHolders([{ major: 1, minor: 7 }], { limits, spared, keepers: [] }));
+    const theirs = again.found.unseen.filter((one) => one.cgroup === ringsAt).map(({ why }) => why);
+    assert.equal(theirs, ['endless'], 'none is looked at, and one is named for all');
+    assert.is(again.found.inFlight.filter((one) => one.cgroup === ringsAt).length, 0);
     assert.ok(again.ms < 3000, `without a look at them: ${again.ms} ms`);
   } finally {
     writeFileSync(join(ringsAt, 'cgroup.kill'), '1');
