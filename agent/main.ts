@@ -131,7 +131,7 @@ export async function run(options: Options): Promise<void> {
   const controller: SeatController = new SeatController({
     ...{ log, table, grants, namespaces, effects, tell, audit, measure, along, descriptors, slow },
     untold: () => engines.untold,
-    isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { number: undefined }),
+    isLeased: (id) => outputs.mayHold && outputs.has(table.unit(id)?.head ?? { node: undefined, number: undefined }),
     served: () => {
       outputs.schedule();
       descriptors.schedule();

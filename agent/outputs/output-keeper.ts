@@ -59,16 +59,21 @@ export class OutputKeeper {
     this.due.ask();
   }
 
-  /** Whether the holder has any card, or may have. */
+  /** Whether the holder has any card, or may have, or display servers run on that had leases. */
   get mayHold(): boolean {
-    return this.isKnown ? (this.state?.cards.length ?? 0) > 0 : existsSync(this.deps.marker);
+    const { cards = [], revoked = [] } = this.state ?? {};
+    return this.isKnown ? cards.length + revoked.length > 0 : existsSync(this.deps.marker);
   }
 
-  /** Whether the holder has a card, or may have it: nobody gets its node before it has let go. */
-  has({ number }: Pick<Device, 'number'>): boolean {
+  /**
+   * Whether the holder has a card, or may have it: nobody gets its node before it has let go. Nor before all display servers with
+   * leases of it have ended: their framebuffers live as long as they do, and the card's next master could read them.
+   */
+  has({ node, number }: Pick<Device, 'node' | 'number'>): boolean {
     if (number === undefined) return false;
     if (!this.isKnown) return this.mayHold;
-    return this.state?.cards.some((card) => card.number === numberText(number)) === true;
+    const { cards = [], revoked = [] } = this.state ?? {};
+    return cards.some((card) => card.number === numberText(number)) || revoked.some((one) => one.node === node);
   }
 
   /** Outputs that a seat has and must have of shared cards, for status. */
@@ -167,14 +172,18 @@ export class OutputKeeper {
     this.isKnown = true;
     this.show(state);
     this.say(before, state);
-    const isEmpty = state === undefined || (state.cards.length === 0 && state.sockets.length === 0);
+    const isEmpty = state === undefined || state.cards.length + state.sockets.length + state.revoked.length === 0;
     if (this.cards.length === 0 && isEmpty) {
       rmSync(this.deps.marker, { force: true });
       this.link.close();
     }
     // A seat that must have the whole of a card that was let go waits for this.
     const held = new Set(state?.cards.map(({ number }) => number));
-    const isFreed = before === undefined || before.cards.some(({ number }) => !held.has(number));
+    const running = new Set(state?.revoked.map(({ seat, node }) => `${seat} ${node}`));
+    const isFreed =
+      before === undefined ||
+      before.cards.some(({ number }) => !held.has(number)) ||
+      before.revoked.some(({ seat, node }) => !running.has(`${seat} ${node}`));
     if (isFreed) void this.deps.controller.serve(this.deps.controller.assignments.freedCards());
     this.schedule();
   }

@@ -1,6 +1,6 @@
 // One graphics card, an output for each seat: the policy about it, and the leases.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -398,6 +398,55 @@ test('an agent that starts says nothing to the holder before a policy is in forc
       },
     ]);
     assert.not.ok(keeper.has(head), 'it has been heard, and holds nothing');
+  } finally {
+    keeper.close();
+    server.close();
+    rmSync(base, { recursive: true });
+  }
+});
+
+test('a card is nobody’s as a whole before the display servers that had leases of it have ended', async () => {
+  const base = mkdtempSync(join(tmpdir(), 'hotseat-outputs-'));
+  const path = join(base, 'holder.sock');
+  const revoked = [{ seat: 'left', node: '/dev/dri/card2' }];
+  const states: HolderState[] = [];
+  let tell: (state: HolderState) => void = () => undefined;
+  const server = createServer((socket) => {
+    tell = (state) => {
+      states.push(state);
+      socket.write(`${JSON.stringify(state)}\n`);
+    };
+    tell({ pid: 1, cards: [], revoked, sockets: [] });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  let freed = 0;
+  const keeper = new OutputKeeper({
+    log: pino({ level: 'silent' }),
+    controller: {
+      ...{ splitCards: () => [], outlets: () => new Map(), cgroupOf: () => undefined, receivers: () => [] },
+      assignments: { freedCards: () => new Map() },
+      serve: () => {
+        freed += 1;
+        return Promise.resolve();
+      },
+    },
+    ...{ tell: () => undefined, marker: join(base, 'marker'), holder: path },
+  });
+  const until = async (isSo: () => boolean): Promise<void> => {
+    for (let left = 500; !isSo() && left > 0; left--) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.ok(isSo());
+  };
+  try {
+    writeFileSync(join(base, 'marker'), '');
+    keeper.begin();
+    await until(() => states.length > 0 && freed > 0);
+    assert.ok(keeper.mayHold && keeper.has(head));
+    assert.not.ok(keeper.has({ ...head, node: '/dev/dri/card3', number: { major: 226, minor: 3 } }));
+    const before = freed;
+    tell({ pid: 1, cards: [], revoked: [], sockets: [] });
+    await until(() => !keeper.has(head));
+    assert.is(freed, before + 1, 'whoever waits for it is served');
+    await until(() => !existsSync(join(base, 'marker')));
   } finally {
     keeper.close();
     server.close();
