@@ -42,6 +42,8 @@ const noCards: CardLessor = {
     throw new Error('there is no card');
   },
 };
+/** Paths that are being opened, or were. */
+const begun: string[] = [];
 /** Opens wait for these, by path. */
 const gates = new Map<string, Promise<void>>();
 /** A device that is opened while this is there cannot be revoked before it settles. */
@@ -51,6 +53,7 @@ const seats = new Seats(
   () => undefined,
   noCards,
   async (device) => {
+    begun.push(device.path);
     await gates.get(device.path);
     const opened = await OpenedDevice.open(device);
     const busy = isBusy;
@@ -197,7 +200,9 @@ test('an open that sleeps delays its own client only, and is void when the devic
   );
   const client = await atSeat();
   const other = await connect();
+  begun.length = 0;
   client.say(opened('/dev/null') + ping);
+  await until('it to be opened', () => begun.includes('/dev/null'));
   other.say(ping);
   assert.is(await other.next(), '8007');
   assert.is(client.heard.length, 3, 'nothing yet');
