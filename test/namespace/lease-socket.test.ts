@@ -1,6 +1,6 @@
 // How a lease reaches a display server: the socket in the seat's directory, hotseat-xorg, and the descriptor that goes over.
 
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, closeSync, mkdirSync, openSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -156,13 +156,15 @@ while True:
 const groups = ['left', 'right'].map((name) => join(cgroupRoot(), `hotseat-lease-${process.pid}-${name}`));
 const [leftGroup = '', rightGroup = ''] = groups;
 
+const visitors: ChildProcess[] = [];
+
 function visit(group: string, path: string, words = 'lease'): { readonly heard: () => string[] } {
   const child = spawn('python3', ['-c', guest, group, path, words], { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (data) => {
     text += String(data);
   });
-  test.after(() => void child.kill('SIGKILL'));
+  visitors.push(child);
   return { heard: () => text.trim().split('\n').filter(Boolean) };
 }
 const leased = '{"card":"card1","outputs":["DP-1"]}';
@@ -379,7 +381,10 @@ test('the holder serves seats of a card that it cannot have, and says why', asyn
   assert.equal([holdings.state.cards, holdings.state.sockets], [[], []]);
 });
 
-test.after(() => removeGroups(groups));
+test.after(() => {
+  for (const visitor of visitors) visitor.kill('SIGKILL');
+  return removeGroups(groups);
+});
 // Leftovers of a failed test would keep this process.
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());
 test.run();
