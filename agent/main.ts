@@ -42,6 +42,7 @@ import { SeatController, type SeatControllerDeps } from './seat/controller.js';
 import { effectsBy } from './seat/effects.js';
 import { Grants } from './seat/grants.js';
 import {
+  attributeRecord,
   containerRecord,
   controlSocket,
   descriptorMarker,
@@ -54,7 +55,7 @@ import {
 import { thawAll } from './seat/thaw-all.js';
 import { isFormer, isScore } from './shares/former.js';
 import { ShareKeeper } from './shares/share-keeper.js';
-import { SlowAttributes } from './udev/slow-attributes.js';
+import { isReadOnce, SlowAttributes } from './udev/slow-attributes.js';
 import { UdevSource } from './udev/source.js';
 import { DeviceTable } from './udev/table.js';
 import { warmUpWhen } from './warm-up/warm-up.js';
@@ -105,7 +106,7 @@ export async function run(options: Options): Promise<void> {
     );
 
   const helpers = new Helpers();
-  const slow = new SlowAttributes(helpers);
+  const slow = new SlowAttributes(helpers, { record: new RecordFile(attributeRecord, isReadOnce), log });
   const table = new DeviceTable(undefined, slow.of);
   const namespaces = new Namespaces(helpers);
   const effects = effectsBy(new Reclaim(helpers));

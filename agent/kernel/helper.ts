@@ -25,7 +25,8 @@ import { type MountPoint, mountPointsIn, moveMount, unmount } from './mount.js';
 import { bindNode, type NodeBind, unbindNode } from './node-bind.js';
 import { pidfdGetfd, pidfdOpen } from './pidfd.js';
 import { type ProcessRef, processKey } from './process-key.js';
-import { readUpTo } from './read.js';
+import { readIfThere, readUpTo } from './read.js';
+import type { ReadKind } from './read-places.js';
 import { look } from './statx.js';
 import type { Taken, TakenBack } from './take-back.js';
 import { noteAt } from './whereabouts.js';
@@ -44,6 +45,8 @@ export type DeviceRequest =
   /** Files of the kernel whose reader can wait for somebody. */
   | {
       readonly do: 'read-files';
+      readonly kind: ReadKind;
+      /** The device, as whoever asks calls it. */
       readonly owner: string;
       readonly files: readonly string[];
       /** Longest file, bytes. */
@@ -128,7 +131,7 @@ export interface Results {
   readonly 'take-back': TakenBack & { readonly search: Search };
   /** The device whose driver was bound again. */
   readonly rebind: string;
-  /** For each file its text; undefined for one that is not there. */
+  /** For each file its text; undefined for one that is not there. It is an error when one cannot be read. */
   readonly 'read-files': (string | undefined)[];
 }
 
@@ -248,7 +251,7 @@ async function performOn(request: DeviceRequest): Promise<Results[DeviceRequest[
       return { ...takeBack(request.nodes, search, () => noteAt(0)), search: inBrief(search) };
     }
     case 'read-files':
-      return request.files.map((file) => readUpTo(file, request.limit, request.encoding));
+      return request.files.map((file) => readIfThere(file, request.limit, request.encoding));
     case 'rebind': {
       const { rebind } = await import('./rebind.js');
       return rebind(request.unit, request.kind);

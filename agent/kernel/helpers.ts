@@ -3,7 +3,9 @@ import { closeSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { cgroupOf, ownerOf } from './cgroup.js';
 import { SysError } from './errors.js';
+import { HeldUp } from './held-up.js';
 import type { Answer, Request, Results } from './helper.js';
+import { type Reader, ReadPlaces } from './read-places.js';
 import { makePlace, readPlace, type Whereabouts } from './whereabouts.js';
 
 /** Longest that a helper may take to load its program, ms; on an emulated or busy machine that is many seconds. */
@@ -22,7 +24,7 @@ const spareLimit = 10_000;
 const idleLimit = 70_000;
 /** So often is looked whether a helper that has not answered gets on, ms. */
 const lookEvery = 250;
-/** Limits: helpers of one owner that hang, at one kind of work and in all; and helpers in all. */
+/** Limits: helpers of one owner that hang, at one kind of work and in all; and helpers in all but those that hang at a read. */
 const most = { hangingAtOne: 2, hangingOfOne: 3, ofAll: 8 };
 /** Longest that the kernel may take to give out a few of its own files, ms. */
 const readLimit = 3000;
@@ -35,23 +37,11 @@ const part = 1 / 5;
  */
 type Work = 'look' | 'search' | 'deed' | 'read';
 
-/** An owner's helper that hangs. */
+/** An owner's helper that hangs. `reader`: the place that it has, of one that reads. */
 interface Hanging {
   readonly owner: string;
   readonly work: Work;
-}
-
-/** A helper did not answer in time. */
-export class HeldUp extends Error {
-  override name = 'HeldUp';
-
-  /** `culprit`: the owner of the process that a search was at; undefined when it was at none. */
-  constructor(
-    message: string,
-    readonly culprit?: string,
-  ) {
-    super(message);
-  }
+  readonly reader?: Reader | undefined;
 }
 
 /**
@@ -70,10 +60,11 @@ export class Helpers {
   private readonly hanging = new Map<ChildProcess, Hanging>();
   /** How much is asked about each owner just now, searches left aside. */
   private readonly underWay = new Map<string, number>();
+  private readonly places = new ReadPlaces();
   /** Those that bind a driver again. */
   private readonly binding = new Set<ChildProcess>();
   /** Where each says what it is at. */
-  private readonly places = new Map<ChildProcess, number>();
+  private readonly whereabouts = new Map<ChildProcess, number>();
   /** Each ends the wait for one answer. */
   private readonly asking = new Set<() => void>();
   /** Called when a helper has become idle, or has ended. */
@@ -108,17 +99,19 @@ export class Helpers {
    * Has a helper answer. Questions of one kind about one owner (`ownerOf`) are done one after the other.
    * Questions about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does
    * anything else. Rejects with `HeldUp` when the answer takes too long. A helper that says meanwhile where it is takes as long as
-   * it needs. `isStill`: somebody stands still until the answer, so that a look at one process may take less.
+   * it needs. `isStill`: somebody stands still until the answer, so that a look at one process may take less. `longest`: the
+   * longest that the answer may take, ms, where the time for all others would be `usual`; it is asked again and again.
    */
   async ask<R extends Request, T = Results[R['do']]>(
     request: R,
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
     isStill = false,
+    longest = (usual: number): number => usual,
   ): Promise<T> {
     const owner = 'process' in request ? ownerAt(request.process.pid) : request.owner;
     const kind = `${laneOf(request)} ${owner}`;
     const before = this.turns.get(kind) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take, isStill));
+    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take, isStill, longest));
     this.turns.set(kind, turn);
     try {
       return await turn;
@@ -135,6 +128,7 @@ export class Helpers {
       else child.kill('SIGKILL');
     }
     for (const refuse of [...this.asking]) refuse();
+    this.places.close();
     this.wake();
   }
 
@@ -143,21 +137,23 @@ export class Helpers {
     request: R,
     take: (result: Results[R['do']], helper: number) => T,
     isStill: boolean,
+    longest: (usual: number) => number,
   ): Promise<T> {
-    const hanging = this.mostHanging(owner, workOf(request));
-    if (hanging !== undefined) {
-      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${hanging} helpers by now`);
-    }
-    const done = this.counted(owner, request);
+    const reader = request.do === 'read-files' ? await this.places.enter(request.kind, owner) : undefined;
+    const done = reader === undefined ? this.counted(owner, request) : () => this.left(reader);
     try {
       const helper = await this.helper();
-      const result = (await this.answer(helper, owner, request, isStill)) as Results[R['do']];
+      const result = (await this.answer(helper, owner, request, isStill, longest, reader)) as Results[R['do']];
       try {
         return take(result, helper.pid ?? 0);
       } finally {
         helper.send('taken', () => undefined);
         this.release(helper);
       }
+    } catch (error) {
+      // Its place is free for the next one then.
+      if (reader?.isHanging) await this.places.ended(reader);
+      throw error;
     } finally {
       done();
     }
@@ -175,8 +171,17 @@ export class Helpers {
     return isTooMany ? held : undefined;
   }
 
-  /** Counts work as under way until the returned function is called. */
+  /** One that hangs has its place until its helper has ended. */
+  private left(reader: Reader): void {
+    if (!reader.isHanging) this.places.leave(reader);
+  }
+
+  /** Counts work as under way until the returned function is called. @throws HeldUp when too much of the owner's hangs. */
   private counted(owner: string, request: Request): () => void {
+    const hanging = this.mostHanging(owner, workOf(request));
+    if (hanging !== undefined) {
+      throw new HeldUp(`${subjectOf(request)} does not answer, and holds ${hanging} helpers by now`);
+    }
     const change = (by: number): void => {
       const now = (this.underWay.get(owner) ?? 0) + by;
       if (now > 0) this.underWay.set(owner, now);
@@ -196,9 +201,9 @@ export class Helpers {
       if (idle !== undefined) return idle;
       const waited = performance.now() - began;
       const atWork = this.living.size - this.hanging.size;
-      if (atWork === 0 || (waited > this.patience && this.starting.size === 0 && this.living.size < most.ofAll)) {
-        if (this.living.size >= most.ofAll)
-          throw new Error(`${this.living.size} helpers hang, and there may be no more`);
+      const counting = this.living.size - this.places.hanging;
+      if (atWork === 0 || (waited > this.patience && this.starting.size === 0 && counting < most.ofAll)) {
+        if (counting >= most.ofAll) throw new Error(`${counting} helpers hang, and there may be no more`);
         return this.spawn();
       }
       await this.freed(waited > this.patience ? this.limit : this.patience - waited + 1);
@@ -236,19 +241,26 @@ export class Helpers {
     for (const child of this.idle.splice(kept)) child.kill('SIGKILL');
   }
 
-  private async answer(helper: ChildProcess, owner: string, request: Request, isStill: boolean): Promise<unknown> {
+  private async answer(
+    helper: ChildProcess,
+    owner: string,
+    request: Request,
+    isStill: boolean,
+    longest: (usual: number) => number,
+    reader: Reader | undefined,
+  ): Promise<unknown> {
+    const usual = request.do === 'read-files' ? Math.min(this.limit, readLimit) : this.limit;
     const began = this.placeOf(helper).notes;
     let last = { notes: began, at: performance.now() };
-    const longest = request.do === 'read-files' ? Math.min(this.limit, readLimit) : this.limit;
-    const heard = this.hear<Answer>(helper, Math.min((longest * part) / 2, lookEvery), () => {
+    const heard = this.hear<Answer>(helper, Math.min((usual * part) / 2, lookEvery), () => {
       const { pid, notes } = this.placeOf(helper);
       if (notes !== last.notes) last = { notes, at: performance.now() };
       const isAtProcess = notes !== began && pid !== 0;
-      const limit = isStill && isAtProcess ? longest * part : longest;
+      const limit = longest(usual) * (isStill && isAtProcess ? part : 1);
       if (performance.now() - last.at < limit) return undefined;
       const culprit = isAtProcess ? ownerAt(pid) : undefined;
       if (request.do === 'rebind') this.leaveAlone(helper, owner);
-      else if (culprit === undefined) this.abandon(helper, { owner, work: workOf(request) });
+      else if (culprit === undefined) this.abandon(helper, { owner, work: workOf(request), reader });
       else this.abandon(helper, { owner: culprit, work: 'look' });
       const where = culprit === undefined ? '' : `, at process ${pid}`;
       return new HeldUp(`${request.do} of ${subjectOf(request)} took over ${limit} ms${where}`, culprit);
@@ -259,6 +271,7 @@ export class Helpers {
     helper.send('process' in request ? { ...request, process: { pid, key } } : request, () => undefined);
     if (request.do === 'rebind') this.binding.add(helper);
     const answer = await heard;
+    if (reader !== undefined) this.places.trust(reader);
     this.binding.delete(helper);
     if ('result' in answer) return answer.result;
     this.release(helper);
@@ -266,7 +279,7 @@ export class Helpers {
   }
 
   private placeOf(helper: ChildProcess): Whereabouts {
-    const place = this.places.get(helper);
+    const place = this.whereabouts.get(helper);
     return place === undefined ? { pid: 0, notes: 0 } : readPlace(place);
   }
 
@@ -314,11 +327,13 @@ export class Helpers {
     child.channel?.unref();
     this.living.add(child);
     this.starting.add(child);
-    this.places.set(child, place);
+    this.whereabouts.set(child, place);
     const over = (): void => {
       if (!this.living.delete(child)) return;
-      this.places.delete(child);
+      this.whereabouts.delete(child);
       closeSync(place);
+      const reader = this.hanging.get(child)?.reader;
+      if (reader !== undefined) this.places.leave(reader);
       this.hanging.delete(child);
       this.binding.delete(child);
       const at = this.idle.indexOf(child);
@@ -354,6 +369,7 @@ export class Helpers {
   private abandon(helper: ChildProcess, because: Hanging): void {
     helper.kill('SIGKILL');
     this.hanging.set(helper, because);
+    if (because.reader !== undefined) this.places.hang(because.reader);
     this.wake();
   }
 }
@@ -361,8 +377,10 @@ export class Helpers {
 /** Whose a process is; of nobody when it has gone. */
 const ownerAt = (pid: number): string => ownerOf(cgroupOf(pid) ?? '');
 
-const subjectOf = (request: Request): string =>
-  'process' in request ? `process ${request.process.pid}` : `devices of ${request.owner}`;
+function subjectOf(request: Request): string {
+  if ('process' in request) return `process ${request.process.pid}`;
+  return request.do === 'read-files' ? request.owner : `devices of ${request.owner}`;
+}
 
 function workOf(request: Request): Work {
   if ('process' in request) return 'look';

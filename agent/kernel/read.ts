@@ -41,7 +41,7 @@ export function readOptional(path: string): string | undefined {
  * As `readOptional`, of a file that somebody else can make long. Throws when it has more than `most` bytes; a file of procfs
  * does not tell beforehand.
  */
-export function readUpTo(path: string, most: number, encoding: 'utf8' | 'latin1' = 'utf8'): string | undefined {
+export function readUpTo(path: string, most: number): string | undefined {
   let fd: number;
   try {
     fd = openSync(path, 'r');
@@ -49,12 +49,38 @@ export function readUpTo(path: string, most: number, encoding: 'utf8' | 'latin1'
     return undefined;
   }
   try {
-    const bytes = readAtMost(fd, most);
-    if (bytes === undefined) throw new Error(`${path} is longer than ${most} bytes`);
-    return bytes.toString(encoding);
+    return allOf(fd, path, most).toString();
   } finally {
     closeSync(fd);
   }
+}
+
+/** Whether an error of a system call says that there is no such file. */
+export const isNoFile = (error: unknown): boolean =>
+  ['ENOENT', 'ENOTDIR', 'EISDIR'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/**
+ * Reads a file; undefined only when there is none. Throws when it cannot be read, which is another answer, and when it has more
+ * than `most` bytes.
+ */
+export function readIfThere(path: string, most: number, encoding: 'utf8' | 'latin1' = 'utf8'): string | undefined {
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return allOf(fd, path, most).toString(encoding);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    if (isNoFile(error)) return undefined;
+    throw error;
+  }
+}
+
+function allOf(fd: number, path: string, most: number): Buffer {
+  const bytes = readAtMost(fd, most);
+  if (bytes === undefined) throw new Error(`${path} is longer than ${most} bytes`);
+  return bytes;
 }
 
 /** Some files of procfs are read in pieces of eight bytes only (proc_pid_pagemap(5)): a multiple of that. */

@@ -1,9 +1,11 @@
 // Helper processes take devices back from all who have them open: each of these actions can wait for somebody for ever.
 
+import { dirname } from 'node:path';
 import type { NodeClass } from '../core/device.js';
 import { ownerOf } from './cgroup.js';
+import { HeldUp } from './held-up.js';
 import type { Searched } from './helper.js';
-import { HeldUp, type Helpers } from './helpers.js';
+import type { Helpers } from './helpers.js';
 import type { Limits, Search } from './holders.js';
 import { Lanes } from './lanes.js';
 import { isOpenStream, streamFiles } from './pcm.js';
@@ -90,15 +92,17 @@ export class Reclaim {
   }
 
   /**
-   * Of nodes of sound cards, by name, the PCM streams that somebody has open; undefined when that cannot be seen, because somebody
+   * Of nodes of one sound card, by name, the PCM streams that somebody has open; undefined when that cannot be seen, because somebody
    * keeps the kernel from telling.
    */
-  async openStreams(nodes: readonly string[], cgroup: string | undefined): Promise<string[] | undefined> {
+  async openStreams(nodes: readonly string[]): Promise<string[] | undefined> {
     const files = streamFiles(nodes, this.asound);
-    if (files.size === 0) return [];
+    const [first] = files.values();
+    if (first === undefined) return [];
     const request = {
       do: 'read-files',
-      owner: ownerBy(cgroup),
+      kind: 'sound',
+      owner: dirname(dirname(first)),
       files: [...files.values()],
       limit: longestInfo,
       encoding: 'utf8',

@@ -6,7 +6,7 @@ import type { Part } from '../core/plan.js';
 import { nodeKey, nodePath } from '../core/state.js';
 import { isTidying, type JournalEntry, type NodeSpec, nodeOf, type Step } from '../core/step.js';
 import { uidsOf } from '../engines/users.js';
-import { HeldUp } from '../kernel/helpers.js';
+import { HeldUp } from '../kernel/held-up.js';
 import type { Announcer } from './announcer.js';
 import type { Attachment } from './attachment.js';
 import { deedOf, factsOf, numbersGiven } from './deeds.js';

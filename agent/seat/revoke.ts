@@ -85,10 +85,7 @@ export async function revoke(nodes: readonly NodeRef[], loser: Loser, reclaim: R
     const done = revocation(held, taken, loser);
     if (held.length > 0 || keepers.length > 0) return done;
     // Nobody else has the card, so a process with an open stream of it has kept it by a mapping.
-    const streams = await reclaim.openStreams(
-      nodes.map((node) => node.name),
-      cgroup,
-    );
+    const streams = await reclaim.openStreams(nodes.map((node) => node.name));
     if (streams === undefined)
       return {
         ...done,

@@ -34,12 +34,12 @@ export async function connectorsOf(
   const statuses = [...connectorStatuses(card, roots)];
   const filled = statuses.filter(([, status]) => status !== 'disconnected').map(([name]) => name);
   const files = filled.map((name) => join(located(card, roots), `${basename(card)}-${name}`, 'edid'));
-  const request = { do: 'read-files', owner: card, files, limit: longestEdid, encoding: 'latin1' } as const;
+  const what = { kind: 'drm', owner: card, files, limit: longestEdid, encoding: 'latin1' } as const;
   const texts =
     files.length === 0
       ? []
       : await soon(
-          helpers.ask(request).catch(() => []),
+          helpers.ask({ do: 'read-files', ...what }).catch(() => []),
           patienceMs,
         );
   return statuses.map(([name, status]) => {

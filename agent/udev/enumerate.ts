@@ -1,4 +1,4 @@
-import { lstatSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import {
   type Ancestor,
@@ -10,7 +10,7 @@ import {
   slowAttributes,
 } from '../core/device.js';
 import { isHidDevice } from '../core/hid.js';
-import { inodeOf, linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
+import { inodeOf, isNoFile, linkName, namesIn, readOptional, resolvedPath } from '../kernel/read.js';
 import { subsystems } from './messages.js';
 import { inputKeys } from './uevent-keys.js';
 
@@ -23,11 +23,14 @@ export interface Roots {
 }
 export const host: Roots = { sys: '/sys', data: '/run/udev/data' };
 
-/** Those of `slowAttributes` that a device has; undefined as long as they could not be read. */
+/** The attributes that a device has; undefined as long as they could not be read. */
 export type SlowReader = (syspath: string, roots: Roots) => Readonly<Record<string, string>> | undefined;
 
 /** Reads them at once, and waits: for a program that nobody else waits for. */
-const readAtOnce: SlowReader = (syspath, roots) => readAttributes(located(syspath, roots), slowAttributes);
+const readAtOnce: SlowReader = (syspath, roots) => {
+  const { found, failed } = readAttributes(located(syspath, roots), attributeNames);
+  return failed.length === 0 ? found : undefined;
+};
 
 /** Keys of a device node in its `uevent` file. */
 const nodeKeys: ReadonlySet<string> = new Set(['DEVNAME', 'DEVTYPE', 'MAJOR', 'MINOR']);
@@ -203,16 +206,19 @@ function ancestorsOf(syspath: string, roots: Roots, slow: SlowReader): Ancestor[
 
 const quickAttributes = attributeNames.filter((name) => !slowAttributes.includes(name));
 
-/** The slow ones are looked for each time, until they have been read. */
+/**
+ * The slow ones, and those that cannot be read here and now, are looked for each time until they have been read: that an
+ * attribute could not be read, for want of a descriptor or of anything else, does not say that there is none.
+ */
 function attributesOf(syspath: string, roots: Roots, slow: SlowReader): Pick<Ancestor, Own> {
   const path = located(syspath, roots);
-  const quick = readAttributes(path, quickAttributes);
-  const named = slowAttributes.filter((name) => exists(join(path, name)));
+  const { found: quick, failed } = readAttributes(path, quickAttributes);
+  const named = [...slowAttributes.filter((name) => exists(join(path, name))), ...failed];
   if (named.length === 0) return { attributes: quick };
   let all: Record<string, string> | undefined;
   const look = (): Record<string, string> | undefined => {
     const found = all === undefined ? slow(syspath, roots) : undefined;
-    if (found !== undefined) all = inOrder({ ...quick, ...found });
+    if (found !== undefined) all = inOrder({ ...found, ...quick });
     return all;
   };
   return {
@@ -228,8 +234,21 @@ function attributesOf(syspath: string, roots: Roots, slow: SlowReader): Pick<Anc
 const inOrder = (found: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(attributeNames.flatMap((name) => (name in found ? [[name, found[name] ?? '']] : [])));
 
-function readAttributes(path: string, names: readonly string[]): Record<string, string> {
-  return attributesFrom(names, (name) => readOptional(join(path, name)));
+/** Those of these attributes that a device has, and the names of those that it has or may have and that cannot be read. */
+function readAttributes(
+  path: string,
+  names: readonly string[],
+): { readonly found: Record<string, string>; readonly failed: readonly string[] } {
+  const failed: string[] = [];
+  const found = attributesFrom(names, (name) => {
+    try {
+      return readFileSync(join(path, name), 'utf8');
+    } catch (error) {
+      if (!isNoFile(error)) failed.push(name);
+      return undefined;
+    }
+  });
+  return { found, failed };
 }
 
 /** Attributes as rules match them. `textOf`: what their files say; undefined for one that is not there. */

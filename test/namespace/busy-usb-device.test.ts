@@ -1,7 +1,19 @@
 // A local user has the kernel keep a USB device busy: a process that reads its serial number waits. Here a fifo lets it wait.
 
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { pino } from 'pino';
 import { test } from 'uvu';
@@ -10,10 +22,11 @@ import { type Deed, unrecorded } from '../../agent/core/audit.js';
 import { unreadBy } from '../../agent/core/unread.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
+import { RecordFile } from '../../agent/kernel/record-file.js';
 import { compose } from '../../agent/policy/load.js';
 import { SeatController } from '../../agent/seat/controller.js';
 import { Grants } from '../../agent/seat/grants.js';
-import { SlowAttributes } from '../../agent/udev/slow-attributes.js';
+import { isReadOnce, SlowAttributes } from '../../agent/udev/slow-attributes.js';
 import { DeviceTable } from '../../agent/udev/table.js';
 import { hands } from './hands.js';
 import { longestWait } from './longest-wait.js';
@@ -27,7 +40,8 @@ const limit = 1000;
 const { helpers, namespaces, effects } = hands(limit);
 const root = join(cgroupRoot(), `hotseat-busy-${process.pid}`);
 const roots = { sys: '/run/sys', data: '/run/udev/data' };
-const slow = new SlowAttributes(helpers, roots, [200]);
+const record = () => new RecordFile('/run/attributes.json', isReadOnce);
+const slow = new SlowAttributes(helpers, { roots, waits: [200], record: record() });
 const table = new DeviceTable(roots, slow.of);
 const deeds: Deed[] = [];
 const bound = (): string[] =>
@@ -75,10 +89,19 @@ async function plug(number: number, path: string, serial: string | undefined, id
   await Promise.all([say(head, {}), say(`${head}/event${number}`, node)]);
 }
 
-/** It answers from now on. */
+/** It answers from now on, and so does a reader that waits. */
 function free(number: number, serial: string): void {
+  const waited = openSync(inSys(usbOf(number), 'serial'), constants.O_RDWR | constants.O_NONBLOCK);
   writeFileSync(inSys(usbOf(number), 'new'), `${serial}\n`);
   renameSync(inSys(usbOf(number), 'new'), inSys(usbOf(number), 'serial'));
+  writeSync(waited, `${serial}\n`);
+  closeSync(waited);
+}
+
+/** From now on whoever reads its serial number waits. */
+function lock(number: number): void {
+  rmSync(inSys(usbOf(number), 'serial'));
+  execFileSync('mkfifo', [inSys(usbOf(number), 'serial')]);
 }
 
 const holders = (number: number): string => house.assignments.holders(headOf(number)).join();
@@ -142,8 +165,7 @@ test('a device that is kept busy is withheld and named; all others go on, and it
 });
 
 test('what is known of a device stays true as long as it is plugged, and no longer', async () => {
-  rmSync(inSys(usbOf(2), 'serial'));
-  execFileSync('mkfifo', [inSys(usbOf(2), 'serial')]);
+  lock(2);
   await house.serve(house.judge(new Set([headOf(2)])));
   assert.is(holders(2), 'left', 'busy again, it stays where it is');
   renameSync(inSys(usbOf(2)), inSys('/sys/gone'));
@@ -153,26 +175,25 @@ test('what is known of a device stays true as long as it is plugged, and no long
   rmSync(inSys(usbOf(2)), { recursive: true });
 });
 
-test('an agent that starts asks all devices before it judges, and does not wait for one that is kept busy', async () => {
-  const own = new SlowAttributes(helpers, roots, [200]);
+/** What an agent that starts makes of these devices: a kind of verdict, `busy`, or why else there is none. */
+async function afterStart(numbers: readonly number[], own: SlowAttributes): Promise<(string | undefined)[]> {
   const fresh = new DeviceTable(roots, own.of);
-  const silent = pino({ level: 'silent' });
   const next = new SeatController({
-    ...{ log: silent, table: fresh, grants: new Grants(map), namespaces, effects, slow: own },
+    ...{ log: pino({ level: 'silent' }), table: fresh, grants: new Grants(map), namespaces, effects, slow: own },
     ...{ measure: () => undefined, tell: () => undefined, audit: unrecorded },
   });
   try {
-    await plug(5, 'at', undefined);
-    for (const number of [1, 5]) {
+    rmSync(inSys('/sys/class/input'), { recursive: true, force: true });
+    for (const number of numbers) {
       mkdirSync(inSys('/sys/class/input'), { recursive: true });
-      execFileSync('ln', ['-s', inSys(headOf(number)), inSys('/sys/class/input', `input${number}`)]);
+      symlinkSync(inSys(headOf(number)), inSys('/sys/class/input', `input${number}`));
       mkdirSync(roots.data, { recursive: true });
       writeFileSync(join(roots.data, `+input:input${number}`), 'E:ID_INPUT=1\nE:ID_PATH=at\n');
       writeFileSync(inSys(headOf(number), 'uevent'), '');
     }
     const longest = await longestWait(async () => {
       fresh.take({ kind: 'resync', reason: 'start' });
-      assert.is(fresh.units().length, 2, 'else this shows nothing');
+      assert.is(fresh.units().length, numbers.length, 'else this shows nothing');
       await own.learn(
         unreadBy(
           policy,
@@ -183,12 +204,70 @@ test('an agent that starts asks all devices before it judges, and does not wait 
       next.adopt(policy);
     });
     assert.ok(longest < limit / 2, `${longest} ms`);
-    assert.is(next.assignments.judged.get(headOf(1))?.kind, 'seat');
-    assert.is(next.assignments.judged.get(headOf(5))?.kind, 'unread');
+    const { judged } = next.assignments;
+    return numbers.map((number) => {
+      const [unread] = next.assignments.unreadable(headOf(number));
+      const isBusy = unread?.reason.includes('somebody keeps it busy');
+      return isBusy ? 'busy' : (unread?.reason ?? judged.get(headOf(number))?.kind);
+    });
   } finally {
     own.close();
     await next.close();
   }
+}
+
+test('an agent that starts asks all devices before it judges, and does not wait for one that is kept busy', async () => {
+  await plug(5, 'at', undefined);
+  assert.equal(await afterStart([1, 5], new SlowAttributes(helpers, { roots })), ['seat', 'busy']);
+});
+
+test('an agent that starts again knows what the former one has read, of this very device and of this boot', async () => {
+  const again = (): Promise<(string | undefined)[]> =>
+    afterStart([1], new SlowAttributes(helpers, { roots, record: record() }));
+  lock(1);
+  assert.equal(await again(), ['seat']);
+  const known = readFileSync('/run/attributes.json', 'utf8');
+  writeFileSync('/run/attributes.json', known.replaceAll(/"form":"[0-9a-f]/g, '"form":"x'));
+  assert.equal(await again(), ['busy'], 'of another boot');
+  writeFileSync('/run/attributes.json', known);
+  renameSync(inSys(usbOf(1)), inSys('/sys/gone-too'));
+  await plug(1, 'at', undefined);
+  assert.equal(await again(), ['busy'], 'another one at the same port');
+});
+
+test('what cannot be read is not taken for missing: the device waits, and the reason is said', async () => {
+  await plug(6, 'at', 'A1');
+  rmSync(inSys(usbOf(6), 'serial'));
+  symlinkSync('serial', inSys(usbOf(6), 'serial'));
+  assert.equal(await afterStart([6], new SlowAttributes(helpers, { roots })), [
+    `attributes of ${usbOf(6)} cannot be read: ELOOP: too many symbolic links encountered, open '${inSys(usbOf(6), 'serial')}'`,
+  ]);
+});
+
+test('a device that was kept busy for long comes at once when it is let go, and in seconds where others still are', async () => {
+  for (const number of [1, 5]) free(number, 'A1');
+  await until('they answer', () => [1, 5].every((number) => slow.of(usbOf(number), roots) !== undefined));
+  const took = async (number: number, seat: string): Promise<number> => {
+    const began = performance.now();
+    await until(`input${number} is there`, () => holders(number) === seat);
+    return performance.now() - began;
+  };
+  const isTriedAgain = (number: number): boolean =>
+    house.assignments.unreadable(headOf(number)).some(({ reason }) => /took over|turn of/.test(reason));
+  await plug(7, 'at', undefined);
+  await until('it is tried again', () => isTriedAgain(7));
+  await new Promise((resolve) => setTimeout(resolve, 3 * limit));
+  free(7, 'A1');
+  assert.ok((await took(7, 'left')) < limit, 'its reader waits for it as long as no other does');
+
+  const busy = [8, 9, 10];
+  await Promise.all(busy.map((number) => plug(number, 'at', undefined)));
+  await until('none of them answers', () => busy.every(isTriedAgain));
+  await plug(11, 'at', 'B1');
+  assert.ok((await took(11, 'right')) < limit, 'one that answers is not behind them');
+  free(9, 'A1');
+  assert.ok((await took(9, 'left')) < 8 * limit, 'each of them has its turn');
+  for (const number of busy) rmSync(inSys(usbOf(number)), { recursive: true });
 });
 
 test.run();

@@ -13,6 +13,7 @@ import { isLingering } from '../../agent/engines/process.js';
 import { uidOf, uidsOf } from '../../agent/engines/users.js';
 import { cgroupRoot, isPopulated } from '../../agent/kernel/cgroup.js';
 import { goOn } from '../../agent/seat/standstill.js';
+import { surroundings } from '../../agent/udev/enumerate.js';
 import { until } from './until.js';
 
 const root = cgroupRoot();
@@ -157,6 +158,16 @@ test('its end is noticed when there are descriptors again', async () => {
   });
   await until('its end', () => follower.list().length === 0);
   assert.is(follower.problem, undefined);
+});
+
+test('a device has an attribute that could not be read, and nobody says that it has none', async () => {
+  const sys = join(scratch, 'sys');
+  mkdirSync(join(sys, 'devices/usb1'), { recursive: true });
+  writeFileSync(join(sys, 'devices/usb1/idVendor'), '1209\n');
+  const seen = surroundings('/sys/devices/usb1', { sys, data: scratch }, () => undefined);
+  await withoutDescriptors(() => assert.ok(seen.unread?.includes('idVendor')));
+  const later = surroundings('/sys/devices/usb1', { sys, data: scratch }, () => undefined);
+  assert.equal([later.unread, later.attributes], [undefined, { idVendor: '1209' }]);
 });
 
 test.run();

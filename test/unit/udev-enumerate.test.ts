@@ -101,4 +101,18 @@ test('a link out of the devices is not followed, and a class that is missing is 
   assert.is(enumerate({ sys: join(base, 'none'), data: roots.data }).length, 0);
 });
 
+test('an attribute that cannot be read is not taken for missing, until somebody else has read it', () => {
+  symlinkSync('uniq', join(base, 'sys', head, 'uniq'));
+  mkdirSync(join(base, 'sys', head, 'id'));
+  let known: Record<string, string> | undefined;
+  const device = enumerate(roots, (syspath) => (syspath === `/sys/${head}` ? known : {})).find(
+    ({ sysname }) => sysname === 'input12',
+  );
+  assert.equal(device?.unread, ['uniq']);
+  assert.equal(device?.attributes, { name: 'Keyboard' });
+  known = { name: 'Mouse', uniq: 'A1' };
+  assert.is(device?.unread, undefined);
+  assert.equal(device?.attributes, { name: 'Keyboard', uniq: 'A1' });
+});
+
 test.run();

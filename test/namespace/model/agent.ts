@@ -4,7 +4,7 @@ import type { Audit } from '../../../agent/core/audit.js';
 import { type DeviceNumber, numberText } from '../../../agent/core/device.js';
 import type { Touched } from '../../../agent/core/scope.js';
 import type { DeviceMap } from '../../../agent/kernel/device-map.js';
-import { HeldUp } from '../../../agent/kernel/helpers.js';
+import { HeldUp } from '../../../agent/kernel/held-up.js';
 import { patient, type Search } from '../../../agent/kernel/holders.js';
 import type { Namespaces } from '../../../agent/kernel/namespaces.js';
 import { RecordFile } from '../../../agent/kernel/record-file.js';

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { type DeviceNumber, numberOf, numberText } from '../../../agent/core/device.js';
 import type { NodeRef } from '../../../agent/core/step.js';
 import { isWithin } from '../../../agent/kernel/cgroup.js';
-import { HeldUp } from '../../../agent/kernel/helpers.js';
+import { HeldUp } from '../../../agent/kernel/held-up.js';
 import type { Search } from '../../../agent/kernel/holders.js';
 import type { Journal } from '../../../agent/seat/journal.js';
 import { seatRoot } from '../../../agent/seat/layout.js';
