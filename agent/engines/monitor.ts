@@ -43,13 +43,15 @@ export class Monitors {
    * read. Undefined until there is an answer; throws when there is none.
    */
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
-    const parent = processRef(parentOf(init) ?? 0);
-    if (parent === undefined || realUid(parent.pid, readUnlessGone) !== Number(user === undefined ? 0 : uidOf(user)))
-      return [];
-    if (user === undefined) return words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
-    const answer = this.answers.get(key);
+    if (user === undefined) {
+      const parent = parentFor(init, 0);
+      return parent === undefined ? [] : words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
+    }
+    const former = this.answers.get(key);
     const now = performance.now();
-    if (answer === undefined || now - (answer.usedAt ?? now) > answer.goodFor) this.ask(parent, key);
+    // A user can have very many inits that get no name: nothing about them is asked at every look.
+    if (former === undefined || now - (former.usedAt ?? now) > former.goodFor) this.ask(init, key, user);
+    const answer = this.answers.get(key);
     if (answer === undefined || this.asking.has(key)) return undefined;
     answer.usedAt ??= now;
     if (answer.reason !== undefined) throw new Error(answer.reason);
@@ -66,10 +68,15 @@ export class Monitors {
     await Promise.all(this.asking.values());
   }
 
-  private ask(parent: ProcessRef, key: string): void {
+  private ask(init: number, key: string, user: string): void {
     if (this.asking.has(key)) return;
     const before = this.answers.get(key)?.goodFor;
     const goodFor = before === undefined ? fresh.first : Math.min(2 * before, fresh.longest);
+    const parent = parentFor(init, Number(uidOf(user)));
+    if (parent === undefined) {
+      this.answers.set(key, { title: [], reason: undefined, usedAt: undefined, goodFor });
+      return;
+    }
     const asked = this.commandLine(parent)
       .then((line) => ({ title: words(line), reason: undefined, goodFor }))
       .catch((error: Error) => ({ title: undefined, reason: error.message, goodFor: failed }))
@@ -80,6 +87,12 @@ export class Monitors {
       });
     this.asking.set(key, asked);
   }
+}
+
+/** The parent of an init, if it is of this user. */
+function parentFor(init: number, uid: number): ProcessRef | undefined {
+  const parent = processRef(parentOf(init) ?? 0);
+  return parent !== undefined && realUid(parent.pid, readUnlessGone) === uid ? parent : undefined;
 }
 
 const words = (commandLine: string | undefined): string[] => (commandLine ?? '').split('\0');

@@ -6,9 +6,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Follower } from '../../agent/engines/follower.js';
+import { podman } from '../../agent/engines/podman.js';
 import { findInit, isLingering, runs } from '../../agent/engines/process.js';
-import { cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { findHolders, hasty, patient } from '../../agent/kernel/holders.js';
+import { watchInits } from '../../agent/kernel/inits.js';
 import { ringOwners } from '../../agent/kernel/rings.js';
 import { watchThreads } from '../../agent/kernel/thread-facts.js';
 import { deafMonitors } from '../../agent/seat/deaf.js';
@@ -71,6 +74,28 @@ test.after(async () => {
   await removeGroups([cgroup]);
 });
 
+/**
+ * In each group of a list a process of a user's with very many groups, and below it pid 1 of a pid namespace: as a container whose
+ * monitor nobody knows.
+ */
+const unnamed = `
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None)
+for group in sys.argv[1:]:
+    if os.fork() == 0:
+        with open(group + '/cgroup.procs', 'w') as procs:
+            procs.write(str(os.getpid()))
+        assert libc.unshare(0x20000000) == 0
+        if os.fork():
+            os.setgroups(range(100000, 165536))
+            os.setresuid(60123, 60123, 60123)
+        time.sleep(600)
+        os._exit(0)
+time.sleep(2)
+print('up', flush=True)
+time.sleep(600)
+`;
+
 /** To write all of it out takes the kernel some milliseconds for each process. */
 const soon = 700;
 
@@ -131,6 +156,39 @@ test('nor by the groups of processes that have used an io_uring, which no budget
   } finally {
     writeFileSync(join(ringsAt, 'cgroup.kill'), '1');
     await removeGroups([ringsAt]);
+  }
+});
+
+test('a user’s inits of whom nobody knows a monitor cost a look little, however many groups their parents have', async () => {
+  assert.is(watchThreads(), undefined);
+  const { ask: inits } = watchInits();
+  assert.ok(inits !== undefined);
+  const root = join(cgroupRoot(), `hotseat-many-monitors-${process.pid}`);
+  const app = join(root, 'user.slice/user-60123.slice/user@60123.service/app.slice');
+  const groups = Array.from({ length: 40 }, (_, count) => join(app, `libpod-${String(count).padStart(64, '0')}.scope`));
+  for (const group of groups) mkdirSync(group, { recursive: true });
+  const crowded = spawn('python3', ['-c', unnamed, ...groups], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const follower = new Follower(root, podman, { commandLine: async () => undefined, inits });
+  follower.lookFor(new Set(['60123']));
+  try {
+    await new Promise((resolve) => crowded.stdout?.once('data', resolve));
+    assert.is(inits().get(cgroupId(app))?.length, groups.length, 'they are inits: else this shows nothing');
+    const looks: number[] = [];
+    for (let look = 0; look < 5; look++) {
+      const began = process.cpuUsage();
+      assert.equal(follower.list(), []);
+      const { user, system } = process.cpuUsage(began);
+      looks.push((user + system) / 1000);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    assert.ok(Math.min(...looks) < 100, `the looks take ${looks} ms of processor time`);
+  } finally {
+    follower.close();
+    crowded.kill('SIGKILL');
+    writeFileSync(join(root, 'cgroup.kill'), '1');
+    const below = ['user.slice', 'user-60123.slice', 'user@60123.service', 'app.slice'];
+    const above = below.map((_, deep) => join(root, ...below.slice(0, deep + 1)));
+    await removeGroups([root, ...above, ...groups]);
   }
 });
 

@@ -99,4 +99,60 @@ test('every file that it names is there, and each file of a walk is next to one 
   }
 });
 
+/**
+ * Files that the agent's main process loads, and that look into directories of processes in /proc, with the number of the lines that
+ * do, and why nobody can make that process wait there. It would make everybody's keyboard wait. A fact that BPF tells
+ * (`factsOf`) is asked of BPF first; procfs then stands in for it on kernels without BTF.
+ */
+const looksIntoProcesses: Readonly<Record<string, readonly [lines: number, why: string]>> = {
+  'agent/engines/id-map.ts': [1, 'the maps of ids: at most 340 lines, and no lock of the process'],
+  'agent/engines/monitor.ts': [1, 'the command line of a process of root’s, whose uid was asked before'],
+  'agent/engines/process.ts': [
+    5,
+    'a daemon of root’s: its name takes no lock, the rest is asked of root’s processes outside of containers; facts',
+  ],
+  'agent/host/at-boot.ts': [1, 'the name of the first process of the PC'],
+  'agent/kernel/cgroup.ts': [2, 'its group: one line for each hierarchy'],
+  'agent/kernel/holders.ts': [8, 'the search for descriptors: only a helper runs it'],
+  'agent/kernel/mount.ts': [1, 'the mounts of a container: only a helper reads them'],
+  'agent/kernel/oom-score.ts': [2, 'the adjustment of the killer: a number without a lock of the process'],
+  'agent/kernel/process-key.ts': [3, 'stands in for facts'],
+  'agent/kernel/queued.ts': [1, 'a part of the search for descriptors'],
+  'agent/kernel/real-uid.ts': [1, 'stands in for a fact'],
+  'agent/kernel/statx.ts': [1, 'an open file of a process: a part of the search, and our own'],
+  'agent/kernel/user-namespace.ts': [4, 'stand in for facts'],
+  'agent/seat/deaf.ts': [
+    2,
+    'names, and the sockets of a network namespace: up to a limit, and without a lock of the process',
+  ],
+  'agent/seat/own-udev.ts': [2, 'names, and one that stands in for a fact'],
+};
+
+/** Files that a program loads, itself included, by the imports that are left when it runs. */
+function loadedBy(program: string): Set<string> {
+  const loaded = new Set([program]);
+  for (const file of loaded) {
+    const text = readFileSync(join(checkout, file), 'utf8');
+    const runs = /(?:^(?:import|export) (?!type )[^;]*?\bfrom |^import |\bimport\()'(\.[^']+)'/gm;
+    for (const [, name = ''] of text.matchAll(runs))
+      loaded.add(normalize(join(dirname(file), name)).replace(/\.js$/, '.ts'));
+  }
+  return loaded;
+}
+
+test('the agent’s main process looks into directories of other processes only where that cannot make it wait', () => {
+  const loaded = loadedBy('agent/main.ts');
+  assert.ok(loaded.has('agent/engines/follower.ts') && !loaded.has('agent/kernel/helper.ts'));
+  const found = [...loaded].flatMap((file): [string, number][] => {
+    const code = readFileSync(join(checkout, file), 'utf8').replace(/\/\*[\s\S]*?\*\/|^\s*\/\/.*$/gm, '');
+    const lines = code.split('\n').filter((line) => /\/proc\/(\$|\d)|'\/proc'/.test(line)).length;
+    return lines === 0 ? [] : [[file, lines]];
+  });
+  assert.equal(
+    Object.fromEntries(found.toSorted()),
+    Object.fromEntries(Object.entries(looksIntoProcesses).map(([file, [lines]]) => [file, lines])),
+    'a new look into a process: ask BPF (factsOf), or a helper, or say here why nobody can make us wait',
+  );
+});
+
 test.run();
