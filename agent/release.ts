@@ -19,13 +19,16 @@ import { DeviceMap } from './kernel/device-map.js';
 import { DevicesV1 } from './kernel/devices-v1.js';
 import { closeDoors } from './kernel/doors.js';
 import { isSysError } from './kernel/errors.js';
+import { watchExecs } from './kernel/execs.js';
 import { Helpers } from './kernel/helpers.js';
+import { watchInits } from './kernel/inits.js';
 import { mountPoints } from './kernel/mount.js';
 import { Namespaces } from './kernel/namespaces.js';
 import { processKey } from './kernel/process-key.js';
 import { directoriesIn, namesIn } from './kernel/read.js';
 import { Reclaim } from './kernel/reclaim.js';
 import { RecordFile } from './kernel/record-file.js';
+import { watchThreads } from './kernel/thread-facts.js';
 import { removeWithdraw } from './kernel/withdraw.js';
 import { letGo } from './outputs/let-go.js';
 import { SeatController } from './seat/controller.js';
@@ -206,9 +209,15 @@ async function unmountGrafts(
   }
 }
 
-async function runningContainers(): Promise<readonly Container[]> {
+/**
+ * Everybody's, as the agent finds them: the kernel tells of processes by itself, where it can. A look into one can last for ever,
+ * and an init can be where no search finds it. From then on this process asks the kernel first.
+ */
+export async function runningContainers(root = cgroupRoot()): Promise<readonly Container[]> {
+  if (watchThreads() !== undefined) watchExecs();
+  const inits = watchInits().ask;
   const namespaces = new Namespaces();
-  const engines = new Engines(cgroupRoot(), { commandLine: (monitor) => namespaces.commandLine(monitor) });
+  const engines = new Engines(root, { commandLine: (monitor) => namespaces.commandLine(monitor), inits });
   try {
     return await engines.listAll();
   } finally {

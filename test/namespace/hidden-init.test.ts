@@ -14,6 +14,7 @@ import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { watchInits } from '../../agent/kernel/inits.js';
 import { compose } from '../../agent/policy/load.js';
+import { runningContainers } from '../../agent/release.js';
 import { SeatController } from '../../agent/seat/controller.js';
 import { Grants } from '../../agent/seat/grants.js';
 import { DeviceTable } from '../../agent/udev/table.js';
@@ -81,7 +82,7 @@ function isKnown(hide: () => void): void {
 }
 
 /** Has the init go behind very many groups, until a first agent does not find it; then acts, and brings it back. */
-function hidden(act: () => void): void {
+async function hidden(act: () => void | Promise<void>): Promise<void> {
   const groups = Array.from({ length: 1100 }, (_, index) => join(cgroup, `group-${index}`));
   for (const group of groups) mkdirSync(group);
   try {
@@ -90,7 +91,7 @@ function hidden(act: () => void): void {
       moveInit(group);
       if (found()[0].length === 0) break;
     }
-    act();
+    await act();
   } finally {
     moveInit(cgroup);
     for (const group of groups) rmdirSync(group);
@@ -127,7 +128,7 @@ test('of whom nobody can tell who it is, is guarded until it can be told, and lo
   assert.ok(loaded.ok);
   try {
     if (loaded.ok) controller.assignments.setPolicy(loaded.policy);
-    hidden(() => {
+    await hidden(() => {
       controller.populate(follower.list());
       assert.equal(follower.untold, [cgroup]);
       assert.match(follower.problem ?? '', /cannot be looked at now, and is guarded: /);
@@ -152,12 +153,12 @@ test('of whom nobody can tell who it is, is guarded until it can be told, and lo
   }
 });
 
-test('where the kernel tells of all inits, one that is hidden is known at once', () => {
+test('where the kernel tells of all inits, one that is hidden is known at once', async () => {
   const { ask: inits } = watchInits();
   assert.ok(inits !== undefined);
   const follower = new Follower(root, lxc, { commandLine, inits });
   try {
-    hidden(() => {
+    await hidden(() => {
       const ms = timed(() => follower.list());
       console.log(`a look with the help of the kernel took ${ms.toFixed(1)} ms`);
       assert.equal(
@@ -283,5 +284,11 @@ test('nor has one whose init is so deep that there is no path to it', () => {
     process.chdir('/');
   }
 });
+
+test('release finds it as well, and takes back what it has', () =>
+  hidden(async () => {
+    const names = (await runningContainers(root)).map(({ name, state, pid }) => `${name} ${state} ${pid}`);
+    assert.equal(names, [`left running ${init}`]);
+  }));
 
 test.run();

@@ -160,4 +160,22 @@ test('systemd has nothing against the units', () => {
 });
 
 test.after(() => rmSync(scratch, { recursive: true }));
+test('the package can be removed while a container keeps release waiting for ever', () => {
+  const bin = join(scratch, 'stuck');
+  mkdirSync(bin);
+  const put = (name: string, script: string): void =>
+    writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  put('hotseat', "trap '' TERM; while :; do sleep 1; done");
+  for (const name of ['deb-systemd-invoke', 'rm']) put(name, ':');
+  const prerm = readFileSync(join(checkout, 'rules/package/prerm'), 'utf8').replace('=10 300', '=0.2 0.2');
+  const env = { PATH: `${bin}:${process.env['PATH']}` };
+  const { exitCode, stderr } = execaSync('sh', ['-c', prerm, 'prerm', 'remove'], {
+    env,
+    reject: false,
+    timeout: 15_000,
+  });
+  assert.is(exitCode, 0);
+  assert.match(stderr, /not everything could be given back/);
+});
+
 test.run();
