@@ -115,6 +115,7 @@ export async function run(options: Options): Promise<void> {
     commandLine: (monitor) => namespaces.commandLine(monitor),
     log,
     record: new RecordFile(containerRecord, isOnRecord),
+    tenants: () => controller.tenants,
     inits: inits.ask,
   });
   // Grants of containers that went, and of devices that were unplugged, while nobody watched go first.

@@ -39,6 +39,8 @@ export interface EnginesDeps {
    * containers of recorded and named users are looked for; without it, everybody's.
    */
   readonly record?: RecordFile<OnRecord>;
+  /** Users who have, or may still have, something of a seat (undefined: root); nobody unless given. */
+  readonly tenants?: (() => ReadonlySet<string | undefined>) | undefined;
   /** As in `FollowerDeps`. */
   readonly inits?: (() => Inits) | undefined;
 }
@@ -64,6 +66,8 @@ export class Engines {
   private readonly engines: readonly Follower[];
   private readonly problems = new Map<EngineName, string | undefined>();
   private running: readonly Container[] = [];
+  /** The containers of seats; undefined until they are known. */
+  private named: readonly ContainerRef[] | undefined;
   /** How long the last `list` took, ms. */
   lastTook = 0;
   /** In the look that is under way. */
@@ -88,11 +92,21 @@ export class Engines {
     this.changes = merge(...this.engines.map((engine) => engine.changes));
   }
 
-  /** Listens to the events of the engines of these containers, and to no other engine. */
+  /**
+   * Listens to the events of the engines of these containers, and to no other engine. From then on nobody is looked for but their
+   * users, and those who still have something that is to be taken from them.
+   */
   attend(containers: readonly ContainerRef[]): void {
+    this.named = containers;
     for (const engine of this.engines) {
-      engine.attend(new Set(containers.filter((ref) => ref.engine === engine.name).map(({ user }) => user)));
+      const users = this.usersOf(engine);
+      engine.attend(users, new Set([...users, ...(this.deps.tenants?.() ?? [])]));
     }
+  }
+
+  private usersOf(engine: Follower): Set<string | undefined> {
+    const refs = this.named?.filter((ref) => ref.engine === engine.name) ?? [];
+    return new Set(refs.map(({ user }) => user));
   }
 
   /** The streams of events of the engines that are attended to. */
@@ -108,6 +122,10 @@ export class Engines {
   list(): readonly Container[] {
     const began = performance.now();
     this.inits?.forget();
+    if (this.named !== undefined) {
+      const tenants = this.deps.tenants?.() ?? [];
+      for (const engine of this.engines) engine.lookFor(new Set([...this.usersOf(engine), ...tenants]));
+    }
     this.running = this.engines.flatMap((engine) => engine.list()).filter((container) => !isRefused(container));
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))

@@ -108,28 +108,26 @@ export class Follower {
     return this.dialect.engine;
   }
 
-  /** Listens to the engine's own events about containers of these users (undefined: root's), and looks for those. */
-  attend(users: ReadonlySet<string | undefined>): void {
+  /** Listens to the engine's own events about containers of these users (undefined: root's), and looks for those of `wanted`. */
+  attend(users: ReadonlySet<string | undefined>, wanted = users): void {
     this.attended = [...users];
-    this.lookFor(users);
+    this.lookFor(wanted);
     this.listen();
+    this.changes.next();
   }
 
-  /**
-   * Looks for containers of these users alone from now on, besides those that it was to look for before: they may still
-   * have something that is to be taken from them.
-   */
+  /** From the next look on, looks for containers of these users alone. */
   lookFor(users: ReadonlySet<string | undefined>): void {
-    const all = new Set([...(this.users ?? []), ...users]);
-    if (this.users !== undefined && all.size === this.users.size) return;
-    this.users = all;
-    this.changes.next();
+    this.users = users;
   }
 
   /** Users are known by name, their groups by number: an account may come, or get another number. */
   private resolve(): void {
     if (this.users === undefined) return;
-    const uids = [...this.users].map((user) => (user === undefined ? 'root' : uidOf(user))).join();
+    const uids = [...this.users]
+      .map((user) => (user === undefined ? 'root' : uidOf(user)))
+      .toSorted()
+      .join();
     if (uids === this.uids) return;
     this.uids = uids;
     this.tree.close();

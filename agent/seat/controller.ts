@@ -157,13 +157,17 @@ export class SeatController {
     return this.containers.filter((one) => [...this.workers.values()].some((worker) => worker.occupies(one)));
   }
 
+  /** Users with containers that have, or may still have, something of a seat; undefined for root. */
+  get tenants(): ReadonlySet<string | undefined> {
+    return new Set([...this.workers.values()].flatMap(({ tenant }) => (tenant === undefined ? [] : [tenant.user])));
+  }
+
   /** Restricts users who run a seat, or may still have something of one. Their uids are looked up again each time. */
   private restrict(policy = this.assignments.policy): void {
     // Until there is a policy, the guard goes on to forbid as the former agent told it.
     if (policy === undefined) return;
-    const tenants = [...this.workers.values()].flatMap(({ tenant }) => tenant ?? []);
-    const containers = [...policy.seats.map(({ container }) => container), ...tenants];
-    const users = new Set(containers.flatMap(({ user }) => user ?? []));
+    const named = policy.seats.map(({ container }) => container.user);
+    const users = new Set([...named, ...this.tenants].flatMap((user) => user ?? []));
     try {
       this.deps.grants.restrict([...users].flatMap(uidsOf));
       this.restricted = users;
