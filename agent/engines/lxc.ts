@@ -11,9 +11,35 @@ const payload = /^lxc\.payload\./;
 /** Where Incus, and LXD before it, keep their containers: the same library, the same cgroups, another engine. */
 const incusPath = /^\/var\/(lib|snap)\/(incus|lxd)(\/.*)?\/containers$/;
 
-/** Whether Incus, or LXD before it, keeps a container of this name; its directories are root's. */
-const isIncus = (name: string): boolean =>
-  ['/var/lib/incus', '/var/lib/lxd'].some((path) => existsSync(join(path, 'containers', name)));
+/** Where root's engines keep the directories of their containers. */
+interface Places {
+  readonly lxc: readonly string[];
+  readonly incus: readonly string[];
+}
+
+const usual: Places = {
+  lxc: ['/var/lib/lxc'],
+  incus: ['/var/lib/incus', '/var/lib/lxd', '/var/snap/lxd/common/lxd'].map((path) => join(path, 'containers')),
+};
+
+const isIn = (places: readonly string[], name: string): boolean =>
+  places.some((place) => existsSync(join(place, name)));
+
+/**
+ * Whose a container of root's is that has lost its monitor, by the directories of engines, which are root's. Throws when they do not
+ * tell: two engines may have one name, and `left-1` may be the group of a second `left`.
+ */
+export function engineOnDisk(name: string, places = usual): keyof Places {
+  const engines = (['lxc', 'incus'] as const).filter((engine) => isIn(places[engine], name));
+  const [engine] = engines;
+  const [, first] = /^(.+)-\d+$/.exec(name) ?? [];
+  const isSecond = first !== undefined && isIn([...places.lxc, ...places.incus], first);
+  if (engine === undefined || engines.length > 1 || isSecond)
+    throw new Error('its monitor has ended, and the directories of containers do not tell which one it is');
+  return engine;
+}
+
+const nameOf = (cgroup: string): string => basename(cgroup).replace(payload, '');
 
 /** Containers of LXC: root's, privileged or not, and those that ordinary users start in their own sessions. */
 export const lxc: Dialect = {
@@ -26,10 +52,11 @@ export const lxc: Dialect = {
     const user = userOf(cgroup);
     const said = parsed(title);
     if (said !== undefined) return incusPath.test(said.path) ? undefined : { name: said.name, user };
-    const name = basename(cgroup).replace(payload, '');
-    // A container in the foreground has no such title. Nor has a container whose monitor has died, or one of another engine.
-    if (user === undefined && isIncus(name)) return undefined;
-    return { name, user };
+    const name = nameOf(cgroup);
+    if (user !== undefined) return { name, user };
+    const isOthers = title.length === 0 ? engineOnDisk(name) !== 'lxc' : isIn(usual.incus, name);
+    // A container in the foreground has another title. So has a container of another engine.
+    return isOthers ? undefined : { name, user };
   },
   // Of the default path. A user's containers tell a monitor of that user alone.
   streams: (users) => (users.includes(undefined) ? [programStream('lxc-monitor', '--name', '.*')] : []),
@@ -49,8 +76,10 @@ export const incus: Dialect = {
   attachesOnce: true,
   renames: false,
   paths: [[payload], [...seatSlice, payload]],
-  identify: ({ title }) => {
+  identify: ({ cgroup, title }) => {
     const said = parsed(title);
+    if (title.length === 0 && engineOnDisk(nameOf(cgroup)) === 'incus')
+      return { name: nameOf(cgroup), user: undefined };
     return said !== undefined && incusPath.test(said.path) ? { name: said.name, user: undefined } : undefined;
   },
   streams: () => [incusEvents],

@@ -45,7 +45,9 @@ export class Monitors {
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
     if (user === undefined) {
       const parent = parentFor(init, 0);
-      return parent === undefined ? [] : words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
+      const title = parent === undefined ? [] : words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
+      // Who gets the children of processes that have ended (systemd, also that of root's session) is no monitor.
+      return parent?.pid === 1 || title[0]?.endsWith('/systemd') === true ? [] : title;
     }
     const former = this.answers.get(key);
     const now = performance.now();

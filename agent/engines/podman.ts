@@ -1,4 +1,6 @@
+import { basename } from 'node:path';
 import { type Dialect, seatSlice } from './dialect.js';
+import { nameOnDisk } from './podman-names.js';
 import { fileStream } from './streams/file.js';
 import { journalStream } from './streams/program.js';
 import type { EventStream } from './streams/stream.js';
@@ -30,6 +32,8 @@ const longestName = 128;
 const shortened = (name: string): string =>
   name.length <= longestName ? name : Buffer.from(name.slice(0, longestName)).toString();
 
+const idOf = (cgroup: string): string => /[0-9a-f]{64}/.exec(basename(cgroup))?.[0] ?? '';
+
 /**
  * Containers of Podman, root's and rootless ones: with systemd as cgroup manager or without, in pods, under Quadlet.
  * The name of a container stands on the command line of conmon, the parent of its init (`-n`, libpod's
@@ -50,6 +54,9 @@ export const podman: Dialect = {
     ...userPaths([/^app\.slice$/, /\.service$/, split]),
   ],
   identify: ({ cgroup, title: [program, ...words] }) => {
+    // Of a user's we ask no files: he can write anything there, and the guard goes by his uids as well.
+    if (program === undefined && userOf(cgroup) === undefined)
+      return { name: shortened(nameOnDisk(idOf(cgroup))), user: undefined };
     const name = words[words.indexOf('-n') + 1];
     if (program === undefined || !program.endsWith('conmon') || !words.includes('-n') || name === undefined) {
       return undefined;

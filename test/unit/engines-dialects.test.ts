@@ -1,6 +1,11 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { dialects } from '../../agent/engines/all.js';
+import { engineOnDisk } from '../../agent/engines/lxc.js';
+import { nameOnDisk } from '../../agent/engines/podman-names.js';
 import { userOf } from '../../agent/engines/users.js';
 
 const id = '0123456789abcdef'.repeat(4);
@@ -49,6 +54,49 @@ test('a container below a user session belongs to that user, whatever its name; 
 test('an escaped unit name gives back the name of the machine', () => {
   const cgroup = '/sys/fs/cgroup/machine.slice/machine-my\\x2dseat.scope';
   assert.equal(dialects.nspawn.identify({ cgroup, title: [] }), { name: 'my-seat', user: undefined });
+});
+
+test('without its monitor, a container of Podman’s is known from the lists of its storage, or is nobody’s and guarded', () => {
+  const storage = mkdtempSync(join(tmpdir(), 'hotseat-storage-'));
+  try {
+    const lists = join(storage, 'overlay-containers');
+    mkdirSync(lists);
+    mkdirSync(join(storage, 'overlay'));
+    assert.throws(() => nameOnDisk(id, [storage]), /its conmon has ended, and no list in .* has it/);
+    const other = { id: 'f'.repeat(64), names: ['right'] };
+    writeFileSync(join(lists, 'containers.json'), JSON.stringify([other]));
+    assert.throws(() => nameOnDisk(id, [storage]));
+    writeFileSync(join(lists, 'volatile-containers.json'), JSON.stringify([{ id }, 7, { id, names: ['left'] }]));
+    assert.is(nameOnDisk(id, ['/none', storage]), 'left');
+    writeFileSync(join(lists, 'containers.json'), '{');
+    assert.throws(() => nameOnDisk(id, [storage]), /JSON/);
+  } finally {
+    rmSync(storage, { recursive: true });
+  }
+  assert.throws(() => dialects.podman.identify({ cgroup: `/x/machine.slice/libpod-${id}.scope`, title: [] }), /ended/);
+  const users = `/x/user.slice/user-1.slice/user@1.service/app.slice/libpod-${id}.scope`;
+  assert.is(dialects.podman.identify({ cgroup: users, title: [] }), undefined);
+});
+
+test('without its monitor, a container of LXC or Incus is known from their directories, if these tell', () => {
+  const at = mkdtempSync(join(tmpdir(), 'hotseat-containers-'));
+  const places = { lxc: [join(at, 'lxc')], incus: [join(at, 'incus'), join(at, 'snap')] };
+  try {
+    for (const path of ['lxc/left', 'lxc/both', 'incus/both', 'snap/right', 'lxc/web-2'])
+      mkdirSync(join(at, path), { recursive: true });
+    assert.equal(
+      ['left', 'right', 'web-2'].map((name) => engineOnDisk(name, places)),
+      ['lxc', 'incus', 'lxc'],
+    );
+    for (const name of ['both', 'nobody', 'left-1', 'right-1'])
+      assert.throws(() => engineOnDisk(name, places), /has ended/, name);
+    mkdirSync(join(at, 'lxc/left-1'));
+    assert.throws(() => engineOnDisk('left-1', places), /do not tell which one it is/, 'it may be a second `left`');
+  } finally {
+    rmSync(at, { recursive: true });
+  }
+  for (const engine of ['lxc', 'incus'] as const)
+    assert.throws(() => dialects[engine].identify({ cgroup: `/x/lxc.payload.${id}`, title: [] }), /monitor has ended/);
 });
 
 test.run();
