@@ -10,7 +10,7 @@ import { isSplit } from '../core/outputs.js';
 import { type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import type { Touched } from '../core/scope.js';
 import { Tenants } from '../core/tenants.js';
-import { type Claim, claimsOf, contestsOf, isSameVerdict, type Verdict } from '../core/verdict.js';
+import { type Claim, claimsOf, contestsOf, isSameVerdict, unreadAt, type Verdict } from '../core/verdict.js';
 import type { SlowAttributes } from '../udev/slow-attributes.js';
 import { Hidraws, type HidrawsDeps } from './hidraws.js';
 
@@ -249,12 +249,10 @@ export class Assignments {
   }
 
   private noteUnread(id: string, verdict: Verdict): void {
-    if (verdict.kind !== 'unread') {
-      this.unread.delete(id);
-      return;
-    }
-    this.unread.set(id, verdict.at);
-    this.deps.slow?.want(id, verdict.at);
+    if (verdict.kind === 'unread') this.unread.set(id, verdict.at);
+    else this.unread.delete(id);
+    const at = unreadAt(verdict);
+    if (at.length > 0) this.deps.slow?.want(id, at);
   }
 
   private judgeRaw(raw: Unit): Verdict | undefined {

@@ -144,7 +144,8 @@ export class Hidraws {
     if (this.judge === undefined) return { kind: 'withheld', reason: 'it has no input that says whose it is' };
     const verdict = this.judge(unit);
     const placement = verdict && placementAlone(verdict);
-    const claim = placement && this.lent(unit);
+    // Whether it comes along with what was given by hand is not known either.
+    const claim = verdict?.kind === 'unread' ? undefined : placement && this.lent(unit);
     return claim === undefined ? placement : { kind: 'seat', claim };
   }
 

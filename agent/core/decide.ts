@@ -6,7 +6,7 @@ import { claimOn, contest } from './outputs.js';
 import { areApart, byPhysical } from './physical.js';
 import type { Condition, Policy, Rule } from './policy.js';
 import { canonicalPort, pathWithBus, portsAbove } from './port.js';
-import { type Claim, claimsOf, type TraceLine, type Verdict } from './verdict.js';
+import { type Claim, claimsOf, type Doubt, type TraceLine, type Verdict } from './verdict.js';
 
 /** A policy, ready to judge one unit after the other; `parts`: the other parts of the same physical device. */
 export type Decider = (unit: Unit, parts?: readonly Unit[]) => Verdict;
@@ -24,7 +24,7 @@ export function decider(policy: Policy): Decider {
   const index = new RuleIndex(policy);
   const byDevice = lentByDevice(policy);
   const loans = byDevice.flat();
-  const asking = (unit: Unit, unread: Set<string>): Claim[] => {
+  const asking = (unit: Unit, doubts: Doubts): Claim[] => {
     const { head, nodes } = unit;
     const found: { readonly seat: number; readonly rules: Rule[] }[] = [];
     for (const { seat, rule } of index.candidates(head)) {
@@ -35,7 +35,8 @@ export function decider(policy: Policy): Decider {
       const match = matchOf(rule, head, nodes);
       if (match === 'no') continue;
       if (match !== 'yes') {
-        for (const path of match) unread.add(path);
+        for (const path of match) doubts.at.add(path);
+        doubts.rules.push(rule);
         continue;
       }
       if (isFirst) found.push({ seat, rules: [rule] });
@@ -46,10 +47,12 @@ export function decider(policy: Policy): Decider {
   const isWhole = policy.seats.some(({ rules }) => rules.some(({ whole }) => whole));
   return (unit, parts = []) => {
     const { head, nodes } = unit;
-    const unread = new Set<string>();
-    const direct = asking(unit, unread);
-    const claims = direct.length > 0 || !isWhole ? direct : along(policy, unit, parts, (part) => asking(part, unread));
-    const loan = loans.find(({ rule }) => matches(rule, head, nodes));
+    const doubts: Doubts = { at: new Set(), rules: [] };
+    const direct = asking(unit, doubts);
+    const claims = direct.length > 0 || !isWhole ? direct : along(policy, unit, parts, (part) => asking(part, doubts));
+    const loan = loans.find(({ rule }) => matchOf(rule, head, nodes) !== 'no');
+    const isLent = loan === undefined ? 'no' : matchOf(loan.rule, head, nodes);
+    if (typeof isLent !== 'string') for (const path of isLent) doubts.at.add(path);
     let trace: readonly TraceLine[] | undefined;
     const lazy = {
       get trace() {
@@ -57,8 +60,12 @@ export function decider(policy: Policy): Decider {
         return trace;
       },
     };
-    if (loan !== undefined) return Object.assign(lazy, { kind: 'seat', claims: [asRuled(loan, claims)] } as const);
-    if (unread.size > 0) return Object.assign(lazy, { kind: 'unread', at: [...unread] } as const);
+    if (loan !== undefined && isLent === 'yes') {
+      const doubt = doubtOf(doubts, claims);
+      const lent = { kind: 'seat', claims: [asRuled(loan, claims, doubts)] } as const;
+      return Object.assign(lazy, doubt === undefined ? lent : { ...lent, doubt });
+    }
+    if (doubts.at.size > 0) return Object.assign(lazy, { kind: 'unread', at: [...doubts.at] } as const);
     if (claims.length === 0) return Object.assign(lazy, { kind: 'host' as const });
     if (claims.every(({ outputs }) => outputs !== undefined)) {
       return Object.assign(lazy, { kind: 'seat', ...contest(claims) } as const);
@@ -66,6 +73,12 @@ export function decider(policy: Policy): Decider {
     const kind = claims.length === 1 || claims.every(({ rule }) => rule.share) ? 'seat' : 'conflict';
     return Object.assign(lazy, { kind, claims } as const);
   };
+}
+
+/** Devices of which attributes could not be read yet, and the rules that may match when they have been. */
+interface Doubts {
+  readonly at: Set<string>;
+  readonly rules: Rule[];
 }
 
 /** In each seat the first of its rules that takes another part of the same physical device, and this one with it. */
@@ -99,16 +112,25 @@ export function decideAll(decide: Decider, units: readonly Unit[]): Map<string, 
 
 /**
  * What policy says of a device wherever it is counts for whom it was lent to as well: that it is taken back the hard way,
- * and that its raw node comes along.
+ * and that its raw node comes along. Of a rule of which it is not known whether it matches, the strict part counts.
  */
-const asRuled = (loan: Claim, claims: readonly Claim[]): Claim => ({
+const asRuled = (loan: Claim, claims: readonly Claim[], { rules }: Doubts): Claim => ({
   ...loan,
   rule: {
     ...loan.rule,
-    revoke: claims.some(({ rule }) => rule.revoke === 'hard') ? 'hard' : loan.rule.revoke,
+    revoke: [...claims.map(({ rule }) => rule), ...rules].some(isHard) ? 'hard' : loan.rule.revoke,
     hidraw: claims.some(({ rule }) => rule.hidraw),
   },
 });
+
+/** What of that may change when attributes have been read; undefined when nothing does. */
+function doubtOf({ at, rules }: Doubts, claims: readonly Claim[]): Doubt | undefined {
+  const hidraw = rules.some((rule) => rule.hidraw) && !claims.some(({ rule }) => rule.hidraw);
+  const isHardAnyway = claims.some(({ rule }) => isHard(rule));
+  return hidraw || (rules.some(isHard) && !isHardAnyway) ? { at: [...at], hidraw } : undefined;
+}
+
+const isHard = ({ revoke }: Rule): boolean => revoke === 'hard';
 
 /** Every loan, then every rule, seat by seat, with what failed. */
 const explain = (

@@ -40,6 +40,8 @@ export interface HidInput {
   readonly verdict: Verdict | undefined;
 }
 
+const unreadReason = 'an attribute that a rule asks for could not be read yet';
+
 /** Where a raw node goes: along with the inputs to the seat that asked for it, or, though asked for, to nobody. */
 export type Placement =
   | { readonly kind: 'seat'; readonly claim: Claim }
@@ -52,7 +54,10 @@ export type Placement =
 export function placementOf(inputs: readonly HidInput[]): Placement | undefined {
   const claims = inputs.flatMap(({ verdict }) => (verdict?.kind === 'seat' ? verdict.claims : []));
   const claim = claims.find(({ rule }) => rule.hidraw);
-  if (claim === undefined) return undefined;
+  if (claim === undefined) {
+    const isDoubtful = inputs.some(({ verdict }) => verdict?.kind === 'seat' && verdict.doubt?.hidraw === true);
+    return isDoubtful ? { kind: 'withheld', reason: unreadReason } : undefined;
+  }
   const alone = inputs.every(
     ({ verdict }) => verdict?.kind === 'seat' && verdict.claims.length === 1 && verdict.claims[0]?.seat === claim.seat,
   );
@@ -82,8 +87,7 @@ export function readerOf(inputs: readonly (HidInput & { readonly id: string })[]
  */
 export function placementAlone(verdict: Verdict): Placement | undefined {
   if (verdict.kind === 'host') return undefined;
-  if (verdict.kind === 'unread')
-    return { kind: 'withheld', reason: 'an attribute that a rule asks for could not be read yet' };
+  if (verdict.kind === 'unread') return { kind: 'withheld', reason: unreadReason };
   const [claim, ...others] = verdict.claims;
   if (claim !== undefined && others.length === 0) return { kind: 'seat', claim };
   return {

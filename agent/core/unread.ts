@@ -2,6 +2,7 @@ import { decideAll, decider } from './decide.js';
 import type { Unit } from './device.js';
 import { rawPolicy } from './hid.js';
 import type { Policy } from './policy.js';
+import { unreadAt } from './verdict.js';
 
 /** The devices above these units, or these units themselves, of which an attribute must be read before a policy can judge them. Pure. */
 export function unreadBy(policy: Policy, units: () => readonly Unit[], raws: () => readonly Unit[]): Set<string> {
@@ -13,5 +14,5 @@ export function unreadBy(policy: Policy, units: () => readonly Unit[], raws: () 
     ...decideAll(decider(policy), units()).values(),
     ...decideAll(decider(rawPolicy(policy)), raws()).values(),
   ];
-  return new Set(verdicts.flatMap((verdict) => (verdict.kind === 'unread' ? verdict.at : [])));
+  return new Set(verdicts.flatMap(unreadAt));
 }

@@ -29,6 +29,14 @@ export interface TraceLine {
   readonly failed: string | undefined;
 }
 
+/** It is at its seat by hand, and how may change when attributes have been read that some rule asks for. */
+export interface Doubt {
+  /** Paths of the devices that have these attributes. */
+  readonly at: readonly string[];
+  /** Whether its raw node may come along then. */
+  readonly hidraw: boolean;
+}
+
 /**
  * Policy times device. `seat` has one claim, or several where every rule says `share` or where each wants outputs of
  * the card; `host`: nobody asked. `conflict`: two seats did, and neither gets it. `unread`: it depends on attributes that could
@@ -41,6 +49,7 @@ export type Verdict =
       readonly trace: readonly TraceLine[];
       /** Outputs of the card that two of these seats want. */
       readonly contested?: readonly Contest[];
+      readonly doubt?: Doubt;
     }
   | { readonly kind: 'host'; readonly trace: readonly TraceLine[] }
   | {
@@ -58,6 +67,12 @@ export const isSameVerdict = (a: Verdict | undefined, b: Verdict | undefined): b
 /** Outputs that two seats want. */
 export const contestsOf = (verdict: Verdict | undefined): readonly Contest[] =>
   verdict?.kind === 'seat' ? (verdict.contested ?? []) : [];
+
+/** Paths of the devices of which attributes must be read before a verdict is the last one. */
+export function unreadAt(verdict: Verdict): readonly string[] {
+  if (verdict.kind === 'unread') return verdict.at;
+  return verdict.kind === 'seat' ? (verdict.doubt?.at ?? []) : [];
+}
 
 /** The claims of all seats that want it, whether they get it or not. */
 export function claimsOf(verdict: Verdict | undefined): readonly Claim[] {

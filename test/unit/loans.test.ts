@@ -8,8 +8,10 @@ import { LoanBook } from '../../agent/active/loan-book.js';
 import { explanationOf, infoOf, planOf } from '../../agent/control/inspect.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
+import { placementOf } from '../../agent/core/hid.js';
 import { isLoan, isThing, lentTo, thingOf, thisVery } from '../../agent/core/loan.js';
 import type { Loan, Policy, Rule } from '../../agent/core/policy.js';
+import { unreadAt } from '../../agent/core/verdict.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { parseFixture } from '../../agent/policy/fixture.js';
 import { compileRules } from '../../agent/policy/udev-rules.js';
@@ -145,6 +147,27 @@ test('what a rule says of a device wherever it is counts for whom it was lent to
   assert.equal(said({}), [['s1', 'auto', false]]);
   assert.equal(said({ revoke: 'hard' }), [['s1', 'hard', false]]);
   assert.equal(said({ hidraw: true }), [['s1', 'auto', true]]);
+});
+
+test('of a rule that may match once the device can be read, the hard way counts at once, and the raw node waits', () => {
+  const usb = { ...{ syspath: '/sys/devices/x', sysname: 'x', subsystem: 'usb', driver: undefined }, attributes: {} };
+  const plugged = head({ properties: { ID_PATH: 'pci-1' } });
+  const judged = (more: Partial<Rule>, serial?: string) => {
+    const known = serial === undefined ? { unread: ['serial'] } : { attributes: { serial } };
+    const device = unit({ ...plugged, ancestors: [{ ...usb, ...known }] });
+    const policy = policyOf([[[{ on: 'attribute', key: 'serial', patterns: ['A1'] }]], []]);
+    const seats = policy.seats.map((seat) => ({ ...seat, rules: seat.rules.map((rule) => ({ ...rule, ...more })) }));
+    const verdict = decider({ ...policy, seats, loans: [loanOf(device, 's1')] })(device);
+    if (verdict.kind !== 'seat') return verdict.kind;
+    const raw = placementOf([{ name: 'input7', verdict }]);
+    return [...verdict.claims.map(({ rule }) => `${rule.revoke} ${rule.hidraw}`), raw?.kind ?? 'no', unreadAt(verdict)];
+  };
+  const at = ['/sys/devices/x'];
+  assert.equal(judged({}), ['auto false', 'no', []], 'nothing depends on it');
+  assert.equal(judged({ revoke: 'hard' }), ['hard false', 'no', at]);
+  assert.equal(judged({ hidraw: true }), ['auto false', 'withheld', at]);
+  assert.equal(judged({ revoke: 'hard', hidraw: true }, 'A1'), ['hard true', 'seat', []]);
+  assert.equal(judged({ revoke: 'hard', hidraw: true }, 'B2'), ['auto false', 'no', []]);
 });
 
 test('explain, devices and plan say so', () => {
