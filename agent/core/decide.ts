@@ -123,7 +123,7 @@ const asRuled = (loan: Claim, claims: readonly Claim[], { rules }: Doubts): Clai
   },
 });
 
-/** What of that may change when attributes have been read; undefined when nothing does. */
+/** The part of it that attributes may change that are not read yet; undefined when they cannot. */
 function doubtOf({ at, rules }: Doubts, claims: readonly Claim[]): Doubt | undefined {
   const hidraw = rules.some((rule) => rule.hidraw) && !claims.some(({ rule }) => rule.hidraw);
   const isHardAnyway = claims.some(({ rule }) => isHard(rule));

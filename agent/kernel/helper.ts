@@ -46,7 +46,7 @@ export type DeviceRequest =
   | {
       readonly do: 'read-files';
       readonly kind: ReadKind;
-      /** The device, as whoever asks calls it. */
+      /** A name for the device, the same at each question. */
       readonly owner: string;
       readonly files: readonly string[];
       /** Longest file, bytes. */

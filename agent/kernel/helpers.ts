@@ -171,7 +171,7 @@ export class Helpers {
     return isTooMany ? held : undefined;
   }
 
-  /** One that hangs has its place until its helper has ended. */
+  /** A reader that hangs keeps its place until its helper has ended. */
   private left(reader: Reader): void {
     if (!reader.isHanging) this.places.leave(reader);
   }

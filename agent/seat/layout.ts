@@ -18,7 +18,7 @@ export const shareRecord = join(runtime, 'shares.json');
 /** The values of `oom_score_adj` of containers' inits before they were changed. */
 export const scoreRecord = join(runtime, 'scores.json');
 
-/** What was read of devices that somebody can keep from being read. */
+/** Attributes of devices that somebody can keep locked. */
 export const attributeRecord = join(runtime, 'attributes.json');
 
 /** There while the holder of shared cards may have anything. */

@@ -31,7 +31,7 @@ interface Asked {
   timer?: NodeJS.Timeout | undefined;
 }
 
-/** What was read of a device. `form`: of which boot, and which attributes were asked for. */
+/** The attributes of a device, as they were read. `form`: of which boot, and which attributes were asked for. */
 export interface ReadOnce {
   readonly form: string;
   readonly incarnation: string;
