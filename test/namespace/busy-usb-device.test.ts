@@ -99,7 +99,7 @@ function free(number: number, serial: string): void {
   closeSync(waited);
 }
 
-/** From now on whoever reads its serial number waits. */
+/** From now on a reader of its serial number waits. */
 function lock(number: number): void {
   rmSync(inSys(usbOf(number), 'serial'));
   execFileSync('mkfifo', [inSys(usbOf(number), 'serial')]);
@@ -176,7 +176,7 @@ test('what is known of a device stays true as long as it is plugged, and no long
   rmSync(inSys(usbOf(2)), { recursive: true });
 });
 
-/** What an agent that starts makes of these devices: a kind of verdict, `busy`, or why else there is none. */
+/** Verdicts of an agent that starts, on these devices: a kind, `busy`, or another reason why there is none. */
 async function afterStart(numbers: readonly number[], own: SlowAttributes): Promise<(string | undefined)[]> {
   const fresh = new DeviceTable(roots, own.of);
   const next = new SeatController({
