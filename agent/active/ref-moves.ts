@@ -1,6 +1,7 @@
-import { closeSync, type FSWatcher, watch } from 'node:fs';
+import { closeSync, type FSWatcher } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { auditTime, EMPTY, Observable, switchMap, timer } from 'rxjs';
+import { rest, watchCalmly } from '../kernel/calm-watch.js';
 import type { PolicyPlace } from '../policy/source.js';
 
 /** The changes of a commit come in several pieces, ms. */
@@ -41,21 +42,31 @@ interface Place {
 const stirs = (places: readonly Place[], open: OpenDirectory): Observable<void> =>
   new Observable((subscriber) => {
     const watchers: FSWatcher[] = [];
-    const attend = async ({ directory, names }: Place): Promise<void> => {
+    const resting = new Set<NodeJS.Timeout>();
+    const attend = async (place: Place): Promise<void> => {
+      const { directory, names } = place;
       const fd = await open(directory);
       try {
         if (subscriber.closed) return;
-        const watcher = watch(`/proc/self/fd/${fd}/`, { persistent: false }, (_event, name) => {
-          if (names.test(name ?? '')) subscriber.next();
-        });
+        const watcher = watchCalmly(
+          `/proc/self/fd/${fd}/`,
+          (name) => {
+            if (names.test(name ?? '')) subscriber.next();
+          },
+          () => void resting.add(setTimeout(() => again(place), rest).unref()),
+        );
         watchers.push(watcher);
         watcher.on('error', () => watcher.close());
       } finally {
         closeSync(fd);
       }
     };
+    const again = (place: Place): void => {
+      void Promise.allSettled([attend(place)]).then(() => subscriber.next());
+    };
     void Promise.allSettled(places.map(attend)).then(() => subscriber.next());
     return () => {
+      for (const timer of resting) clearTimeout(timer);
       for (const watcher of watchers) watcher.close();
     };
   });

@@ -1,6 +1,7 @@
-import { closeSync, fstatSync, watch } from 'node:fs';
+import { closeSync, type FSWatcher, fstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { Observable } from 'rxjs';
+import { rest, watchCalmly } from '../../kernel/calm-watch.js';
 import { openWithin } from '../../kernel/fs.js';
 import { openLocal } from '../../kernel/local.js';
 import type { EventStream, Word } from './stream.js';
@@ -15,11 +16,33 @@ export const fileStream = (base: string, path: string, name: string, lookEvery =
   words: new Observable<Word>((subscriber) => {
     const watched = open(base, path);
     subscriber.add(() => closeSync(watched));
-    const watcher = watch(`/proc/self/fd/${watched}`, { persistent: false }, (_event, changed) => {
-      if (changed === name) subscriber.next('word');
+    let watcher: FSWatcher | undefined;
+    let resting: NodeJS.Timeout | undefined;
+    const listen = (): void => {
+      watcher = watchCalmly(
+        `/proc/self/fd/${watched}`,
+        (changed) => {
+          if (changed === name) subscriber.next('word');
+        },
+        () => {
+          resting = setTimeout(again, rest).unref();
+        },
+      );
+      watcher.on('error', (error) => subscriber.error(error));
+    };
+    const again = (): void => {
+      try {
+        listen();
+        subscriber.next('word');
+      } catch (error) {
+        subscriber.error(error);
+      }
+    };
+    listen();
+    subscriber.add(() => {
+      clearTimeout(resting);
+      watcher?.close();
     });
-    subscriber.add(() => watcher.close());
-    watcher.on('error', (error) => subscriber.error(error));
     const look = setInterval(() => {
       try {
         const now = open(base, path);

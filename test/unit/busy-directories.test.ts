@@ -1,0 +1,84 @@
+// Directories that others own, and in which they cause events without end.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as after } from 'node:timers/promises';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { refMoves } from '../../agent/active/ref-moves.js';
+import { fileStream } from '../../agent/engines/streams/file.js';
+
+const scratch = mkdtempSync(join(tmpdir(), 'hotseat-busy-'));
+test.after(() => rmSync(scratch, { recursive: true }));
+
+const endless = `
+import os, sys
+file = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+print('up', flush=True)
+while True: os.fchmod(file, 0o600)
+`;
+
+/** Processor time of ours while two processes change a file without end, in ms, and what was heard in that time. */
+async function busy(file: string, heard: () => number): Promise<{ ms: number; news: number }> {
+  const children = await Promise.all(
+    [0, 1].map(async (): Promise<ChildProcess> => {
+      const child = spawn('python3', ['-c', endless, file], { stdio: ['ignore', 'pipe', 'inherit'] });
+      await new Promise((resolve) => child.stdout.once('data', resolve));
+      return child;
+    }),
+  );
+  try {
+    const [began, before] = [process.cpuUsage(), heard()];
+    await after(2000);
+    const { user, system } = process.cpuUsage(began);
+    return { ms: (user + system) / 1000, news: heard() - before };
+  } finally {
+    for (const child of children) child.kill('SIGKILL');
+  }
+}
+
+test('a user’s log of events takes little of the agent’s time, whatever he does there, and is heard on', async () => {
+  mkdirSync(join(scratch, 'log'));
+  let words = 0;
+  const listening = fileStream(scratch, 'log', 'events.log').words.subscribe(() => {
+    words += 1;
+  });
+  try {
+    const { ms, news } = await busy(join(scratch, 'log/events.log'), () => words);
+    assert.ok(ms < 500, `${ms} ms of 2000`);
+    assert.ok(news > 0, 'it is heard meanwhile');
+    await after(1000);
+    const before = words;
+    writeFileSync(join(scratch, 'log/events.log'), 'x');
+    await after(100);
+    assert.ok(words > before, 'and at once again afterwards');
+  } finally {
+    listening.unsubscribe();
+  }
+});
+
+test('so does the repository of somebody who makes commits without end', async () => {
+  const heads = join(scratch, '.git/refs/heads');
+  mkdirSync(heads, { recursive: true });
+  let moves = 0;
+  const place = { policies: scratch, ref: 'refs/heads/main', signers: undefined };
+  const following = refMoves(place, 60_000, async (path) => openSync(path, 'r')).subscribe(() => {
+    moves += 1;
+  });
+  try {
+    const { ms, news } = await busy(join(heads, 'main'), () => moves);
+    assert.ok(ms < 500, `${ms} ms of 2000`);
+    assert.ok(news > 0);
+    await after(1000);
+    const before = moves;
+    writeFileSync(join(heads, 'main'), 'x');
+    await after(400);
+    assert.ok(moves > before);
+  } finally {
+    following.unsubscribe();
+  }
+});
+
+test.run();
