@@ -1,4 +1,4 @@
-// A node that goes in whatever way is opened by nobody who kept a descriptor of its path (O_PATH).
+// However a node goes, nobody opens it who kept a descriptor of its path (O_PATH).
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { linkSync, mkdirSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
