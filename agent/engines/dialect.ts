@@ -29,8 +29,8 @@ export interface Dialect {
   readonly paths: readonly (readonly RegExp[])[];
   /**
    * The container in such a cgroup, undefined when it is no container of this engine. Asked once for each init.
-   * `title`: the command line of its monitor; empty when that has ended, or is not of the user whose engine it is. Throws when nobody
-   * can tell: then the container is guarded, and nobody's.
+   * `title`: the command line of its monitor; empty when that has ended. Throws when nobody can tell: then the container is
+   * guarded, and nobody's.
    */
   identify(container: { readonly cgroup: string; readonly title: readonly string[] }): Identity | undefined;
   /** Whether a container can get another name while it runs: then it is asked again after a word of the engine. */

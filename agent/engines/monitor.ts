@@ -38,16 +38,19 @@ export class Monitors {
   ) {}
 
   /**
-   * The command line of the monitor of this init (`key`: its `pid:starttime`); empty when it has none. Root's is read at
-   * once. A user's is asked for: the kernel reads it from the monitor's memory, and a user can keep that from ever being
-   * read. Undefined until there is an answer; throws when there is none.
+   * The command line of the monitor of this init (`key`: its `pid:starttime`). Empty when it has ended, and one empty word
+   * when another user's process is the parent. Root's is read at once. A user's is asked for: the kernel reads it from the
+   * monitor's memory, and a user can keep that from ever being read. Undefined until there is an answer; throws when there
+   * is none.
    */
   titleOf(init: number, key: string, user: string | undefined): string[] | undefined {
     if (user === undefined) {
       const parent = parentFor(init, 0);
-      const title = parent === undefined ? [] : words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
+      // Nobody takes a name from that, but the group is root's all the same.
+      if (parent === undefined) return [''];
+      const title = words(readUnlessGone(`/proc/${parent.pid}/cmdline`));
       // Who gets the children of processes that have ended (systemd, also that of root's session) is no monitor.
-      return parent?.pid === 1 || title[0]?.endsWith('/systemd') === true ? [] : title;
+      return parent.pid === 1 || title[0]?.endsWith('/systemd') === true ? [] : title;
     }
     const former = this.answers.get(key);
     const now = performance.now();
