@@ -93,15 +93,16 @@ export class DeviceMap {
   }
 
   /**
-   * From now on processes of these users, and of no others, open no number that was ever granted, but in the container that
-   * has it. Numbers that are granted now count as such.
+   * From now on processes of these users, and of no others, open no number that was ever granted in this boot, but in the
+   * container that has it.
    */
   restrict(uids: readonly Uids[]): void {
     const owners = inOrder(uids);
     if (JSON.stringify(owners) === JSON.stringify(this.owners)) return;
     for (const { cgroup, number } of this.read()) {
       if (cgroup === owner) bpf.remove(this.fd, grantKey(owner, number));
-      else if (cgroup === 0n && owners.length > 0) this.remember(number);
+      // A forerunner of this agent remembered numbers only while a user ran a seat.
+      else if (cgroup === 0n) this.remember(number);
     }
     for (const { first, last } of owners) {
       roomy(this.fd, () => bpf.insert(this.fd, grantKey(owner, { major: first, minor: last }), value(0n)));
@@ -146,7 +147,7 @@ export class DeviceMap {
 
   /** Permits a number to a cgroup, as long as that generation of it lasts. */
   grant(cgroup: bigint, number: DeviceNumber, generation: bigint): void {
-    if (this.owners.length > 0) this.remember(number);
+    this.remember(number);
     roomy(this.fd, () => bpf.update(this.fd, grantKey(cgroup, number), value(generation)));
     if (isCgroup(cgroup)) this.holders.add(numberText(number), cgroup);
   }

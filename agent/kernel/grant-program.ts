@@ -1,5 +1,6 @@
 import type { DeviceNumber } from '../core/device.js';
 import { Assembler, helper } from './bpf-asm.js';
+import { otherNames } from './majors.js';
 
 export const keySize = 16;
 export const valueSize = 8;
@@ -36,12 +37,22 @@ const characterDevice = 2; // BPF_DEVCG_DEV_CHAR
 /** How deep below the root a container's cgroup may lie: rootless engines below a systemd user session need 6. */
 export const deepest = 16;
 
-/** r6 context, r7 major, r8 minor; goes on only for a character device of a guarded major. */
-function onlyGuarded(program: Assembler, majors: readonly number[], otherwise: string): Assembler {
+/** r6 context, r7 major, r8 minor; goes on only for a character device of a guarded major, or of another name (`names`). */
+function onlyGuarded(program: Assembler, majors: readonly number[], otherwise: string, names = false): Assembler {
   program.move(6, 1).load32(2, 6, 0).and(2, 0xffff).ifNotEqual(2, characterDevice, otherwise);
   program.load32(7, 6, 4).load32(8, 6, 8);
-  for (const major of majors) program.ifEqual(7, major, 'guarded-major');
-  return program.jump(otherwise).label('guarded-major');
+  for (const major of majors) program.ifEqual(7, major, 'guarded');
+  if (names) ifOtherName(program, 'guarded');
+  return program.jump(otherwise).label('guarded');
+}
+
+/** Goes to `to` for a number by which a device has another name; r7 major, r8 minor. */
+function ifOtherName(program: Assembler, to: string): Assembler {
+  for (const [index, { major, minor }] of otherNames.entries()) {
+    if (minor === undefined) program.ifEqual(7, major, to);
+    else program.ifNotEqual(7, major, `${to}-not-${index}`).ifEqual(8, minor, to).label(`${to}-not-${index}`);
+  }
+  return program;
 }
 
 /** Looks up the key at r10-16; r0 is the value's address, or 0. */
@@ -106,22 +117,23 @@ export const answerProgram = (): Buffer =>
 
 /**
  * The guard, which forbids. It is attached once at the root of the hierarchy, where no container reaches: below a
- * guarded cgroup nothing of the guarded majors opens without a grant. `owners` can take any process of theirs out of
- * their containers' groups. Outside of these groups they open no number that was ever granted. It stays when the agent
- * is dead. `answers`: programs run from the container's group up to the root, so the guard has the last word on what a forerunner
+ * guarded cgroup nothing of the guarded majors opens without a grant, and no device by another name. `owners` can take any
+ * process of theirs out of their containers' groups. Outside of these groups they open no number that was ever granted, and
+ * no other name. It stays when the agent is dead. `answers`: programs run from the container's group up to the root, so the guard has the last word on what a forerunner
  * has left to it.
  */
 export function guardProgram(
   map: number,
   { majors, owners = [], answers }: { majors: readonly number[]; owners?: readonly Uids[]; answers: boolean },
 ): Buffer {
-  const program = onlyGuarded(new Assembler(), majors, 'allow');
+  const program = onlyGuarded(new Assembler(), majors, 'allow', true);
   onlyInContainer(program, map, 'outside');
   onlyGranted(program, map, 'deny');
   if (answers) program.call(helper.getAnswer).ifNotEqual(0, leftToGuard, 'allow').set(1, 0).call(helper.setAnswer);
   program.jump('allow').label('outside');
   if (owners.length > 0) {
     onlyOwned(program, owners, 'allow');
+    ifOtherName(program, 'deny');
     program.set64(9, everyone).store64(10, -16, 9).store32(10, -8, 7).store32(10, -4, 8);
     find(program, map).ifEqual(0, 0, 'allow').jump('deny');
   }

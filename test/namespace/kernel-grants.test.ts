@@ -1,7 +1,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { chmodSync, closeSync, mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as bpf from '../../agent/kernel/bpf.js';
@@ -108,6 +108,45 @@ test('a grant opens one number of a guarded major; other majors are not our busi
   assert.is(opens(init, keyboard), 'allowed');
   assert.is(opens(init, mouse), 'denied');
   assert.is(opens(init, { major: 1, minor: 3 }), 'allowed');
+});
+
+test('a device under another name is opened in no container, and not by a user who runs a seat', () => {
+  const names = ['10-1', '14-3', '29-0', '180-0', '180-96'];
+  const others = ['10-200', '1-3'];
+  const outside = join(root, 'apart');
+  mkdirSync(outside);
+  within(scratch, (directory) => {
+    for (const name of [...names, ...others]) {
+      const [major = 0, minor = 0] = name.split('-').map(Number);
+      rmSync(`${scratch}/${name}`, { force: true });
+      makeNode(directory, name, { major, minor, uid: 0, gid: 0, mode: 0o666 });
+    }
+  });
+  /** Names that a process in a group is refused by a device program: EPERM, whether there is a device or not. */
+  const refused = (cgroup: string, uid: number): string[] => {
+    const script = `import os, sys
+os.setgroups([])
+os.setuid(${uid})
+for name in sys.argv[1:]:
+    try:
+        os.close(os.open('${scratch}/' + name, os.O_RDONLY | os.O_NONBLOCK))
+    except PermissionError:
+        print(name)
+    except OSError:
+        pass`;
+    const run = `echo $$ > ${cgroup}/cgroup.procs && exec python3 -c "$0" "$@"`;
+    const { stdout, status } = spawnSync('sh', ['-c', run, script, ...names, ...others], { encoding: 'utf8' });
+    assert.is(status, 0);
+    return stdout.split('\n').filter((line) => line !== '');
+  };
+  assert.equal(refused(init, 0), names);
+  assert.equal(refused(outside, 4711), []);
+  map.restrict([{ first: 4711, last: 4711 }]);
+  assert.equal(refused(outside, 4711), names);
+  assert.equal(refused(outside, 4712), []);
+  assert.equal(refused(outside, 0), []);
+  map.restrict([]);
+  rmdirSync(outside);
 });
 
 test('making a node of a number that is not granted is denied as well', () => {
@@ -354,7 +393,7 @@ test('what the container itself forbids to its own parts stays forbidden', () =>
  * Starts a process in the container that opens two devices without a pause. `enough` ends it, and says how often it opened the
  * forbidden one, and was refused the other one.
  */
-async function trying(forbidden: Number, granted: Number): Promise<{ enough: () => Promise<string> }> {
+async function trying(forbidden: Number, granted: Number, cgroup = init): Promise<{ enough: () => Promise<string> }> {
   within(scratch, (directory) => {
     const { major, minor } = forbidden;
     rmSync(`${scratch}/${major}-${minor}`, { force: true });
@@ -380,7 +419,7 @@ while not os.path.exists('${stop}'):
             pass
 print(opened, 'opened', refused, 'refused')
 `;
-  const child = spawn('sh', ['-c', `echo $$ > ${init}/cgroup.procs && exec python3 -c "$1"`, 'sh', script]);
+  const child = spawn('sh', ['-c', `echo $$ > ${cgroup}/cgroup.procs && exec python3 -c "$1"`, 'sh', script]);
   let said = '';
   child.stdout.on('data', (text: Buffer) => {
     said += String(text);
@@ -408,6 +447,43 @@ test('while the forerunner takes its place, the engine’s rules are in force at
   }
   assert.is(await thief.enough(), '0 opened 0 refused');
   detachAll(group);
+});
+
+test('while a larger map takes the place of a smaller one, what is granted opens at every moment, and nothing else', async () => {
+  const top = join(root, 'upgrade');
+  const [payload, inside] = [join(top, 'payload'), join(top, 'payload/init.scope')];
+  mkdirSync(inside, { recursive: true });
+  const [granted, forbidden] = [
+    { major: 1, minor: 7 },
+    { major: 1, minor: 3 },
+  ];
+  within(scratch, (directory) => makeNode(directory, '1-7', { ...granted, uid: 0, gid: 0, mode: 0o600 }));
+  // It allows what is not granted, and denies what is.
+  attachEngine(payload);
+  const opened = (entries: number) => DeviceMap.open({ cgroupRoot: top, majors: [1], entries });
+  let now = opened(8);
+  now.guard(cgroupId(payload));
+  now.grant(cgroupId(payload), granted, now.generation(granted));
+  openDoors(now, payload, inside);
+  const thief = await trying(forbidden, granted, inside);
+  for (let entries = 16; entries <= 8192; entries *= 2) {
+    const next = opened(entries);
+    // The forerunner still looks into the former map.
+    await setTimeout(20);
+    openDoors(next, payload, inside);
+    now.close();
+    now = next;
+    await setTimeout(20);
+  }
+  assert.is(await thief.enough(), '0 opened 0 refused');
+  // A device that goes before the forerunner was renewed: the kernel says so in the larger map.
+  const last = opened(16_384);
+  last.grant(0n, granted, last.generation(granted) + 1n);
+  assert.is(opens(inside, granted), 'denied');
+  last.remove();
+  for (const one of [now, last]) one.close();
+  for (const directory of [inside, payload, top]) rmdirSync(directory);
+  rmSync(`${scratch}/1-7`);
 });
 
 test('an agent that ended in the middle of it leaves nothing that stays, and no rule is missing', () => {
@@ -532,7 +608,7 @@ test('a map of many thousand entries is read whole', () => {
 test('a map without room says so; a larger one takes its place, with all that was granted, and what went meanwhile is void', () => {
   const top = join(root, 'larger');
   mkdirSync(top);
-  const small = DeviceMap.open({ cgroupRoot: top, entries: 4 });
+  const small = DeviceMap.open({ cgroupRoot: top, entries: 6 });
   const id = cgroupId(group);
   const [stays, goes] = [keyboard, mouse];
   small.guard(id);
@@ -540,7 +616,7 @@ test('a map without room says so; a larger one takes its place, with all that wa
   small.grant(id, stays, small.generation(stays));
   assert.throws(
     () => small.grant(id, goes, generation),
-    /^the map of grants is full: it has room for 4 entries, up to three for each/,
+    /^the map of grants is full: it has room for 6 entries, up to three for each/,
   );
   small.unguard(id);
   small.grant(id, goes, generation);
@@ -570,8 +646,11 @@ test('a map without room says so; a larger one takes its place, with all that wa
 });
 
 test('whoever runs a seat without being root opens nothing of it from outside, and the rest as ever', () => {
-  const other = { major: 13, minor: 1002 };
-  within(scratch, (directory) => makeNode(directory, '13-1002', { ...other, uid: 0, gid: 0, mode: 0o666 }));
+  const [other, before] = [1002, 1003].map((minor) => ({ major: 13, minor })) as [Number, Number];
+  within(scratch, (directory) => {
+    for (const number of [other, before])
+      makeNode(directory, `13-${number.minor}`, { ...number, uid: 0, gid: 0, mode: 0o666 });
+  });
   chmodSync(join(scratch, '13-1000'), 0o666);
   const outside = join(root, 'session');
   mkdirSync(outside);
@@ -582,6 +661,8 @@ test('whoever runs a seat without being root opens nothing of it from outside, a
     return stderr.includes('No such device or address') ? 'allowed' : 'denied';
   };
   assert.is(as(4711, keyboard), 'allowed', 'before he runs a seat');
+  map.grant(cgroupId(group), before, map.generation(before));
+  map.deny(cgroupId(group), before);
   map.restrict([
     { first: 4711, last: 4711 },
     { first: 3_000_000_000, last: 3_000_065_535 },
@@ -589,11 +670,26 @@ test('whoever runs a seat without being root opens nothing of it from outside, a
   for (const uid of [4711, 3_000_000_000, 3_000_065_535]) assert.is(as(uid, keyboard), 'denied', String(uid));
   for (const uid of [4710, 4712, 2_999_999_999, 3_000_065_536, 0]) assert.is(as(uid, keyboard), 'allowed', String(uid));
   assert.is(as(4711, other), 'allowed', 'what no seat was ever granted');
+  assert.is(as(4711, before), 'denied', 'what a seat had before he ran one');
   detachAll(group);
   assert.is(as(4711, keyboard, init), 'allowed', 'in the container that has it');
   map.grant(cgroupId(group), other, map.generation(other));
   map.deny(cgroupId(group), other);
   assert.is(as(4711, other), 'denied', 'what a seat had once');
+  // Another device has the number by now: wherever the user starts a process, and also before a seat has the device.
+  map.grant(0n, other, map.generation(other) + 1n);
+  const places = ['user.slice/session-1.scope', 'system.slice/cron.service', 'system.slice/own.service'];
+  for (const place of places) {
+    mkdirSync(join(root, place), { recursive: true });
+    assert.is(as(4711, other, join(root, place)), 'denied', place);
+    assert.is(as(4712, other, join(root, place)), 'allowed', place);
+    rmdirSync(join(root, place));
+  }
+  map.grant(cgroupId(group), other, map.generation(other));
+  assert.is(as(4711, other), 'denied', 'and when a seat has it');
+  assert.is(as(4711, other, init), 'allowed', 'in the container that has it');
+  map.deny(cgroupId(group), other);
+  for (const place of ['user.slice', 'system.slice']) rmdirSync(join(root, place));
   // The next agent has not read its policy yet.
   const next = DeviceMap.open({ cgroupRoot: root });
   assert.is(as(4711, keyboard), 'denied');

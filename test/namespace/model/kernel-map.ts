@@ -65,7 +65,7 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   grant(cgroup: bigint, number: DeviceNumber, generation: bigint): void {
     this.act(() => {
       this.granting(cgroup, number);
-      if (this.owners.length > 0) this.remembered.add(numberText(number));
+      this.remembered.add(numberText(number));
       this.put(cgroup, number, generation);
     });
   }
@@ -109,10 +109,7 @@ export class KernelMap implements Pick<DeviceMap, keyof DeviceMap> {
   restrict(owners: readonly Uids[]): void {
     if (JSON.stringify(owners) === JSON.stringify(this.owners)) return;
     this.act(() => {
-      this.remembered.clear();
       this.owners = owners;
-      if (owners.length === 0) return;
-      for (const { cgroup, number } of this.read()) if (cgroup === 0n) this.remembered.add(numberText(number));
     });
   }
 
