@@ -91,7 +91,7 @@ test('two seats share a card: the agent asks for the outputs, and neither gets a
     await lab.untilInside(
       seat,
       'its socket and nothing else',
-      '[ "$(ls /dev/dri)" = hotseat ] && test -S /dev/dri/hotseat',
+      '[ "$(ls -I by-path /dev/dri)" = hotseat ] && test -S /dev/dri/hotseat',
     );
     await lab.until('nothing in the way', async () => (await outputs(seat))[0]?.state === 'waiting');
     assert.match(await inside(seat, 'stat -c "%U %G %a" /dev/dri/hotseat'), /^root video 660$/);
@@ -159,7 +159,7 @@ test('a crash, a restart and an upgrade of the agent leave both pictures on: the
     assert.equal(await facts(), before, end);
     for (const seat of seats) {
       assert.is(await colourOf(seat), colours[seat], end);
-      assert.is(await inside(seat, 'ls /dev/dri'), 'hotseat');
+      assert.is(await inside(seat, 'ls -I by-path /dev/dri'), 'hotseat');
     }
   }
 });
@@ -225,7 +225,8 @@ test('with `render: true` a seat opens the render node of the card and nothing e
   await lab.sh(`sed -i 's/label: the output,/label: the output, render: true,/' ${file}`);
   await reload(lab);
   await lab.untilInside('left', 'a render node', 'test -c /dev/dri/renderD*');
-  assert.match(await inside('left', 'ls /dev/dri | paste -sd " "'), /^hotseat renderD\d+$/);
+  // Beside the names by path.
+  assert.match(await inside('left', 'ls -I by-path /dev/dri | paste -sd " "'), /^hotseat renderD\d+$/);
   const groups = '$(stat -c %g /dev/dri/renderD*)';
   const open = `import os, glob; os.open(glob.glob("/dev/dri/renderD*")[0], os.O_RDWR); print("opened")`;
   assert.is(
@@ -240,7 +241,7 @@ test('with `render: true` a seat opens the render node of the card and nothing e
   assert.is(await colourOf('right'), colours.right);
   await lab.sh(`sed -i 's/ render: true,//' ${file}`);
   await reload(lab);
-  await lab.untilInside('left', 'its socket alone', '[ "$(ls /dev/dri)" = hotseat ]');
+  await lab.untilInside('left', 'its socket alone', '[ "$(ls -I by-path /dev/dri)" = hotseat ]');
   assert.equal([await holder(), await xorg('right'), (await outputs('right'))[0]?.since], before);
 });
 
@@ -279,7 +280,7 @@ test('a wlroots compositor draws and hears its keyboard through the seat’s soc
   await lab.untilInside(
     'left',
     'its sockets, and no node',
-    `[ "$(ls /dev/dri | paste -sd ' ')" = '${card} hotseat' ] && [ "$(ls -A /dev/input)" = seatd.sock ]`,
+    `[ "$(ls -I by-path /dev/dri | paste -sd ' ')" = '${card} hotseat' ] && [ "$(ls -A /dev/input)" = seatd.sock ]`,
   );
   assert.is(await inside('left', `stat -c '%F %a' /dev/dri/${card}`), 'regular empty file 0');
   await inside('left', 'systemctl daemon-reload; systemctl start kiosk');
