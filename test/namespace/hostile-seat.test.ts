@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
+  copyFileSync,
   existsSync,
   mkdirSync,
   openSync,
@@ -20,7 +21,7 @@ import type { DesiredDevice, DesiredSeat } from '../../agent/core/state.js';
 import type { NodeSpec } from '../../agent/core/step.js';
 import type { Container } from '../../agent/engines/engine.js';
 import { pidsBelow } from '../../agent/engines/process.js';
-import { cgroupId, cgroupRoot } from '../../agent/kernel/cgroup.js';
+import { cgroupId, cgroupRoot, freeze, isToFreeze, thaw } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { hasty, type Search } from '../../agent/kernel/holders.js';
 import type { Namespaces } from '../../agent/kernel/namespaces.js';
@@ -34,6 +35,7 @@ import { Grants } from '../../agent/seat/grants.js';
 import { Journal } from '../../agent/seat/journal.js';
 import { graftsOf, journalRoot, standstillOf } from '../../agent/seat/layout.js';
 import { doubts } from '../../agent/seat/revoke.js';
+import { goOn, whileStill } from '../../agent/seat/standstill.js';
 import { thawAll } from '../../agent/seat/thaw-all.js';
 import { type SeatDeps, SeatWorker } from '../../agent/seat/worker.js';
 import { childrenOf } from './children-of.js';
@@ -204,6 +206,21 @@ test('descriptors are taken back from who loses a device, and not from who keeps
     child.kill('SIGKILL');
     await new Promise((resolve) => child.once('exit', resolve));
   }
+});
+
+test('a mark that a killed agent has left lets no other container of the same path go on', async () => {
+  const path = join(cgroupRoot(), `hotseat-same-path-${process.pid}`);
+  const [mark, left] = [standstillOf('same-path'), standstillOf('same-path-left')];
+  mkdirSync(path);
+  await whileStill(path, mark, async () => copyFileSync(mark, left));
+  assert.not.ok(isToFreeze(path), 'it goes on');
+  rmdirSync(path);
+  mkdirSync(path);
+  assert.ok(await freeze(path, { timeoutMs: 1000 }), 'its admin has it stand still');
+  await goOn(left);
+  assert.equal([isToFreeze(path), existsSync(left)], [true, false]);
+  await thaw(path, { timeoutMs: 1000 });
+  rmdirSync(path);
 });
 
 test('a container that can be given nothing any more still loses what it has', async () => {
