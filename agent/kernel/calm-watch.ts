@@ -9,7 +9,7 @@ export const rest = 500;
 /**
  * inotify's events of a directory whose owner can cause any number of them: libuv reads the queue until it is empty, and somebody
  * who fills it faster would keep the whole process there. After too many the watch ends, so that the kernel queues nothing
- * more, and `tired` is called: whoever wants to hear on watches again after a `rest`, and counts that as an event.
+ * more, and `tired` is called: to hear on, the caller watches again after a `rest`, and counts that as an event.
  */
 export function watchCalmly(path: string, heard: (name: string | null) => void, tired: () => void): FSWatcher {
   let began = performance.now();
