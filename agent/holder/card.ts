@@ -8,7 +8,7 @@ import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
 import type { Lanes } from '../kernel/lanes.js';
 import { UnshownError, type WantedName } from './identify-messages.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
-import { patience } from './patience.js';
+import { namePatience, patience } from './patience.js';
 import { ShownName } from './shown-name.js';
 
 const openFile = promisify(open);
@@ -23,6 +23,8 @@ export interface Lease {
   readonly fd: number;
   readonly outputs: readonly LeasedOutput[];
   readonly since: Date;
+  /** Settles when it has been taken back; absent while it is not to be. */
+  revoked?: Promise<void>;
 }
 
 /** Who asks for a lease. */
@@ -51,11 +53,21 @@ export interface CardDeps {
   readonly calls?: CardCalls | undefined;
 }
 
-/** A card that has not answered in time. */
-export class SilentCardError extends Error {
+/** A card that has other things to do for longer than somebody waits. */
+export class BusyCardError extends Error {
+  override name = 'BusyCardError';
+
+  constructor(node: string, why = 'is busy: ask again') {
+    super(`${node} ${why}`);
+  }
+}
+
+/** A card that does not answer. */
+export class SilentCardError extends BusyCardError {
+  override name = 'SilentCardError';
+
   constructor(node: string) {
-    super(`${node} does not answer: a program that has an output of it keeps the kernel busy with it`);
-    this.name = 'SilentCardError';
+    super(node, 'does not answer: a program that has an output of it keeps the kernel busy with it');
   }
 }
 
@@ -63,8 +75,9 @@ export class SilentCardError extends Error {
  * One card: the holder is its master, which it never drops, because all lessees stand still when it does. `UNIVERSAL_PLANES` is
  * never set here: without it the kernel puts a CRTC's primary and cursor plane into each lease.
  *
- * All that the kernel does to the card is done off the loop, one piece of work after the other: a program with an output of it can
- * make the kernel wait (drm.ts), also for ever. The state is known without the kernel.
+ * What the kernel does to the card is done off the loop, one piece of work after the other: a program with an output of it can make
+ * the kernel wait (drm.ts), also for ever. A revocation alone waits for nothing before it: it needs no lock of the card's modes
+ * (drm_lease.c, drm_mode_revoke_lease_ioctl). The state is known without the kernel.
  */
 export class HeldCard {
   private fd: number | undefined;
@@ -77,8 +90,8 @@ export class HeldCard {
   /** By seat. A lease is here until the kernel has taken it back. */
   private readonly leases = new Map<string, Lease>();
   private readonly shortfalls = new Map<string, string>();
-  /** Pieces of work that have not ended in time. */
-  private readonly late = new Set<object>();
+  /** Whether its work takes too long just now. */
+  private isSilent = false;
   private taking: Promise<void> | undefined;
   private dividing: Promise<void> | undefined;
   private told = '';
@@ -166,6 +179,7 @@ export class HeldCard {
   divide(seats: readonly SeatOutputs[]): Promise<void> {
     this.seats = seats;
     for (const seat of this.shortfalls.keys()) if (!this.has(seat)) this.shortfalls.delete(seat);
+    for (const lease of this.leases.values()) if (!this.mayStay(lease)) void this.revoke(lease);
     this.tell();
     this.dividing ??= this.inTurn(async () => {
       this.dividing = undefined;
@@ -178,9 +192,10 @@ export class HeldCard {
     return this.dividing;
   }
 
-  private mayStay = ({ seat, outputs }: Lease): boolean => mayStay(seat, outputs, this.seats);
+  private mayStay = ({ seat, outputs, revoked }: Lease): boolean =>
+    revoked === undefined && mayStay(seat, outputs, this.seats);
 
-  /** Whether a seat's display server has a lease of this card: not before the kernel has taken it back it has none. */
+  /** Whether a seat's display server has a lease of this card. It has one until the kernel has taken it back. */
   isLeasedTo(seat: string): boolean {
     return this.leases.has(seat);
   }
@@ -254,6 +269,7 @@ export class HeldCard {
 
   /** The display server that has a lease has ended, and its needs with it. */
   async ended(lease: Lease): Promise<void> {
+    if (this.leases.get(lease.seat) === lease) void this.revoke(lease);
     await this.inTurn(async () => {
       if (this.leases.get(lease.seat) !== lease) return;
       this.say(`the display server of ${lease.seat} has ended`);
@@ -266,8 +282,8 @@ export class HeldCard {
    * @throws UnshownError with words for people
    */
   async identify(wanted: WantedName, isAwaited: () => boolean): Promise<void> {
-    if (this.late.size > 0) throw new UnshownError('failed', new SilentCardError(this.node).message);
-    await this.inTurn(() => this.name.identify(wanted, isAwaited));
+    if (this.isSilent) throw new UnshownError('failed', new SilentCardError(this.node).message);
+    await this.inTurn(() => this.name.identify(wanted, isAwaited), namePatience);
   }
 
   /** Lets go of the card, and of all that was leased of it. All pictures are off by then. Settles when that is done. */
@@ -294,7 +310,7 @@ export class HeldCard {
     return {
       node: this.node,
       number: this.wanted.number,
-      problem: this.late.size > 0 ? new SilentCardError(this.node).message : this.problem,
+      problem: this.isSilent ? new SilentCardError(this.node).message : this.problem,
       unguarded: this.unguarded,
       seats: all.map(({ seat, connectors }): SeatLease => {
         const lease = this.leases.get(seat);
@@ -313,15 +329,22 @@ export class HeldCard {
    * descriptor open.
    */
   private async end(lease: Lease): Promise<void> {
-    const { seat, lessee, fd, outputs } = lease;
-    const master = this.fd;
-    if (master === undefined) return;
-    await this.attempt(`revoke ${seat}`, () => this.calls.revokeLease(master, lessee));
+    const { seat, fd, outputs } = lease;
+    if (this.fd === undefined) return;
+    await this.revoke(lease);
     const crtcs = outputs.map(({ crtc }) => crtc);
     await this.switchOff(crtcs, `the last picture of ${seat}`);
     if (this.leases.get(seat) === lease) this.leases.delete(seat);
     this.tell();
     await closeFile(fd);
+  }
+
+  /** Starts the revocation at once, and once for each lease. Settles when it is done; the descriptor of the card is open until then. */
+  private revoke(lease: Lease): Promise<void> {
+    const master = this.fd;
+    if (master === undefined) return Promise.resolve();
+    lease.revoked ??= this.attempt(`revoke ${lease.seat}`, () => this.calls.revokeLease(master, lease.lessee));
+    return lease.revoked;
   }
 
   private async switchOff(crtcs: readonly number[], what: string): Promise<void> {
@@ -339,25 +362,38 @@ export class HeldCard {
     }
   }
 
-  /** Does something after all that was asked of this card before. A plugging of a card has its turns for itself. */
-  private async inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const piece = {};
-    const timer = setTimeout(() => {
-      if (this.late.size === 0) this.say(new SilentCardError(this.node).message);
-      this.late.add(piece);
-      this.tell();
-    }, patience).unref();
+  /**
+   * Does something after all that was asked of this card before; each plugging of a card has turns of its own. Work that takes longer
+   * than `longest`, ms, makes the card a silent one until it ends.
+   */
+  private async inTurn<T>(work: () => Promise<T>, longest = patience): Promise<T> {
     try {
-      return await this.deps.lanes.run(`${this.wanted.number} ${this.wanted.incarnation}`, work);
+      return await this.deps.lanes.run(`${this.wanted.number} ${this.wanted.incarnation}`, () =>
+        this.watched(work, longest),
+      );
     } finally {
-      clearTimeout(timer);
-      if (this.late.delete(piece) && this.late.size === 0) this.say('answers again');
       this.tell();
     }
   }
 
-  private refuseSilent(): void {
-    if (this.late.size > 0) throw new SilentCardError(this.node);
+  private async watched<T>(work: () => Promise<T>, longest: number): Promise<T> {
+    const timer = setTimeout(() => {
+      this.isSilent = true;
+      this.say(new SilentCardError(this.node).message);
+      this.tell();
+    }, longest).unref();
+    try {
+      return await work();
+    } finally {
+      clearTimeout(timer);
+      if (this.isSilent) this.say('answers again');
+      this.isSilent = false;
+    }
+  }
+
+  /** @throws SilentCardError while the card does not answer */
+  refuseSilent(): void {
+    if (this.isSilent) throw new SilentCardError(this.node);
   }
 
   /** Tells of another state. */

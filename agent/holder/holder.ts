@@ -88,8 +88,8 @@ else {
 if (handed) {
   let isIdle = false;
   setInterval(() => {
-    const { cards, sockets } = holdings.state;
-    const isNow = cards.length + sockets.length + seats.state.length + listeners.size === 0;
+    const { cards, sockets, revoked } = holdings.state;
+    const isNow = cards.length + sockets.length + revoked.length + seats.state.length + listeners.size === 0;
     if (isIdle && isNow) process.exit(0);
     isIdle = isNow;
   }, idleMs);

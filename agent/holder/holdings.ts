@@ -4,10 +4,10 @@ import { Lanes } from '../kernel/lanes.js';
 import { sendDescriptor } from '../kernel/rights.js';
 import { descriptorOf } from '../kernel/socket-descriptor.js';
 import { soon } from '../kernel/soon.js';
-import { type CardCalls, HeldCard, type Lease, type Say, SilentCardError } from './card.js';
+import { BusyCardError, type CardCalls, HeldCard, type Lease, type Say } from './card.js';
 import { UnshownError, type WantedName } from './identify-messages.js';
 import type { HolderState, Wanted, WantedSocket } from './messages.js';
-import { patience } from './patience.js';
+import { namePatience, patience } from './patience.js';
 import { type Lessor, SeatSocket } from './seat-socket.js';
 
 /** A card that somebody else is master of is asked for again this often, ms. */
@@ -19,8 +19,8 @@ const againMs = 1000;
  */
 const threads = 8;
 
-/** Longest that somebody waits for the name of an output, ms: the kernel asks the monitor. The agent waits longer. */
-const namePatience = 10_000;
+/** Longest that a client waits for a card, ms: a little longer than the card takes to be a silent one. */
+const clientPatience = patience + 250;
 
 /** A lease that a display server has of one card. Its descriptor is there for as long as the lease is. */
 export interface OpenLease {
@@ -39,7 +39,7 @@ export interface CardLessor {
   /**
    * Hands a new lease of these outputs to a display server, `server`: any object that no other one has. The display server that
    * had a lease before loses it. When `hand` throws, the lease is taken back. Rejects with words for the log, with
-   * SilentCardError where the card does not answer; then nothing is handed over any more.
+   * BusyCardError where that takes too long; then nothing is handed over any more.
    */
   openCard(seat: string, path: string, server: object, hand: (lease: OpenLease) => void): Promise<void>;
 }
@@ -64,8 +64,8 @@ export class Holdings implements Lessor, CardLessor {
   private readonly lanes = new Lanes(threads);
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
-  /** Display servers that wait for a lease, also in the place of one that they have. */
-  private readonly asking = new Set<DisplayServer>();
+  /** Display servers that wait for a lease of a card, also in the place of one that they have of it. */
+  private readonly asking = new Map<DisplayServer, HeldCard>();
   private timer: NodeJS.Timeout | undefined;
 
   /** `changed`: called whenever the state is another. */
@@ -111,7 +111,7 @@ export class Holdings implements Lessor, CardLessor {
       cards: [...this.cards, ...this.leaving.keys()].map(({ state }) => state),
       revoked: [...this.servers].flatMap(([seat, server]) =>
         [...server.leases.keys()].flatMap((card) =>
-          card.isLeasedTo(seat) || this.asking.has(server) ? [] : [{ seat, node: card.node }],
+          card.isLeasedTo(seat) || this.asking.get(server)?.node === card.node ? [] : [{ seat, node: card.node }],
         ),
       ),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
@@ -173,6 +173,8 @@ export class Holdings implements Lessor, CardLessor {
 
   /** Rejects with words for the client. */
   private async lend(seat: string, card: HeldCard, asker: DisplayServer, hand: (lease: Lease) => void): Promise<void> {
+    // Before anybody loses anything for it.
+    card.refuseSilent();
     const former = this.servers.get(seat);
     if (former !== undefined && former.server !== asker.server) {
       for (const [one, lease] of former.leases) void one.ended(lease);
@@ -180,7 +182,7 @@ export class Holdings implements Lessor, CardLessor {
     }
     const known = former?.server === asker.server ? former : asker;
     this.servers.set(seat, known);
-    this.asking.add(known);
+    this.asking.set(known, card);
     try {
       await inTime(card, (isAwaited) =>
         card.lease(seat, {
@@ -222,7 +224,7 @@ export class Holdings implements Lessor, CardLessor {
       namePatience,
     );
     isAwaited = false;
-    if (shown === undefined) throw new UnshownError('failed', new SilentCardError(wanted.node).message);
+    if (shown === undefined) throw new UnshownError('failed', new BusyCardError(wanted.node).message);
   }
 
   private serve(wanted: readonly WantedSocket[]): void {
@@ -257,13 +259,15 @@ export class Holdings implements Lessor, CardLessor {
   }
 }
 
-/** Asks a card for something. Rejects with SilentCardError when it does not answer in time; then nobody waits for it any more. */
+/** Asks a card for something. Rejects with BusyCardError when that takes too long; then nobody waits for it any more. */
 async function inTime(card: HeldCard, ask: (isAwaited: () => boolean) => Promise<void>): Promise<void> {
   let isAwaited = true;
   const end = await soon(
     ask(() => isAwaited).then(() => true),
-    patience,
+    clientPatience,
   );
   isAwaited = false;
-  if (end === undefined) throw new SilentCardError(card.node);
+  if (end !== undefined) return;
+  card.refuseSilent();
+  throw new BusyCardError(card.node);
 }

@@ -1,17 +1,30 @@
 /** A seat that asks for leases without end gets one this often, ms. */
 export const restMs = 200;
 
-/** Turns for somebody who may ask without end: the first is at once, and none comes sooner than `restMs` after the one before. */
+/**
+ * Turns for somebody who may ask without end: the first is at once, and none comes sooner than `restMs` after the one before. Who asks
+ * and goes takes no turn from those behind him.
+ */
 export class Pace {
-  private lastMs = 0;
+  private last: Promise<unknown> = Promise.resolve();
+  private freeAt = 0;
 
   constructor(private readonly restMs: number) {}
 
-  /** Takes the next turn; how long it is until then, ms. */
-  next(): number {
-    const now = performance.now();
-    this.lastMs = Math.max(now, this.lastMs + this.restMs);
-    return this.lastMs - now;
+  /** Settles when the turn has come, with whether somebody still waits for it, as `isAwaited` says. */
+  turn(isAwaited: () => boolean): Promise<boolean> {
+    const turn = this.last.then(() => this.take(isAwaited));
+    this.last = turn;
+    return turn;
+  }
+
+  private async take(isAwaited: () => boolean): Promise<boolean> {
+    if (!isAwaited()) return false;
+    const wait = this.freeAt - performance.now();
+    if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
+    if (!isAwaited()) return false;
+    this.freeAt = performance.now() + this.restMs;
+    return true;
   }
 }
 

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import type { Say } from './card.js';
 import { Guests } from './guests.js';
 import type { WantedSocket } from './messages.js';
 import { Pace, Ration, restMs } from './pace.js';
@@ -32,12 +33,13 @@ export class SeatSocket {
   private readonly guests: Guests;
   private readonly pace = new Pace(restMs);
   private readonly nothings = new Ration(nothings.most, nothings.eachMs);
+  private isClosed = false;
 
   /** Makes the socket at a path where only root gets. @throws SysError */
   constructor(
     private wanted: WantedSocket,
     private readonly lessor: Lessor,
-    say: (text: string) => void,
+    private readonly say: Say,
   ) {
     this.guests = new Guests(
       limits.connections,
@@ -63,15 +65,10 @@ export class SeatSocket {
     if (wanted.shown !== this.inode) this.listen();
   }
 
-  /** Nobody else gets in; a lease that was given stays. */
+  /** Nobody else gets in, and nobody is answered any more; a lease that was given stays. */
   close(): void {
+    this.isClosed = true;
     this.server?.close();
-  }
-
-  /** Nobody gets in, and all clients go. */
-  shut(): void {
-    this.close();
-    this.guests.leave();
   }
 
   private listen(): void {
@@ -82,6 +79,7 @@ export class SeatSocket {
       socket.setTimeout(limits.idleMs, () => socket.destroy());
       this.guests.receive(socket);
     });
+    this.server.on('error', (error) => this.say(`${this.seat}: ${error.message}`));
     this.server.listen({ fd });
   }
 
@@ -97,12 +95,16 @@ export class SeatSocket {
       }
       // One request a connection.
       socket.removeAllListeners('data').resume();
-      setTimeout(() => void this.answer(socket, text.slice(0, end)), this.pace.next());
+      void this.answer(socket, text.slice(0, end));
     });
   }
 
   private async answer(socket: Socket, line: string): Promise<void> {
-    if (socket.destroyed) return;
+    const isThere = await this.pace.turn(() => !socket.destroyed && !this.isClosed);
+    if (!isThere) {
+      socket.destroy();
+      return;
+    }
     const asked = /^lease(?: (card\d{1,4}))?$/.exec(line);
     const nothingOf = /^empty (card\d{1,4})$/.exec(line)?.[1];
     try {

@@ -23,9 +23,7 @@ export interface ClientSeat {
   open(client: SeatdClient, path: string): Promise<OpenedDevice>;
   /** Whether the seat has outputs of a graphics card at this path. */
   hasOutputs(path: string): boolean;
-  /** Settles when the seat may have its next lease. */
-  leaseTurn(): Promise<void>;
-  /** Hands over a new lease of these outputs. Rejects with an errno's name as `code`. */
+  /** Hands over a new lease of these outputs, when the seat may have its next one. Rejects with an errno's name as `code`. */
   lease(client: SeatdClient, path: string, hand: (lease: OpenLease) => void): Promise<void>;
   /** Settles with why it could not be taken back; undefined when it was. */
   takeBack(opened: OpenedDevice): Promise<string | undefined>;
@@ -150,7 +148,6 @@ export class SeatdClient {
     let opened: OpenedDevice;
     try {
       if (this.seat.hasOutputs(path)) {
-        await this.seat.leaseTurn();
         // Handed over within its turn: later it could be taken back already, and its descriptor something else.
         await this.seat.lease(this, path, (lease) => this.handOver(lease));
         return undefined;
@@ -167,7 +164,13 @@ export class SeatdClient {
   private handOver(opened: OpenedDevice | OpenLease): void {
     const id = this.nextId++;
     this.devices.set(id, opened);
-    sendDescriptor(descriptorOf(this.socket), encode({ say: 'device-opened', device: id }), opened.fd);
+    try {
+      sendDescriptor(descriptorOf(this.socket), encode({ say: 'device-opened', device: id }), opened.fd);
+    } catch (error) {
+      // It may have half a message.
+      this.socket.destroy();
+      throw error;
+    }
   }
 
   /** A revoked device is closed like any other. */

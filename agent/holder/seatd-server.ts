@@ -1,7 +1,7 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Lanes } from '../kernel/lanes.js';
 import { inodeAt, listenAt } from '../kernel/unix-listener.js';
-import { SilentCardError } from './card.js';
+import { BusyCardError } from './card.js';
 import { Guests } from './guests.js';
 import type { CardLessor, OpenLease } from './holdings.js';
 import type { SeatState, ServedDevice, ServedSeat } from './messages.js';
@@ -127,13 +127,8 @@ export class SeatdServer implements ClientSeat {
     return this.cards.hasOutputs(this.wanted.seat, path);
   }
 
-  leaseTurn(): Promise<void> {
-    const wait = this.pace.next();
-    return wait === 0 ? Promise.resolve() : new Promise((resolve) => setTimeout(resolve, wait));
-  }
-
   async lease(client: SeatdClient, path: string, hand: (lease: OpenLease) => void): Promise<void> {
-    if (!this.isActive(client)) throw refusal('EPERM');
+    if (!(await this.pace.turn(() => this.isActive(client)))) throw refusal('EPERM');
     try {
       await this.cards.openCard(this.wanted.seat, path, client, (lease) => {
         if (!this.isActive(client)) throw new Error('its display server has gone');
@@ -141,7 +136,7 @@ export class SeatdServer implements ClientSeat {
       });
     } catch (error) {
       this.say(`${path}: ${(error as Error).message}`);
-      throw refusal(error instanceof SilentCardError ? 'EBUSY' : 'ENODEV');
+      throw refusal(error instanceof BusyCardError ? 'EBUSY' : 'ENODEV');
     }
   }
 

@@ -30,7 +30,7 @@ interface Shown {
 
 /**
  * A name on an output that nobody has leased, for a while: a person looks at which monitor it is. One at a time on each card.
- * Both methods are for who has the card's turn.
+ * Both methods may be called in the card's turn alone.
  */
 export class ShownName {
   private shown: Shown | undefined;
@@ -70,6 +70,11 @@ export class ShownName {
     } catch (error) {
       await this.calls.forgetPicture(fd, picture);
       throw error;
+    }
+    if (!isAwaited()) {
+      await this.calls.switchOff(fd, crtc);
+      await this.calls.forgetPicture(fd, picture);
+      throw new UnshownError('failed', `nobody waits for the name of ${connector} any more`);
     }
     const shown: Shown = {
       ...{ fd, crtc, picture },

@@ -98,7 +98,7 @@ test('hotseat-xorg becomes the display server with the lease, which lasts as lon
   server.end();
   assert.is(await server.done, 0);
   await until('its end to be heard', () => lessor.ended_.length === 1);
-  socket.shut();
+  socket.close();
 });
 
 test('who has no output is told why, and one that comes within its patience is waited for', async () => {
@@ -113,7 +113,7 @@ test('who has no output is told why, and one that comes within its patience is w
   const refused = launch(path, '--card', 'card9', '--wait', '0');
   assert.is(await refused.done, 1);
   assert.is(refused.said.err, 'hotseat-xorg: this seat has no output of card9\n');
-  socket.shut();
+  socket.close();
 });
 
 test('what says something else, too much, or nothing gets nothing', async () => {
@@ -134,7 +134,7 @@ test('what says something else, too much, or nothing gets nothing', async () => 
   assert.match(await answerTo('lease ../../etc\n'), /"error":"say lease/);
   assert.is(await answerTo('x'.repeat(1000)), '');
   assert.equal(lessor.asked, []);
-  socket.shut();
+  socket.close();
 });
 
 /** Goes into a group, connects, asks, and prints the answer; then it waits until it is closed. */
@@ -169,6 +169,49 @@ function visit(group: string, path: string, words = 'lease'): { readonly heard: 
 }
 const leased = '{"card":"card1","outputs":["DP-1"]}';
 
+/** The answer to a line at a socket. */
+const answer = (path: string, words: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const one = createConnection(path, () => one.write(`${words}\n`));
+    one.once('data', (data) => {
+      resolve(String(data).trim());
+      one.destroy();
+    });
+    one.on('error', reject);
+  });
+
+test('clients that ask and go take no turn from the one behind them', async () => {
+  const path = join(work, 'gone');
+  const lessor = new Lent();
+  const socket = socketAt(path, lessor);
+  for (let count = 0; count < 300; count++)
+    await new Promise<void>((resolve, reject) => {
+      const one = createConnection(path, () => one.end('lease\n', () => one.destroy()));
+      one.on('error', reject);
+      one.on('close', () => resolve());
+    });
+  const began = performance.now();
+  assert.is(await answer(path, 'lease'), leased);
+  const waited = performance.now() - began;
+  assert.ok(waited < 3000, `${waited} ms`);
+  console.log(`behind 300 clients that have gone: ${waited.toFixed(0)} ms, ${lessor.asked.length} leases`);
+  socket.close();
+});
+
+test('who was let in and has said nothing gets no lease when the seat has no outputs any more', async () => {
+  const path = join(work, 'late');
+  const lessor = new Lent();
+  const socket = socketAt(path, lessor);
+  const client = createConnection(path);
+  await new Promise<void>((resolve) => client.once('connect', () => resolve()));
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  socket.close();
+  const over = new Promise<void>((resolve) => client.once('close', () => resolve()));
+  client.resume().write('lease\n');
+  await over;
+  assert.equal(lessor.asked, []);
+});
+
 test('only processes of the seat’s container get a lease; one that comes before it is known waits, and its end ends theirs', async () => {
   for (const group of groups) mkdirSync(group);
   const lessor = new Lent();
@@ -197,22 +240,14 @@ test('only processes of the seat’s container get a lease; one that comes befor
   assert.is.not(socket.inode, wanted.shown);
   socket.want({ ...wanted, shown: socket.inode, cgroup: leftGroup });
   await until('it to go', () => early.heard().includes('closed'));
-  socket.shut();
+  socket.close();
 });
 
 test('a seat gets so many leases of nothing, and then one a minute; a lease of its outputs all the same', async () => {
   const lessor = new Lent();
   const path = join(work, 'nothings');
   const socket = socketAt(path, lessor);
-  const ask = (words: string): Promise<string> =>
-    new Promise((resolve, reject) => {
-      const one = createConnection(path, () => one.write(`${words}\n`));
-      one.once('data', (data) => {
-        resolve(String(data).trim());
-        one.destroy();
-      });
-      one.on('error', reject);
-    });
+  const ask = (words: string): Promise<string> => answer(path, words);
   const answers: string[] = [];
   for (let count = 0; count < 17; count++) answers.push(await ask('empty card3'));
   assert.equal(
@@ -221,7 +256,7 @@ test('a seat gets so many leases of nothing, and then one a minute; a lease of i
   );
   assert.match(answers[16] ?? '', /too many empty leases/);
   assert.is(await ask('lease'), leased);
-  socket.shut();
+  socket.close();
   let now = 0;
   const ration = new Ration(2, 60, () => now);
   const take = (at: number): boolean => {
@@ -278,7 +313,7 @@ test('hotseat-wlroots becomes the compositor, whose request for an empty lease i
   assert.match(said.err, /no empty lease: this seat has no lease of \/dev\/dri\/card5/);
   assert.equal(lessor.asked, ['left nothing of card3', 'left nothing of card5', 'left nothing of card3']);
   assert.equal(lessor.ended_, ['left', 'left', 'left']);
-  socket.shut();
+  socket.close();
 });
 
 test('the agent puts the socket where the seat sees it, for whom the rule says, and clears away what is not it', () => {
@@ -309,7 +344,7 @@ test('the agent puts the socket where the seat sees it, for whom the rule says, 
   writeFileSync(join(dri, 'hotseat'), 'no socket');
   directory.read();
   assert.equal(readdirSync(dri), []);
-  made.shut();
+  made.close();
   directory.close();
 });
 

@@ -14,55 +14,61 @@ const node = '/dev/zero';
 const leased = '/dev/full';
 const failed = (errno: number) => new SysError('ioctl', errno, 'the model');
 
-/** A request takes a while now and then, as the next of `pauses` says. */
+/** A request takes a while now and then, as the next of `pauses` says. Each card is its master's descriptor. */
 class Model implements CardCalls {
-  readonly leases = new Map<number, readonly number[]>();
-  /** CRTCs on which a display server may show something. */
-  readonly lit = new Set<number>();
+  readonly leases = new Map<number, { readonly card: number; readonly objects: readonly number[] }>();
+  /** CRTCs on which a display server may show something, with their card. */
+  readonly lit = new Set<string>();
   readonly faults: string[] = [];
-  private running = 0;
+  private readonly running = new Set<number>();
   private asked = 0;
 
   constructor(private readonly pauses: readonly number[]) {}
 
-  private async request<T>(work: () => T): Promise<T> {
-    this.running += 1;
-    if (this.running > 1) this.faults.push('two requests at once');
-    const pause = this.pauses[this.asked++ % this.pauses.length] ?? 0;
-    if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+  private async request<T>(card: number, work: () => T): Promise<T> {
+    if (this.running.has(card)) this.faults.push('two requests at once');
+    this.running.add(card);
+    await this.pause();
     try {
       return work();
     } finally {
-      this.running -= 1;
+      this.running.delete(card);
     }
   }
 
-  becomeMaster = () => this.request(() => undefined);
-  connectorsOfCard = () =>
-    this.request(() => [
+  private async pause(): Promise<void> {
+    const ms = this.pauses[this.asked++ % this.pauses.length] ?? 0;
+    if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  }
+
+  becomeMaster = (card: number) => this.request(card, () => undefined);
+  connectorsOfCard = (card: number) =>
+    this.request(card, () => [
       { id: 1, name: 'DP-1', crtcs: [10, 11] },
       { id: 2, name: 'DP-2', crtcs: [10] },
     ]);
-  createLease = (_: number, objects: readonly number[]) =>
-    this.request(() => {
-      if (objects.some((one) => [...this.leases.values()].flat().includes(one))) {
+  createLease = (card: number, objects: readonly number[]) =>
+    this.request(card, () => {
+      const taken = [...this.leases.values()].flatMap((one) => (one.card === card ? one.objects : []));
+      if (objects.some((one) => taken.includes(one))) {
         this.faults.push('leased twice');
         throw failed(16);
       }
       let lessee = 1;
       while (this.leases.has(lessee)) lessee += 1;
-      this.leases.set(lessee, objects);
-      for (const one of objects) if (one >= 10) this.lit.add(one);
+      this.leases.set(lessee, { card, objects });
+      for (const one of objects) if (one >= 10) this.lit.add(`${card} ${one}`);
       return { lessee, fd: openSync(leased, 'r') };
     });
-  leasedObjects = () => this.request(() => []);
-  revokeLease = (_: number, lessee: number) =>
-    this.request(() => {
-      if (this.leases.delete(lessee)) return;
-      this.faults.push('revoked twice');
-      throw failed(2);
-    });
-  switchOff = (_: number, crtc: number) => this.request(() => void this.lit.delete(crtc));
+  leasedObjects = async () => [];
+  // The one request that waits for no other.
+  revokeLease = async (_: number, lessee: number) => {
+    await this.pause();
+    if (this.leases.delete(lessee)) return;
+    this.faults.push('revoked twice');
+    throw failed(2);
+  };
+  switchOff = (card: number, crtc: number) => this.request(card, () => void this.lit.delete(`${card} ${crtc}`));
 }
 
 /** Open files of the card and of leases. */
@@ -123,6 +129,35 @@ test('in whatever order they come, requests go one by one, no output is leased t
     }),
     { numRuns: 100 },
   );
+});
+
+test('while a display server asks for one card again, it is still known that it runs on without another one', async () => {
+  const other = '/dev/null';
+  const states: string[][] = [];
+  const holdings = new Holdings(
+    () => undefined,
+    () => states.push(holdings.state.revoked.map((one) => one.node)),
+    new Model([2]),
+  );
+  const cards = (connectors: readonly string[]) => [
+    { node, number: '1:5', incarnation: '1', seats: [{ seat: 'left', connectors }] },
+    { node: other, number: '1:3', incarnation: '1', seats: [{ seat: 'left', connectors: ['DP-1'] }] },
+  ];
+  const server = {};
+  const open = (path: string) => holdings.openCard('left', path, server, () => undefined);
+  await holdings.want({ cards: cards(['DP-2']), sockets: [] });
+  await open(node);
+  await open(other);
+  await holdings.want({ cards: cards([]), sockets: [] });
+  assert.equal(holdings.state.revoked, [{ seat: 'left', node }]);
+  states.length = 0;
+  await open(other);
+  assert.ok(states.length > 1, 'else this shows nothing');
+  assert.ok(
+    states.every((nodes) => nodes.includes(node)),
+    JSON.stringify(states),
+  );
+  await holdings.want({ cards: [], sockets: [] });
 });
 
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());
