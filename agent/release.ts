@@ -194,19 +194,30 @@ async function unmountGrafts(
   seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
 ): Promise<void> {
   const namespaces = new Namespaces();
+  const errors: string[] = [];
   try {
     for (const container of containers) {
-      for (const [seat, placeholders] of seats) {
-        const shown = new ShownNodes(container, namespaces, seatRoot(seat));
-        await shown.look();
-        for (const name of shown.now ?? []) await shown.hide(name, placeholders.get(name));
-      }
-      const targets = await graftsIn(namespaces, container, [...seats.keys()].map(seatRoot));
-      if (targets.length > 0) await namespaces.unmount(container, targets);
+      // A container that does not answer keeps nobody else's from going.
+      await unmountIn(container, namespaces, seats).catch(({ message }: Error) => errors.push(message));
     }
   } finally {
     namespaces.close();
   }
+  if (errors.length > 0) throw new Error(errors.join('; '));
+}
+
+async function unmountIn(
+  container: Container,
+  namespaces: Namespaces,
+  seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
+): Promise<void> {
+  for (const [seat, placeholders] of seats) {
+    const shown = new ShownNodes(container, namespaces, seatRoot(seat));
+    await shown.look();
+    for (const name of shown.now ?? []) await shown.hide(name, placeholders.get(name));
+  }
+  const targets = await graftsIn(namespaces, container, [...seats.keys()].map(seatRoot));
+  if (targets.length > 0) await namespaces.unmount(container, targets);
 }
 
 /**

@@ -1,5 +1,6 @@
-import { type FSWatcher, statSync, watch } from 'node:fs';
+import { type FSWatcher, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { rest, watchCalmly } from '../kernel/calm-watch.js';
 import { directoriesUnlessGone } from '../kernel/read.js';
 
 const slice = /\/user-(\d+)\.slice\//;
@@ -15,6 +16,8 @@ export class CgroupTree {
   /** Where there are more groups than are looked at, after the last `find`. */
   overfull: string | undefined;
   private watchers = new Map<string, FSWatcher>();
+  /** What is not watched for a while, after too many events, by the same keys. */
+  private readonly resting = new Map<string, NodeJS.Timeout>();
   /** How many more groups of a user are looked at, by uid. */
   private readonly left = new Map<number, number>();
 
@@ -52,6 +55,8 @@ export class CgroupTree {
   close(): void {
     for (const watcher of this.watchers.values()) watcher.close();
     this.watchers.clear();
+    for (const timer of this.resting.values()) clearTimeout(timer);
+    this.resting.clear();
   }
 
   private below(directory: string, [pattern, ...deeper]: readonly RegExp[], former: Map<string, FSWatcher>): string[] {
@@ -82,11 +87,21 @@ export class CgroupTree {
     try {
       // By inode as well: a watch ends with its directory, and another one may have taken the name since.
       const key = `${path} ${statSync(path).ino}`;
-      if (this.watchers.has(key)) return;
-      const watcher = former.get(key) ?? watch(path, { persistent: false }, (_event, name) => heard(name));
+      if (this.watchers.has(key) || this.resting.has(key)) return;
+      const watcher = former.get(key) ?? watchCalmly(path, heard, () => this.rest(key));
       this.watchers.set(key, watcher);
     } catch {
       // Removed since it was listed: its parent's watcher tells of it.
     }
+  }
+
+  /** A user can cause events without end in groups that are his. The next look after the rest watches there again. */
+  private rest(key: string): void {
+    this.watchers.delete(key);
+    const timer = setTimeout(() => {
+      this.resting.delete(key);
+      this.changed();
+    }, rest);
+    this.resting.set(key, timer.unref());
   }
 }

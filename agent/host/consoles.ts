@@ -1,6 +1,7 @@
-import { closeSync, existsSync, type FSWatcher, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, type FSWatcher, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { rest, watchCalmly } from '../kernel/calm-watch.js';
 import { watchClosings } from '../kernel/closings.js';
 import { isSysError } from '../kernel/errors.js';
 import { getKeyboardMode, keyboardMode, openConsole, setKeyboardMode } from '../kernel/vt.js';
@@ -26,6 +27,8 @@ const sysrqFile = '/proc/sys/kernel/sysrq';
 const activeFile = '/sys/class/tty/tty0/active';
 /** How often to look for changes that no watch tells of, ms. */
 const lookEvery = 30_000;
+/** Looks because of an event come no sooner one after the other, ms. */
+const lookEach = 50;
 /** After a console could not be muted, ms: first, and the longest. */
 const lookAgain = { first: 50, longest: lookEvery };
 
@@ -38,6 +41,10 @@ const lookAgain = { first: 50, longest: lookEvery };
 export class Consoles {
   /** By the watched path. */
   private readonly watchers = new Map<string, FSWatcher>();
+  /** What is looked at in short intervals for a while, by path: it has too many events to hear each. */
+  private readonly polled = new Map<string, NodeJS.Timeout>();
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  private soon: NodeJS.Timeout | undefined;
   /** Why something is not watched: the last look found no room for it in inotify, say. */
   private blind: string | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -88,11 +95,17 @@ export class Consoles {
     this.timer = undefined;
     this.blind = undefined;
     this.failing.clear();
+    clearTimeout(this.soon);
+    this.soon = undefined;
+    for (const path of [...this.polled.keys()]) this.endPoll(path);
     for (const path of [...this.watchers.keys()]) this.unwatch(path);
     for (const number of [...this.held.keys()]) this.release(number);
   }
 
   private look(): void {
+    clearTimeout(this.soon);
+    this.soon = undefined;
+    this.lookedAt = performance.now();
     const before = this.blind;
     this.blind = undefined;
     try {
@@ -172,17 +185,43 @@ export class Consoles {
 
   /** Looks whenever something is changed there, or closed if it is a terminal. A muted console stays muted, watched or not. */
   private watch(path: string, concerns: (name: string | null) => boolean = () => true): void {
-    if (this.watchers.has(path)) return;
+    if (this.watchers.has(path) || this.polled.has(path)) return;
     try {
-      const watcher = watch(path, { persistent: false }, (_event, name) => {
-        if (concerns(name)) this.look();
-      });
+      const heard = (name: string | null): void => {
+        if (concerns(name)) this.lookSoon();
+      };
+      const watcher = watchCalmly(path, heard, () => this.poll(path));
       this.watchers.set(path, watcher);
       if (path.startsWith('/dev/tty')) watchClosings(path);
     } catch (error) {
       this.unwatch(path);
       this.blind = (error as Error).message;
     }
+  }
+
+  /** A look takes some system calls for each console, and whoever is logged in at one can write to it without end. */
+  private lookSoon(): void {
+    if (this.soon !== undefined) return;
+    const wait = this.lookedAt + lookEach - performance.now();
+    if (wait <= 0) this.look();
+    else this.soon = setTimeout(() => this.look(), wait).unref();
+  }
+
+  /** Looks at short intervals for a while, in the place of hearing of each event. */
+  private poll(path: string): void {
+    this.unwatch(path);
+    let left = rest / lookEach;
+    const timer = setInterval(() => {
+      left -= 1;
+      if (left <= 0) this.endPoll(path);
+      this.look();
+    }, lookEach);
+    this.polled.set(path, timer.unref());
+  }
+
+  private endPoll(path: string): void {
+    clearInterval(this.polled.get(path));
+    this.polled.delete(path);
   }
 
   private unwatch(path: string): void {

@@ -44,10 +44,10 @@ export interface InFlight {
 
 /**
  * A process of which not all was looked at: its owner has more descriptors than that, something of it is not shown to us, or a
- * look at a process of its owner did not end.
+ * look at a process of its owner did not end. Or the time for the search was over before it; others behind it are not named.
  */
 export interface Unseen extends InFlight {
-  readonly why: 'too many' | 'refused' | 'endless';
+  readonly why: 'too many' | 'refused' | 'endless' | 'late';
 }
 
 export interface Search {
@@ -74,7 +74,7 @@ export interface Limits {
 
 /** While a container stands still for it. */
 export const hasty: Limits = { ofOne: 20_000, ofAll: 200_000, ms: { files: 300, whole: 1500 } };
-/** While nobody does. Only each owner's own budget ends it, so that nobody else keeps the losing seat's processes from a look. */
+/** While nobody does. No clock ends it, and it takes four owners with as many descriptors as they may have to use up all looks. */
 export const patient: Limits = {
   ofOne: 1_000_000,
   ofAll: 4_000_000,
@@ -145,7 +145,7 @@ export function findHolders(
     // Of an owner whose processes are not looked at, one is named, and one more that is root's: root's may be below a user's slice.
     const isFirst = (among: Set<string>): boolean => isNews(among, `${owner} ${isRoot()}`);
     if (performance.now() > end) {
-      unseen.push({ ...who(), why: 'too many' });
+      unseen.push({ ...who(), why: 'late' });
       break;
     }
     if (spared.includes(owner)) {

@@ -179,39 +179,43 @@ function suspicions(
   const tooMany = unseen.filter(({ why }) => why === 'too many');
   const isRoots = ({ uid, isHosts }: InFlight): boolean => uid === undefined || (uid === 0 && isHosts);
   const isSuspected = (one: InFlight): boolean => !isTheirs(one) && !(isPatient && isRoots(one));
+  // Whoever was next has done nothing: all is looked at then.
+  const late = unseen.filter(({ why }) => why === 'late');
   const isHanded = (one: InFlight): boolean =>
     !isTheirs(one) && !one.isHosts && !keepers.some((keeper) => isWithin(one.cgroup, keeper));
   const isOnesLoss = cgroup !== undefined || users.length > 0;
-  const many = (one: InFlight): string => `${named(one)} ${unseenWhy['too many']}`;
+  const told = (one: Unseen): string => `${named(one)} ${unseenWhy[one.why]}`;
   return {
     left: [
       ...inFlight
         .filter(isTheirs)
         .map((one) => `${named(one)} may have descriptors in flight, on a socket or in a ring`),
-      ...unseen
-        .filter((one) => one.why !== 'too many' && isTheirs(one))
-        .map((one) => `${named(one)} ${unseenWhy[one.why]}`),
+      ...unseen.filter((one) => isCertain(one) && isTheirs(one)).map((one) => `${named(one)} ${unseenWhy[one.why]}`),
       ...(ringsUnseen === undefined || !isOnesLoss
         ? []
         : [`it cannot be told which processes have an io_uring: ${ringsUnseen}`]),
       ...tooMany
         .filter((one) => !isSuspected(one))
         .slice(0, 1)
-        .map(many),
+        .map(told),
     ],
-    suspected: tooMany.filter(isSuspected).slice(0, 1).map(many),
+    suspected: [...tooMany.filter(isSuspected), ...late].slice(0, 1).map(told),
     handed: [
       ...inFlight
         .filter(isHanded)
         .map((one) => `${named(one)} may have been handed it, in flight on a socket or in a ring`),
       ...unseen
-        .filter((one) => one.why !== 'too many' && isHanded(one))
+        .filter((one) => isCertain(one) && isHanded(one))
         .map((one) => `${named(one)} may have been handed it, and ${unseenWhy[one.why]}`),
     ].slice(0, isOnesLoss ? mostNamed : 0),
   };
 }
 
+/** Whether no other search would see more of it. */
+const isCertain = ({ why }: Unseen): boolean => why === 'refused' || why === 'endless';
+
 const unseenWhy: Readonly<Record<Unseen['why'], string>> = {
+  late: 'was not looked at in time',
   'too many': 'is of somebody with too many descriptors to look at',
   refused: 'has a file open that the kernel does not show us',
   endless: 'is of somebody at whose processes a look does not end',

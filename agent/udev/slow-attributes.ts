@@ -131,7 +131,7 @@ export class SlowAttributes {
 
   private async tryOnce(syspath: string, asked: Asked, tries: number): Promise<void> {
     if (this.closed) return;
-    const answer = await this.answerOf(syspath, tries > 0);
+    const answer = await this.answerOf(syspath, tries > 0).catch(({ message }: Error) => ({ why: message }));
     if (this.closed) return;
     if (answer === 'known' || answer === 'gone') {
       this.asked.delete(syspath);

@@ -8,6 +8,7 @@ import { setTimeout as after } from 'node:timers/promises';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { refMoves } from '../../agent/active/ref-moves.js';
+import { CgroupTree } from '../../agent/engines/cgroup-tree.js';
 import { fileStream } from '../../agent/engines/streams/file.js';
 
 const scratch = mkdtempSync(join(tmpdir(), 'hotseat-busy-'));
@@ -78,6 +79,30 @@ test('so does the repository of somebody who makes commits without end', async (
     assert.ok(moves > before);
   } finally {
     following.unsubscribe();
+  }
+});
+
+test('and groups that a user made', async () => {
+  const group = join(scratch, 'groups/theirs');
+  mkdirSync(group, { recursive: true });
+  writeFileSync(join(group, 'cgroup.events'), '');
+  let changes = 0;
+  const tree: CgroupTree = new CgroupTree(join(scratch, 'groups'), [[/^theirs$/]], () => {
+    changes += 1;
+    tree.find();
+  });
+  assert.equal(tree.find(), [group]);
+  try {
+    const { ms, news } = await busy(join(group, 'cgroup.events'), () => changes);
+    assert.ok(ms < 500, `${ms} ms of 2000`);
+    assert.ok(news > 0 && news < 1500, `${news} events are taken`);
+    await after(1000);
+    const before = changes;
+    writeFileSync(join(group, 'cgroup.events'), 'x');
+    await after(100);
+    assert.ok(changes > before, 'and at once again afterwards');
+  } finally {
+    tree.close();
   }
 });
 
