@@ -16,7 +16,7 @@ export class CgroupTree {
   /** Where there are more groups than are looked at, after the last `find`. */
   overfull: string | undefined;
   private watchers = new Map<string, FSWatcher>();
-  /** What is not watched for a while, after too many events, by the same keys. */
+  /** Groups that are not watched for a while, after too many events, by the same keys. */
   private readonly resting = new Map<string, NodeJS.Timeout>();
   /** How many more groups of a user are looked at, by uid. */
   private readonly left = new Map<number, number>();

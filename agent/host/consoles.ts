@@ -41,7 +41,7 @@ const lookAgain = { first: 50, longest: lookEvery };
 export class Consoles {
   /** By the watched path. */
   private readonly watchers = new Map<string, FSWatcher>();
-  /** What is looked at in short intervals for a while, by path: it has too many events to hear each. */
+  /** Paths with too many events to hear each: for a while, a look at short intervals takes their place. */
   private readonly polled = new Map<string, NodeJS.Timeout>();
   private lookedAt = Number.NEGATIVE_INFINITY;
   private soon: NodeJS.Timeout | undefined;
@@ -199,7 +199,7 @@ export class Consoles {
     }
   }
 
-  /** A look takes some system calls for each console, and whoever is logged in at one can write to it without end. */
+  /** A look takes some system calls for each console, and a user who is logged in at one can write to it without end. */
   private lookSoon(): void {
     if (this.soon !== undefined) return;
     const wait = this.lookedAt + lookEach - performance.now();

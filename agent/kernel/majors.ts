@@ -1,13 +1,15 @@
 import { majors } from '../core/device.js';
 import { readOptional } from './read.js';
 
+/** Drivers whose major the kernel chooses when they are loaded. usbmon tells of all that USB devices say; nothing of it is granted. */
+const chosen = /^\s*(\d+) (?:hidraw|usbmon)$/gm;
+
 /**
- * Majors that a guarded container can open by grant alone: input, sound, drm, and the major that the kernel chose for
- * hidraw when it loaded its HID core (proc_devices(5)); none while that is not loaded.
+ * Majors that a guarded container can open by grant alone: input, sound, drm, and those that the kernel chose for hidraw and usbmon
+ * (`devices`: proc_devices(5)); none while these are not loaded.
  */
-export function guardedMajors(): number[] {
-  const hidraw = /^\s*(\d+) hidraw$/m.exec(readOptional('/proc/devices') ?? '')?.[1];
-  return [...Object.values(majors), ...(hidraw === undefined ? [] : [Number(hidraw)])];
+export function guardedMajors(devices = readOptional('/proc/devices') ?? ''): number[] {
+  return [...Object.values(majors), ...[...devices.matchAll(chosen)].map(([, major]) => Number(major))];
 }
 
 /** A major, or one number of it. */

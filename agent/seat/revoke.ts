@@ -179,7 +179,7 @@ function suspicions(
   const tooMany = unseen.filter(({ why }) => why === 'too many');
   const isRoots = ({ uid, isHosts }: InFlight): boolean => uid === undefined || (uid === 0 && isHosts);
   const isSuspected = (one: InFlight): boolean => !isTheirs(one) && !(isPatient && isRoots(one));
-  // Whoever was next has done nothing: all is looked at then.
+  // The next process has done nothing: all is looked at then.
   const late = unseen.filter(({ why }) => why === 'late');
   const isHanded = (one: InFlight): boolean =>
     !isTheirs(one) && !one.isHosts && !keepers.some((keeper) => isWithin(one.cgroup, keeper));
