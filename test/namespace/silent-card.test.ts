@@ -1,5 +1,5 @@
 // The real holder, beside a shared card whose requests never end. The card is a file of a file system that never answers, so that
-// already opening it does not end; in the lab a program with an output of a real card does the same.
+// already opening it does not end.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, realpathSync, statSync } from 'node:fs';
