@@ -3,6 +3,9 @@
 import type { Lab } from './lab.js';
 import { status } from './service.js';
 
+/** Entries of the map, but for the numbers that were granted at some time: these stay until the PC boots again. */
+const entries = 'import json, sys; print(sum(set(one["key"][:8]) != {"0xff"} for one in json.load(sys.stdin)))';
+
 /** How many of each there are. */
 export async function traces(lab: Lab): Promise<Readonly<Record<string, number>>> {
   const { pid } = await status(lab);
@@ -16,7 +19,7 @@ export async function traces(lab: Lab): Promise<Readonly<Record<string, number>>
     echo journal $(find /run/hotseat/journal -type f | wc -l)
     echo rules $(ls /run/udev/rules.d | wc -l)
     echo programs $(bpftool prog show | grep -c 'name hotseat')
-    echo entries $(bpftool map dump name hotseat_grants -j | python3 -c 'import json,sys; print(len(json.load(sys.stdin)))')
+    echo entries $(bpftool map dump name hotseat_grants -j | python3 -c '${entries}')
     echo mounts $(wc -l < /proc/self/mountinfo)
     echo descriptors $(ls /proc/${pid}/fd | wc -l)`;
   const lines = (await lab.sh(script)).split('\n').map((line) => line.trim().split(' '));
