@@ -188,9 +188,12 @@ async function putSharesBack(root: string, containers: readonly Container[], log
   }
 }
 
-/** Grafts, and mounts by the container's own configuration, go from every container that runs. */
-async function unmountGrafts(
-  containers: readonly Container[],
+/** A container, as far as its mounts are concerned. */
+type Guest = Pick<Container, 'pid' | 'key' | 'uid' | 'gid'>;
+
+/** Grafts, and mounts by the container's own configuration, go from every container that runs. Rejects when some could not. */
+export async function unmountGrafts(
+  containers: readonly Guest[],
   seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
 ): Promise<void> {
   const namespaces = new Namespaces();
@@ -207,7 +210,7 @@ async function unmountGrafts(
 }
 
 async function unmountIn(
-  container: Container,
+  container: Guest,
   namespaces: Namespaces,
   seats: ReadonlyMap<string, ReadonlyMap<string, Placeholder>>,
 ): Promise<void> {

@@ -9,7 +9,9 @@ import { mountPoints, mountTmpfs, openTree } from '../../agent/kernel/mount.js';
 import { Namespaces } from '../../agent/kernel/namespaces.js';
 import { injectUevent, sendUevent } from '../../agent/kernel/netlink.js';
 import { processRef } from '../../agent/kernel/process-key.js';
-import { graft, missingGrafts } from '../../agent/seat/graft.js';
+import { unmountGrafts } from '../../agent/release.js';
+import { graft, graftsIn, missingGrafts } from '../../agent/seat/graft.js';
+import { seatRoot } from '../../agent/seat/layout.js';
 import { encode } from '../../agent/udev/datagram.js';
 import { encodeKernel } from '../../agent/udev/kernel-uevent.js';
 import { helpersOf } from './children-of.js';
@@ -236,6 +238,26 @@ test('whoever has very many mounts waits for himself alone when they are looked 
   );
   assert.is(found.length, 2);
   assert.ok(longest < 300, `everybody waited for ${longest} ms`);
+});
+
+test('a release takes the grafts of all containers away, also behind one that has ended meanwhile', async () => {
+  mountTmpfs('/run', { size: '1m', inodes: 100, mode: 0o755 });
+  const seat = seatRoot('left');
+  mkdirSync(seat, { recursive: true });
+  mountTmpfs(seat, { size: '1m', inodes: 50, mode: 0o755 });
+  mkdirSync(join(seat, 'dev/input'), { recursive: true });
+  const target = join(scratch, 'released').slice(1);
+  const [ended, living] = [await container(false), await container(false)].map((pid) => ({
+    ...refTo(pid),
+    ...{ uid: 0, gid: 0 },
+  }));
+  assert.ok(ended !== undefined && living !== undefined);
+  await graft(namespaces, living, seat, [{ source: 'dev/input', target }]);
+  process.kill(ended.pid, 'SIGKILL');
+  await until('its end', () => processRef(ended.pid) === undefined);
+  const reason = await unmountGrafts([ended, living], new Map([['left', new Map()]])).catch(String);
+  assert.match(String(reason), new RegExp(`${ended.pid}`));
+  assert.equal(await graftsIn(namespaces, living, [seat]), []);
 });
 
 test.run();
