@@ -35,8 +35,7 @@ function filesOf(layer: Layer): TestFile[] {
     .map((file) => {
       const name = `${layer.name}/${file}`;
       const seconds = usual[name];
-      // A machine on which programs start slowly was seen to take three times as long.
-      const limitMs = Math.max(layer.limitMs, (seconds ?? 0) * 4000);
+      const limitMs = seconds === undefined ? layer.limitMs : Math.max(layer.limitMs / 2, seconds * 3000);
       return {
         ...{ name, path: join(directory, `${file}.test.js`), limitMs },
         isPatient: layer.apart?.includes(file) === true,
