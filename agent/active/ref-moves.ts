@@ -1,7 +1,7 @@
-import { closeSync, type FSWatcher } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { auditTime, EMPTY, Observable, switchMap, timer } from 'rxjs';
-import { rest, watchCalmly } from '../kernel/calm-watch.js';
+import { CalmWatch } from '../kernel/calm-watch.js';
 import type { PolicyPlace } from '../policy/source.js';
 
 /** The changes of a commit come in several pieces, ms. */
@@ -41,32 +41,30 @@ interface Place {
  */
 const stirs = (places: readonly Place[], open: OpenDirectory): Observable<void> =>
   new Observable((subscriber) => {
-    const watchers: FSWatcher[] = [];
-    const resting = new Set<NodeJS.Timeout>();
+    const watchers = new Map<Place, CalmWatch>();
     const attend = async (place: Place): Promise<void> => {
       const { directory, names } = place;
       const fd = await open(directory);
       try {
         if (subscriber.closed) return;
-        const watcher = watchCalmly(
-          `/proc/self/fd/${fd}/`,
-          (name) => {
+        const watcher = new CalmWatch(`/proc/self/fd/${fd}/`, {
+          heard: (name) => {
             if (names.test(name ?? '')) subscriber.next();
           },
-          () => void resting.add(setTimeout(() => again(place), rest).unref()),
-        );
-        watchers.push(watcher);
-        watcher.on('error', () => watcher.close());
+          rested: () => void listen([place]),
+          failed: () => undefined,
+        });
+        watchers.set(place, watcher);
       } finally {
         closeSync(fd);
       }
     };
-    const again = (place: Place): void => {
-      void Promise.allSettled([attend(place)]).then(() => subscriber.next());
+    const listen = async (at: readonly Place[]): Promise<void> => {
+      await Promise.allSettled(at.map(attend));
+      subscriber.next();
     };
-    void Promise.allSettled(places.map(attend)).then(() => subscriber.next());
+    void listen(places);
     return () => {
-      for (const timer of resting) clearTimeout(timer);
-      for (const watcher of watchers) watcher.close();
+      for (const watcher of watchers.values()) watcher.close();
     };
   });

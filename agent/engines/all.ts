@@ -98,10 +98,7 @@ export class Engines {
    */
   attend(containers: readonly ContainerRef[]): void {
     this.named = containers;
-    for (const engine of this.engines) {
-      const users = this.usersOf(engine);
-      engine.attend(users, new Set([...users, ...(this.deps.tenants?.() ?? [])]));
-    }
+    for (const engine of this.engines) engine.attend(this.usersOf(engine));
   }
 
   private usersOf(engine: Follower): Set<string | undefined> {

@@ -1,6 +1,6 @@
-import { type FSWatcher, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { rest, watchCalmly } from '../kernel/calm-watch.js';
+import { CalmWatch } from '../kernel/calm-watch.js';
 import { directoriesUnlessGone } from '../kernel/read.js';
 
 const slice = /\/user-(\d+)\.slice\//;
@@ -15,9 +15,7 @@ const mostOfOne = 500;
 export class CgroupTree {
   /** Where there are more groups than are looked at, after the last `find`. */
   overfull: string | undefined;
-  private watchers = new Map<string, FSWatcher>();
-  /** Groups that are not watched for a while, after too many events, by the same keys. */
-  private readonly resting = new Map<string, NodeJS.Timeout>();
+  private watchers = new Map<string, CalmWatch>();
   /** How many more groups of a user are looked at, by uid. */
   private readonly left = new Map<number, number>();
 
@@ -42,7 +40,7 @@ export class CgroupTree {
     }
   }
 
-  private findBeside(former: Map<string, FSWatcher>): string[] {
+  private findBeside(former: Map<string, CalmWatch>): string[] {
     this.left.clear();
     this.overfull = undefined;
     // Watched before it is read: a group that appears in between is heard of, not missed.
@@ -55,11 +53,9 @@ export class CgroupTree {
   close(): void {
     for (const watcher of this.watchers.values()) watcher.close();
     this.watchers.clear();
-    for (const timer of this.resting.values()) clearTimeout(timer);
-    this.resting.clear();
   }
 
-  private below(directory: string, [pattern, ...deeper]: readonly RegExp[], former: Map<string, FSWatcher>): string[] {
+  private below(directory: string, [pattern, ...deeper]: readonly RegExp[], former: Map<string, CalmWatch>): string[] {
     if (pattern === undefined) return [directory];
     // All patterns share one watcher a directory; it wakes for any name that one of them could go through.
     const depth = directory === this.root ? 0 : directory.slice(this.root.length + 1).split('/').length;
@@ -83,25 +79,21 @@ export class CgroupTree {
     return names.slice(0, left);
   }
 
-  private keep(path: string, former: ReadonlyMap<string, FSWatcher>, heard: (name: string | null) => void): void {
+  private keep(path: string, former: ReadonlyMap<string, CalmWatch>, heard: (name: string | null) => void): void {
     try {
       // By inode as well: a watch ends with its directory, and another one may have taken the name since.
       const key = `${path} ${statSync(path).ino}`;
-      if (this.watchers.has(key) || this.resting.has(key)) return;
-      const watcher = former.get(key) ?? watchCalmly(path, heard, () => this.rest(key));
+      if (this.watchers.has(key)) return;
+      const watcher = former.get(key) ?? new CalmWatch(path, { heard, rested: () => this.forget(key) });
       this.watchers.set(key, watcher);
     } catch {
       // Removed since it was listed: its parent's watcher tells of it.
     }
   }
 
-  /** A user can cause events without end in groups that are his. The next look after the rest watches there again. */
-  private rest(key: string): void {
+  /** The next look watches there again. */
+  private forget(key: string): void {
     this.watchers.delete(key);
-    const timer = setTimeout(() => {
-      this.resting.delete(key);
-      this.changed();
-    }, rest);
-    this.resting.set(key, timer.unref());
+    this.changed();
   }
 }

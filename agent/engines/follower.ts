@@ -108,10 +108,9 @@ export class Follower {
     return this.dialect.engine;
   }
 
-  /** Listens to the engine's own events about containers of these users (undefined: root's), and looks for those of `wanted`. */
-  attend(users: ReadonlySet<string | undefined>, wanted = users): void {
+  /** Listens to the engine's own events about containers of these users (undefined: root's). */
+  attend(users: ReadonlySet<string | undefined>): void {
     this.attended = [...users];
-    this.lookFor(wanted);
     this.listen();
     this.changes.next();
   }

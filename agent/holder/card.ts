@@ -6,7 +6,7 @@ import * as drm from '../kernel/drm.js';
 import { isSysError } from '../kernel/errors.js';
 import { guardFramebuffers } from '../kernel/framebuffer-guard.js';
 import type { Lanes } from '../kernel/lanes.js';
-import { UnshownError, type WantedName } from './identify-messages.js';
+import type { WantedName } from './identify-messages.js';
 import type { CardState, SeatLease, WantedCard } from './messages.js';
 import { namePatience, patience } from './patience.js';
 import { ShownName } from './shown-name.js';
@@ -279,10 +279,10 @@ export class HeldCard {
 
   /**
    * Shows the name of an output on it, if somebody still waits for it then.
-   * @throws UnshownError with words for people
+   * @throws UnshownError with words for people, and SilentCardError at once while the card does not answer
    */
   async identify(wanted: WantedName, isAwaited: () => boolean): Promise<void> {
-    if (this.isSilent) throw new UnshownError('failed', new SilentCardError(this.node).message);
+    this.refuseSilent();
     await this.inTurn(() => this.name.identify(wanted, isAwaited), namePatience);
   }
 

@@ -218,13 +218,11 @@ export class Holdings implements Lessor, CardLessor {
   async identify(wanted: WantedName): Promise<void> {
     const card = this.cards.find(({ node }) => node === wanted.node);
     if (card === undefined) throw new UnshownError('failed', `the holder does not have ${wanted.node}`);
-    let isAwaited = true;
-    const shown = await soon(
-      card.identify(wanted, () => isAwaited).then(() => true),
-      namePatience,
-    );
-    isAwaited = false;
-    if (shown === undefined) throw new UnshownError('failed', new BusyCardError(wanted.node).message);
+    try {
+      await inTime(card, (isAwaited) => card.identify(wanted, isAwaited), namePatience);
+    } catch (error) {
+      throw error instanceof BusyCardError ? new UnshownError('failed', error.message) : error;
+    }
   }
 
   private serve(wanted: readonly WantedSocket[]): void {
@@ -260,11 +258,15 @@ export class Holdings implements Lessor, CardLessor {
 }
 
 /** Asks a card for something. Rejects with BusyCardError when that takes too long; then nobody waits for it any more. */
-async function inTime(card: HeldCard, ask: (isAwaited: () => boolean) => Promise<void>): Promise<void> {
+async function inTime(
+  card: HeldCard,
+  ask: (isAwaited: () => boolean) => Promise<void>,
+  ms = clientPatience,
+): Promise<void> {
   let isAwaited = true;
   const end = await soon(
     ask(() => isAwaited).then(() => true),
-    clientPatience,
+    ms,
   );
   isAwaited = false;
   if (end !== undefined) return;

@@ -1,5 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
-import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import type { Socket } from 'node:net';
 import type { Say } from './card.js';
 import { Guests } from './guests.js';
 import type { WantedSocket } from './messages.js';
@@ -28,8 +27,6 @@ export interface Lessor {
  * with a lease of that card: a second one, of nothing, by which wlroots makes its buffers.
  */
 export class SeatSocket {
-  inode = '';
-  private server: Server | undefined;
   private readonly guests: Guests;
   private readonly pace = new Pace(restMs);
   private readonly nothings = new Ration(nothings.most, nothings.eachMs);
@@ -39,15 +36,20 @@ export class SeatSocket {
   constructor(
     private wanted: WantedSocket,
     private readonly lessor: Lessor,
-    private readonly say: Say,
+    say: Say,
   ) {
     this.guests = new Guests(
-      limits.connections,
+      limits,
       (socket) => this.enter(socket),
       (text) => say(`${this.seat}: ${text}`),
     );
     this.guests.admit(wanted.cgroup);
-    this.listen();
+    this.guests.listen(this.path);
+  }
+
+  /** Of the socket at which it listens. */
+  get inode(): string {
+    return this.guests.inode;
   }
 
   get seat(): string {
@@ -62,25 +64,13 @@ export class SeatSocket {
   want(wanted: WantedSocket): void {
     this.wanted = wanted;
     this.guests.admit(wanted.cgroup);
-    if (wanted.shown !== this.inode) this.listen();
+    if (wanted.shown !== this.inode) this.guests.listen(this.path);
   }
 
   /** Nobody else gets in, and nobody is answered any more; a lease that was given stays. */
   close(): void {
     this.isClosed = true;
-    this.server?.close();
-  }
-
-  private listen(): void {
-    const fd = listenAt(this.path, 0o600);
-    this.server?.close();
-    this.inode = inodeAt(this.path) ?? '';
-    this.server = createServer((socket) => {
-      socket.setTimeout(limits.idleMs, () => socket.destroy());
-      this.guests.receive(socket);
-    });
-    this.server.on('error', (error) => this.say(`${this.seat}: ${error.message}`));
-    this.server.listen({ fd });
+    this.guests.shut();
   }
 
   private enter(socket: Socket): void {

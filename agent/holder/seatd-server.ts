@@ -1,6 +1,6 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Lanes } from '../kernel/lanes.js';
-import { inodeAt, listenAt } from '../kernel/unix-listener.js';
+import { inodeAt } from '../kernel/unix-listener.js';
 import { BusyCardError } from './card.js';
 import { Guests } from './guests.js';
 import type { CardLessor, OpenLease } from './holdings.js';
@@ -10,8 +10,8 @@ import { Pace, restMs } from './pace.js';
 import { type ClientSeat, SeatdClient } from './seatd-client.js';
 import type { Taking } from './taking.js';
 
-/** How many may be connected to a seat at once. */
-const mostClients = 8;
+/** For display servers, of which one at a time is at the seat. */
+const limits = { connections: 8 } as const;
 /** So many opens may wait for the kernel; all but a few of them are of clients that have gone. */
 const mostOpening = 128;
 
@@ -24,10 +24,8 @@ export type OpenDevice = (device: ServedDevice) => Promise<OpenedDevice>;
  * container is known waits.
  */
 export class SeatdServer implements ClientSeat {
-  inode = '';
-  private server: Server | undefined;
   private readonly guests = new Guests(
-    mostClients,
+    limits,
     (socket) => this.begin(socket),
     (text) => this.say(text),
   );
@@ -79,14 +77,14 @@ export class SeatdServer implements ClientSeat {
   close(): Promise<Record<string, string>> {
     const left = [...this.clients.values()].map((client) => client.withdraw(() => true));
     this.guests.leave();
-    this.server?.close();
+    this.guests.shut();
     return allOf(left);
   }
 
   get state(): SeatState {
     const { seat, path } = this.wanted;
     const [client] = this.waiting;
-    return { seat, path, inode: this.inode, isOpen: client !== undefined, opened: client?.opened ?? [] };
+    return { seat, path, inode: this.guests.inode, isOpen: client !== undefined, opened: client?.opened ?? [] };
   }
 
   enter(client: SeatdClient): void {
@@ -155,14 +153,9 @@ export class SeatdServer implements ClientSeat {
 
   /** Listens where the agent wants it, if nobody can see the socket that there is. */
   private listen(): void {
-    const isThere = this.inode === this.wanted.shown || this.inode === inodeAt(this.wanted.path);
-    if (this.server !== undefined && isThere) return;
-    const fd = listenAt(this.wanted.path, 0o600);
-    this.server?.close();
-    this.inode = inodeAt(this.wanted.path) ?? '';
-    this.server = createServer((socket) => this.guests.receive(socket));
-    this.server.on('error', (error) => this.say(error.message));
-    this.server.listen({ fd });
+    const { inode } = this.guests;
+    const isThere = inode !== '' && (inode === this.wanted.shown || inode === inodeAt(this.wanted.path));
+    if (!isThere) this.guests.listen(this.wanted.path);
   }
 
   private begin(socket: Socket): void {

@@ -57,7 +57,8 @@ export class ShownName {
     if (one === undefined) throw new UnshownError('failed', `${node} has no connector ${connector}`);
     const mode = await this.calls.monitorMode(fd, one.id);
     // The kernel may have been kept busy meanwhile.
-    if (!isAwaited()) throw new UnshownError('failed', `nobody waits for the name of ${connector} any more`);
+    const unawaited = new UnshownError('failed', `nobody waits for the name of ${connector} any more`);
+    if (!isAwaited()) throw unawaited;
     if (mode === undefined) throw new UnshownError('no-monitor', `no monitor is at ${connector} of ${node}`);
     const taken = new Set([...this.card.leased().values()].flatMap((outputs) => outputs.map(({ crtc }) => crtc)));
     const crtc = one.crtcs.find((id) => !taken.has(id));
@@ -71,16 +72,15 @@ export class ShownName {
       await this.calls.forgetPicture(fd, picture);
       throw error;
     }
-    if (!isAwaited()) {
-      await this.calls.switchOff(fd, crtc);
-      await this.calls.forgetPicture(fd, picture);
-      throw new UnshownError('failed', `nobody waits for the name of ${connector} any more`);
-    }
     const shown: Shown = {
       ...{ fd, crtc, picture },
       timer: setTimeout(() => void this.card.inTurn(() => this.end(shown)), ms).unref(),
     };
     this.shown = shown;
+    if (!isAwaited()) {
+      await this.end();
+      throw unawaited;
+    }
     this.say(`${node}: the name of ${connector} is shown on it for ${ms / 1000} s`);
   }
 

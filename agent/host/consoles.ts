@@ -1,7 +1,7 @@
-import { closeSync, existsSync, type FSWatcher, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { rest, watchCalmly } from '../kernel/calm-watch.js';
+import { CalmWatch } from '../kernel/calm-watch.js';
 import { watchClosings } from '../kernel/closings.js';
 import { isSysError } from '../kernel/errors.js';
 import { getKeyboardMode, keyboardMode, openConsole, setKeyboardMode } from '../kernel/vt.js';
@@ -40,9 +40,7 @@ const lookAgain = { first: 50, longest: lookEvery };
  */
 export class Consoles {
   /** By the watched path. */
-  private readonly watchers = new Map<string, FSWatcher>();
-  /** Paths with too many events to hear each: for a while, a look at short intervals takes their place. */
-  private readonly polled = new Map<string, NodeJS.Timeout>();
+  private readonly watchers = new Map<string, CalmWatch>();
   private lookedAt = Number.NEGATIVE_INFINITY;
   private soon: NodeJS.Timeout | undefined;
   /** Why something is not watched: the last look found no room for it in inotify, say. */
@@ -97,7 +95,6 @@ export class Consoles {
     this.failing.clear();
     clearTimeout(this.soon);
     this.soon = undefined;
-    for (const path of [...this.polled.keys()]) this.endPoll(path);
     for (const path of [...this.watchers.keys()]) this.unwatch(path);
     for (const number of [...this.held.keys()]) this.release(number);
   }
@@ -125,6 +122,8 @@ export class Consoles {
       this.deps.log.error({ reason: this.blind }, 'the consoles cannot be watched');
     }
     this.planAnother();
+    // While nothing is heard of one of them, a look at short intervals takes the place of that.
+    if ([...this.watchers.values()].some(({ isResting }) => isResting)) this.lookSoon();
     silenceSysrq(this.deps.log);
   }
 
@@ -185,13 +184,16 @@ export class Consoles {
 
   /** Looks whenever something is changed there, or closed if it is a terminal. A muted console stays muted, watched or not. */
   private watch(path: string, concerns: (name: string | null) => boolean = () => true): void {
-    if (this.watchers.has(path) || this.polled.has(path)) return;
+    if (this.watchers.has(path)) return;
     try {
       const heard = (name: string | null): void => {
         if (concerns(name)) this.lookSoon();
       };
-      const watcher = watchCalmly(path, heard, () => this.poll(path));
-      this.watchers.set(path, watcher);
+      const rested = (): void => {
+        this.unwatch(path);
+        this.look();
+      };
+      this.watchers.set(path, new CalmWatch(path, { heard, rested }));
       if (path.startsWith('/dev/tty')) watchClosings(path);
     } catch (error) {
       this.unwatch(path);
@@ -205,23 +207,6 @@ export class Consoles {
     const wait = this.lookedAt + lookEach - performance.now();
     if (wait <= 0) this.look();
     else this.soon = setTimeout(() => this.look(), wait).unref();
-  }
-
-  /** Looks at short intervals for a while, in the place of hearing of each event. */
-  private poll(path: string): void {
-    this.unwatch(path);
-    let left = rest / lookEach;
-    const timer = setInterval(() => {
-      left -= 1;
-      if (left <= 0) this.endPoll(path);
-      this.look();
-    }, lookEach);
-    this.polled.set(path, timer.unref());
-  }
-
-  private endPoll(path: string): void {
-    clearInterval(this.polled.get(path));
-    this.polled.delete(path);
   }
 
   private unwatch(path: string): void {

@@ -37,6 +37,14 @@ const part = 1 / 5;
  */
 type Work = 'look' | 'search' | 'deed' | 'read';
 
+/** How long an answer may take. */
+export interface AnswerTime {
+  /** Somebody stands still until the answer: a look at one process may take less then. */
+  readonly isStill?: boolean;
+  /** The longest time, ms, where that for all others would be `usual`. It is asked again and again. */
+  readonly longest?: (usual: number) => number;
+}
+
 /** An owner's helper that hangs. `reader`: the place that it has, of one that reads. */
 interface Hanging {
   readonly owner: string;
@@ -99,19 +107,17 @@ export class Helpers {
    * Has a helper answer. Questions of one kind about one owner (`ownerOf`) are done one after the other.
    * Questions about other owners do not wait for them. `take` is handed the answer and the helper's pid before that does
    * anything else. Rejects with `HeldUp` when the answer takes too long. A helper that says meanwhile where it is takes as long as
-   * it needs. `isStill`: somebody stands still until the answer, so that a look at one process may take less. `longest`: the
-   * longest that the answer may take, ms, where the time for all others would be `usual`; it is asked again and again.
+   * it needs.
    */
   async ask<R extends Request, T = Results[R['do']]>(
     request: R,
     take: (result: Results[R['do']], helper: number) => T = (result) => result as T,
-    isStill = false,
-    longest = (usual: number): number => usual,
+    time: AnswerTime = {},
   ): Promise<T> {
     const owner = 'process' in request ? ownerAt(request.process.pid) : request.owner;
     const kind = `${laneOf(request)} ${owner}`;
     const before = this.turns.get(kind) ?? Promise.resolve();
-    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take, isStill, longest));
+    const turn = before.catch(() => undefined).then(() => this.perform(owner, request, take, time));
     this.turns.set(kind, turn);
     try {
       return await turn;
@@ -136,14 +142,13 @@ export class Helpers {
     owner: string,
     request: R,
     take: (result: Results[R['do']], helper: number) => T,
-    isStill: boolean,
-    longest: (usual: number) => number,
+    time: AnswerTime,
   ): Promise<T> {
     const reader = request.do === 'read-files' ? await this.places.enter(request.kind, owner) : undefined;
     const done = reader === undefined ? this.counted(owner, request) : () => this.left(reader);
     try {
       const helper = await this.helper();
-      const result = (await this.answer(helper, owner, request, isStill, longest, reader)) as Results[R['do']];
+      const result = (await this.answer(helper, owner, request, time, reader)) as Results[R['do']];
       try {
         return take(result, helper.pid ?? 0);
       } finally {
@@ -245,8 +250,7 @@ export class Helpers {
     helper: ChildProcess,
     owner: string,
     request: Request,
-    isStill: boolean,
-    longest: (usual: number) => number,
+    { isStill = false, longest = (ms) => ms }: AnswerTime,
     reader: Reader | undefined,
   ): Promise<unknown> {
     const usual = request.do === 'read-files' ? Math.min(this.limit, readLimit) : this.limit;

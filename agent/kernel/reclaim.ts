@@ -88,7 +88,7 @@ export class Reclaim {
 
   private takenBack(loss: Loss, asked: Searched, isStill: boolean): Promise<TakenBack & { readonly search: Search }> {
     const request = { do: 'take-back', owner: ownerBy(loss.cgroup), ...asked } as const;
-    return this.helpers.ask(request, (taken) => taken, isStill);
+    return this.helpers.ask(request, (taken) => taken, { isStill });
   }
 
   /**

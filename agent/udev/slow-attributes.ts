@@ -167,8 +167,7 @@ export class SlowAttributes {
       const texts = await this.helpers.ask(
         { do: 'read-files', kind: 'usb', owner: syspath, files, limit: longest, encoding: 'utf8' },
         undefined,
-        false,
-        (usual) => (isAgain && this.again === 1 ? Math.max(usual, patient) : usual),
+        { longest: (usual) => (isAgain && this.again === 1 ? Math.max(usual, patient) : usual) },
       );
       if (incarnationOf(syspath, this.roots) !== incarnation) return { why: `${syspath} was plugged again meanwhile` };
       this.keep(

@@ -87,7 +87,7 @@ test('a word of the engine is a reason to look, and to ask again who a container
   await until('another look', () => heard > before);
   assert.is(follower.list()[0]?.name, 'renamed', 'what was known is not forgotten over nonsense');
   assert.match(follower.problem ?? '', /cannot be named: nonsense/);
-  follower.attend(new Set(), new Set([undefined]));
+  follower.attend(new Set());
   assert.not(words.observed);
 });
 

@@ -1,7 +1,7 @@
-import { closeSync, type FSWatcher, fstatSync } from 'node:fs';
+import { closeSync, fstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { Observable } from 'rxjs';
-import { rest, watchCalmly } from '../../kernel/calm-watch.js';
+import { CalmWatch } from '../../kernel/calm-watch.js';
 import { openWithin } from '../../kernel/fs.js';
 import { openLocal } from '../../kernel/local.js';
 import type { EventStream, Word } from './stream.js';
@@ -16,33 +16,24 @@ export const fileStream = (base: string, path: string, name: string, lookEvery =
   words: new Observable<Word>((subscriber) => {
     const watched = open(base, path);
     subscriber.add(() => closeSync(watched));
-    let watcher: FSWatcher | undefined;
-    let resting: NodeJS.Timeout | undefined;
-    const listen = (): void => {
-      watcher = watchCalmly(
-        `/proc/self/fd/${watched}`,
-        (changed) => {
+    const listen = (): CalmWatch =>
+      new CalmWatch(`/proc/self/fd/${watched}`, {
+        heard: (changed) => {
           if (changed === name) subscriber.next('word');
         },
-        () => {
-          resting = setTimeout(again, rest).unref();
-        },
-      );
-      watcher.on('error', (error) => subscriber.error(error));
-    };
+        rested: again,
+        failed: (error) => subscriber.error(error),
+      });
     const again = (): void => {
       try {
-        listen();
+        watcher = listen();
         subscriber.next('word');
       } catch (error) {
         subscriber.error(error);
       }
     };
-    listen();
-    subscriber.add(() => {
-      clearTimeout(resting);
-      watcher?.close();
-    });
+    let watcher = listen();
+    subscriber.add(() => watcher.close());
     const look = setInterval(() => {
       try {
         const now = open(base, path);

@@ -2,12 +2,12 @@
 //
 // seat-server.js COUNT CLIENT: prints one line of JSON. CLIENT is the compiled seatd.c.
 
-import { mkdirSync, mkdtempSync, realpathSync, rmdirSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { execa } from 'execa';
 import { Seats } from '../../../agent/holder/seats.js';
 import { cgroupRoot } from '../../../agent/kernel/cgroup.js';
+import { removeGroups } from '../../namespace/remove-groups.js';
 
 /** Times of the opens, ms, in their order. */
 export interface SeatServer {
@@ -49,14 +49,6 @@ try {
   await seats.want({ serial: 2, seats: [], isAll: true });
 } finally {
   rmSync(home, { recursive: true, force: true });
-  // The kernel takes its time to let go of a process that has ended.
-  for (let tries = 0; tries < 100; tries++) {
-    try {
-      rmdirSync(group);
-      break;
-    } catch {
-      await sleep(20);
-    }
-  }
+  await removeGroups([group]);
 }
 process.exit(0);
