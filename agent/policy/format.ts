@@ -18,6 +18,7 @@ import {
 } from 'yaml';
 import * as z from 'zod';
 import type { Diagnostic } from '../core/policy.js';
+import { isTooDeep, tooDeep } from './depth.js';
 import { problem } from './files.js';
 import { fixtureFile, parseFixture } from './fixture.js';
 import { parseHost, parseSeat } from './parse.js';
@@ -25,7 +26,6 @@ import { printDocument } from './print.js';
 import { hostFile, numbers, seatFile } from './schema.js';
 import { ranks, schemasAt } from './shape.js';
 import { parseTests, testFile } from './test-file.js';
-import { tooDeep } from './yaml.js';
 
 /** Longest line that a mapping or a list is put on. */
 const widest = 120;
@@ -59,13 +59,8 @@ export function formatText(
   file: string,
   text: string,
 ): { readonly text: string } | { readonly diagnostics: readonly Diagnostic[] } {
-  let document: Document.Parsed;
-  try {
-    document = parseDocument(text, { schema: 'failsafe' });
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { diagnostics: [tooDeep(file)] };
-  }
+  if (isTooDeep(text)) return { diagnostics: [tooDeep(file)] };
+  const document = parseDocument(text, { schema: 'failsafe' });
   const kind = kindOf(file, document.contents);
   const checked = kind.check(file, text);
   if ('diagnostics' in checked) return { diagnostics: checked.diagnostics as Diagnostic[] };

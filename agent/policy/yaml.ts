@@ -1,8 +1,9 @@
 import { isNode, isScalar, LineCounter, type Node, parseDocument, visit, type YAMLError } from 'yaml';
 import type * as z from 'zod';
 import type { Diagnostic, Place } from '../core/policy.js';
+import { isTooDeep, tooDeep } from './depth.js';
 import { type At, explain, type Locate, misspelt, printable } from './explain.js';
-import { largest, problem, tooLarge } from './files.js';
+import { largest, tooLarge } from './files.js';
 
 export type Parsed<T> = { readonly value: T; readonly place: Locate } | { readonly diagnostics: Diagnostic[] };
 
@@ -23,13 +24,8 @@ export function readYaml<T extends z.ZodType>(
   schema: T,
   checks: Checks = {},
 ): Parsed<z.infer<T>> {
-  try {
-    const found = read(file, text, schema, checks);
-    return 'diagnostics' in found ? { diagnostics: found.diagnostics.map(printable) } : found;
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    return { diagnostics: [tooDeep(file)] };
-  }
+  const found = read(file, text, schema, checks);
+  return 'diagnostics' in found ? { diagnostics: found.diagnostics.map(printable) } : found;
 }
 
 function read<T extends z.ZodType>(file: string, text: string, schema: T, checks: Checks): Parsed<z.infer<T>> {
@@ -40,6 +36,7 @@ function read<T extends z.ZodType>(file: string, text: string, schema: T, checks
     return { file, line, column: col };
   };
   if (text.length > largest) return { diagnostics: [tooLarge(file, text.length, 'characters')] };
+  if (isTooDeep(text)) return { diagnostics: [tooDeep(file)] };
   // Before anything of it is repeated in a message: no escape sequence reaches a terminal.
   const control = text.search(/[^\P{Cc}\t\n\r]/u);
   if (control >= 0) {
@@ -85,16 +82,10 @@ function read<T extends z.ZodType>(file: string, text: string, schema: T, checks
   return { value: checked.data, place };
 }
 
-/** That a file goes deeper than the parser of YAML can follow; no file of ours goes deeper than a few steps. */
-export const tooDeep = (file: string): Diagnostic =>
-  problem(file, 'the file is nested too deep', 'remove the nested values');
-
 /** One mistake can make everything behind it wrong: no more than this many are told of. */
 const mostFaults = 10;
 
 function syntax(faults: readonly YAMLError[], at: At): Diagnostic[] {
-  // The library catches some of its own overflows.
-  if (faults.some(({ message }) => message.startsWith('Maximum call stack'))) return [tooDeep(at(0).file)];
   const told = faults.map((fault): Diagnostic => {
     const message = fault.message.split('\n')[0]?.replace(/ at line .*$/, '') ?? 'not YAML';
     return { place: at(fault.pos[0]), message, ...(plainly(fault) ?? { remedy: 'mend the YAML' }) };

@@ -132,6 +132,8 @@ test('bombs, nests and floods end in a diagnostic, quickly', () => {
     '['.repeat(100_000),
     '{a: '.repeat(50_000),
     '- '.repeat(100_000),
+    '? '.repeat(100_000),
+    Array.from({ length: 90 }, (_, level) => `${' '.repeat(60 * level)}${'- '.repeat(30)}\n`).join(''),
     'x'.repeat(300_000),
     '',
     '[]',

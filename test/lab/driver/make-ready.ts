@@ -1,8 +1,8 @@
-// Makes the disk and boots it once, and with `states` the states from which most tests start. The runner calls this before the
-// tests, which run beside each other and need all of it.
+// Makes the lab's disk, and with `states` also the states from which most tests start. The runner calls this before the tests,
+// which run beside each other and need all of it.
 
-import { startLab } from './lab.js';
+import { image } from './image.js';
 import { preparedLab } from './prepared.js';
 
-const lab = await (process.argv.includes('states') ? preparedLab() : startLab());
-await lab.stop();
+await image();
+if (process.argv.includes('states')) await (await preparedLab()).stop();
