@@ -4,7 +4,7 @@ import { cgroupOf, isWithin } from '../kernel/cgroup.js';
 import { factOf, type ThreadFacts } from '../kernel/facts.js';
 import { namespacePids } from '../kernel/pidfd.js';
 import { parentOf, pidOf, processKey, runningKey, startOf } from '../kernel/process-key.js';
-import { directoriesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
+import { directoriesUnlessGone, linesUnlessGone, namesIn, readOptional, readUnlessGone } from '../kernel/read.js';
 import { realUid } from '../kernel/real-uid.js';
 import { lookAt } from '../kernel/statx.js';
 import { pidNamespaceOf } from '../kernel/user-namespace.js';
@@ -20,24 +20,30 @@ export const mostProcesses = 2000;
  * Pids of a cgroup and of the groups below it (cgroup.procs, cgroups(7)), those of the upper ones first, at most `most`. Throws
  * when one of them cannot be read. `groups`: so many groups are looked into.
  */
-export function pidsBelow(cgroup: string, most = Number.POSITIVE_INFINITY, groups = mostGroups): number[] {
+export function pidsBelow(cgroup: string, most = mostProcesses, groups = mostGroups): number[] {
   const pids: number[] = [];
-  for (const pid of membersOf(cgroup, () => undefined, groups)) if (pids.push(pid) >= most) break;
+  for (const pid of membersOf(cgroup, () => undefined, most, groups)) if (pids.push(pid) >= most) break;
   return pids;
 }
 
 /** Some of them, where one of very many is as good as another. */
 export const someBelow = (cgroup: string): number[] => pidsBelow(cgroup, 200, 50);
 
-/** All of them, one group after the other. `leftOut`: is called when groups are left out, because there are very many, or too deep. */
-function* membersOf(cgroup: string, leftOut: () => void, most = mostGroups): Iterable<number> {
+/** Bytes of a line of cgroup.procs: a pid has seven digits at most (PID_MAX_LIMIT in include/linux/threads.h). */
+const pidLine = 8;
+
+/**
+ * All of them, one group after the other, and of none more than `most`. `leftOut`: is called when groups are left out, because
+ * there are over `mostBelow`, or they lie too deep.
+ */
+function* membersOf(cgroup: string, leftOut: () => void, most: number, mostBelow = mostGroups): Iterable<number> {
   const groups = [cgroup];
   for (let at = 0; at < groups.length; at++) {
     const group = groups[at] ?? '';
     let pids: string[] = [];
     try {
-      pids = (readUnlessGone(join(group, 'cgroup.procs')) ?? '').split('\n');
-      const left = most - groups.length;
+      pids = linesUnlessGone(join(group, 'cgroup.procs'), most * pidLine);
+      const left = mostBelow - groups.length;
       const names = directoriesUnlessGone(group, left + 1);
       if (names.length > left) leftOut();
       for (const name of names.slice(0, left)) groups.push(join(group, name));
@@ -45,7 +51,7 @@ function* membersOf(cgroup: string, leftOut: () => void, most = mostGroups): Ite
       if (group === cgroup || !isClosed(error)) throw error;
       if (isTooDeep(error)) leftOut();
     }
-    for (const pid of pids) if (pid !== '') yield Number(pid);
+    yield* pids.map(Number);
   }
 }
 
@@ -79,7 +85,7 @@ export function findInit(
     isWhole = false;
   };
   try {
-    for (const pid of membersOf(cgroup, leftOut)) {
+    for (const pid of membersOf(cgroup, leftOut, most + 1)) {
       if (++count > most) break;
       const inside = namespacePids(pid);
       if (inside === undefined || inside.length < 2 || inside.at(-1) !== 1 || runningKey(pid) === undefined) continue;

@@ -100,6 +100,35 @@ export function readAtMost(file: number, limit: number): Buffer | undefined {
   return undefined;
 }
 
+/**
+ * The whole lines among the first `most` bytes of a file, such as `cgroup.procs`, which others can make long; none when it has
+ * gone. Throws when it cannot be read.
+ */
+export function linesUnlessGone(path: string, most: number): string[] {
+  try {
+    const file = openSync(path, 'r');
+    try {
+      return wholeLines(beginningOf(file, most));
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    if (isGone(error)) return [];
+    throw error;
+  }
+}
+
+const wholeLines = (text: string): string[] => text.split('\n').slice(0, -1);
+
+/** The first `most` bytes of an open file, or all of it. */
+function beginningOf(file: number, most: number): string {
+  const buffer = Buffer.allocUnsafe(most);
+  let length = 0;
+  for (let read = 1; read > 0 && length < most; length += read)
+    read = readSync(file, buffer, length, most - length, null);
+  return buffer.toString('utf8', 0, length);
+}
+
 /** Names in a directory of procfs, sysfs or cgroupfs; none when it has gone meanwhile. */
 export function namesIn(directory: string): string[] {
   try {
