@@ -7,12 +7,14 @@ import type { Tell } from '../core/happening.js';
 import { hidDeviceOf, rawPolicy } from '../core/hid.js';
 import { Multimap } from '../core/multimap.js';
 import { isSplit } from '../core/outputs.js';
+import { isPlainId } from '../core/plain.js';
 import { type EngineName, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import type { Touched } from '../core/scope.js';
 import { Tenants } from '../core/tenants.js';
 import { type Claim, claimsOf, contestsOf, isSameVerdict, unreadAt, type Verdict } from '../core/verdict.js';
 import type { SlowAttributes } from '../udev/slow-attributes.js';
 import { Hidraws, type HidrawsDeps } from './hidraws.js';
+import { PlainNodes } from './plain-nodes.js';
 
 export interface AssignmentsDeps extends HidrawsDeps {
   readonly tell: Tell;
@@ -40,8 +42,11 @@ export class Assignments {
   readonly tenants = new Tenants();
   /** Raw nodes, which come along with inputs instead of being judged. */
   readonly hidraws: Hidraws;
+  /** Nodes that udev does not know. */
+  readonly plain: PlainNodes;
 
   constructor(private readonly deps: AssignmentsDeps) {
+    this.plain = new PlainNodes(deps);
     this.hidraws = new Hidraws(
       deps,
       (unit) => this.verdicts.get(unit),
@@ -59,6 +64,7 @@ export class Assignments {
     this.unread.clear();
     for (const unit of this.deps.table.units()) this.evaluate(unit);
     this.hidraws.placeAll();
+    this.plain.setPolicy(policy);
   }
 
   /** Judges units again, after udev said something about them; returns whose it may have changed. */
@@ -143,13 +149,15 @@ export class Assignments {
     });
   }
 
-  /** All units and raw nodes that may be for a seat. */
+  /** All units, raw nodes and plain nodes that may be for a seat. */
   ids(seat: string): string[] {
-    return [...this.verdicts.keys(), ...this.hidraws.of(seat).map(({ unit }) => unit.id)];
+    const others = [...this.hidraws.of(seat), ...this.plain.of(seat)];
+    return [...this.verdicts.keys(), ...others.map(({ unit }) => unit.id)];
   }
 
-  /** How a seat gets a unit or a raw node; undefined when it does not. */
+  /** How a seat gets a unit, a raw node or a plain node; undefined when it does not. */
   granteeOf(seat: string, id: string): Grantee | undefined {
+    if (isPlainId(id)) return this.plain.granteeOf(seat, id);
     if (hidDeviceOf(id) !== undefined) return this.hidraws.granteeOf(seat, id);
     const verdict = this.verdicts.get(id);
     const claim = verdict?.kind === 'seat' ? verdict.claims.find((other) => other.seat === seat) : undefined;
@@ -157,8 +165,9 @@ export class Assignments {
     return claim === undefined || unit === undefined ? undefined : { unit, claim };
   }
 
-  /** The seats that a unit or a raw node is for. */
+  /** The seats that a unit, a raw node or a plain node is for. */
   entitled(id: string): string[] {
+    if (isPlainId(id)) return this.plain.seatsOf(id);
     return hidDeviceOf(id) === undefined ? seatsIn(this.verdicts.get(id)) : this.hidraws.seatsOf(id);
   }
 
@@ -191,8 +200,9 @@ export class Assignments {
     return isShared && this.tenants.of(id).has(seat);
   }
 
-  /** Whether a device is, or can still be read, in another seat than these. */
+  /** Whether a device is, or can still be read, in another seat than these. A plain node is nobody's alone. */
   private isHeld(id: string, seats: readonly string[]): boolean {
+    if (isPlainId(id)) return false;
     return [...this.tenants.of(id)].some((other) => !seats.includes(other));
   }
 

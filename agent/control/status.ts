@@ -83,7 +83,7 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
     trialEnds: facts.trialEnds?.toISOString(),
     seats,
     conflicts,
-    withheld: assignments.hidraws.withheld(),
+    withheld: [...assignments.hidraws.withheld(), ...assignments.plain.missing()],
     unread: assignments.unreadable(),
     left: leftOf(table.units(), assignments.judged),
     host: hostWords(table.units(), assignments.judged, assignments.hidraws.judged()),

@@ -32,6 +32,9 @@ function usualGroup(subsystem: SeatSubsystem, sysname: string): string {
       return 'input';
     case 'sound':
       return 'audio';
+    // Debian's packages of NVIDIA's driver, and systemd's rule for AMD's node.
+    case 'plain':
+      return sysname === 'kfd' ? 'render' : 'video';
     case 'drm':
       return isRenderNode(sysname) ? 'render' : 'video';
   }

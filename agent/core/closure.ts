@@ -1,4 +1,4 @@
-import { numberText } from './device.js';
+import { liesAlone, numberText } from './device.js';
 import type { Entries } from './entries.js';
 import { type Links, targetOf } from './links.js';
 import { type ActualSeat, type DesiredSeat, nodeKey } from './state.js';
@@ -85,7 +85,7 @@ export function restricted<Actual extends Omit<ActualSeat, 'blocked'>>(
       if (node === undefined) continue;
       names.numbers.add(numberText(node.number));
       names.nodes.add(nodeKey(node));
-      if (node.class === 'hidraw') names.shown.add(node.name);
+      if (liesAlone(node.class)) names.shown.add(node.name);
       for (const link of seat.links.leadingTo(nodeKey(node))) take(nodeKey(link));
     }
     for (const device of seat.wanted.of(unit)) for (const link of device.links) take(nodeKey(link));

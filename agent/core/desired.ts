@@ -1,5 +1,5 @@
 import { type Accounts, accessOf, type Unknown } from './access.js';
-import { type Device, isRenderNode, nodeClass, type SeatSubsystem, type Unit } from './device.js';
+import { type Device, isRenderNode, nodeClass, numberId, type SeatSubsystem, type Unit } from './device.js';
 import { lineOf, type Rule } from './policy.js';
 import type { DesiredDevice, DesiredSeat } from './state.js';
 import type { LinkSpec, NodeRef, NodeSpec, Properties, RecordSpec } from './step.js';
@@ -59,6 +59,7 @@ function unitDevices(
   const heads = unit.nodes.some((node) => node.syspath === unit.head.syspath) ? [] : [unit.head];
   // A sound card's head is announced last: PulseAudio and PipeWire open all nodes the moment they hear of it.
   const order = unit.subsystem === 'sound' ? [...unit.nodes, ...heads] : [...heads, ...unit.nodes];
+  if (unit.subsystem === 'plain') return order.flatMap((device) => plainDevice(unit, device, rule, accounts, unknown));
   return order.flatMap((device): DesiredDevice[] => {
     const isHead = isSplit && device.syspath === unit.head.syspath;
     if (isSplit && !isHead && !(isRendering && isRenderNode(device.sysname))) return [];
@@ -82,6 +83,17 @@ function unitDevices(
     };
     return [{ record, links: node === undefined ? [] : linksOf(unit.subsystem, device), entry }];
   });
+}
+
+/** A node alone: udev knows no device of it, so there is neither a record nor an announcement. */
+function plainDevice(unit: Unit, device: Device, rule: Rule, accounts: Accounts, unknown: Unknown[]): DesiredDevice[] {
+  const node = nodeSpec(unit, device, rule, accounts, unknown);
+  if (node === undefined) return [];
+  const entry = {
+    ...{ id: numberId(node.number), syspath: device.syspath, incarnation: device.incarnation, unit: unit.id },
+    ...{ node, tags: [], properties: {}, rule: lineOf(rule.place), hard: false, knownTo: undefined, silent: true },
+  };
+  return [{ record: undefined, links: [], entry }];
 }
 
 /** Whether a seat gets nodes of a unit by a rule: `descriptor` is only for nodes that can be taken back. */

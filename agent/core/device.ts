@@ -1,14 +1,20 @@
 /** Subsystems whose devices a policy judges (promise 12). */
 export type Subsystem = 'input' | 'sound' | 'drm';
 
-/** Those whose character devices a seat can own: `hidraw` comes along with the inputs of its HID device. */
-export type SeatSubsystem = Subsystem | 'hidraw';
+/**
+ * Those whose character devices a seat can own: `hidraw` comes along with the inputs of its HID device, `plain` are nodes of
+ * drivers of graphics cards that are no devices of udev's (agent/core/plain.ts).
+ */
+export type SeatSubsystem = Subsystem | 'hidraw' | 'plain';
 
 /** Whether a node of `/dev/dri` is of the sort that draws and shows nothing (drivers/gpu/drm/drm_drv.c, DRM_MINOR_RENDER). */
 export const isRenderNode = (name: string): boolean => name.startsWith('renderD');
 
-/** Directory below `/dev` that a class of nodes lives in; `hidraw` nodes lie in `/dev` itself. */
-export type NodeClass = 'input' | 'snd' | 'dri' | 'hidraw';
+/** Directory below `/dev` that a class of nodes lives in; `hidraw` and `plain` nodes lie in `/dev` itself. */
+export type NodeClass = 'input' | 'snd' | 'dri' | 'hidraw' | 'plain';
+
+/** Whether nodes of a class lie in `/dev` itself, where no directory can be grafted: each is shown by a mount of its own. */
+export const liesAlone = (name: NodeClass): boolean => name === 'hidraw' || name === 'plain';
 
 /** A character device number. Minors are taken from sysfs `dev`, never computed (evdev minors are 64+N for the first 32 only). */
 export interface DeviceNumber {
@@ -19,9 +25,11 @@ export interface DeviceNumber {
 /** Nodes that belong to no card: a program that opens them meets the programs of other seats there (promise 12). */
 export const jointNodes = ['snd/seq', 'snd/timer'] as const;
 
+export const isJointName = (text: string): boolean => jointNodes.some((node) => node === text);
+
 /** Whether a device is one of them; they are their own heads. */
 export const isJoint = ({ subsystem, sysname }: Pick<Device, 'subsystem' | 'sysname'>): boolean =>
-  subsystem === 'sound' && jointNodes.some((node) => node === `snd/${sysname}`);
+  subsystem === 'sound' && isJointName(`snd/${sysname}`);
 
 /** One ancestor of a device, nearest first: what udev rules match with KERNELS, SUBSYSTEMS, DRIVERS and ATTRS. */
 export interface Ancestor {
@@ -135,6 +143,7 @@ export const nodeClass = (subsystem: SeatSubsystem): NodeClass => {
   switch (subsystem) {
     case 'input':
     case 'hidraw':
+    case 'plain':
       return subsystem;
     case 'sound':
       return 'snd';

@@ -1,4 +1,4 @@
-import { type DeviceNumber, type Incarnation, isSame, numberText, parseNumber } from './device.js';
+import { type DeviceNumber, type Incarnation, isSame, liesAlone, numberText, parseNumber } from './device.js';
 import { grouped } from './grouped.js';
 import { type ActualSeat, type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 import type { JournalEntry, LinkSpec, NodeSpec, Step } from './step.js';
@@ -65,7 +65,7 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
     if (actual.grants.has(numberText(number))) steps.push({ step: 'deny', number });
   }
   for (const { node, placeholder } of order) {
-    if (node?.class === 'hidraw' && actual.shown?.has(node.name)) {
+    if (node !== undefined && liesAlone(node.class) && actual.shown?.has(node.name) === true) {
       steps.push({ step: 'hide', name: node.name, placeholder });
     }
   }
@@ -81,11 +81,11 @@ function departure(unit: string, entries: readonly JournalEntry[], actual: Actua
     if (actual.records.has(entry.id)) steps.push({ step: 'unrecord', id: entry.id, tags: entry.tags });
   }
   for (const entry of order) {
-    if (actual.audience !== undefined && [entry.knownTo, entry.toldTo].includes(actual.audience)) {
+    if (actual.audience !== undefined && isTold(entry) && [entry.knownTo, entry.toldTo].includes(actual.audience)) {
       steps.push({ step: 'announce', action: 'remove', entry });
     }
   }
-  const plugged = order.filter((entry) => entry.node !== undefined && actual.present(entry));
+  const plugged = order.filter((entry) => entry.node !== undefined && isTold(entry) && actual.present(entry));
   if (plugged.length > 0) {
     const open = plugged.flatMap((entry) => (entry.node === undefined ? [] : [entry.node]));
     steps.push({ step: 'revoke', unit, nodes: open, hard: plugged.some(isHard) });
@@ -109,11 +109,13 @@ function departureRank({ id, node }: JournalEntry): number {
 function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat): Step[] {
   const numbers = new Set<string>();
   const keys = new Set<string>();
+  const alone = new Set<string>();
   const known = [...actual.journal.values(), ...[...wanted.values()].map((device) => device.entry)];
   for (const { node } of known) {
     if (node === undefined) continue;
     numbers.add(numberText(node.number));
     keys.add(nodeKey(node));
+    if (liesAlone(node.class)) alone.add(node.name);
   }
   const leaving = (link: LinkSpec): boolean =>
     [...actual.journal.values()].some(
@@ -124,9 +126,8 @@ function strays(wanted: ReadonlyMap<string, DesiredDevice>, actual: ActualSeat):
     const number = parseNumber(grant);
     if (number !== undefined && !numbers.has(grant)) steps.push({ step: 'deny', number });
   }
-  for (const name of actual.shown ?? []) {
-    if (!keys.has(nodeKey({ class: 'hidraw', name }))) steps.push({ step: 'hide', name, placeholder: undefined });
-  }
+  for (const name of actual.shown ?? [])
+    if (!alone.has(name)) steps.push({ step: 'hide', name, placeholder: undefined });
   for (const [key, node] of actual.nodes) {
     if (!keys.has(key)) steps.push({ step: 'unlink', class: node.class, name: node.name });
   }
@@ -158,7 +159,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
     const past = actual.journal.get(entry.id);
     const isAsBefore = past !== undefined && isSame(past, entry) && hasNode(past) === hasNode(entry);
     const before = isAsBefore && isServed(past) === isServed(entry) ? past : undefined;
-    const isUntold = actual.audience !== undefined && before?.knownTo !== actual.audience;
+    const isUntold = actual.audience !== undefined && isTold(entry) && before?.knownTo !== actual.audience;
     const toldTo = isUntold ? actual.audience : before?.toldTo;
     const incarnation = entry.incarnation ?? before?.incarnation;
     const { knownTo, placeholder, loose, holder, unsure } = before ?? {};
@@ -178,11 +179,7 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       const isNew = before === undefined || !sameNode(actual.nodes.get(nodeKey(entry.node)), entry.node);
       if (isNew) nodes.push({ step: 'node', node: entry.node });
       // The mount is of one inode: another node under the same name is not the same.
-      if (
-        entry.node.class === 'hidraw' &&
-        actual.shown !== undefined &&
-        (isNew || !actual.shown.has(entry.node.name))
-      ) {
+      if (liesAlone(entry.node.class) && actual.shown !== undefined && (isNew || !actual.shown.has(entry.node.name))) {
         nodes.push({ step: 'show', id: entry.id, node: entry.node });
       }
     }
@@ -190,7 +187,8 @@ function arrival(unit: readonly DesiredDevice[], actual: ActualSeat): Step[] {
       const there = actual.links.get(nodeKey(link));
       if (before === undefined || there?.node !== link.node) linkings.push({ step: 'link', link });
     }
-    if (before === undefined || actual.records.get(entry.id) !== record.text) records.push({ step: 'record', record });
+    if (record !== undefined && (before === undefined || actual.records.get(entry.id) !== record.text))
+      records.push({ step: 'record', record });
     if (isUntold) {
       announcements.push({ step: 'announce', action: announcedAs(entry), entry: current });
     }
@@ -206,6 +204,9 @@ const isWanted = (wanted: ReadonlyMap<string, DesiredDevice>, entry: JournalEntr
 
 /** A card without one is known of to a seat that has outputs of it. */
 const hasNode = ({ node }: JournalEntry): boolean => node !== undefined;
+
+/** Whether containers are told of it, as udev tells of it here. */
+const isTold = ({ silent }: JournalEntry): boolean => silent !== true;
 
 /** Whether the holder opens it for the display server. A device that comes in another way from now on leaves first. */
 const isServed = ({ served }: JournalEntry): boolean => served !== undefined;

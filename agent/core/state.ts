@@ -1,10 +1,11 @@
 import type { Unknown } from './access.js';
-import type { Incarnation } from './device.js';
+import { type Incarnation, liesAlone } from './device.js';
 import type { JournalEntry, LinkSpec, NodeSpec, RecordSpec } from './step.js';
 
 /** One device that a seat must have: the head of a unit (no node) or one of its nodes. */
 export interface DesiredDevice {
-  readonly record: RecordSpec;
+  /** Undefined for a device that udev does not know: the container is told nothing of it either. */
+  readonly record: RecordSpec | undefined;
   /** Its stable names. */
   readonly links: readonly LinkSpec[];
   /** Its entry in the journal; `knownTo` is never set here. */
@@ -34,8 +35,8 @@ export interface ActualSeat {
   readonly records: ReadonlyMap<string, string>;
   readonly journal: ReadonlyMap<string, JournalEntry>;
   /**
-   * Names of the nodes of class `hidraw` that are shown in the container now: they lie in no grafted directory, so that
-   * each is mounted by itself. Undefined while nothing can be mounted there.
+   * Names of the nodes that lie in no grafted directory and are shown in the container now, each by a mount of its own.
+   * Undefined while nothing can be mounted there.
    */
   readonly shown: ReadonlySet<string> | undefined;
   /** Whether a device is still plugged: then it must be revoked when it leaves a seat. */
@@ -48,4 +49,4 @@ export const nodeKey = (node: Pick<NodeSpec, 'class' | 'name'>): string => `${no
 
 /** Where a node is found in a container, as on the host. */
 export const nodePath = (node: Pick<NodeSpec, 'class' | 'name'>): string =>
-  node.class === 'hidraw' ? `/dev/${node.name}` : `/dev/${nodeKey(node)}`;
+  liesAlone(node.class) ? `/dev/${node.name}` : `/dev/${nodeKey(node)}`;

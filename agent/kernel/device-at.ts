@@ -1,5 +1,7 @@
+import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DeviceNumber, type Incarnation, isSame, numberText } from '../core/device.js';
+import { type DeviceNumber, type Incarnation, isSame, numberOf, numberText } from '../core/device.js';
+import { isPlainId } from '../core/plain.js';
 import { inodeOf, resolvedPath } from './read.js';
 
 /**
@@ -7,7 +9,20 @@ import { inodeOf, resolvedPath } from './read.js';
  * another directory. `sys`: where sysfs is.
  */
 export function isStillAt(number: DeviceNumber, device: Incarnation, sys = '/sys'): boolean {
+  if (isPlainId(device.syspath)) return isNode({ ...device, incarnation: numberText(number) });
   const path = resolvedPath(join(sys, 'dev/char', numberText(number)));
   if (path === undefined) return false;
   return isSame({ syspath: `/sys${path.slice(sys.length)}`, incarnation: inodeOf(path)?.toString() }, device);
+}
+
+/** The number of the character device that a node in `/dev` opens; undefined where there is no such node. */
+export function nodeNumber(path: string): DeviceNumber | undefined {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat?.isCharacterDevice() === true ? numberOf(stat.rdev) : undefined;
+}
+
+/** Whether a plain node is there, and still opens the device that is meant. */
+export function isNode({ syspath, incarnation }: Incarnation): boolean {
+  const number = nodeNumber(syspath);
+  return number !== undefined && numberText(number) === incarnation;
 }

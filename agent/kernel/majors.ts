@@ -12,6 +12,13 @@ export function guardedMajors(devices = readOptional('/proc/devices') ?? ''): nu
   return [...Object.values(majors), ...[...devices.matchAll(chosen)].map(([, major]) => Number(major))];
 }
 
+/** The driver of character devices with this major, as it calls itself; undefined where there is none (proc_devices(5)). */
+export function driverOf(major: number, devices = readOptional('/proc/devices') ?? ''): string | undefined {
+  const [characters = ''] = devices.split('Block devices:');
+  const line = characters.split('\n').find((one) => Number.parseInt(one, 10) === major);
+  return line?.trim().split(' ').at(1);
+}
+
 /** A major, or one number of it. */
 export interface NumberPattern {
   readonly major: number;

@@ -1,4 +1,5 @@
-import type { jointNodes } from '../core/device.js';
+import { isJointName } from '../core/device.js';
+import { isPlainName } from '../core/plain.js';
 import {
   type Condition,
   type Diagnostic,
@@ -48,13 +49,16 @@ export function parseSeat(
         ],
   );
   if (long.length > 0) return { diagnostics: long };
+  const extras = [...new Set(list(value.extra ?? []))];
+  const nodes = extras.filter(isPlainName);
   const seat: SeatPolicy = {
     seat: value.seat,
     container: value.container,
     rules: [
       ...value.devices.map((rule, index) => toRule(rule, place(['devices', index]), value.receive)),
-      ...list(value.extra ?? []).map((node) => extraRule(node, place(['extra']))),
+      ...extras.filter(isJointName).map((node) => extraRule(node, place(['extra']))),
     ],
+    ...(nodes.length === 0 ? {} : { nodes: nodes.map((name) => ({ name, place: place(['extra']) })) }),
     ...(value.receive === undefined ? {} : { receive: value.receive }),
     ...(value.resources === undefined ? {} : { resources: toResources(value.resources, place) }),
     file,
@@ -136,7 +140,7 @@ function toResources(asked: NonNullable<SeatFile['resources']>, place: Locate): 
 }
 
 /** `extra: snd/seq`: these nodes join seats anyway, so all seats that name one share it. */
-function extraRule(node: (typeof jointNodes)[number], place: Place): Rule {
+function extraRule(node: string, place: Place): Rule {
   const sysname: Condition = { on: 'sysname', patterns: [node.slice('snd/'.length)], negate: false };
   const what = { label: node, place, conditions: [sysname] };
   return { ...what, share: true, whole: false, access: {}, hidraw: false, byName: true, revoke: 'auto' };

@@ -1,5 +1,6 @@
 import * as z from 'zod';
-import { attributeNames, jointNodes } from '../core/device.js';
+import { attributeNames, isJointName, jointNodes } from '../core/device.js';
+import { isPlainName, plainNames } from '../core/plain.js';
 import { engineNames, kinds, receipts } from '../core/policy.js';
 
 /**
@@ -246,6 +247,15 @@ const resources = z
   })
   .describe('The shares of this seat in the processors, memory and disks of the PC.');
 
+/** Nodes that a seat gets by their names alone. */
+const extra = z
+  .string()
+  .refine(
+    (name) => isJointName(name) || isPlainName(name),
+    `must be ${[...jointNodes, 'nvidia0', 'nvidiactl', 'nvidia-modeset', 'nvidia-uvm', 'nvidia-uvm-tools'].join(', ')} or kfd`,
+  )
+  .meta({ pattern: `^(?:${[...jointNodes, ...plainNames.map(({ source }) => source.slice(1, -1))].join('|')})$` });
+
 export const seatFile = z
   .strictObject({
     seat: seatName.describe("The seat's name; on the host it is logind's `seat-NAME`."),
@@ -259,10 +269,10 @@ export const seatFile = z
       .describe(
         'How event nodes and raw nodes come. `node` (without it): as nodes that programs in the seat open. `descriptor`: without any node; the display server asks for them at `/dev/input/seatd.sock`, as it would ask seatd, and they can be taken back at once. `both`: as nodes as well, for programs that do not ask there; taking back is then as with `node`. A joystick has other nodes too, which do not come with `descriptor`. Sound and whole graphics cards always come as nodes; outputs of a card (`connector`) are opened at the same socket, unless it is `node`.',
       ),
-    extra: oneOrMore(z.enum(jointNodes))
+    extra: oneOrMore(extra)
       .optional()
       .describe(
-        "Nodes that are no card's and that join seats: their programs meet there. A sound server in a virtual machine is woken up by `snd/timer`.",
+        "Nodes that are no seat's alone: `snd/seq` and `snd/timer`, and nodes beside `/dev/dri` by which programs compute on a graphics card: `nvidia0` and so on, `nvidiactl`, `nvidia-modeset`, `nvidia-uvm`, `nvidia-uvm-tools`, `kfd`. Programs of several seats meet there. A sound server in a virtual machine is woken up by `snd/timer`.",
       ),
     devices: z.array(rule).describe('The devices of the seat. The first rule that matches a device counts.'),
   })

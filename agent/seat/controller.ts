@@ -5,7 +5,7 @@ import { Assignments } from '../assign/assignments.js';
 import type { Audit, Deed } from '../core/audit.js';
 import { classesOf } from '../core/classes.js';
 import { desiredUnit } from '../core/desired.js';
-import { type NodeClass, nodeClass, type Unit } from '../core/device.js';
+import { liesAlone, type NodeClass, nodeClass, type Unit } from '../core/device.js';
 import type { Measure, Tell } from '../core/happening.js';
 import { lentTo } from '../core/loan.js';
 import { hearing, isSplit } from '../core/outputs.js';
@@ -364,13 +364,13 @@ export class SeatController {
   private wish(seat: string, id: string): Wish | undefined {
     const grantee = this.assignments.granteeOf(seat, id);
     if (grantee === undefined || !this.mayHave(seat, id)) return undefined;
-    if (grantee.unit.subsystem !== 'hidraw') this.noteClass(seat, nodeClass(grantee.unit.subsystem));
+    this.noteClass(seat, nodeClass(grantee.unit.subsystem));
     return (accounts) => desiredUnit(grantee, accounts, presentation);
   }
 
   private noteClass(seat: string, name: NodeClass): void {
     const came = this.came.get(seat) ?? new Set();
-    if (came.has(name)) return;
+    if (liesAlone(name) || came.has(name)) return;
     this.came.set(seat, came.add(name));
     this.grafts.delete(seat);
   }

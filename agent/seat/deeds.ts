@@ -1,7 +1,7 @@
 import type { Deed } from '../core/audit.js';
 import { type DeviceNumber, numberText } from '../core/device.js';
 import type { Part } from '../core/plan.js';
-import { nodeKey } from '../core/state.js';
+import { nodePath } from '../core/state.js';
 import { type JournalEntry, nodeOf } from '../core/step.js';
 
 /**
@@ -29,7 +29,7 @@ export function factsOf(unit: string, entries: readonly JournalEntry[]): Omit<De
     name: nameFrom(unit, entries),
     nodes: entries.flatMap((entry) => {
       const node = nodeOf(entry);
-      return node === undefined ? [] : [`/dev/${nodeKey(node)}`];
+      return node === undefined ? [] : [nodePath(node)];
     }),
     file,
     line: line === undefined ? undefined : Number(line),

@@ -1,6 +1,6 @@
 import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { NodeClass } from '../core/device.js';
+import { liesAlone, type NodeClass } from '../core/device.js';
 
 /** Everything of ours at run time lives below this; `/run` is `nodev` on most hosts, so each seat mounts its own tmpfs. */
 export const runtime = '/run/hotseat';
@@ -54,7 +54,7 @@ export const standstills = join(runtime, 'standstill');
 /** Names the container that stands still while a descriptor of this seat is taken back. */
 export const standstillOf = (seat: string): string => join(standstills, seat);
 
-export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri', 'hidraw'];
+export const nodeClasses: readonly NodeClass[] = ['input', 'snd', 'dri', 'hidraw', 'plain'];
 
 /** A directory of the seat and where it appears in the container, both relative. */
 export interface Graft {
@@ -67,6 +67,6 @@ export const udevTarget = 'run/udev';
 
 /** The grafts of a seat: its node classes, and the udev database that its consumers read. */
 export const graftsOf = (classes: Iterable<NodeClass>): Graft[] => [
-  ...[...classes].map((name) => ({ source: `dev/${name}`, target: `dev/${name}` })),
+  ...[...classes].filter((name) => !liesAlone(name)).map((name) => ({ source: `dev/${name}`, target: `dev/${name}` })),
   { source: 'udev', target: udevTarget },
 ];

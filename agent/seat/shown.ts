@@ -1,9 +1,11 @@
 import { closeSync, statSync } from 'node:fs';
+import { liesAlone } from '../core/device.js';
 import type { NodeSpec, Placeholder } from '../core/step.js';
 import type { Container } from '../engines/engine.js';
 import { mountPoints } from '../kernel/mount.js';
 import type { Namespaces } from '../kernel/namespaces.js';
 import type { NodeBind } from '../kernel/node-bind.js';
+import { nodeClasses } from './layout.js';
 
 /** Nodes of a seat that lie in no grafted directory, and are shown in its container each by a mount of its own. */
 export class ShownNodes {
@@ -28,8 +30,9 @@ export class ShownNodes {
     const top = new Map(mounts.map((mount) => [mount.target, mount]));
     this.names = new Set(
       [...top.values()].flatMap(({ device, root, target }) => {
-        const name = /^\/dev\/(hidraw\d+)$/.exec(target)?.[1];
-        return device === ours && name !== undefined && root === `/dev/hidraw/${name}` ? [name] : [];
+        const name = /^\/dev\/([\w-]+)$/.exec(target)?.[1];
+        const isPlace = nodeClasses.some((at) => liesAlone(at) && root === `/dev/${at}/${name}`);
+        return device === ours && name !== undefined && isPlace ? [name] : [];
       }),
     );
   }

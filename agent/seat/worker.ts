@@ -1,5 +1,5 @@
 import { closure, restricted } from '../core/closure.js';
-import { type Incarnation, isRenderNode, isSame } from '../core/device.js';
+import { type Incarnation, isRenderNode, isSame, liesAlone } from '../core/device.js';
 import { Links } from '../core/links.js';
 import { type Part, parts } from '../core/plan.js';
 import type { Scope } from '../core/scope.js';
@@ -417,7 +417,7 @@ export class SeatWorker {
     const { records } = this.hold.seen;
     return {
       // Nodes in no grafted directory are not there yet.
-      finds: () => [...entries.values()].filter(({ id, node }) => node?.class !== 'hidraw' && records.has(id)),
+      finds: () => [...entries.values()].filter(({ id, node }) => !(node && liesAlone(node.class)) && records.has(id)),
       knows: (found) =>
         this.noteAll((entry) =>
           found.some((one) => isSame(one, entry)) ? { knownTo: key, toldTo: key } : { toldTo: key },

@@ -28,7 +28,7 @@ test('a serial number that both have is not proposed', () => {
 test('that its layout is built in, by udev’s hardware database, is told in the seat', () => {
   const seen = plug(pc, { left: `  - { label: hub, match: { port: "${usbPort('1')}" } }` });
   const [node] = seen.desired('left').devices.filter(({ entry }) => entry.node !== undefined);
-  assert.match(node?.record.text ?? '', /^E:XKB_FIXED_LAYOUT=us$/m);
+  assert.match(node?.record?.text ?? '', /^E:XKB_FIXED_LAYOUT=us$/m);
 });
 
 test.run();

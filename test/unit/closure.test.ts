@@ -73,7 +73,9 @@ function seatOf({ had, wants, spoilt }: World): { seat: Indexed; actual: ActualS
     grants: new Map(kept.map(({ number }) => [numberText(number), true])),
     nodes: new Map(kept.map((node) => [nodeKey(node), node])),
     links: links.all,
-    records: new Map(devices.map(({ record }) => [record.id, record.text])),
+    records: new Map(
+      devices.flatMap(({ record }) => (record === undefined ? [] : [[record.id, record.text] as const])),
+    ),
     journal: entries.all,
   };
   return { seat: { wanted, entries, links }, actual };

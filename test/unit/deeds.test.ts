@@ -32,7 +32,9 @@ const having = (devices: readonly DesiredDevice[], grants = true): ActualSeat =>
     ...nothing,
     grants: new Map(grants ? nodes.map(({ number }) => [`13:${number.minor}`, true]) : []),
     nodes: new Map(nodes.map((node) => [nodeKey(node), node])),
-    records: new Map(devices.map(({ record }) => [record.id, record.text])),
+    records: new Map(
+      devices.flatMap(({ record }) => (record === undefined ? [] : [[record.id, record.text] as const])),
+    ),
     journal: new Map(devices.map(({ entry }) => [entry.id, { ...entry, knownTo: 'a' }])),
   };
 };

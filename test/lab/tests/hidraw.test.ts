@@ -235,5 +235,46 @@ test('a descriptor that is hidden in a socket dies with the driver of the HID de
   await unplug('whole');
 });
 
+test('a node that udev does not know is shared by the seats that name it, and no other seat opens it', async () => {
+  // NVIDIA's first card, as nvidia-modprobe makes it. Without its driver the kernel has nothing to open: ENXIO.
+  await lab.sh('mknod --mode=0666 /dev/nvidia0 c 195 0');
+  const opened = (seat: Seat, path: string) =>
+    inside(
+      seat,
+      `python3 -c 'import errno, os, sys\ntry: os.open(sys.argv[1], os.O_RDWR)\nexcept OSError as e: print(errno.errorcode[e.errno])' ${path}`,
+    );
+  const ask = async (line: string) => {
+    await lab.putFile(
+      `${policyDirectory}/left.yaml`,
+      `${files.left ?? ''}`.replace('\ndevices:', `\n${line}\ndevices:`),
+    );
+    await reload(lab);
+  };
+  await ask('extra: [nvidia0, nvidiactl]');
+  await lab.until('the node at left', async () => (await opened('left', '/dev/nvidia0')) === 'ENXIO');
+  assert.ok((await told('left')).includes('/dev/nvidia0'));
+  const { withheld } = await status(lab);
+  assert.equal(
+    withheld.filter(({ device }) => device.startsWith('/dev/nvidia')),
+    [{ device: '/dev/nvidiactl', reason: 'left asks for it, and this PC has no such node: load its driver' }],
+  );
+  // By a node that somebody else has put there, because its engine may let it make none.
+  for (const seat of seats) {
+    await lab.sh(`mknod --mode=0666 /proc/$(lxc-info -n ${seat} -pH)/root/root/other c 195 0`);
+  }
+  assert.is(await opened('right', '/root/other'), 'EPERM');
+  assert.is(await opened('left', '/root/other'), 'ENXIO');
+
+  await lab.sh('systemctl restart hotseat', { timeoutMs: 60_000 });
+  await lab.until('the agent to serve', async () => (await told('left')).includes('/dev/nvidia0'));
+  assert.is(await inside('left', `grep -c ' /dev/nvidia0 ' /proc/self/mountinfo`), '1');
+
+  await ask('');
+  await lab.until('it to be gone', async () => (await opened('left', '/dev/nvidia0')) === 'ENOENT');
+  assert.is(await opened('left', '/root/other'), 'EPERM');
+  assert.not.ok((await told('left')).includes('/dev/nvidia0'));
+  await lab.sh('rm /dev/nvidia0');
+});
+
 test.after(() => lab.stop());
 test.run();
