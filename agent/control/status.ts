@@ -2,6 +2,7 @@ import type { Hidraws } from '../assign/hidraws.js';
 import type { Unit } from '../core/device.js';
 import { type LastWord, lastWords, powerTag } from '../core/last-word.js';
 import { nameOf } from '../core/name.js';
+import { isSplit } from '../core/outputs.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
 import { type JournalEntry, nodeOf } from '../core/step.js';
@@ -26,7 +27,7 @@ interface Facts {
   readonly leaks: readonly string[];
   readonly engines: Pick<Engines, 'absence' | 'heard'>;
   readonly shares: Pick<ShareKeeper, 'of'>;
-  readonly outputs: Pick<OutputKeeper, 'of'>;
+  readonly outputs: Pick<OutputKeeper, 'of' | 'whyHeld'>;
   readonly descriptors: Pick<DescriptorKeeper, 'statusOf'>;
 }
 
@@ -39,6 +40,13 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
       ? facts.engines.absence(container)
       : `${container.engine} container ${container.name} still has devices of seat ${occupant}`;
   };
+  /** Why a seat has not got a card that it must have as a whole. */
+  const heldFrom = (seat: string): string[] =>
+    [...assignments.judged].flatMap(([id, verdict]) => {
+      const isWhole = verdict.kind === 'seat' && !isSplit(verdict) && verdict.claims.some((one) => one.seat === seat);
+      const unit = isWhole ? table.unit(id) : undefined;
+      return (unit?.subsystem === 'drm' ? facts.outputs.whyHeld(unit.head) : undefined) ?? [];
+    });
   const seats = controller.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
     const outputs = facts.outputs.of(policy.seat);
@@ -49,7 +57,7 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
       engine: policy.container.engine,
       state: report.container?.state ?? 'waiting',
       reason: report.container === undefined ? reasonOf(policy) : undefined,
-      problem: report.problem,
+      problem: report.problem ?? heldFrom(policy.seat)[0],
       deaf: report.deaf,
       udev: report.udev,
       unmatched: policy.rules

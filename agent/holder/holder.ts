@@ -3,7 +3,7 @@ import { createServer, type Socket } from 'node:net';
 import { Lines } from '../core/lines.js';
 import { Holdings } from './holdings.js';
 import { type Identified, identifiedBy, isOfName } from './identify-messages.js';
-import { type Done, holderSocket, isOfSeats, wantedOf } from './messages.js';
+import { type Done, holderSocket, isOfSeats, runningOn, wantedOf } from './messages.js';
 import { Seats } from './seats.js';
 
 /*
@@ -88,8 +88,9 @@ else {
 if (handed) {
   let isIdle = false;
   setInterval(() => {
-    const { cards, sockets, revoked } = holdings.state;
-    const isNow = cards.length + sockets.length + revoked.length + seats.state.length + listeners.size === 0;
+    const { cards, sockets } = holdings.state;
+    const isNow =
+      cards.length + sockets.length + runningOn(holdings.state).length + seats.state.length + listeners.size === 0;
     if (isIdle && isNow) process.exit(0);
     isIdle = isNow;
   }, idleMs);

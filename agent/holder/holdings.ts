@@ -49,8 +49,6 @@ interface DisplayServer {
   readonly server: object;
   /** By card; none while it waits for its first one. */
   readonly leases: Map<HeldCard, Lease>;
-  /** Another one has the outputs now. */
-  readonly replaced: () => void;
 }
 
 /**
@@ -64,6 +62,8 @@ export class Holdings implements Lessor, CardLessor {
   private readonly lanes = new Lanes(threads);
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
+  /** Display servers that run on although another one of their seat has their outputs now. */
+  private readonly replaced = new Map<object, { readonly seat: string; readonly leases: Map<HeldCard, Lease> }>();
   /** Display servers that wait for a lease of a card, also in the place of one that they have of it. */
   private readonly asking = new Map<DisplayServer, HeldCard>();
   private timer: NodeJS.Timeout | undefined;
@@ -114,6 +114,9 @@ export class Holdings implements Lessor, CardLessor {
           card.isLeasedTo(seat) || this.asking.get(server)?.node === card.node ? [] : [{ seat, node: card.node }],
         ),
       ),
+      replaced: [...this.replaced.values()].flatMap(({ seat, leases }) =>
+        [...leases.keys()].map(({ node }) => ({ seat, node })),
+      ),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
     };
   }
@@ -130,14 +133,14 @@ export class Holdings implements Lessor, CardLessor {
         `this seat has outputs of several cards, say which: ${mine.map(({ node }) => basename(node)).join(', ')}`,
       );
     }
-    const replaced = () => void socket.destroy();
-    await this.lend(seat, card, { server: socket, leases: new Map(), replaced }, ({ fd, outputs }) => {
+    await this.lend(seat, card, { server: socket, leases: new Map() }, ({ fd, outputs }) => {
       const answer = { card: basename(card.node), outputs: outputs.map(({ connector }) => connector) };
       sendDescriptor(descriptorOf(socket), Buffer.from(`${JSON.stringify(answer)}\n`), fd);
     });
   }
 
   ended(seat: string, socket: Socket): void {
+    if (this.replaced.delete(socket)) this.changed();
     const known = this.servers.get(seat);
     if (known?.server !== socket) return;
     this.servers.delete(seat);
@@ -163,7 +166,7 @@ export class Holdings implements Lessor, CardLessor {
   async openCard(seat: string, path: string, server: object, hand: (lease: OpenLease) => void): Promise<void> {
     const card = this.cardAt(seat, path);
     if (card === undefined) throw new Error(`this seat has no output of ${path}`);
-    const asker = { server, leases: new Map<HeldCard, Lease>(), replaced: () => undefined };
+    const asker = { server, leases: new Map<HeldCard, Lease>() };
     await this.lend(seat, card, asker, (lease) => hand({ fd: lease.fd, end: () => this.endOf(seat, card, lease) }));
   }
 
@@ -178,7 +181,7 @@ export class Holdings implements Lessor, CardLessor {
     const former = this.servers.get(seat);
     if (former !== undefined && former.server !== asker.server) {
       for (const [one, lease] of former.leases) void one.ended(lease);
-      former.replaced();
+      if (former.leases.size > 0) this.replaced.set(former.server, { seat, leases: former.leases });
     }
     const known = former?.server === asker.server ? former : asker;
     this.servers.set(seat, known);
@@ -203,6 +206,12 @@ export class Holdings implements Lessor, CardLessor {
   }
 
   private async endOf(seat: string, card: HeldCard, lease: Lease): Promise<void> {
+    for (const [server, { leases }] of this.replaced) {
+      if (leases.get(card) !== lease) continue;
+      leases.delete(card);
+      if (leases.size === 0) this.replaced.delete(server);
+      this.changed();
+    }
     const known = this.servers.get(seat);
     if (known?.leases.get(card) !== lease) return;
     known.leases.delete(card);

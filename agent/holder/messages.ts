@@ -61,11 +61,16 @@ export interface HolderState {
   readonly cards: readonly CardState[];
   /** Seats whose display server runs on although its lease was taken back: it needs a new start. */
   readonly revoked: readonly { readonly seat: string; readonly node: string }[];
+  /** Seats of which a display server runs on although another one has its outputs now; absent in a former version's holder. */
+  readonly replaced?: readonly { readonly seat: string; readonly node: string }[];
   /** Sockets that it listens at, by their inodes. */
   readonly sockets: readonly { readonly seat: string; readonly path: string; readonly inode: string }[];
   /** Seats to which devices are served. */
   readonly seats?: readonly SeatState[];
 }
+
+/** Display servers that had outputs of a card, and whose framebuffers live on for as long as they do. */
+export const runningOn = ({ revoked, replaced = [] }: HolderState): HolderState['revoked'] => [...revoked, ...replaced];
 
 /** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
 export const wantedOf = (line: string): Wanted | WantedSeats | WantedName =>

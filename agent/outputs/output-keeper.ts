@@ -9,7 +9,7 @@ import { outputOwner } from '../core/outputs.js';
 import { ControlError } from '../core/refusal.js';
 import type { Claim } from '../core/verdict.js';
 import type { Identified } from '../holder/identify-messages.js';
-import type { HolderState, Wanted, WantedCard } from '../holder/messages.js';
+import { type HolderState, runningOn, type Wanted, type WantedCard } from '../holder/messages.js';
 import type { SeatController, SplitCard } from '../seat/controller.js';
 import { type Outlet, tend } from '../seat/outlet.js';
 import { Due } from './due.js';
@@ -61,8 +61,8 @@ export class OutputKeeper {
 
   /** Whether the holder has any card, or may have, or display servers run on that had leases. */
   get mayHold(): boolean {
-    const { cards = [], revoked = [] } = this.state ?? {};
-    return this.isKnown ? cards.length + revoked.length > 0 : existsSync(this.deps.marker);
+    if (!this.isKnown) return existsSync(this.deps.marker);
+    return this.state !== undefined && this.state.cards.length + runningOn(this.state).length > 0;
   }
 
   /**
@@ -72,8 +72,19 @@ export class OutputKeeper {
   has({ node, number }: Pick<Device, 'node' | 'number'>): boolean {
     if (number === undefined) return false;
     if (!this.isKnown) return this.mayHold;
-    const { cards = [], revoked = [] } = this.state ?? {};
-    return cards.some((card) => card.number === numberText(number)) || revoked.some((one) => one.node === node);
+    if (this.state === undefined) return false;
+    const isHeld = this.state.cards.some((card) => card.number === numberText(number));
+    return isHeld || runningOn(this.state).some((one) => one.node === node);
+  }
+
+  /** In words, why nobody gets the nodes of a card now; undefined where the holder and its display servers have nothing of it. */
+  whyHeld(card: Pick<Device, 'node' | 'number'>): string | undefined {
+    if (!this.mayHold || !this.has(card)) return undefined;
+    const running = this.state === undefined ? [] : runningOn(this.state);
+    const seats = [...new Set(running.flatMap(({ seat, node }) => (node === card.node ? [seat] : [])))];
+    return seats.length === 0
+      ? `the holder has not let go of ${card.node} yet`
+      : `display servers that had outputs of ${card.node} still run at ${seats.join(' and ')}: end them`;
   }
 
   /** Outputs that a seat has and must have of shared cards, for status. */
@@ -172,18 +183,19 @@ export class OutputKeeper {
     this.isKnown = true;
     this.show(state);
     this.say(before, state);
-    const isEmpty = state === undefined || state.cards.length + state.sockets.length + state.revoked.length === 0;
+    const on = state === undefined ? [] : runningOn(state);
+    const isEmpty = state === undefined || state.cards.length + state.sockets.length + on.length === 0;
     if (this.cards.length === 0 && isEmpty) {
       rmSync(this.deps.marker, { force: true });
       this.link.close();
     }
     // A seat that must have the whole of a card that was let go waits for this.
     const held = new Set(state?.cards.map(({ number }) => number));
-    const running = new Set(state?.revoked.map(({ seat, node }) => `${seat} ${node}`));
+    const running = new Set(on.map(({ seat, node }) => `${seat} ${node}`));
     const isFreed =
       before === undefined ||
       before.cards.some(({ number }) => !held.has(number)) ||
-      before.revoked.some(({ seat, node }) => !running.has(`${seat} ${node}`));
+      runningOn(before).some(({ seat, node }) => !running.has(`${seat} ${node}`));
     if (isFreed) void this.deps.controller.serve(this.deps.controller.assignments.freedCards());
     this.schedule();
   }

@@ -160,5 +160,21 @@ test('while a display server asks for one card again, it is still known that it 
   await holdings.want({ cards: [], sockets: [] });
 });
 
+test('a display server that another one has replaced is known of until it has ended', async () => {
+  const nothing = (): void => undefined;
+  const holdings = new Holdings(nothing, nothing, new Model([0]));
+  const seats = [{ seat: 'left', connectors: ['DP-1'] }];
+  await holdings.want({ cards: [{ node, number: '1:5', incarnation: '1', seats }], sockets: [] });
+  const leases: OpenLease[] = [];
+  for (const server of [{}, {}]) await holdings.openCard('left', node, server, (lease) => void leases.push(lease));
+  assert.equal(holdings.state.replaced, [{ seat: 'left', node }]);
+  await holdings.want({ cards: [], sockets: [] });
+  assert.equal([holdings.state.revoked, holdings.state.replaced], [[{ seat: 'left', node }], [{ seat: 'left', node }]]);
+  await leases[0]?.end();
+  assert.equal([holdings.state.revoked, holdings.state.replaced], [[{ seat: 'left', node }], []]);
+  await leases[1]?.end();
+  assert.equal(holdings.state.revoked, []);
+});
+
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());
 test.run();

@@ -441,11 +441,17 @@ test('a card is nobody’s as a whole before the display servers that had leases
     keeper.begin();
     await until(() => states.length > 0 && freed > 0);
     assert.ok(keeper.mayHold && keeper.has(head));
+    assert.is(keeper.whyHeld(head), 'display servers that had outputs of /dev/dri/card2 still run at left: end them');
     assert.not.ok(keeper.has({ ...head, node: '/dev/dri/card3', number: { major: 226, minor: 3 } }));
     const before = freed;
-    tell({ pid: 1, cards: [], revoked: [], sockets: [] });
+    tell({ pid: 1, cards: [], revoked: [], replaced: [{ seat: 'right', node: '/dev/dri/card2' }], sockets: [] });
+    await until(() => keeper.whyHeld(head)?.includes('right') === true);
+    assert.ok(keeper.has(head), 'one that another has replaced has its framebuffers still');
+    assert.is(freed, before + 1);
+    tell({ pid: 1, cards: [], revoked: [], replaced: [], sockets: [] });
     await until(() => !keeper.has(head));
-    assert.is(freed, before + 1, 'whoever waits for it is served');
+    assert.is(freed, before + 2, 'whoever waits for it is served');
+    assert.is(keeper.whyHeld(head), undefined);
     await until(() => !existsSync(join(base, 'marker')));
   } finally {
     keeper.close();
