@@ -12,6 +12,7 @@ const request = {
   mapDumb: 0xc01064b3,
   destroyDumb: 0xc00464b4,
   setCrtc: 0xc06864a2,
+  cursor: 0xc01c64a3,
   getEncoder: 0xc01464a6,
   getConnector: 0xc05064a7,
   createLease: 0xc01864c6,
@@ -175,11 +176,22 @@ export async function leasedObjects(fd: number): Promise<number[]> {
   }
 }
 
-/** Has a CRTC show nothing: its last picture is gone, and the next user does not see it. */
+/**
+ * Has a CRTC show nothing: its last picture is gone, and the next user does not see it. The same is done for its cursor, which stays
+ * on its plane otherwise, with a picture of its own (drm_plane.c, drm_mode_cursor_universal).
+ */
 export async function switchOff(fd: number, crtc: number): Promise<void> {
   const asked = Buffer.alloc(104); // struct drm_mode_crtc: no connectors, no framebuffer, no mode
   asked.writeUInt32LE(crtc, 12);
   await ioctl(fd, 'DRM_IOCTL_MODE_SETCRTC', request.setCrtc, asked);
+  const cursor = Buffer.alloc(28); // struct drm_mode_cursor: DRM_MODE_CURSOR_BO, and no buffer
+  cursor.writeUInt32LE(1, 0);
+  cursor.writeUInt32LE(crtc, 4);
+  try {
+    await ioctl(fd, 'DRM_IOCTL_MODE_CURSOR', request.cursor, cursor);
+  } catch (error) {
+    if (!isSysError(error, 'ENXIO')) throw error; // it has no cursor
+  }
 }
 
 /** A mode of a monitor, as the kernel has it (struct drm_mode_modeinfo). */

@@ -60,6 +60,14 @@ async function give(seat: Seat, isGiven: boolean, isOwnCard = false): Promise<vo
   if (isGiven) await lab.sh(`printf '%s\\n' '${rule}' >> ${file}`);
 }
 
+/** Planes of the card with a picture, as `crtc-0: plane-0` (drm_atomic.c, drm_state_dump). */
+async function pictures(): Promise<string[]> {
+  const state = await lab.sh(`cat /sys/kernel/debug/dri/${card.replace('card', '')}/state`);
+  return [...state.matchAll(/^plane\[\d+\]: (.+)\n\tcrtc=(.+)\n\tfb=(\d+)/gm)].flatMap(([, plane, crtc, fb]) =>
+    fb === '0' ? [] : [`${crtc}: ${plane}`],
+  );
+}
+
 async function prepare(seat: Seat): Promise<void> {
   await put(seat, '/usr/local/bin/hotseat-xorg', await readFile(join(checkout, 'rules/hotseat-xorg'), 'utf8'), '0755');
   await put(seat, '/usr/local/bin/lessee', await readFile(join(guestFiles, 'probes/lessee.py'), 'utf8'), '0755');
@@ -166,9 +174,15 @@ test('a crash, a restart and an upgrade of the agent leave both pictures on: the
 
 test('an output that policy takes away is dark at once, and the other seat has no part in it', async () => {
   const others = await xorg('right');
+  // A pointer that has moved is a picture on a plane of its own.
+  for (const seat of seats) await inside(seat, 'DISPLAY=:0 xdotool mousemove 100 100');
+  const before = await pictures();
+  assert.is(before.length, 4, before.join(', '));
   await give('left', false);
   await reload(lab);
   await shows('left', black);
+  const after = await pictures();
+  assert.ok(after.length === 2 && after[0]?.split(':')[0] === after[1]?.split(':')[0], after.join(', '));
   const [lost] = await outputs('left');
   assert.is(lost?.state, 'restart', JSON.stringify(lost));
   assert.is(await colourOf('right'), colours.right);
