@@ -10,6 +10,7 @@ import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
 import { asksFor, isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
+import { plainChanges } from '../core/plain.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
 import { receiptChanges, receiptOf } from '../core/receipts.js';
@@ -228,12 +229,15 @@ export function planOf(
   const { changes, dangers } = changesOf(units, judged, decide);
   return {
     revision: policy.revision,
-    changes: changes.map(({ unit, output, from, to }) => ({
-      device: nameOfChange({ unit, output }),
-      name: nameOf(unit),
-      from: ownerText(from),
-      to: ownerText(to),
-    })),
+    changes: [
+      ...changes.map(({ unit, output, from, to }) => ({
+        device: nameOfChange({ unit, output }),
+        name: nameOf(unit),
+        from: ownerText(from),
+        to: ownerText(to),
+      })),
+      ...plainChanges(seats, policy.seats),
+    ],
     receipts: receiptChanges(units, judged, decide),
     shares: shareChanges(seats, policy.seats),
     dangers,

@@ -203,7 +203,7 @@ export class SeatController {
       if (head.number !== undefined) this.deps.grants.cover(head.number.major);
       return true;
     } catch (error) {
-      this.deps.log.error({ device: id, err: error }, 'the raw node cannot be guarded: nobody gets it');
+      this.deps.log.error({ device: id, err: error }, 'the node cannot be guarded: nobody gets it');
       return false;
     }
   }

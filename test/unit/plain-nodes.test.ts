@@ -2,6 +2,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlainNodes } from '../../agent/assign/plain-nodes.js';
 import { desiredUnit } from '../../agent/core/desired.js';
+import { plainChanges } from '../../agent/core/plain.js';
 import { plan } from '../../agent/core/plan.js';
 import type { Policy, SeatPolicy } from '../../agent/core/policy.js';
 import type { ActualSeat } from '../../agent/core/state.js';
@@ -88,6 +89,15 @@ test('it comes as a node alone, and leaves without a word: nobody was told, and 
   };
   assert.equal(steps(desired, full), []);
   assert.equal(steps({ devices: [], unknown: [] }, full), ['deny', 'hide', 'unlink', 'forget']);
+});
+
+test('a plan says whose nodes change, and nothing of those that stay', () => {
+  const before = [read('left', '[nvidia0, kfd]'), read('right', 'nvidia0')];
+  const after = [read('left', 'kfd'), read('right', '[nvidia0, nvidiactl]')];
+  assert.equal(plainChanges(before, after), [
+    { device: '/dev/nvidia0', name: 'nvidia0', from: 'left and right', to: 'right' },
+    { device: '/dev/nvidiactl', name: 'nvidiactl', from: 'host', to: 'right' },
+  ]);
 });
 
 test('the driver of a number is told by what the kernel lists, of character devices alone', () => {
