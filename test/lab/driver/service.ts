@@ -84,6 +84,15 @@ export async function xinput(lab: Lab, seat: string): Promise<string[]> {
     .filter((name) => name !== '' && !name.startsWith('Virtual core'));
 }
 
+/**
+ * The log of a seat's Xorg, line by line, without the time that libinput took on a busy machine: it says that at any moment
+ * (libinput, evdev_note_time_delay).
+ */
+export async function xorgLog(lab: Lab, seat: string): Promise<string[]> {
+  const { stdout } = await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log']);
+  return stdout.split('\n').filter((line) => !/your system is too slow|log rate limit exceeded/.test(line));
+}
+
 /** Waits until a seat's Xorg has this many real input devices. */
 export async function inputs(lab: Lab, seat: string, count: number, timeoutMs = 30_000): Promise<void> {
   const script = `test "$(xinput list --name-only | grep -vc 'Virtual core')" = ${count}`;

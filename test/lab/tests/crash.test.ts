@@ -2,19 +2,17 @@ import * as assert from 'uvu/assert';
 import { silentFuseProgram } from '../../namespace/silent-fuse.js';
 import { seats } from '../driver/lab.js';
 import { preparedLab } from '../driver/prepared.js';
-import { agentLog, inputs, status } from '../driver/service.js';
+import { agentLog, inputs, status, xorgLog } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
 const lab = await preparedLab();
-const xorgLog = async (seat: string): Promise<string[]> =>
-  (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout.split('\n');
 
 test('kill -9 of the agent while both seats type: no key is lost, and no Xorg notices', async () => {
   for (const seat of seats) {
     await lab.plug({ seat, driver: 'usb-kbd', id: `kbd-${seat}` });
     await inputs(lab, seat, 1);
   }
-  const before = { left: await xorgLog('left'), right: await xorgLog('right') };
+  const before = { left: await xorgLog(lab, 'left'), right: await xorgLog(lab, 'right') };
   const pid = (await status(lab)).pid;
   const text = (seat: string) => `the quick brown fox types at the ${seat} and loses no key\n`;
   const typing = Promise.all(seats.map((seat) => lab.type(seat, text(seat), 60)));
@@ -24,7 +22,7 @@ test('kill -9 of the agent while both seats type: no key is lost, and no Xorg no
   for (const seat of seats) {
     await lab.until(`the sentence at ${seat}`, async () => (await lab.typed(seat)).length > 0);
     assert.equal(await lab.typed(seat), [text(seat).trim()]);
-    assert.equal((await xorgLog(seat)).slice(before[seat].length - 1), [''], `Xorg of ${seat} has new log lines`);
+    assert.equal((await xorgLog(lab, seat)).slice(before[seat].length - 1), [''], `Xorg of ${seat} has new log lines`);
   }
 });
 

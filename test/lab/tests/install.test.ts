@@ -10,7 +10,7 @@ import type { Process } from '../driver/channel.js';
 import { deployContainers } from '../driver/deploy.js';
 import { type Plug, type Seat, seats, startLab } from '../driver/lab.js';
 import { checkout } from '../driver/paths.js';
-import { agentLog, HOTSEAT_UNIT, inputs, policyDirectory, status, xinput } from '../driver/service.js';
+import { agentLog, HOTSEAT_UNIT, inputs, policyDirectory, status, xinput, xorgLog } from '../driver/service.js';
 import { test } from '../driver/test.js';
 import { type Answer, type Around, Reader } from './reader.js';
 import { alsoTyped, triedElsewhere, typedInSteps } from './typed.js';
@@ -30,7 +30,6 @@ const hotseat = (...words: string[]) => lab.guest(['hotseat', ...words], { allow
 const exists = async (path: string) => (await lab.guest(['test', '-e', path], { allowFailure: true })).code === 0;
 const mainPid = () => lab.sh(`systemctl show -P MainPID ${HOTSEAT_UNIT}`);
 const keyboardMode = () => lab.sh('kbd_mode -C /dev/tty1');
-const xorgLog = async (seat: Seat) => (await lab.inContainer(seat, ['cat', '/var/log/Xorg.0.log'])).stdout;
 
 async function typesInto(seat: Seat, head: Seat, text: string): Promise<void> {
   await lab.type(head, `${text}\n`);
@@ -239,13 +238,13 @@ test('the journal knows how bad each line is', async () => {
 });
 
 test('a restart takes nothing away; an agent that hangs is killed and started again, and no key is lost', async () => {
-  const before = await xorgLog('left');
+  const before = await xorgLog(lab, 'left');
   await lab.sh(`mkdir -p /run/systemd/system/hotseat.service.d
     printf '[Service]\\nWatchdogSec=15\\n' > /run/systemd/system/hotseat.service.d/soon.conf
     systemctl daemon-reload`);
   await lab.guest(['systemctl', 'restart', HOTSEAT_UNIT], { timeoutMs: 100_000 });
   await typesInto('left', 'left', 'after a restart');
-  assert.is(await xorgLog('left'), before, 'Xorg has noticed nothing');
+  assert.equal(await xorgLog(lab, 'left'), before, 'Xorg has noticed nothing');
   const pid = await mainPid();
   // Longer than systemd waits: it is told in time that the agent is alive.
   await Promise.all([lab.sh('sleep 18'), mutingHangs()]);
@@ -261,20 +260,20 @@ test('a restart takes nothing away; an agent that hangs is killed and started ag
     180_000,
   );
   await typesInto('left', 'left', 'after the hang');
-  assert.is(await xorgLog('left'), before);
+  assert.equal(await xorgLog(lab, 'left'), before);
   assert.match(await lab.sh(`journalctl -u ${HOTSEAT_UNIT} -b -o cat --no-pager`), /Watchdog timeout/);
   await lab.sh('rm -r /run/systemd/system/hotseat.service.d; systemctl daemon-reload');
 });
 
 test('an upgrade takes nothing away and tells nobody anything again', async () => {
-  const before = { log: await xorgLog('left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
+  const before = { log: await xorgLog(lab, 'left'), pid: await mainPid(), devices: await xinput(lab, 'left') };
   const since = (await agentLog(lab)).length;
   console.log((await type(typedInSteps.upgrade(`/root/dist/${basename(second)}`))).trim().split('\n').at(-1));
   assert.is(await lab.sh('dpkg-query -W hotseat | cut -f 2'), `${version}-2`);
   await lab.until('the new agent', async () => (await status(lab).catch(() => undefined)) !== undefined);
   assert.is.not(await mainPid(), before.pid);
   await typesInto('left', 'left', 'after an upgrade');
-  assert.is(await xorgLog('left'), before.log);
+  assert.equal(await xorgLog(lab, 'left'), before.log);
   assert.equal(await xinput(lab, 'left'), before.devices);
   const bound = (await agentLog(lab)).slice(since).filter(({ msg }) => msg === 'bound');
   assert.equal(bound, []);
