@@ -42,7 +42,7 @@ export class Assignments {
   readonly tenants = new Tenants();
   /** Raw nodes, which come along with inputs instead of being judged. */
   readonly hidraws: Hidraws;
-  /** Nodes that udev does not know. */
+  /** Nodes that Hotseat does not follow in udev. */
   readonly plain: PlainNodes;
 
   constructor(private readonly deps: AssignmentsDeps) {

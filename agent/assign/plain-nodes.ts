@@ -1,7 +1,8 @@
 import type { Grantee } from '../core/desired.js';
 import { type Device, type DeviceNumber, numberText, type Unit } from '../core/device.js';
-import { plainId } from '../core/plain.js';
-import type { PlainNode, Policy, Rule } from '../core/policy.js';
+import { isPlainId, isPlainName, plainId } from '../core/plain.js';
+import { lineOf, type PlainNode, type Policy, type Rule } from '../core/policy.js';
+import type { Verdict } from '../core/verdict.js';
 import type { DeviceTable } from '../udev/table.js';
 
 export interface PlainNodesDeps {
@@ -10,7 +11,10 @@ export interface PlainNodesDeps {
   readonly isGuarded: (unit: Unit) => boolean;
 }
 
-/** Whose the nodes are that seat files name under `extra` and that udev knows no device of. They are looked for whenever somebody asks. */
+/**
+ * Whose the nodes are that seat files name under `extra` and that Hotseat does not follow in udev. They are looked
+ * for whenever somebody asks.
+ */
 export class PlainNodes {
   private wanted: ReadonlyMap<string, readonly PlainNode[]> = new Map();
 
@@ -36,35 +40,56 @@ export class PlainNodes {
     return [...this.wanted].flatMap(([seat, nodes]) => (nodes.some(({ name }) => plainId(name) === id) ? [seat] : []));
   }
 
-  /** In words: those that seats lack, because this PC has none. */
-  missing(): { readonly device: string; readonly reason: string }[] {
+  /** In words: those that seats lack, and why. */
+  withheld(): { readonly device: string; readonly reason: string }[] {
     return [...this.wanted].flatMap(([seat, nodes]) =>
-      nodes.flatMap(({ name }) =>
-        this.deps.table.plainNumber(name) === undefined
-          ? [{ device: plainId(name), reason: `${seat} asks for it, and this PC has no such node: load its driver` }]
-          : [],
-      ),
+      nodes.flatMap((node) => {
+        if (this.grantee(seat, node) !== undefined) return [];
+        const isThere = this.deps.table.plainNumber(node.name) !== undefined;
+        const why = isThere
+          ? 'the guard cannot be made to cover it: the log says why'
+          : 'this PC has no such node, or it is not of that driver: load the driver';
+        return [{ device: plainId(node.name), reason: `${seat} (${lineOf(node.place)}) asks for it, and ${why}` }];
+      }),
     );
+  }
+
+  /** One of these, by its name or path, as a unit with its verdict; undefined for all else that nobody asks for. */
+  find(wanted: string): { readonly unit: Unit; readonly verdict: Verdict } | undefined {
+    const name = isPlainId(wanted) ? wanted.slice(plainId('').length) : wanted;
+    const number = this.deps.table.plainNumber(name);
+    const claims = [...this.wanted].flatMap(([seat, nodes]) =>
+      nodes.flatMap((node) => (node.name === name ? [{ seat, rule: ruleOf(node) }] : [])),
+    );
+    if (!isPlainName(name) || (number === undefined && claims.length === 0)) return undefined;
+    const verdict: Verdict = claims.length === 0 ? { kind: 'host', trace: [] } : { kind: 'seat', claims, trace: [] };
+    return { unit: unitAt(name, number), verdict };
   }
 
   private grantee(seat: string, node: PlainNode): Grantee | undefined {
     const number = this.deps.table.plainNumber(node.name);
     if (number === undefined) return undefined;
-    const grantee = granteeAt(seat, node, number);
-    return this.deps.isGuarded(grantee.unit) ? grantee : undefined;
+    const unit = unitAt(node.name, number);
+    return this.deps.isGuarded(unit) ? { unit, claim: { seat, rule: ruleOf(node) } } : undefined;
   }
 }
 
-/** How a seat gets a node that has this number now. */
-function granteeAt(seat: string, { name, place }: PlainNode, number: DeviceNumber): Grantee {
+function unitAt(name: string, number: DeviceNumber | undefined): Unit {
   const id = plainId(name);
   const head: Device = {
-    ...{ syspath: id, incarnation: numberText(number), subsystem: 'plain', sysname: name, devtype: undefined },
+    ...{
+      syspath: id,
+      incarnation: number && numberText(number),
+      subsystem: 'plain',
+      sysname: name,
+      devtype: undefined,
+    },
     ...{ node: id, number, properties: {}, tags: [], links: [], ancestors: [], attributes: {} },
   };
-  const rule: Rule = {
-    ...{ label: name, place, conditions: [], share: true, whole: false, access: {}, hidraw: false, byName: true },
-    revoke: 'auto',
-  };
-  return { unit: { id, subsystem: 'plain', head, nodes: [head] }, claim: { seat, rule } };
+  return { id, subsystem: 'plain', head, nodes: number === undefined ? [] : [head] };
 }
+
+const ruleOf = ({ name, place }: PlainNode): Rule => ({
+  ...{ label: name, place, conditions: [], share: true, whole: false, access: {}, hidraw: false, byName: true },
+  revoke: 'auto',
+});

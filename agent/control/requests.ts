@@ -113,6 +113,11 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
         await learn(rooms, [raw]);
         return explainRaw(rooms, raw);
       }
+      const plain = assignments.plain.find(device);
+      if (plain !== undefined) {
+        const lacks = assignments.plain.withheld().filter((one) => one.device === plain.unit.id);
+        return explanationOf(plain.unit, plain.verdict, assignments.revision, lacks);
+      }
       const output = findOutput(table.units(), device);
       if (output !== undefined) return explainOutput(rooms, output);
       const unit = findUnit(table.units(), device);

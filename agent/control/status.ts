@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import type { Hidraws } from '../assign/hidraws.js';
 import type { Unit } from '../core/device.js';
 import { type LastWord, lastWords, powerTag } from '../core/last-word.js';
@@ -68,9 +69,12 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
         .map((entry) => ({
           node: pathOf(entry),
           ...(entry.served === undefined ? {} : { receive: entry.node === undefined ? 'descriptor' : 'both' }),
-          name: nameOf(table.unit(entry.unit) ?? table.unit(table.readAt(entry.unit)[0] ?? '')),
+          name: entry.silent
+            ? basename(entry.syspath)
+            : nameOf(table.unit(entry.unit) ?? table.unit(table.readAt(entry.unit)[0] ?? '')),
           rule: entry.rule,
-          announced: report.container !== undefined && entry.knownTo === report.container.key,
+          // Nobody is ever told of a silent one: the node is all.
+          announced: report.container !== undefined && (entry.silent || entry.knownTo === report.container.key),
         })),
       shares: facts.shares.of(policy.seat),
       ...(served === undefined ? {} : { served }),
@@ -91,7 +95,7 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
     trialEnds: facts.trialEnds?.toISOString(),
     seats,
     conflicts,
-    withheld: [...assignments.hidraws.withheld(), ...assignments.plain.missing()],
+    withheld: [...assignments.hidraws.withheld(), ...assignments.plain.withheld()],
     unread: assignments.unreadable(),
     left: leftOf(table.units(), assignments.judged),
     host: hostWords(table.units(), assignments.judged, assignments.hidraws.judged()),

@@ -85,7 +85,7 @@ function unitDevices(
   });
 }
 
-/** A node alone: udev knows no device of it, so there is neither a record nor an announcement. */
+/** A node alone: Hotseat does not follow it in udev, so there is neither a record nor an announcement. */
 function plainDevice(unit: Unit, device: Device, rule: Rule, accounts: Accounts, unknown: Unknown[]): DesiredDevice[] {
   const node = nodeSpec(unit, device, rule, accounts, unknown);
   if (node === undefined) return [];

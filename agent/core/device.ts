@@ -3,7 +3,7 @@ export type Subsystem = 'input' | 'sound' | 'drm';
 
 /**
  * Those whose character devices a seat can own: `hidraw` comes along with the inputs of its HID device, `plain` are nodes of
- * drivers of graphics cards that are no devices of udev's (agent/core/plain.ts).
+ * drivers of graphics cards that Hotseat does not follow in udev (agent/core/plain.ts).
  */
 export type SeatSubsystem = Subsystem | 'hidraw' | 'plain';
 

@@ -93,7 +93,7 @@ export const engineNames = ['lxc', 'incus', 'podman', 'docker', 'nspawn'] as con
 export type EngineName = (typeof engineNames)[number];
 export const isEngine = (value: unknown): value is EngineName => engineNames.some((name) => name === value);
 
-/** A node that a seat file names and of which udev knows no device (agent/core/plain.ts). */
+/** A node that a seat file names and that Hotseat does not follow in udev (agent/core/plain.ts). */
 export interface PlainNode {
   /** Its name in `/dev`: `nvidia0`. */
   readonly name: string;
@@ -135,7 +135,7 @@ export interface SeatPolicy {
   /** As in a rule, for devices that are given by hand. */
   readonly receive?: Receipt | undefined;
   readonly resources?: Resources;
-  /** Nodes that it shares and of which udev knows no device. */
+  /** Nodes that it shares and that Hotseat does not follow in udev. */
   readonly nodes?: readonly PlainNode[] | undefined;
   readonly file: string;
 }

@@ -4,7 +4,7 @@ import type { JournalEntry, LinkSpec, NodeSpec, RecordSpec } from './step.js';
 
 /** One device that a seat must have: the head of a unit (no node) or one of its nodes. */
 export interface DesiredDevice {
-  /** Undefined for a device that udev does not know: the container is told nothing of it either. */
+  /** Undefined for a node that Hotseat does not follow in udev: the container is told nothing of it either. */
   readonly record: RecordSpec | undefined;
   /** Its stable names. */
   readonly links: readonly LinkSpec[];

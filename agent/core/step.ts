@@ -74,7 +74,7 @@ export interface JournalEntry {
    * announced device is taken back, also by an agent that starts after a crash.
    */
   readonly toldTo?: string | undefined;
-  /** udev does not know it: nobody is told of it, and no open file of it can be taken back. */
+  /** Hotseat does not follow it in udev: nobody is told of it, and no open file of it can be taken back. */
   readonly silent?: boolean | undefined;
   /** The file that was made in the container for a node in no grafted directory. */
   readonly placeholder?: Placeholder | undefined;

@@ -1,5 +1,6 @@
 import { hidDeviceOf } from './hid.js';
 import { Multimap } from './multimap.js';
+import { isPlainId } from './plain.js';
 import { type DesiredDevice, type DesiredSeat, nodeKey } from './state.js';
 
 /**
@@ -83,9 +84,9 @@ export class Wanted {
   }
 }
 
-/** By name, raw nodes last: where one of them cannot be mounted in the container, everything else is there already. */
+/** By name, nodes in `/dev` itself last: where one of them cannot be mounted in the container, everything else is there already. */
 export function unitOrder(a: string, b: string): number {
-  const [rawA, rawB] = [a, b].map((unit) => hidDeviceOf(unit) !== undefined);
-  if (rawA !== rawB) return rawA === true ? 1 : -1;
+  const [aloneA, aloneB] = [a, b].map((unit) => hidDeviceOf(unit) !== undefined || isPlainId(unit));
+  if (aloneA !== aloneB) return aloneA === true ? 1 : -1;
   return a < b ? -1 : a > b ? 1 : 0;
 }

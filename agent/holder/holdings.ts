@@ -19,6 +19,9 @@ const againMs = 1000;
  */
 const threads = 8;
 
+/** So many display servers of a seat are known that others have replaced: their connections are among the few that a seat may have. */
+const mostReplaced = 4;
+
 /** Longest that a client waits for a card, ms: a little longer than the card takes to be a silent one. */
 const clientPatience = patience + 250;
 
@@ -49,6 +52,8 @@ interface DisplayServer {
   readonly server: object;
   /** By card; none while it waits for its first one. */
   readonly leases: Map<HeldCard, Lease>;
+  /** Nobody waits for its end any more. */
+  readonly forgotten: () => void;
 }
 
 /**
@@ -63,7 +68,7 @@ export class Holdings implements Lessor, CardLessor {
   private readonly sockets = new Map<string, SeatSocket>();
   private readonly servers = new Map<string, DisplayServer>();
   /** Display servers that run on although another one of their seat has their outputs now. */
-  private readonly replaced = new Map<object, { readonly seat: string; readonly leases: Map<HeldCard, Lease> }>();
+  private readonly replaced = new Set<DisplayServer & { readonly seat: string }>();
   /** Display servers that wait for a lease of a card, also in the place of one that they have of it. */
   private readonly asking = new Map<DisplayServer, HeldCard>();
   private timer: NodeJS.Timeout | undefined;
@@ -114,7 +119,7 @@ export class Holdings implements Lessor, CardLessor {
           card.isLeasedTo(seat) || this.asking.get(server)?.node === card.node ? [] : [{ seat, node: card.node }],
         ),
       ),
-      replaced: [...this.replaced.values()].flatMap(({ seat, leases }) =>
+      replaced: [...this.replaced].flatMap(({ seat, leases }) =>
         [...leases.keys()].map(({ node }) => ({ seat, node })),
       ),
       sockets: [...this.sockets.values()].map(({ seat, path, inode }) => ({ seat, path, inode })),
@@ -133,14 +138,15 @@ export class Holdings implements Lessor, CardLessor {
         `this seat has outputs of several cards, say which: ${mine.map(({ node }) => basename(node)).join(', ')}`,
       );
     }
-    await this.lend(seat, card, { server: socket, leases: new Map() }, ({ fd, outputs }) => {
+    const forgotten = () => void socket.destroy();
+    await this.lend(seat, card, { server: socket, leases: new Map(), forgotten }, ({ fd, outputs }) => {
       const answer = { card: basename(card.node), outputs: outputs.map(({ connector }) => connector) };
       sendDescriptor(descriptorOf(socket), Buffer.from(`${JSON.stringify(answer)}\n`), fd);
     });
   }
 
   ended(seat: string, socket: Socket): void {
-    if (this.replaced.delete(socket)) this.changed();
+    for (const one of this.replaced) if (one.server === socket && this.replaced.delete(one)) this.changed();
     const known = this.servers.get(seat);
     if (known?.server !== socket) return;
     this.servers.delete(seat);
@@ -166,7 +172,7 @@ export class Holdings implements Lessor, CardLessor {
   async openCard(seat: string, path: string, server: object, hand: (lease: OpenLease) => void): Promise<void> {
     const card = this.cardAt(seat, path);
     if (card === undefined) throw new Error(`this seat has no output of ${path}`);
-    const asker = { server, leases: new Map<HeldCard, Lease>() };
+    const asker = { server, leases: new Map<HeldCard, Lease>(), forgotten: () => undefined };
     await this.lend(seat, card, asker, (lease) => hand({ fd: lease.fd, end: () => this.endOf(seat, card, lease) }));
   }
 
@@ -181,7 +187,7 @@ export class Holdings implements Lessor, CardLessor {
     const former = this.servers.get(seat);
     if (former !== undefined && former.server !== asker.server) {
       for (const [one, lease] of former.leases) void one.ended(lease);
-      if (former.leases.size > 0) this.replaced.set(former.server, { seat, leases: former.leases });
+      this.remember(seat, former);
     }
     const known = former?.server === asker.server ? former : asker;
     this.servers.set(seat, known);
@@ -205,11 +211,21 @@ export class Holdings implements Lessor, CardLessor {
     }
   }
 
+  /** A seat that replaces its display servers without end is waited for only as far as its pictures are its own affair. */
+  private remember(seat: string, former: DisplayServer): void {
+    if (former.leases.size === 0) return;
+    this.replaced.add({ ...former, seat });
+    const [oldest, ...others] = [...this.replaced].filter((one) => one.seat === seat);
+    if (oldest === undefined || others.length < mostReplaced) return;
+    this.replaced.delete(oldest);
+    oldest.forgotten();
+  }
+
   private async endOf(seat: string, card: HeldCard, lease: Lease): Promise<void> {
-    for (const [server, { leases }] of this.replaced) {
-      if (leases.get(card) !== lease) continue;
-      leases.delete(card);
-      if (leases.size === 0) this.replaced.delete(server);
+    for (const one of this.replaced) {
+      if (one.leases.get(card) !== lease) continue;
+      one.leases.delete(card);
+      if (one.leases.size === 0) this.replaced.delete(one);
       this.changed();
     }
     const known = this.servers.get(seat);

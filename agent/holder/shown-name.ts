@@ -91,8 +91,11 @@ export class ShownName {
     this.shown = undefined;
     clearTimeout(timer);
     try {
-      await this.calls.switchOff(fd, crtc);
-      await this.calls.forgetPicture(fd, picture);
+      try {
+        await this.calls.switchOff(fd, crtc);
+      } finally {
+        await this.calls.forgetPicture(fd, picture);
+      }
     } catch (error) {
       this.say(`${this.card.node}: the name that was shown: ${(error as Error).message}`);
     }

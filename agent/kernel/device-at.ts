@@ -1,7 +1,8 @@
 import { lstatSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DeviceNumber, type Incarnation, isSame, numberOf, numberText } from '../core/device.js';
-import { isPlainId } from '../core/plain.js';
+import { isPlainDriver, isPlainId } from '../core/plain.js';
+import { driverOf } from './majors.js';
 import { inodeOf, resolvedPath } from './read.js';
 
 /**
@@ -9,20 +10,31 @@ import { inodeOf, resolvedPath } from './read.js';
  * another directory. `sys`: where sysfs is.
  */
 export function isStillAt(number: DeviceNumber, device: Incarnation, sys = '/sys'): boolean {
-  if (isPlainId(device.syspath)) return isNode({ ...device, incarnation: numberText(number) });
+  if (isPlainId(device.syspath)) return isPlainThere({ ...device, incarnation: numberText(number) });
   const path = resolvedPath(join(sys, 'dev/char', numberText(number)));
   if (path === undefined) return false;
   return isSame({ syspath: `/sys${path.slice(sys.length)}`, incarnation: inodeOf(path)?.toString() }, device);
 }
 
-/** The number of the character device that a node in `/dev` opens; undefined where there is no such node. */
-export function nodeNumber(path: string): DeviceNumber | undefined {
+/** NVIDIA's own (nv-chardev-numbers.h). All others are the kernel's choice when a driver is loaded. */
+const fixedMajor = 195;
+
+/**
+ * The number of a node in `/dev` by which a driver of a graphics card is opened. Undefined where there is no such node, and where its
+ * number is that of another driver by now: a node that a program has made stays when its driver goes, and the kernel gives the
+ * major away again.
+ */
+export function plainNumber(path: string): DeviceNumber | undefined {
   const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false });
-  return stat?.isCharacterDevice() === true ? numberOf(stat.rdev) : undefined;
+  if (stat?.isCharacterDevice() !== true) return undefined;
+  const number = numberOf(stat.rdev);
+  const driver = driverOf(number.major);
+  const isOurs = driver === undefined ? number.major === fixedMajor : isPlainDriver(driver);
+  return isOurs ? number : undefined;
 }
 
-/** Whether a plain node is there, and still opens the device that is meant. */
-export function isNode({ syspath, incarnation }: Incarnation): boolean {
-  const number = nodeNumber(syspath);
+/** Whether such a node is there, and still opens the device that is meant. */
+export function isPlainThere({ syspath, incarnation }: Incarnation): boolean {
+  const number = plainNumber(syspath);
   return number !== undefined && numberText(number) === incarnation;
 }

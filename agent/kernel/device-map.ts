@@ -63,8 +63,10 @@ export class DeviceMap {
       try {
         if (former !== undefined && !isLarge) copy(former.map, fd, watch);
         const owners = ownersIn(fd);
-        attachGuard(root, fd, { majors, owners }, former);
-        return new DeviceMap(fd, majors, owners, cgroupRoot);
+        // Some were covered only when a device of theirs came: a new agent's guard must not let them go for a moment.
+        const all = [...new Set([...majors, ...grantedMajors(fd)])];
+        attachGuard(root, fd, { majors: all, owners }, former);
+        return new DeviceMap(fd, all, owners, cgroupRoot);
       } finally {
         if (former !== undefined) closeSync(former.program);
         if (former !== undefined && !isLarge) closeSync(former.map);
@@ -268,6 +270,12 @@ interface Guarded {
   readonly majors: readonly number[];
   readonly owners: readonly Uids[];
 }
+
+/** Majors of all numbers that were granted in this boot. */
+const grantedMajors = (fd: number): number[] =>
+  readAll(fd, bpf.mapEntries(fd)).flatMap(({ cgroup, number: { major } }) =>
+    major !== 0 && (cgroup === everyone || isCgroup(cgroup)) ? [major] : [],
+  );
 
 /** Whom a map restricts: also for an agent that has not read its policy yet. */
 const ownersIn = (map: number): Uids[] =>

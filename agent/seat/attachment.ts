@@ -58,7 +58,7 @@ export class Attachment {
   /** As its engine was last seen: a state that was seen once may have passed since. */
   private seen: Container | undefined;
   private grafted = false;
-  /** The majors for which it was opened: the kernel chooses that of raw HID nodes when the first one comes. */
+  /** The majors for which it was opened: the kernel chooses some when the first device comes, such as that of raw HID nodes. */
   private opened: readonly number[] | undefined;
   /** The grafts at the last look: another policy may want more. */
   private targets = '';

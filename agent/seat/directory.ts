@@ -59,7 +59,7 @@ const cardName = /^card\d{1,4}$/;
 const largestRecord = 64 * 1024;
 
 /**
- * The host-owned tree of one seat: `dev/{input,snd,dri,hidraw}` and `udev/{control,data,tags}` on a tmpfs of its own,
+ * The host-owned tree of one seat: `dev/{input,snd,dri,hidraw,plain}` and `udev/{control,data,tags}` on a tmpfs of its own,
  * limited and without `nodev`. A privileged container can remount its view read-write and put things in: every write
  * here goes through descriptors opened before, with O_EXCL and O_NOFOLLOW, and everything that is read back is checked,
  * never believed.

@@ -12,10 +12,9 @@ import {
 import { hidDeviceOf, hidDevicesAbove } from '../core/hid.js';
 import { Multimap } from '../core/multimap.js';
 import { physicalOf } from '../core/physical.js';
-import { isPlainDriver, isPlainId, plainId } from '../core/plain.js';
+import { isPlainId, plainId } from '../core/plain.js';
 import { unitFrom, unitOf } from '../core/units.js';
-import { isNode, nodeNumber } from '../kernel/device-at.js';
-import { driverOf } from '../kernel/majors.js';
+import { isPlainThere, plainNumber } from '../kernel/device-at.js';
 import { connectorNames, connectorStatuses } from './connectors.js';
 import {
   enumerate,
@@ -103,19 +102,14 @@ export class DeviceTable {
 
   /** Whether a device is plugged now; asks sysfs, because udevd's word may be late. */
   isPlugged({ syspath, incarnation }: Incarnation): boolean {
-    if (isPlainId(syspath)) return isNode({ syspath, incarnation });
+    if (isPlainId(syspath)) return isPlainThere({ syspath, incarnation });
     const now = incarnationOf(syspath, this.roots);
     return now !== undefined && (incarnation === undefined || incarnation === now);
   }
 
-  /**
-   * The number of a node that udev knows no device of; undefined when there is none, and when its number is that of another driver by
-   * now. Nothing tells when such a node comes or goes: it is looked at each time.
-   */
+  /** As `plainNumber`, by the name in `/dev`. Nothing tells when such a node comes or goes: it is looked at each time. */
   plainNumber(name: string): DeviceNumber | undefined {
-    const number = nodeNumber(plainId(name));
-    const driver = number && driverOf(number.major);
-    return driver === undefined || isPlainDriver(driver) ? number : undefined;
+    return plainNumber(plainId(name));
   }
 
   units(): Unit[] {

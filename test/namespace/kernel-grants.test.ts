@@ -261,6 +261,17 @@ test('a major that the kernel chose later is guarded from then on, and what is g
   assert.is(opens(init, late), 'denied');
 });
 
+test('an agent that starts again guards such a major from the first moment, also when nothing of it is granted', () => {
+  const late = { major: 241, minor: 1000 };
+  detachAll(group);
+  const next = DeviceMap.open({ cgroupRoot: root });
+  map.close();
+  map = next;
+  assert.ok(map.majors.includes(late.major));
+  assert.is(opens(init, late), 'denied');
+  assert.not.ok(map.majors.includes(242), 'nothing of it was ever granted');
+});
+
 test('what an engine attaches again is opened again', () => {
   detachAll(group);
   attachEngine(group);

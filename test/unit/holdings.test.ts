@@ -160,20 +160,32 @@ test('while a display server asks for one card again, it is still known that it 
   await holdings.want({ cards: [], sockets: [] });
 });
 
-test('a display server that another one has replaced is known of until it has ended', async () => {
+test('a display server that another one has replaced is known of until it has ended, and not without end', async () => {
   const nothing = (): void => undefined;
   const holdings = new Holdings(nothing, nothing, new Model([0]));
   const seats = [{ seat: 'left', connectors: ['DP-1'] }];
-  await holdings.want({ cards: [{ node, number: '1:5', incarnation: '1', seats }], sockets: [] });
+  const card = { node, number: '1:5', incarnation: '1', seats };
+  const one = { seat: 'left', node };
+  await holdings.want({ cards: [card], sockets: [] });
   const leases: OpenLease[] = [];
-  for (const server of [{}, {}]) await holdings.openCard('left', node, server, (lease) => void leases.push(lease));
-  assert.equal(holdings.state.replaced, [{ seat: 'left', node }]);
+  const open = (server: object) => holdings.openCard('left', node, server, (lease) => void leases.push(lease));
+  const [first, second] = [{}, {}];
+  // The first one comes once more in between, and keeps what it had.
+  for (const server of [first, second, first, second]) await open(server);
+  assert.equal(holdings.state.replaced, [one, one, one]);
   await holdings.want({ cards: [], sockets: [] });
-  assert.equal([holdings.state.revoked, holdings.state.replaced], [[{ seat: 'left', node }], [{ seat: 'left', node }]]);
-  await leases[0]?.end();
-  assert.equal([holdings.state.revoked, holdings.state.replaced], [[{ seat: 'left', node }], []]);
-  await leases[1]?.end();
+  assert.equal([holdings.state.revoked, holdings.state.replaced], [[one], [one, one, one]]);
+  for (const [index, left] of [2, 1, 0].entries()) {
+    await leases[index]?.end();
+    assert.is(holdings.state.replaced?.length, left);
+  }
+  await leases[3]?.end();
   assert.equal(holdings.state.revoked, []);
+
+  await holdings.want({ cards: [card], sockets: [] });
+  for (let count = 0; count < 20; count++) await open({});
+  assert.is(holdings.state.replaced?.length, 4, 'its pictures are its own affair');
+  await holdings.want({ cards: [], sockets: [] });
 });
 
 test.after(() => void setTimeout(() => process.exit(), 2000).unref());

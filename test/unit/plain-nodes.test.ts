@@ -6,6 +6,8 @@ import { plainChanges } from '../../agent/core/plain.js';
 import { plan } from '../../agent/core/plan.js';
 import type { Policy, SeatPolicy } from '../../agent/core/policy.js';
 import type { ActualSeat } from '../../agent/core/state.js';
+import { unitOrder } from '../../agent/core/wanted.js';
+import { isPlainThere, isStillAt, plainNumber } from '../../agent/kernel/device-at.js';
 import { driverOf } from '../../agent/kernel/majors.js';
 import { formatDiagnostic } from '../../agent/policy/diagnostics.js';
 import { parseSeat } from '../../agent/policy/parse.js';
@@ -64,10 +66,42 @@ test('every seat that names one gets it, with the group that its driver is given
   });
   assert.equal(specs, [[node('nvidia0', 44), node('kfd', 992)], [node('nvidia0', 44)]]);
   assert.equal(nodes.seatsOf('/dev/nvidia0'), ['left', 'right']);
-  assert.equal(nodes.missing(), [
-    { device: '/dev/nvidia1', reason: 'right asks for it, and this PC has no such node: load its driver' },
-  ]);
+  const reason =
+    'right (right.yaml:3) asks for it, and this PC has no such node, or it is not of that driver: load the driver';
+  assert.equal(nodes.withheld(), [{ device: '/dev/nvidia1', reason }]);
   assert.is(nodes.granteeOf('left', '/dev/nvidia1'), undefined);
+});
+
+test('one that the guard cannot cover goes to nobody, and that is said', () => {
+  const nodes = nodesOf(read('left', 'kfd'));
+  const open = new PlainNodes({ table: { plainNumber: (name) => numbers.get(name) }, isGuarded: () => false });
+  open.setPolicy(policy(read('left', 'kfd')));
+  assert.equal([nodes.of('left').length, open.of('left').length], [1, 0]);
+  assert.match(open.withheld()[0]?.reason ?? '', /^left \(left\.yaml:3\) asks for it, and the guard cannot be made to/);
+});
+
+test('it is found by its name or its path, with whose it is', () => {
+  const nodes = nodesOf(read('left', '[nvidia0, nvidia1]'));
+  const found = (name: string) => {
+    const { unit, verdict } = nodes.find(name) ?? {};
+    return unit && [unit.id, unit.nodes.length, verdict?.kind];
+  };
+  assert.equal(found('nvidia0'), ['/dev/nvidia0', 1, 'seat']);
+  assert.equal(found('/dev/nvidia1'), ['/dev/nvidia1', 0, 'seat']);
+  assert.equal(found('/dev/kfd'), ['/dev/kfd', 1, 'host']);
+  for (const name of ['nvidia7', '/dev/mem', 'event3', '']) assert.is(found(name), undefined, name);
+});
+
+test('everything else is given before nodes in /dev itself, one of which may not be mountable', () => {
+  const ids = ['/dev/kfd', '/sys/devices/a/0003:046D:C52B.0001/hidraw/hidraw0', '/sys/devices/b/input/input3'];
+  assert.equal(ids.sort(unitOrder)[0], '/sys/devices/b/input/input3');
+});
+
+test('a node of another driver is none of these', () => {
+  assert.is(plainNumber('/dev/null'), undefined);
+  assert.is(plainNumber('/dev/nvidia-that-is-not-there'), undefined);
+  assert.not.ok(isPlainThere({ syspath: '/dev/null', incarnation: '1:3' }));
+  assert.not.ok(isStillAt({ major: 1, minor: 3 }, { syspath: '/dev/null', incarnation: '1:3' }));
 });
 
 test('it comes as a node alone, and leaves without a word: nobody was told, and nothing can be taken back', () => {
