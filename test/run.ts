@@ -58,7 +58,7 @@ async function makeReady(what: 'disk' | 'states'): Promise<boolean> {
     stdout: 'inherit',
     stderr: 'inherit',
     env: labEnvironment,
-    timeout: 20 * 60_000,
+    timeout: 30 * 60_000,
   });
   return made.exitCode === 0;
 }

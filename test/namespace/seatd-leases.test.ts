@@ -291,7 +291,10 @@ test('there is one display server at a seat: a launcher’s takes the outputs fr
   assert.equal(leasedTo('left'), ['DP-1'], 'its own lease was over already');
   left.say(opened(node));
   assert.is(await left.next(), lease(2));
-  await until('the launcher to hear', launched.isClosed);
+  const replaced = () => holdings.state.replaced?.map(({ seat }) => seat);
+  assert.equal([launched.isClosed(), replaced()], [false, ['left']], 'its connection tells when it ends');
+  launched.close();
+  await until('its end to be heard', () => replaced()?.length === 0);
   assert.equal(leasedTo('left'), ['DP-1']);
   await leave(left);
   await until('its lease to end', () => leasedTo('left').length === 0);
