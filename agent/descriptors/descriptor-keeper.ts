@@ -231,9 +231,9 @@ export class DescriptorKeeper implements Descriptors {
     }
     const receivers = this.deps.controller().receivers();
     for (const { seat, inode } of state.seats ?? []) {
-      const receiver = receivers.find((one) => one.seat === seat && one.rule !== undefined);
+      const { outlet, rule } = receivers.find((one) => one.seat === seat) ?? {};
       try {
-        receiver?.outlet.show(inode);
+        if (rule !== undefined) outlet?.show(inode, rule);
       } catch (error) {
         this.deps.log.debug({ seat, err: error }, 'the socket for devices is not there yet');
       }

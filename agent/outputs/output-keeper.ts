@@ -6,6 +6,7 @@ import { type Device, numberText } from '../core/device.js';
 import type { Output } from '../core/find-unit.js';
 import type { Tell } from '../core/happening.js';
 import { outputOwner } from '../core/outputs.js';
+import type { Rule } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
 import type { Claim } from '../core/verdict.js';
 import type { Identified } from '../holder/identify-messages.js';
@@ -132,7 +133,7 @@ export class OutputKeeper {
     // Each event comes by here, and on most PCs no card is ever shared.
     if (this.cards.length === 0 && this.isTidy && !this.link.isOpen) return;
     const outlets = this.deps.controller.outlets();
-    const rules = new Map(this.cards.flatMap(({ claims }) => claims.map((claim) => [claim.seat, claim.rule] as const)));
+    const rules = this.rules();
     this.isTidy = tend(outlets, rules, (seat, error) =>
       this.deps.log.warn({ seat, err: error }, 'the socket for leases cannot be looked after'),
     );
@@ -200,12 +201,19 @@ export class OutputKeeper {
     this.schedule();
   }
 
+  /** By seat, the rule that says who may ask for its outputs. */
+  private rules(): Map<string, Rule> {
+    return new Map(this.cards.flatMap(({ claims }) => claims.map(({ seat, rule }) => [seat, rule] as const)));
+  }
+
   /** Puts the sockets that the holder has made where the seats see them. */
   private show(state: HolderState | undefined): void {
     const outlets = this.deps.controller.outlets();
+    const rules = this.rules();
     for (const { seat, inode } of state?.sockets ?? []) {
+      const rule = rules.get(seat);
       try {
-        outlets.get(seat)?.show(inode);
+        if (rule !== undefined) outlets.get(seat)?.show(inode, rule);
       } catch (error) {
         this.deps.log.debug({ seat, err: error }, 'the socket for leases is not there yet');
       }

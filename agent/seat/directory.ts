@@ -130,8 +130,14 @@ export class SeatDirectory {
     return this.atSocket(socket, socketAt);
   }
 
-  /** Has the container see a socket that the holder has made. */
-  showSocket(socket: SeatSocketName): void {
+  /** Has the container see a socket that the holder has made. `owner`: who may connect, from the first moment. */
+  showSocket(socket: SeatSocketName, owner: Omit<SocketStat, 'inode'>): void {
+    const root = openAt(undefined, this.path);
+    try {
+      permitSocket(root, sockets[socket].name, owner);
+    } finally {
+      closeSync(root);
+    }
     this.atSocket(socket, (at, name) => moveTo(this.draftOf(socket), at, name));
   }
 

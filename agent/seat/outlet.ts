@@ -1,4 +1,4 @@
-import { type Accounts, accessOf } from '../core/access.js';
+import { type Accounts, accessOf, type Ownership } from '../core/access.js';
 import type { Rule } from '../core/policy.js';
 import type { SeatDirectory, SeatSocketName } from './directory.js';
 
@@ -24,18 +24,23 @@ export class Outlet {
     return this.directory.socket(this.socket)?.inode;
   }
 
-  /** Shows the holder's new socket, if it is not shown yet. */
-  show(inode: string): void {
-    if (this.shown !== inode) this.directory.showSocket(this.socket);
+  /** Shows the holder's new socket, if it is not shown yet: a display server that waits for it connects at once. */
+  show(inode: string, rule: Pick<Rule, 'access'>): void {
+    if (this.shown !== inode) this.directory.showSocket(this.socket, this.ownership(rule));
   }
 
-  /** Users who could open a node by this rule, of a card or of an input, may connect. */
+  /** Who may connect: users who could open a node by this rule, of a card or of an input. */
+  private ownership(rule: Pick<Rule, 'access'>): Ownership {
+    const [subsystem, sysname] = this.socket === 'lease' ? (['drm', 'card0'] as const) : (['input', 'event0'] as const);
+    // Unknown names are reported for devices that it gets as nodes.
+    return accessOf(rule, subsystem, sysname, this.accounts(), () => undefined);
+  }
+
+  /** The same of the socket that is shown already: the policy, or the container, may be another one. */
   permit(rule: Pick<Rule, 'access'>): void {
     const now = this.directory.socket(this.socket);
     if (now === undefined) return;
-    const [subsystem, sysname] = this.socket === 'lease' ? (['drm', 'card0'] as const) : (['input', 'event0'] as const);
-    // Unknown names are reported for devices that it gets as nodes.
-    const wanted = accessOf(rule, subsystem, sysname, this.accounts(), () => undefined);
+    const wanted = this.ownership(rule);
     if (now.uid === wanted.uid && now.gid === wanted.gid && now.mode === wanted.mode) return;
     this.directory.permitSocket(this.socket, wanted);
   }

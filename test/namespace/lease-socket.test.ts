@@ -329,17 +329,18 @@ test('the agent puts the socket where the seat sees it, for whom the rule says, 
   mkdirSync(join(dri, 'hotseat/inner'), { recursive: true });
   symlinkSync('/etc/passwd', join(dri, 'card0'));
   const made = socketAt(outlet.draft, new Lent());
-  outlet.show(made.inode);
+  outlet.show(made.inode, { access: {} });
   assert.is(outlet.shown, made.inode);
-  outlet.permit({
-    ...{ label: 'x', place: { file: 'x', line: 1, column: 1 }, conditions: [], share: false, whole: false, access: {} },
-    ...{ hidraw: false, byName: false, revoke: 'auto' },
-  });
-  const { uid, gid, mode } = statSync(join(dri, 'hotseat'));
-  assert.equal([uid, gid, mode & 0o777], [0, 44, 0o660]);
+  const owner = () => {
+    const { uid, gid, mode } = statSync(join(dri, 'hotseat'));
+    return [uid, gid, mode & 0o777];
+  };
+  assert.equal(owner(), [0, 44, 0o660], 'from the first moment: a display server may wait for it');
+  outlet.permit({ access: { mode: 0o600 } });
+  assert.equal(owner(), [0, 44, 0o600]);
   directory.read();
   assert.equal(readdirSync(dri), ['hotseat'], 'it stays, and nothing else');
-  outlet.show(made.inode);
+  outlet.show(made.inode, { access: {} });
   outlet.hide();
   writeFileSync(join(dri, 'hotseat'), 'no socket');
   directory.read();
