@@ -12,8 +12,8 @@ export interface PlainNodesDeps {
 }
 
 /**
- * Whose the nodes are that seat files name under `extra` and that Hotseat does not follow in udev. They are looked
- * for whenever somebody asks.
+ * The nodes that seat files name under `extra` and that Hotseat does not follow in udev, and whose they are. They are looked for
+ * whenever somebody asks.
  */
 export class PlainNodes {
   private wanted: ReadonlyMap<string, readonly PlainNode[]> = new Map();
@@ -54,14 +54,18 @@ export class PlainNodes {
     );
   }
 
-  /** One of these, by its name or path, as a unit with its verdict; undefined for all else that nobody asks for. */
+  /**
+   * One of these, by its name or path, as a unit with its verdict. Undefined for a node that is not there and that no seat asks for,
+   * and for all other names. Nothing is looked at for those: anybody may ask, and a path of his own may never answer.
+   */
   find(wanted: string): { readonly unit: Unit; readonly verdict: Verdict } | undefined {
     const name = isPlainId(wanted) ? wanted.slice(plainId('').length) : wanted;
+    if (!isPlainName(name)) return undefined;
     const number = this.deps.table.plainNumber(name);
     const claims = [...this.wanted].flatMap(([seat, nodes]) =>
       nodes.flatMap((node) => (node.name === name ? [{ seat, rule: ruleOf(node) }] : [])),
     );
-    if (!isPlainName(name) || (number === undefined && claims.length === 0)) return undefined;
+    if (number === undefined && claims.length === 0) return undefined;
     const verdict: Verdict = claims.length === 0 ? { kind: 'host', trace: [] } : { kind: 'seat', claims, trace: [] };
     return { unit: unitAt(name, number), verdict };
   }

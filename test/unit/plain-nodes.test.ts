@@ -92,6 +92,20 @@ test('it is found by its name or its path, with whose it is', () => {
   for (const name of ['nvidia7', '/dev/mem', 'event3', '']) assert.is(found(name), undefined, name);
 });
 
+test('a name that is none of these is not looked at: anybody may ask, and lstat of a path of his own may never end', () => {
+  const looked: string[] = [];
+  const plainNumber = (name: string) => {
+    looked.push(name);
+    return undefined;
+  };
+  const nodes = new PlainNodes({ table: { plainNumber }, isGuarded: () => true });
+  for (const name of ['/dev/../home/anna/fuse/x', '../home/anna/fuse/x', '/dev/fd/3', 'nvidia0/../../home', '/dev/'])
+    assert.is(nodes.find(name), undefined, name);
+  assert.equal(looked, []);
+  nodes.find('nvidia0');
+  assert.equal(looked, ['nvidia0']);
+});
+
 test('everything else is given before nodes in /dev itself, one of which may not be mountable', () => {
   const ids = ['/dev/kfd', '/sys/devices/a/0003:046D:C52B.0001/hidraw/hidraw0', '/sys/devices/b/input/input3'];
   assert.equal(ids.sort(unitOrder)[0], '/sys/devices/b/input/input3');
