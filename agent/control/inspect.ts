@@ -1,5 +1,5 @@
 import { leftBehind, whyLeft } from '../core/along.js';
-import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText } from '../core/changes.js';
+import { changesOf, nameOfChange, ownerOf, ownerOfOutput, ownerText, plainChanges } from '../core/changes.js';
 import { decideAll, decider } from '../core/decide.js';
 import { lostLinks } from '../core/desired.js';
 import type { Unit } from '../core/device.js';
@@ -10,7 +10,6 @@ import { isKind, mismatch, property } from '../core/match.js';
 import { nameOf } from '../core/name.js';
 import { asksFor, isSplit } from '../core/outputs.js';
 import { byPhysical, physicalOf } from '../core/physical.js';
-import { plainChanges } from '../core/plain.js';
 import { kinds, lineOf, type Policy, type Rule, type SeatPolicy } from '../core/policy.js';
 import { pathWithBus, portCovers } from '../core/port.js';
 import { receiptChanges, receiptOf } from '../core/receipts.js';

@@ -7,7 +7,7 @@ import { isSplit } from '../core/outputs.js';
 import { type Loan, lineOf, type SeatPolicy } from '../core/policy.js';
 import { nodePath } from '../core/state.js';
 import { type JournalEntry, nodeOf } from '../core/step.js';
-import { type Claim, contestsOf, type Verdict } from '../core/verdict.js';
+import { type Claim, claimsOf, contestsOf, type Verdict } from '../core/verdict.js';
 import type { DescriptorKeeper } from '../descriptors/descriptor-keeper.js';
 import type { Engines } from '../engines/all.js';
 import { rulesThat } from '../host/later-rules.js';
@@ -41,13 +41,13 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
       ? facts.engines.absence(container)
       : `${container.engine} container ${container.name} still has devices of seat ${occupant}`;
   };
-  /** Why a seat has not got a card that it must have as a whole. */
-  const heldFrom = (seat: string): string[] =>
-    [...assignments.judged].flatMap(([id, verdict]) => {
-      const isWhole = verdict.kind === 'seat' && !isSplit(verdict) && verdict.claims.some((one) => one.seat === seat);
-      const unit = isWhole ? table.unit(id) : undefined;
-      return (unit?.subsystem === 'drm' ? facts.outputs.whyHeld(unit.head) : undefined) ?? [];
-    });
+  const units = table.units();
+  /** Cards that the holder keeps from the seats that must have them as a whole. */
+  const held = units.flatMap(({ id, subsystem, head }) => {
+    const verdict = assignments.judged.get(id);
+    const why = subsystem === 'drm' && !isSplit(verdict) ? facts.outputs.whyHeld(head) : undefined;
+    return why === undefined ? [] : [{ seats: claimsOf(verdict).map(({ seat }) => seat), why }];
+  });
   const seats = controller.seats.map(({ policy, worker }): SeatStatus => {
     const report = worker.report();
     const outputs = facts.outputs.of(policy.seat);
@@ -58,7 +58,7 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
       engine: policy.container.engine,
       state: report.container?.state ?? 'waiting',
       reason: report.container === undefined ? reasonOf(policy) : undefined,
-      problem: report.problem ?? heldFrom(policy.seat)[0],
+      problem: report.problem ?? held.find(({ seats }) => seats.includes(policy.seat))?.why,
       deaf: report.deaf,
       udev: report.udev,
       unmatched: policy.rules
@@ -97,8 +97,8 @@ export function statusOf(controller: SeatController, table: DeviceTable, facts: 
     conflicts,
     withheld: [...assignments.hidraws.withheld(), ...assignments.plain.withheld()],
     unread: assignments.unreadable(),
-    left: leftOf(table.units(), assignments.judged),
-    host: hostWords(table.units(), assignments.judged, assignments.hidraws.judged()),
+    left: leftOf(units, assignments.judged),
+    host: hostWords(units, assignments.judged, assignments.hidraws.judged()),
     leaks: facts.leaks,
     udev: facts.udev,
     audit: facts.audit,

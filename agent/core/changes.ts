@@ -2,6 +2,8 @@ import { type Decider, decideAll } from './decide.js';
 import type { Unit } from './device.js';
 import { isKind } from './match.js';
 import { isSplit, outputOwner } from './outputs.js';
+import { plainId } from './plain.js';
+import type { SeatPolicy } from './policy.js';
 import type { Verdict } from './verdict.js';
 
 /**
@@ -75,3 +77,25 @@ export function ownerOf(verdict: Verdict): Owner {
 }
 
 export const ownerText = (owner: Owner): string => (typeof owner === 'string' ? owner : owner.join(' and '));
+
+/** A node that changes hands, as `hotseat plan` says it. */
+export interface PlainChange {
+  readonly device: string;
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** The nodes that other seat files would give to other seats. Pure. */
+export function plainChanges(before: readonly SeatPolicy[], after: readonly SeatPolicy[]): PlainChange[] {
+  const names = new Set([...before, ...after].flatMap(({ nodes = [] }) => nodes.map(({ name }) => name)));
+  return [...names].sort().flatMap((name) => {
+    const [from, to] = [before, after].map((seats) => ownerText(plainOwner(seats, name))) as [string, string];
+    return from === to ? [] : [{ device: plainId(name), name, from, to }];
+  });
+}
+
+function plainOwner(seats: readonly SeatPolicy[], name: string): Owner {
+  const owners = seats.flatMap(({ seat, nodes = [] }) => (nodes.some((node) => node.name === name) ? [seat] : []));
+  return owners.length === 0 ? 'host' : owners;
+}

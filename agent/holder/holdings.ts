@@ -211,7 +211,7 @@ export class Holdings implements Lessor, CardLessor {
     }
   }
 
-  /** A seat that replaces its display servers without end is waited for only as far as its pictures are its own affair. */
+  /** Of a seat that replaces its display servers without end, the last few are waited for: pictures that others then read are its own. */
   private remember(seat: string, former: DisplayServer): void {
     if (former.leases.size === 0) return;
     this.replaced.add({ ...former, seat });

@@ -70,7 +70,8 @@ export interface HolderState {
 }
 
 /** Display servers that had outputs of a card, and whose framebuffers live on for as long as they do. */
-export const runningOn = ({ revoked, replaced = [] }: HolderState): HolderState['revoked'] => [...revoked, ...replaced];
+export const runningOn = (state: HolderState | undefined): HolderState['revoked'] =>
+  state === undefined ? [] : [...state.revoked, ...(state.replaced ?? [])];
 
 /** Reads a line of the agent's or of the holder's; both are root's. Throws where it is not JSON. */
 export const wantedOf = (line: string): Wanted | WantedSeats | WantedName =>

@@ -62,9 +62,10 @@ export class DeviceMap {
       const fd = isLarge ? former.map : bpf.createHash(mapName, keySize, valueSize, entries);
       try {
         if (former !== undefined && !isLarge) copy(former.map, fd, watch);
-        const owners = ownersIn(fd);
+        const known = readAll(fd, bpf.mapEntries(fd));
+        const owners = ownersIn(known);
         // Some were covered only when a device of theirs came: a new agent's guard must not let them go for a moment.
-        const all = [...new Set([...majors, ...grantedMajors(fd)])];
+        const all = [...new Set([...majors, ...grantedMajors(known)])];
         attachGuard(root, fd, { majors: all, owners }, former);
         return new DeviceMap(fd, all, owners, cgroupRoot);
       } finally {
@@ -272,17 +273,15 @@ interface Guarded {
 }
 
 /** Majors of all numbers that were granted in this boot. */
-const grantedMajors = (fd: number): number[] =>
-  readAll(fd, bpf.mapEntries(fd)).flatMap(({ cgroup, number: { major } }) =>
+const grantedMajors = (known: readonly Entry[]): number[] =>
+  known.flatMap(({ cgroup, number: { major } }) =>
     major !== 0 && (cgroup === everyone || isCgroup(cgroup)) ? [major] : [],
   );
 
 /** Whom a map restricts: also for an agent that has not read its policy yet. */
-const ownersIn = (map: number): Uids[] =>
+const ownersIn = (known: readonly Entry[]): Uids[] =>
   inOrder(
-    readAll(map, bpf.mapEntries(map)).flatMap(({ cgroup, number }) =>
-      cgroup === owner ? [{ first: number.major, last: number.minor }] : [],
-    ),
+    known.flatMap(({ cgroup, number }) => (cgroup === owner ? [{ first: number.major, last: number.minor }] : [])),
   );
 
 const inOrder = (uids: readonly Uids[]): Uids[] => uids.toSorted((a, b) => a.first - b.first || a.last - b.last);

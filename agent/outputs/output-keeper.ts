@@ -63,7 +63,7 @@ export class OutputKeeper {
   /** Whether the holder has any card, or may have, or display servers run on that had leases. */
   get mayHold(): boolean {
     if (!this.isKnown) return existsSync(this.deps.marker);
-    return this.state !== undefined && this.state.cards.length + runningOn(this.state).length > 0;
+    return (this.state?.cards.length ?? 0) + runningOn(this.state).length > 0;
   }
 
   /**
@@ -73,16 +73,14 @@ export class OutputKeeper {
   has({ node, number }: Pick<Device, 'node' | 'number'>): boolean {
     if (number === undefined) return false;
     if (!this.isKnown) return this.mayHold;
-    if (this.state === undefined) return false;
-    const isHeld = this.state.cards.some((card) => card.number === numberText(number));
+    const isHeld = this.state?.cards.some((card) => card.number === numberText(number)) === true;
     return isHeld || runningOn(this.state).some((one) => one.node === node);
   }
 
   /** In words, why nobody gets the nodes of a card now; undefined where the holder and its display servers have nothing of it. */
   whyHeld(card: Pick<Device, 'node' | 'number'>): string | undefined {
-    if (!this.mayHold || !this.has(card)) return undefined;
-    const running = this.state === undefined ? [] : runningOn(this.state);
-    const seats = [...new Set(running.flatMap(({ seat, node }) => (node === card.node ? [seat] : [])))];
+    if (!this.has(card)) return undefined;
+    const seats = [...new Set(runningOn(this.state).flatMap(({ seat, node }) => (node === card.node ? [seat] : [])))];
     return seats.length === 0
       ? `the holder has not let go of ${card.node} yet`
       : `display servers that had outputs of ${card.node} still run at ${seats.join(' and ')}: end them`;
@@ -184,7 +182,7 @@ export class OutputKeeper {
     this.isKnown = true;
     this.show(state);
     this.say(before, state);
-    const on = state === undefined ? [] : runningOn(state);
+    const on = runningOn(state);
     const isEmpty = state === undefined || state.cards.length + state.sockets.length + on.length === 0;
     if (this.cards.length === 0 && isEmpty) {
       rmSync(this.deps.marker, { force: true });

@@ -1,8 +1,8 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { PlainNodes } from '../../agent/assign/plain-nodes.js';
+import { plainChanges } from '../../agent/core/changes.js';
 import { desiredUnit } from '../../agent/core/desired.js';
-import { plainChanges } from '../../agent/core/plain.js';
 import { plan } from '../../agent/core/plan.js';
 import type { Policy, SeatPolicy } from '../../agent/core/policy.js';
 import type { ActualSeat } from '../../agent/core/state.js';
