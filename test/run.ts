@@ -4,7 +4,7 @@
 
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { execa } from 'execa';
 import type { Outcome, TestFile } from './runner/file.js';
 import { type Layer, labEnvironment, layers } from './runner/layers.js';
@@ -13,6 +13,12 @@ import { type Budget, runAgain, runFiles } from './runner/run-files.js';
 
 /** Everything has ended by then, also when files hang: CI gives a run 90 minutes. */
 const wholeRunMs = 80 * 60_000;
+
+/**
+ * The system's programs first, whatever somebody's PATH begins with: a wrapper around another python3 takes seven times as long as
+ * Debian's, and tests start it hundreds of times.
+ */
+process.env['PATH'] = [dirname(process.execPath), '/usr/sbin:/usr/bin:/sbin:/bin', process.env['PATH']].join(':');
 
 const here = import.meta.dirname;
 /** How many seconds each file usually takes, on two cores without KVM: long files come first, and a hang is known. */
@@ -46,13 +52,10 @@ function filesOf(layer: Layer): TestFile[] {
     .sort((a, b) => b.seconds - a.seconds);
 }
 
-/**
- * Makes the lab's disk (`disk`), or the states from which its tests start (`states`); whether that went well. It yields to
- * tests that run meanwhile: to unpack packages beside them at the same priority made these three to six times slower.
- */
-async function makeReady(what: 'disk' | 'states'): Promise<boolean> {
+/** Makes the lab's disk (`disk`), or the states from which its tests start (`states`); whether that went well. */
+async function makeReady(what: 'disk' | 'states', niceness: number): Promise<boolean> {
   const program = ['node', '--enable-source-maps', join(here, 'lab/driver/make-ready.js'), what];
-  const made = await execa('nice', ['-n', '19', ...program], {
+  const made = await execa('nice', ['-n', String(niceness), ...program], {
     reject: false,
     stdin: 'ignore',
     stdout: 'inherit',
@@ -65,7 +68,11 @@ async function makeReady(what: 'disk' | 'states'): Promise<boolean> {
 
 const chosen = (wanted.length > 0 ? wanted : layers).map((layer) => ({ layer, files: filesOf(layer) }));
 const hasLab = chosen.some(({ layer, files }) => layer.name === 'lab' && files.length > 0);
-const disk = hasLab ? makeReady('disk') : Promise.resolve(true);
+/**
+ * The disk is made before everything else: packages that are unpacked beside tests make these three to six times slower, and take
+ * three times as long themselves.
+ */
+const hasDisk = !hasLab || (await makeReady('disk', 0));
 /** Made beside the first layer that leaves a processor free, or right before the lab. A run of parts needs few of them. */
 let states: Promise<boolean> | undefined;
 
@@ -76,7 +83,7 @@ let failed = 0;
 for (const { layer, files } of chosen) {
   if (files.length === 0) continue;
   if (layer.name === 'lab' || layer.atOnce < availableParallelism())
-    states ??= disk.then(async (isMade) => isMade && (!hasLab || parts.length > 0 || (await makeReady('states'))));
+    states ??= hasDisk && hasLab && parts.length === 0 ? makeReady('states', 19) : Promise.resolve(hasDisk);
   if (layer.name === 'lab' && !(await states)) {
     console.error('FAIL the lab could not be made ready: none of its files ran');
     failed += files.length;

@@ -38,8 +38,8 @@ export const layers: readonly Layer[] = [
     name: 'namespace',
     directory: 'namespace',
     atOnce: 1,
-    // A third of the layer's time; its kernel, its PC and its containers are a model.
-    apart: cores > 1 ? ['house-model'] : [],
+    // The first has a model of a kernel, a PC and containers; the others have mounts and networks of their own.
+    apart: cores > 1 ? ['house-model', 'agent-verbs', 'policy-manager', 'udev-source'] : [],
     limitMs: 120_000,
   },
   {

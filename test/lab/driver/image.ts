@@ -42,7 +42,7 @@ export async function image(): Promise<Image> {
 
 async function build(work: string): Promise<void> {
   const host = join(work, 'host');
-  const seats = Object.entries(recipe.seatSuites).map(([name, suite]) => ({ name, suite, root: join(work, name) }));
+  const seats = Object.entries(recipe.seats).map(([name, seat]) => ({ name, ...seat, root: join(work, name) }));
   await mkdir(work, { recursive: true });
   const uri = await mirror();
   await step(`packages from ${uri} (${seats.length + 1} file systems at once)`, (note) =>
@@ -52,7 +52,7 @@ async function build(work: string): Promise<void> {
         `--essential-hook=echo MODULES=list > "$1/etc/initramfs-tools/conf.d/lab"`,
         `--essential-hook=printf '%s\\n' ${recipe.initrdModules.join(' ')} > "$1/usr/share/initramfs-tools/modules.d/lab"`,
       ]),
-      ...seats.map(({ root, suite }) => debootstrap(root, suite, uri, recipe.seat, () => undefined, [])),
+      ...seats.map(({ root, suite, packages }) => debootstrap(root, suite, uri, packages, () => undefined, [])),
     ]),
   );
   await step('finishing touches', async () => {
@@ -104,7 +104,8 @@ async function debootstrap(
       dir,
       uri,
     ],
-    { all: true, stdin: 'ignore' },
+    // Thousands of programs start here: those of the system, not the wrappers of somebody's PATH, and none reads a locale.
+    { all: true, stdin: 'ignore', env: { LC_ALL: 'C', PATH: '/usr/sbin:/usr/bin:/sbin:/bin' } },
   );
   for await (const line of run.iterable({ from: 'all' })) if (line.startsWith('I:')) note(line.slice(2).trim());
   await run;

@@ -13,7 +13,7 @@ export interface Container {
   /** Whose hub it has. */
   readonly place: Place;
   /** Of its root file system, below /srv on the host. */
-  readonly release: keyof typeof recipe.seatSuites;
+  readonly release: keyof typeof recipe.seats;
   /** The host's id of its root: the first of 65536. */
   readonly firstId: number;
   /** The tone that it plays, Hz. */
@@ -52,7 +52,7 @@ export const desks: readonly Desk[] = [
 
 export const containers: readonly Container[] = [player, ...desks];
 
-export const codename = ({ release }: Container): string => recipe.seatSuites[release];
+export const codename = ({ release }: Container): string => recipe.seats[release].suite;
 
 const placeOf = ({ name }: Container): string => `/srv/desks/${name}`;
 const isDesk = (container: Container): container is Desk => 'user' in container;
