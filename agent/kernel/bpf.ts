@@ -34,8 +34,11 @@ export const programType = {
 const attachFlag = { multi: 2, replace: 4 } as const;
 const hashMap = 1;
 const logSize = 256 * 1024;
-/** A signal, such as SIGCHLD, ends the verifier with EAGAIN (kernel/bpf/verifier.c, do_check); libbpf tries as often. */
-const loadAttempts = 5;
+/**
+ * A signal, such as SIGCHLD, ends the verifier with EAGAIN (kernel/bpf/verifier.c, do_check). libbpf tries five times: on a busy machine, a
+ * profiler that asks for a signal 2,000 times a second was seen to use these up.
+ */
+const loadAttempts = 50;
 
 /** Facts of the kernel about a loaded program. */
 export interface ProgramInfo {
