@@ -4,7 +4,8 @@
 import { execFileSync } from 'node:child_process';
 import { chmodSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
-import { type BuildOptions, build, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
+import { heavy } from '../agent/start/heavy.js';
 import { options } from '../agent/start/options.js';
 import { natives } from './package/dependencies.js';
 
@@ -12,6 +13,7 @@ const checkout = resolve(import.meta.dirname, '../..');
 const outdir = join(checkout, 'dist/hotseat');
 /** Programs with a process of their own are found beside the program that starts them. */
 const programs = ['main', 'udev-child', 'helper', 'holder'];
+const bodyNames = [...programs, 'verbs'];
 
 /** Zod's messages in fifty languages, a third of all that would be loaded: ours are English. */
 const englishOnly: Plugin = {
@@ -19,6 +21,19 @@ const englishOnly: Plugin = {
   setup: ({ onLoad }) => {
     onLoad({ filter: /\/zod\/v4\/locales\/index\.js$/ }, () => ({
       contents: "export { default as en } from './en.js';",
+    }));
+  },
+};
+
+/** Leaves out of a body what heavy verbs load when they run. */
+const withoutHeavy: Plugin = {
+  name: 'without heavy verbs',
+  setup: ({ onLoad, onResolve }) => {
+    onResolve({ filter: /./ }, ({ kind, importer, path }) =>
+      kind === 'dynamic-import' && heavy.has(basename(importer, '.ts')) ? { path, namespace: 'heavy' } : undefined,
+    );
+    onLoad({ filter: /./, namespace: 'heavy' }, () => ({
+      contents: "throw new Error('a verb that loads this is a heavy one: agent/start/heavy.ts');",
     }));
   },
 };
@@ -43,15 +58,13 @@ const common = {
 /** As a CommonJS module says it. */
 const itself = { 'import.meta.dirname': '__dirname', 'import.meta.filename': '__filename' };
 
-const bodies = await build({
+const body = {
   ...common,
-  entryPoints: programs.map((name) => join('agent/start/programs', `${name}.ts`)),
   entryNames: '[name]-[hash]',
   // A verb runs only its own needs, as it does unbundled: what is imported later runs later.
   supported: { 'dynamic-import': false },
   sourcemap: true,
   external: [...natives],
-  plugins: [englishOnly],
   // Node's own condition names its CommonJS build, of which nothing can be left out.
   alias: { rxjs: join(checkout, 'node_modules/rxjs/dist/esm/index.js') },
   define: { ...itself, 'import.meta.url': 'ownUrl' },
@@ -59,20 +72,25 @@ const bodies = await build({
     js: "(function(exports,require,module,__filename,__dirname){const ownUrl=require('node:url').pathToFileURL(__filename).href;",
   },
   footer: { js: '})' },
-});
+} as const satisfies BuildOptions;
+const entry = (name: string): string => join('agent/start/programs', `${name}.ts`);
+const built = await Promise.all([
+  build({ ...body, entryPoints: programs.map(entry), plugins: [englishOnly] }),
+  build({ ...body, entryPoints: [entry('verbs')], plugins: [withoutHeavy] }),
+]);
+const bodies = Object.assign({}, ...built.map(({ metafile }) => metafile.outputs)) as Metafile['outputs'];
 
 const made = new Map(
-  Object.entries(bodies.metafile.outputs).map(([path, { entryPoint = '' }]) => [
-    basename(entryPoint, '.ts'),
-    basename(path),
-  ]),
+  Object.entries(bodies).map(([path, { entryPoint = '' }]) => [basename(entryPoint, '.ts'), basename(path)]),
 );
-const BODIES = JSON.stringify(Object.fromEntries(programs.map((name) => [name, made.get(name)])));
+const BODIES = JSON.stringify(Object.fromEntries(bodyNames.map((name) => [name, made.get(name)])));
 
 /** A file that Node starts; `from`: its source. */
 const begin = async (name: string, from: string): Promise<string[]> => {
   const { metafile } = await build({
     ...common,
+    // The names of bodies stay whole.
+    lineLimit: 0,
     entryPoints: [{ in: join('agent/start', from), out: name }],
     define: { ...itself, BODIES, PROGRAM: JSON.stringify(name) },
     ...(name === 'main' ? { banner: { js: `#!/usr/bin/env -S ${['node', ...options.main].join(' ')}` } } : {}),
@@ -88,6 +106,6 @@ chmodSync(join(outdir, 'main.js'), 0o755);
 writeFileSync(join(outdir, 'package.json'), '{ "type": "commonjs" }\n');
 
 // Files that a running program may still load go last.
-const ours = new Set([...Object.keys(bodies.metafile.outputs), ...begins.flat()].map((path) => basename(path)));
+const ours = new Set([...Object.keys(bodies), ...begins.flat()].map((path) => basename(path)));
 for (const name of readdirSync(outdir)) if (name !== 'package.json' && !ours.has(name)) rmSync(join(outdir, name));
 execFileSync(process.execPath, [join(outdir, 'keep-code.js')], { stdio: 'inherit' });

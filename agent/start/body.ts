@@ -6,7 +6,8 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { Script } from 'node:vm';
 
-export type ProgramName = 'main' | 'helper' | 'udev-child' | 'holder';
+/** `verbs` has no file of its own: main.js takes it for the verbs that need no more (heavy.ts). */
+export type ProgramName = 'main' | 'verbs' | 'helper' | 'udev-child' | 'holder';
 
 /**
  * The file of each program's body; rules/bundle.ts fills them in. The name has a hash of the content: V8 itself tells
@@ -48,7 +49,7 @@ export function scriptOf(directory: string, name: ProgramName, code = read(codeO
 
 /** Runs a body as Node runs a module: it knows itself by the name of the short file. */
 export function programOf(script: Script, directory: string, name: ProgramName): Program {
-  const filename = join(directory, `${name}.js`);
+  const filename = join(directory, name === 'verbs' ? 'main.js' : `${name}.js`);
   const module = { exports: {} };
   const body = script.runInThisContext() as Body;
   body(module.exports, createRequire(filename), module, filename, directory);

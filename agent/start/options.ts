@@ -4,7 +4,8 @@ import type { ProgramName } from './body.js';
  * V8's options for each program: its form of the code is good for the same options alone. The agent's young objects get 2 MB
  * where V8 would take up to 48: enough for a burst, and at rest the agent needs 8 MB less.
  */
+const main = ['--max-semi-space-size=2'] as const;
 export const options: Readonly<Record<ProgramName, readonly string[]>> = {
-  main: ['--max-semi-space-size=2'],
+  ...{ main, verbs: main },
   ...{ helper: [], 'udev-child': [], holder: [] },
 };

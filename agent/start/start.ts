@@ -1,7 +1,9 @@
 import { type ProgramName, programOf, scriptOf } from './body.js';
+import { heavy } from './heavy.js';
 
 /** Filled in for each program (rules/bundle.ts). */
 declare const PROGRAM: ProgramName;
 
 const directory = import.meta.dirname;
-void programOf(scriptOf(directory, PROGRAM), directory, PROGRAM).start();
+const name = PROGRAM === 'main' && !heavy.has(process.argv[2] ?? '') ? 'verbs' : PROGRAM;
+void programOf(scriptOf(directory, name), directory, name).start();

@@ -33,7 +33,7 @@ const kept = () => readdirSync(bundle).filter((name) => name.includes('.code'));
 function isTaken(code: string): boolean {
   const body = code.replace(forNode, '');
   const [, options = ''] =
-    /^#!\/usr\/bin\/env -S node ?(.*)/.exec(readFileSync(join(bundle, nameOf(code)), 'latin1')) ?? [];
+    /^#!\/usr\/bin\/env -S node ?(.*)/.exec(readFileSync(join(bundle, shortOf(nameOf(code))), 'latin1')) ?? [];
   const look = `
     const { readFileSync } = require('node:fs');
     const cachedData = readFileSync(${JSON.stringify(code)});
@@ -41,16 +41,15 @@ function isTaken(code: string): boolean {
     process.exit(script.cachedDataRejected ? 1 : 0);`;
   return node(...options.split(' ').filter(Boolean), '-e', look).exitCode === 0;
 }
-const nameOf = (code: string): string => code.replace(forNode, '').replace(/-[A-Z0-9]{8}\.js$/, '.js');
+/** The short file of a program; that of the quick verbs is main.js. */
+const shortOf = (name: string): string => (name === 'verbs' ? 'main.js' : `${name}.js`);
+const nameOf = (code: string): string => code.replace(forNode, '').replace(/-[A-Z0-9]{8}\.js$/, '');
 
-const programs = ['helper', 'holder', 'main', 'udev-child'];
+const programs = ['helper', 'holder', 'main', 'udev-child', 'verbs'];
 const versionLine = /^hotseat \d+\.\d+\.\d+$/;
 
 function isWhole(): void {
-  assert.equal(
-    kept().map((name) => nameOf(name).replace(/\.js$/, '')),
-    programs,
-  );
+  assert.equal(kept().map(nameOf), programs);
   for (const name of kept()) assert.ok(isTaken(name), name);
 }
 
@@ -58,7 +57,7 @@ test('the build keeps the code of every program', isWhole);
 
 test('a body has ASCII alone, and knows its parts by their content', () => {
   for (const name of programs) {
-    const short = readFileSync(join(bundle, `${name}.js`), 'latin1');
+    const short = readFileSync(join(bundle, shortOf(name)), 'latin1');
     const body = readdirSync(bundle).find((file) => file.startsWith(`${name}-`) && file.endsWith('.js')) ?? '';
     assert.ok(short.includes(body), `${name} does not name ${body}`);
     assert.not.match(readFileSync(join(bundle, body), 'latin1'), /[^\0-\x7f]/);
