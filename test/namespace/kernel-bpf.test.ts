@@ -8,7 +8,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import * as bpf from '../../agent/kernel/bpf.js';
 import { Assembler } from '../../agent/kernel/bpf-asm.js';
-import { Btf } from '../../agent/kernel/btf.js';
+import { Btf, typesIn } from '../../agent/kernel/btf.js';
 import { cgroupRoot } from '../../agent/kernel/cgroup.js';
 import { DeviceMap } from '../../agent/kernel/device-map.js';
 import { SysError } from '../../agent/kernel/errors.js';
@@ -73,7 +73,7 @@ test('a hash: insert once, look up, remove, list', () => {
 
 test('offsets come from the kernel’s own types', () => {
   const names = ['list_head', 'bpf_cgroup_dev_ctx', 'device', 'bpf_iter_task', 'no_such_type'];
-  const btf = new Btf(readFileSync('/sys/kernel/btf/vmlinux'), names);
+  const btf = new Btf(typesIn(readFileSync('/sys/kernel/btf/vmlinux'), names));
   assert.is(btf.memberOffset('list_head', 'prev'), 8);
   assert.is(btf.memberOffset('bpf_cgroup_dev_ctx', 'minor'), 8);
   assert.is(btf.memberOffset('device', 'no_such_member'), undefined);
