@@ -1,5 +1,5 @@
 /**
- * The verbs that load packages, or the daemon. All others, and the help of these, are a program that is a tenth as long: a container that
+ * The verbs that load packages, or the daemon. All others, and `help`, are a program that is a fifteenth as long: a container that
  * starts waits for `hotseat wait`.
  */
 export const heavy: ReadonlySet<string> = new Set([
