@@ -32,7 +32,7 @@ const mainPid = () => lab.sh(`systemctl show -P MainPID ${HOTSEAT_UNIT}`);
 const keyboardMode = () => lab.sh('kbd_mode -C /dev/tty1');
 
 /**
- * The Node of Debian, as a PC has it that follows the pages, or the lab's, which starts in a fifth of the time. Debian's follows the
+ * The Node of Debian, as a PC has it that follows the pages, or the lab's, which starts 0.9 s sooner. Debian's follows the
  * README, and runs the agent up to its first restart and the hang after that.
  */
 const nodeIs = (which: 'debian' | 'quick'): Promise<string> =>
