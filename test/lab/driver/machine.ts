@@ -1,6 +1,6 @@
 // One QEMU process: the PC with a screen for the host and one for each seat, a USB hub for each, and a control channel.
 //
-// States are QEMU migration streams next to a qcow2 overlay: starting from one costs no copy of the disk.
+// States are files of QEMU's migration next to a qcow2 overlay: starting from one costs no copy of the disk.
 
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -73,6 +73,13 @@ interface Power {
   readonly ended: Promise<unknown>;
   kill(): void;
 }
+
+/**
+ * How a state is kept: each page of memory has its place in a sparse file, and a page of zeros has none. In a stream QEMU looks at
+ * each of those again when it goes on, and this machine then has to find all 3 GB of the PC's memory, which took it up to 14 s
+ * (QEMU, docs/devel/migration/mapped-ram.rst).
+ */
+const capabilities = ['events', 'mapped-ram'].map((capability) => ({ capability, state: true }));
 
 export class Machine {
   readonly plugged = new Map<string, DeviceArgs>();
@@ -205,13 +212,13 @@ export class Machine {
   private async continue(from: State): Promise<void> {
     await step('continuing from a saved state', async () => {
       for (const device of from.plugged) await this.plug(device);
-      await this.qmp.run('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+      await this.qmp.run('migrate-set-capabilities', { capabilities });
       const arrived = this.qmp.event(
         'MIGRATION',
         (data) => data.status === 'completed' || data.status === 'failed',
         120_000,
       );
-      await this.qmp.run('migrate-incoming', { uri: `exec:cat '${from.memory}'` });
+      await this.qmp.run('migrate-incoming', { uri: `file:${from.memory}` });
       await arrived;
       await this.qmp.run('cont');
       await this.channel.hello(60_000);
@@ -280,7 +287,7 @@ export class Machine {
   async keep(dir: string): Promise<State> {
     await this.channel.exec(['sync']);
     await this.qmp.run('stop');
-    await this.qmp.run('migrate-set-capabilities', { capabilities: [{ capability: 'events', state: true }] });
+    await this.qmp.run('migrate-set-capabilities', { capabilities });
     await this.qmp.run('migrate-set-parameters', { 'max-bandwidth': 2 ** 40 });
     const work = `${dir}.${process.pid}.tmp`;
     await rm(work, { recursive: true, force: true });
@@ -291,7 +298,7 @@ export class Machine {
       300_000,
     );
     gone.catch(() => undefined);
-    await this.qmp.run('migrate', { uri: `exec:cat > '${join(work, 'memory')}'` });
+    await this.qmp.run('migrate', { uri: `file:${join(work, 'memory')}` });
     await gone;
     const status = (await this.qmp.run('query-migrate')) as { status: string; 'error-desc'?: string };
     if (status.status !== 'completed') throw new Error(`saving the machine: ${status['error-desc'] ?? status.status}`);
