@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { merge, type Observable } from 'rxjs';
 import { type ContainerRef, type EngineName, isEngine } from '../core/policy.js';
 import { devicesRootV1, unifiedRemedy } from '../kernel/cgroup.js';
+import { inOneMoment } from '../kernel/facts.js';
 import type { Inits } from '../kernel/inits.js';
 import type { RecordFile } from '../kernel/record-file.js';
 import type { Dialect } from './dialect.js';
@@ -123,7 +124,8 @@ export class Engines {
       const tenants = this.deps.tenants?.() ?? [];
       for (const engine of this.engines) engine.lookFor(new Set([...this.usersOf(engine), ...tenants]));
     }
-    this.running = this.engines.flatMap((engine) => engine.list()).filter((container) => !isRefused(container));
+    const found = inOneMoment(() => this.engines.flatMap((engine) => engine.list()));
+    this.running = found.filter((container) => !isRefused(container));
     for (const { name, problem } of this.engines) {
       if (problem !== undefined && problem !== this.problems.get(name))
         this.deps.log?.error({ engine: name, problem }, 'a container is not known');

@@ -18,6 +18,8 @@ export class CgroupTree {
   private watchers = new Map<string, CalmWatch>();
   /** How many more groups of a user are looked at, by uid. */
   private readonly left = new Map<number, number>();
+  /** Names of the groups in each group on the way, in the `find` that is under way: several patterns go the same way. */
+  private readonly listed = new Map<string, string[]>();
 
   constructor(
     private readonly root: string,
@@ -42,6 +44,7 @@ export class CgroupTree {
 
   private findBeside(former: Map<string, CalmWatch>): string[] {
     this.left.clear();
+    this.listed.clear();
     this.overfull = undefined;
     // Watched before it is read: a group that appears in between is heard of, not missed.
     const found = new Set(this.paths.flatMap((patterns) => this.below(this.root, patterns, former)));
@@ -57,14 +60,21 @@ export class CgroupTree {
 
   private below(directory: string, [pattern, ...deeper]: readonly RegExp[], former: Map<string, CalmWatch>): string[] {
     if (pattern === undefined) return [directory];
+    const names = this.listed.get(directory) ?? this.list(directory, former);
+    return names
+      .filter((name) => pattern.test(name))
+      .flatMap((name) => this.below(join(directory, name), deeper, former));
+  }
+
+  private list(directory: string, former: Map<string, CalmWatch>): string[] {
     // All patterns share one watcher a directory; it wakes for any name that one of them could go through.
     const depth = directory === this.root ? 0 : directory.slice(this.root.length + 1).split('/').length;
     this.keep(directory, former, (name) => {
       if (this.paths.some((path) => path[depth]?.test(name ?? '') === true)) this.changed();
     });
-    return this.namesIn(directory)
-      .filter((name) => pattern.test(name))
-      .flatMap((name) => this.below(join(directory, name), deeper, former));
+    const names = this.namesIn(directory);
+    this.listed.set(directory, names);
+    return names;
   }
 
   /** Names of the groups in a group. Of a user's group, no more names than are left of that user's budget. */

@@ -32,12 +32,28 @@ export function tellFacts(by: (tid: number) => ThreadFacts | undefined): void {
   ask = by;
 }
 
+/** The answers of the look that is under way, by thread. */
+let moment: Map<number, ThreadFacts | 'gone'> | undefined;
+
+/** The result of `look`, which asks for the facts of each thread once: a look at everything asks for the same ones again and again. */
+export function inOneMoment<T>(look: () => T): T {
+  moment = new Map();
+  try {
+    return look();
+  } finally {
+    moment = undefined;
+  }
+}
+
 /**
  * Facts of a thread. Undefined where the kernel is not asked: of the first process of the PC, and in programs that do not begin
  * with `tellFacts`. Procfs has them then.
  */
 export function factsOf(tid: number): ThreadFacts | 'gone' | undefined {
-  return ask === undefined || tid === 1 ? undefined : (ask(tid) ?? 'gone');
+  if (ask === undefined || tid === 1) return undefined;
+  const facts = moment?.get(tid) ?? ask(tid) ?? 'gone';
+  moment?.set(tid, facts);
+  return facts;
 }
 
 /** One fact, or the same `seen` in procfs. Undefined when the thread has gone, or it cannot be told. */
