@@ -14,12 +14,10 @@ const apart = 4;
  * one. A watch may have found no room, and setting up may take longer than anybody would wait for it. `lastTook`: how long
  * the last look took, ms.
  */
-export const looks = (changes: Observable<void>, everyMs: number, lastTook: () => number = () => 0): Observable<void> =>
-  merge(
-    changes.pipe(
-      startWith(undefined),
-      throttle(() => timer(Math.max(atMostEvery, apart * lastTook())), { leading: true, trailing: true }),
-      switchMap(() => merge(of(0), ...setupCheck.map((ms) => timer(ms)))),
-    ),
-    timer(everyMs, everyMs),
-  ).pipe(map(() => undefined));
+export function looks(changes: Observable<void>, everyMs: number, lastTook: () => number = () => 0): Observable<void> {
+  const inTime = <T>() =>
+    throttle<T>(() => timer(Math.max(atMostEvery, apart * lastTook())), { leading: true, trailing: true });
+  const behindOne = () => merge(of(0), ...setupCheck.map((ms) => timer(ms))).pipe(inTime());
+  const behindEach = changes.pipe(startWith(undefined), inTime(), switchMap(behindOne));
+  return merge(behindEach, timer(everyMs, everyMs)).pipe(map(() => undefined));
+}

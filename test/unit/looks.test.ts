@@ -109,4 +109,15 @@ test('looks that take long are further apart, whoever has ever so many changes',
   assert.ok(count >= 3 && count <= 30, `${count} looks`);
 });
 
+test('nor are those closer together that follow one change', async () => {
+  let count = 0;
+  const looking = looks(NEVER, 60_000, () => 100).subscribe(() => {
+    count += 1;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  looking.unsubscribe();
+  // At once, and 400 ms after each; by the clock alone it would be six.
+  assert.ok(count >= 2 && count <= 3, `${count} looks`);
+});
+
 test.run();
