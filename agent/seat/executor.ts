@@ -263,7 +263,7 @@ export class Executor {
           const usb = await this.bindAgain(step, left, !step.hard && left.length === 0);
           if (usb !== undefined) {
             log.warn(
-              { ...facts, left, handed, usb },
+              { ...facts, left, suspected, handed, usb },
               'driver unbound and bound again, because revocation may not be complete',
             );
             return { revoked, left, rebound: usb };
