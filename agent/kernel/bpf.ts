@@ -121,9 +121,8 @@ export function elements(
   valueSize: number,
   entries: number,
 ): { count: number; keys: Buffer; values: Buffer } {
-  // Room for all, of which the system finds memory for as much as the kernel writes. Zeros first would have it find all.
-  const keys = Buffer.allocUnsafeSlow(entries * keySize);
-  const values = Buffer.allocUnsafeSlow(entries * valueSize);
+  const keys = Buffer.alloc(entries * keySize);
+  const values = Buffer.alloc(entries * valueSize);
   const position = Buffer.alloc(4);
   const request = attributes(56, (a) => {
     a.writeBigUInt64LE(address(position), 8);
@@ -133,8 +132,7 @@ export function elements(
     a.writeUInt32LE(map, 36);
   });
   present(() => bpf('lookupBatch', 'map', request, position, keys, values));
-  const count = request.readUInt32LE(32);
-  return { count, keys: keys.subarray(0, count * keySize), values: values.subarray(0, count * valueSize) };
+  return { count: request.readUInt32LE(32), keys, values };
 }
 
 function present(action: () => void): boolean {
