@@ -39,7 +39,7 @@ const common = [
 ].flatMap((line) => line.split(' '));
 
 export const recipe = {
-  version: 9,
+  version: 10,
   /** Debian's release of the PC itself. */
   suite: 'trixie',
   options: [
