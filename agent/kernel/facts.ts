@@ -35,7 +35,10 @@ export function tellFacts(by: (tid: number) => ThreadFacts | undefined): void {
 /** The answers of the look that is under way, by thread. */
 let moment: Map<number, ThreadFacts | 'gone'> | undefined;
 
-/** The result of `look`, which asks for the facts of each thread once: a look at everything asks for the same ones again and again. */
+/**
+ * Runs `look` and returns its result; throws what it throws. Meanwhile the kernel is asked once for each thread: a look at everything needs
+ * the same facts many times. `look` does not wait for anything.
+ */
 export function inOneMoment<T>(look: () => T): T {
   moment = new Map();
   try {

@@ -75,9 +75,9 @@ interface Power {
 }
 
 /**
- * How a state is kept: each page of memory has its place in a sparse file, and a page of zeros has none. In a stream QEMU looks at
- * each of those again when it goes on, and this machine then has to find all 3 GB of the PC's memory, which took it up to 14 s
- * (QEMU, docs/devel/migration/mapped-ram.rst).
+ * A state is a sparse file, in which each page of memory has its place, and pages of zeros are holes (QEMU,
+ * docs/devel/migration/mapped-ram.rst). QEMU does not touch those when it goes on. From a stream it reads each of them first, and then the
+ * machine has to find memory for all 3 GB of the PC: that took up to 14 s.
  */
 const capabilities = ['events', 'mapped-ram'].map((capability) => ({ capability, state: true }));
 

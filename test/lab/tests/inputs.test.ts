@@ -104,7 +104,7 @@ test('stable names lead to the devices of the seat alone', async () => {
 /**
  * logind writes a rules file and triggers the device, and udevd may not have noticed the file by then: it looks for
  * changed rules every three seconds at most (systemd, src/udev/udev-manager.c). That is made certain here, it is not ours.
- * `usb`: the USB device, which stays while its driver may be bound again.
+ * `usb`: the USB device. It stays when its driver is bound again, and the input below it gets another name.
  */
 async function loginctl(usb: string, ...words: string[]): Promise<void> {
   await lab.guest(['loginctl', ...words]);
