@@ -69,9 +69,9 @@ export function outputsOf(
   });
   const kept = (holder?.cards ?? []).flatMap(({ node, seats, problem }): CardOutputs[] => {
     const lease = seats.find((one) => one.seat === seat && one.leased.length > 0);
-    if (lease === undefined || problem === undefined || known.some(({ card }) => card === node)) return [];
+    if (lease === undefined || known.some(({ card }) => card === node)) return [];
     const { leased, since } = lease;
-    const why = `its outputs are not taken back yet: ${problem}`;
+    const why = ['its outputs are not taken back yet', ...(problem === undefined ? [] : [problem])].join(': ');
     return [{ card: node, outputs: [], state: 'blocked', leased, since, problem: why, sharedWith: [] }];
   });
   const gone = lost.filter((node) => !known.some(({ card }) => card === node));

@@ -342,8 +342,10 @@ test('status says how a seat stands with its outputs, and what to do', () => {
   assert.match(left(true, undefined, 'the holder does not run'), /^blocked: the holder does not run/);
   const silent = holder(['DP-1'], [], 'it does not answer');
   assert.is(left(true, silent), 'leased: it does not answer', 'the picture stays on');
-  const [kept] = outputsOf('left', [], silent, undefined);
-  assert.equal([kept?.state, kept?.problem], ['blocked', 'its outputs are not taken back yet: it does not answer']);
+  const kept = (state: HolderState) =>
+    outputsOf('left', [], state, undefined).map((one) => `${one.state}: ${one.problem}`);
+  assert.equal(kept(silent), ['blocked: its outputs are not taken back yet: it does not answer']);
+  assert.equal(kept(holder(['DP-1'])), ['blocked: its outputs are not taken back yet'], 'also while that is under way');
   assert.equal(outputsOf('left', cards(true), holder([]), undefined)[0]?.sharedWith, ['right']);
   const open = holder(['DP-1']);
   const unguarded = { ...open, cards: open.cards.map((one) => ({ ...one, unguarded: 'there is no BTF' })) };
