@@ -5,11 +5,8 @@ import type { Overrides } from '../active/overrides.js';
 import type { Assignments } from '../assign/assignments.js';
 import type { Trail } from '../audit/trail.js';
 import type { Asker } from '../core/audit.js';
-import { ownerOf, ownerText } from '../core/changes.js';
 import { holdersOf, type Unit } from '../core/device.js';
 import { findOutput, findRaw, findUnit, type Output, rawRefused } from '../core/find-unit.js';
-import { isOf } from '../core/loan.js';
-import type { Loan } from '../core/policy.js';
 import { ControlError } from '../core/refusal.js';
 import { whole } from '../core/scope.js';
 import { originOf } from '../core/shares.js';
@@ -26,6 +23,7 @@ import { isUdevdThere } from '../udev/presence.js';
 import type { SlowAttributes } from '../udev/slow-attributes.js';
 import type { UdevSource } from '../udev/source.js';
 import type { DeviceTable } from '../udev/table.js';
+import { attached } from './attached.js';
 import {
   explanationOf,
   inventoryOf,
@@ -37,10 +35,10 @@ import {
   rawExplanationOf,
   recordOf,
 } from './inspect.js';
-import type { Answerable, Answers, Attached, DeviceInfo, Explanation, IdentifiedOutput, Status } from './messages.js';
+import type { Answerable, Answers, DeviceInfo, Explanation, IdentifiedOutput, Status } from './messages.js';
 import { type Counts, metricsOf } from './metrics.js';
 import { SharedLook } from './shared-look.js';
-import { attachedOf, statusOf } from './status.js';
+import { statusOf } from './status.js';
 
 type Wait = Extract<Answerable, { readonly verb: 'wait' }>;
 type Identify = Extract<Answerable, { readonly verb: 'identify' }>;
@@ -96,9 +94,9 @@ export function answerer(rooms: Rooms): (request: Answerable, by: Asker) => Prom
       revision: await manager.reload(force, confirmMs, by, allowRollback),
     }),
     confirm: (_, by) => ({ revision: manager.confirm(by) }),
-    attach: async ({ device, seat, forMs, force }, by) =>
-      attached(rooms, await overrides.attach({ device, seat, forMs, force }, by)),
-    detach: async ({ device }, by) => attached(rooms, await overrides.detach(device, by)),
+    attach: ({ device, seat, forMs, force }, by) =>
+      attached(rooms, () => overrides.attach({ device, seat, forMs, force }, by)),
+    detach: ({ device }, by) => attached(rooms, () => overrides.detach(device, by)),
     devices: async () => {
       // Their names are those of the USB devices above them.
       await learn(
@@ -252,21 +250,6 @@ function explainSeat({ assignments, shares }: Rooms, seat: string): ShareExplana
 function awayOf(udev: UdevSource): string | undefined {
   if (!isUdevdThere()) return 'udevd is away: systemctl start systemd-udevd';
   return udev.isListening ? undefined : 'the process that listens to udevd is being started again';
-}
-
-/** A loan that was made or ended, and whose the device is now, if it is plugged. */
-function attached({ controller, assignments, table }: Rooms, loan: Loan): Attached {
-  const unit = table.units().find((other) => isOf(loan, other));
-  const verdict = unit && assignments.judged.get(unit.id);
-  if (unit === undefined || verdict === undefined) {
-    return { ...attachedOf(loan), owner: 'not plugged', problem: undefined };
-  }
-  const owner = ownerOf(verdict);
-  const holders = assignments.holders(unit.id);
-  const settled = ownerText([...holders].sort()) === (typeof owner === 'string' ? '' : ownerText([...owner].sort()));
-  const why = controller.problems().join('; ') || 'it is on its way';
-  const problem = settled ? undefined : `it is at ${ownerText(holders) || 'no seat'} now: ${why}`;
-  return { ...attachedOf(loan), owner: ownerText(owner), problem };
 }
 
 /** Settles when everything that the named container must have is granted to it, or the time is over. */

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { LoanBook } from '../../agent/active/loan-book.js';
+import { attached } from '../../agent/control/attached.js';
 import { explanationOf, infoOf, planOf } from '../../agent/control/inspect.js';
 import { decider, hostSeat } from '../../agent/core/decide.js';
 import type { Device, Unit } from '../../agent/core/device.js';
@@ -240,6 +241,36 @@ test('the book survives its reader, whole or not at all; a damaged one is said a
   } finally {
     rmSync(directory, { recursive: true });
   }
+});
+
+test('attach waits for a device whose driver was bound again, and for no other', async () => {
+  const mine = unit(head({}));
+  const loan = loanOf(mine, 's1');
+  const judged = new Map([[mine.id, decider({ ...policyOf([[], []]), loans: [loan] })(mine)]]);
+  /** Each state is there for one look; the last one stays. */
+  const moved = async (...states: { plugged: boolean; at: string[]; problems?: string[] }[]) => {
+    let looks = -1;
+    const now = () => states[Math.min(Math.max(looks, 0), states.length - 1)];
+    const table = {
+      units: () => {
+        looks += 1;
+        return now()?.plugged === true ? [mine] : [];
+      },
+    };
+    const controller = { problems: () => now()?.problems ?? [] };
+    const assignments = { judged, holders: () => now()?.at ?? [] };
+    const { owner, problem } = await attached({ controller, assignments, table }, async () => loan);
+    return { owner, problem, looks };
+  };
+  const left = { plugged: true, at: ['s0'] };
+  const away = { plugged: false, at: [] };
+  const back = { plugged: true, at: [] };
+  const right = { plugged: true, at: ['s1'] };
+  assert.equal(await moved(left, right), { owner: 's1', problem: undefined, looks: 1 });
+  assert.equal(await moved(left, away, away, back, right), { owner: 's1', problem: undefined, looks: 4 });
+  assert.equal(await moved(away), { owner: 'not plugged', problem: undefined, looks: 1 }, 'nobody plugs it');
+  const held = { ...left, problems: ['s0: it cannot leave'] };
+  assert.equal(await moved(left, held), { owner: 's1', problem: 'it is at s0 now: s0: it cannot leave', looks: 1 });
 });
 
 test.run();

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
 import type { TrailRecord } from '../../../agent/audit/trail-reader.js';
 import { preparedLab } from '../driver/prepared.js';
+import { inSeat } from '../driver/probes.js';
 import { HOTSEAT_CLI, HOTSEAT_UNIT, inputs, seatStatus, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
@@ -94,9 +95,14 @@ test('an ordinary user is told what he needs, and may take it back once he has i
   assert.match((await asOp('log')).stderr, /members of the group hotseat-admin/);
   await at('right');
   await lab.sh('usermod -aG hotseat-admin op');
+  // Its driver is bound again for that, and the answer waits for its return.
+  const holder = await inSeat(lab, 'right', 'holder', node, 'socket');
   const { code, stdout, stderr } = await asOp('detach', node);
   assert.is(code, 0, stdout + stderr);
+  assert.match(stdout, /: left$/m);
   await at('left');
+  await holder.done;
+  assert.is(holder.stdout.trim(), 'hidden\nerror 19');
   await lab.settled();
   assert.is(await hostSeat(await eventNode('left')), 'seat-left');
 });
@@ -108,9 +114,9 @@ test('it goes back by itself when its time is over', async () => {
   const packed = `b"".join(struct.pack("<HHI", tag, bits, user & 0xffffffff) for tag, bits, user in ${entries})`;
   await ofAcl(node, `os.setxattr(node, acl, struct.pack("<I", 2) + ${packed})`);
   assert.is(await users(node), '[1234]');
-  assert.is((await hotseat('attach', node, 'right', '--for', '20s')).code, 0);
+  assert.is((await hotseat('attach', node, 'right', '--for', '40s')).code, 0);
   await at('right');
-  await at('left', 120_000);
+  await at('left', 180_000);
   await lab.type('left', 'three\n');
   await lab.until('the third line at left', async () => (await lab.typed('left')).includes('three'));
   assert.equal((await status(lab)).attached, []);
@@ -119,7 +125,12 @@ test('it goes back by itself when its time is over', async () => {
 });
 
 test('the log has all of it, closed, with who asked; without an agent, too', async () => {
-  const all = await records();
+  let all: TrailRecord[] = [];
+  // The keyboard is back a moment before its loan is closed.
+  await lab.until('the end of the last loan', async () => {
+    all = await records();
+    return all.filter(({ what, result }) => what === 'detach' && result === 'done').length === 2;
+  });
   assert.equal(
     all
       .filter(({ what }) => what === 'attach' || what === 'detach')
