@@ -67,6 +67,9 @@ export interface LogLine {
   readonly ms?: number;
   readonly from?: string;
   readonly rule?: string;
+  /** Of a driver that was bound again, in words: why a descriptor may be left. */
+  readonly left?: readonly string[];
+  readonly handed?: readonly string[];
 }
 
 /** The agent's log since the guest booted, of all its runs. */

@@ -11,7 +11,7 @@ test('container restart: its devices are back before its Xorg needs them', async
   await lab.plug({ seat: 'left', driver: 'usb-kbd', id: 'kbd' });
   await inputs(lab, 'left', 1);
   await lab.stopContainers(['left']);
-  assert.is((await seatStatus(lab, 'left'))?.state, 'waiting');
+  await lab.until('the seat to wait', async () => (await seatStatus(lab, 'left'))?.state === 'waiting');
   await lab.startContainers(['left']);
   await lab.startScreens(['left']);
   await inputs(lab, 'left', 1);
@@ -71,7 +71,7 @@ test('a frozen container gets what was plugged meanwhile when it is thawed', asy
   await lab.settled();
   await lab.sh('lxc-unfreeze -n left');
   await inputs(lab, 'left', 2);
-  assert.is((await seatStatus(lab, 'left'))?.state, 'running');
+  await lab.until('the agent to see that', async () => (await seatStatus(lab, 'left'))?.state === 'running');
 });
 
 test('what made its udev monitor before there was a udev to hear is reported deaf, until it is restarted', async () => {

@@ -73,8 +73,10 @@ test('a keyboard that is plugged is opened through it by an ordinary user, and w
 test('it moves while a key is held: the container never stands still, and the other seat types on', async () => {
   const since = (await agentLog(lab)).length;
   const neverFrozen = await freezing(lab, 'left');
+  const untilNow = running.left.stdout.length;
   await lab.keyDown('left', 'a');
-  await says(running.left, /^down 30$/m);
+  // Typed lines have had that key before.
+  await lab.until('the key', async () => /^down 30$/m.test(running.left.stdout.slice(untilNow)));
   await give('right');
   await says(running.left, /^removed .*Keyboard/m);
   await says(running.right, /^added .*Keyboard/m);
@@ -134,7 +136,9 @@ test('whoever keeps it busy for ever holds up that device alone: the other seat 
     async () => right.stdout.slice(heard).split(/^added .*Keyboard/m).length === 3,
     60_000,
   );
+  const beforeIt = right.stdout.length;
   await lab.unplug('other');
+  await lab.until('its removal', async () => /^removed .*Keyboard/m.test(right.stdout.slice(beforeIt)));
 });
 
 test('an agent that is killed and started again takes nothing from anybody', async () => {

@@ -73,8 +73,11 @@ for (const how of ['socket', 'thread', 'ring'] as const) {
     await lab.until('the line at right', async () => (await lab.typed('right')).includes(`after ${how}`));
     await holder.done;
     assert.is(holder.stdout.trim(), 'hidden\nerror 19');
-    const rebound = (await agentLog(lab)).slice(since).some(({ msg }) => msg.startsWith('driver unbound'));
-    assert.is(rebound, how !== 'thread', 'what cannot be revoked has its driver bound again, and only that');
+    const rebound = (await agentLog(lab)).slice(since).filter(({ msg }) => msg.startsWith('driver unbound'));
+    // A search that ended early, for nobody's doing, has the driver bound again as well.
+    const why = rebound.flatMap(({ left = [], handed = [] }) => [...left, ...handed]);
+    if (how === 'thread') assert.equal(why, [], 'only what cannot be revoked has its driver bound again');
+    else assert.ok(rebound.length > 0, 'what cannot be revoked has its driver bound again');
   });
 }
 
@@ -99,7 +102,8 @@ test('a request to a device that never ends holds up that device alone, and it i
   console.log(`another device, of another seat, meanwhile: ${Math.round(performance.now() - began)} ms (emulated PC)`);
   assert.is(await running(), agent, 'the agent has not been ended by anybody');
   await lab.sh('pkill -KILL -f holder.py');
-  await inputs(lab, 'right', 2);
+  // Its next try comes by the clock, up to 30 s later.
+  await inputs(lab, 'right', 2, 90_000);
 });
 
 test.after(() => lab.stop());

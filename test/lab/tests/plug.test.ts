@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import type { SeatStatus } from '../../../agent/control/messages.js';
 import { seats } from '../driver/lab.js';
 import { preparedLab } from '../driver/prepared.js';
 import { eavesdrop } from '../driver/probes.js';
@@ -29,7 +30,11 @@ test('a keyboard and a mouse plugged at each seat show in the Xorg of that seat 
 
 test('kernel names are the same inside, and each seat has its own nodes only', async () => {
   const names: string[] = [];
-  for (const { seat, devices } of (await status(lab)).seats) {
+  const seatsNow = async () => (await status(lab)).seats;
+  const nodesOf = ({ devices }: SeatStatus) => devices.filter(({ node }) => node?.startsWith('/dev/input/')).length;
+  // A mouse has two, and each is an arrival of its own.
+  await lab.until('all nodes', async () => (await seatsNow()).every((seat) => nodesOf(seat) === 3));
+  for (const { seat, devices } of await seatsNow()) {
     const listed = (await lab.inContainer(seat, ['find', '/dev/input', '-type', 'c', '-printf', '%f\\n'])).stdout
       .trim()
       .split('\n')

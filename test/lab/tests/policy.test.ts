@@ -1,10 +1,11 @@
 import fc from 'fast-check';
 import * as assert from 'uvu/assert';
+import type { DeviceInfo } from '../../../agent/control/messages.js';
 import type { Condition, Policy } from '../../../agent/core/policy.js';
 import { compileRules } from '../../../agent/policy/udev-rules.js';
 import { anyPolicy } from '../../unit/policy-arbitraries.js';
 import { preparedLab } from '../driver/prepared.js';
-import { agentLog, HOTSEAT_CLI, inputs, policyDirectory, reload, status, xinput } from '../driver/service.js';
+import { agentLog, ask, HOTSEAT_CLI, inputs, policyDirectory, reload, status, xinput } from '../driver/service.js';
 import { test } from '../driver/test.js';
 
 const lab = await preparedLab();
@@ -73,7 +74,11 @@ test('what two seats want is refused while it is bound; forced, it is bound to n
 
 test('the last keyboard of the host is taken by force only', async () => {
   await lab.plug({ seat: 'host', driver: 'usb-kbd', id: 'admins', serial: 'ADMIN1', display: 'host' });
-  await lab.settled();
+  await lab.until('the agent to know it', async () =>
+    ((await ask(lab, { verb: 'devices' })) as DeviceInfo[]).some(
+      ({ name, owner }) => name.endsWith('USB Keyboard') && owner === 'host',
+    ),
+  );
   const rule = ['  - label: the keyboard of the host', '    match: { ID_SERIAL_SHORT: "ADMIN1" }', ''].join('\n');
   await lab.putFile(`${policyDirectory}/left.yaml`, `${seatFile}\n${rule}`);
   const refused = await lab.guest([...HOTSEAT_CLI, 'reload'], { allowFailure: true, timeoutMs: 60_000 });

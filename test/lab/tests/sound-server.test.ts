@@ -31,7 +31,9 @@ test('both are heard at once from a card that has one substream', async () => {
   const server = 'PULSE_SERVER=unix:/srv/sound/native';
   await until('the card in the server, seen from right', 'right', `${anna} ${server} pactl list short sinks`, /usb/);
   assert.is(await cardNodes('right'), '', 'right has no card of its own');
-  for (const seat of seats) await service(seat, 'tone', `--setenv=${server}`, 'paplay', '/srv/tone.wav');
+  // Until the container stops: both must play while somebody looks.
+  const again = ['bash', '-c', 'while paplay /srv/tone.wav; do :; done'];
+  for (const seat of seats) await service(seat, 'tone', `--setenv=${server}`, ...again);
   await until('both play', 'left', `${anna} ${server} pactl list short sink-inputs | wc -l`, /^2$/);
   await hears('the card of both');
 });
