@@ -121,8 +121,7 @@ const file = (seat: Seat): string => `${policyDirectory}/${seat}.yaml`;
 const look = `#!/bin/sh
 [ "$1" = prereqs ] && exit 0
 while read -r driver options; do insmod "$driver" $options; done </look/drivers
-second=0
-while [ $((second += 1)) -le 60 ]; do
+for second in 1 2 3 4 5 6 7 8 9 10; do
   set -- /sys/class/input/event*
   [ $# -ge 3 ] && break
   sleep 1

@@ -127,15 +127,14 @@ const around: Readonly<Record<string, Around>> = {
   'hotseat identify left': { meanwhile: pressKey },
   'hotseat identify left --by serial --write': { meanwhile: pressKey },
   'hotseat watch': {
-    meanwhile: async (running) => {
+    meanwhile: async () => {
       const listens = async () => (await lab.sh('ss -xH state connected src /run/hotseat/root/control.sock')) !== '';
       await lab.until('it to listen', listens);
       await lab.unplug(keyboard.id);
       await keyboardIsThere(false);
       await lab.plug(keyboard);
       await keyboardIsThere(true);
-      // The node is there a moment before that is told.
-      await lab.until('it to be told', async () => / {2}bound /.test(running.stdout));
+      await lab.settled();
       await lab.sh("pkill -INT -f 'main.js watch'");
     },
   },
