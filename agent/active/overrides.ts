@@ -52,7 +52,10 @@ export class Overrides {
     await this.expire();
   }
 
-  /** Gives a device to a seat; settles when the seat has it, or has said why not. */
+  /**
+   * Gives a device to a seat; settles when the seat has it, or has said why not. A device whose driver was bound again for that comes
+   * back later.
+   */
   async attach({ device, seat, forMs, force }: AttachRequest, by: Asker): Promise<Loan> {
     const { book, table, manager, audit } = this.deps;
     const { assignments } = this.deps.controller;

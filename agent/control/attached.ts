@@ -11,6 +11,7 @@ import { attachedOf } from './status.js';
 
 /** Longest that a device may take to come back after its driver was bound again, ms: udevd tells of it as a new one. */
 const returnMs = 10_000;
+/** How often it is looked for meanwhile, ms. */
 const everyMs = 50;
 
 /** Who knows where devices are. */
@@ -21,18 +22,18 @@ export interface Whereabouts {
 }
 
 /**
- * Makes or ends a loan, `move`, and tells whose the device is then, if it is plugged. A device whose driver had to be bound again is
- * away for a moment; its return is waited for. Rejects as `move` does.
+ * Makes or ends a loan by `move`, and tells whose the device is then, if it is plugged. A device whose driver had to be bound again
+ * is away for a moment: this waits for its return. Rejects as `move` does.
  */
 export async function attached(where: Whereabouts, move: () => Promise<Loan>): Promise<Attached> {
   const before = where.table.units();
   const loan = await move();
+  // Nobody brings back a device that was not there.
   const wasPlugged = find(before, loan) !== undefined;
   const end = performance.now() + returnMs;
   for (;;) {
     const { told, isAway } = toldOf(where, loan);
-    const isAwaited = isAway && (wasPlugged || told.problem !== undefined);
-    if (!isAwaited || performance.now() >= end) return told;
+    if (!isAway || !wasPlugged || performance.now() >= end) return told;
     await sleep(everyMs);
   }
 }

@@ -71,7 +71,7 @@ export function outputsOf(
     const lease = seats.find((one) => one.seat === seat && one.leased.length > 0);
     if (lease === undefined || known.some(({ card }) => card === node)) return [];
     const { leased, since } = lease;
-    const why = ['its outputs are not taken back yet', ...(problem === undefined ? [] : [problem])].join(': ');
+    const why = `its outputs are not taken back yet${problem === undefined ? '' : `: ${problem}`}`;
     return [{ card: node, outputs: [], state: 'blocked', leased, since, problem: why, sharedWith: [] }];
   });
   const gone = lost.filter((node) => !known.some(({ card }) => card === node));

@@ -95,7 +95,7 @@ test('an ordinary user is told what he needs, and may take it back once he has i
   assert.match((await asOp('log')).stderr, /members of the group hotseat-admin/);
   await at('right');
   await lab.sh('usermod -aG hotseat-admin op');
-  // Its driver is bound again for that, and the answer waits for its return.
+  // Its driver is bound again for that. The answer comes when the keyboard is back.
   const holder = await inSeat(lab, 'right', 'holder', node, 'socket');
   const { code, stdout, stderr } = await asOp('detach', node);
   assert.is(code, 0, stdout + stderr);

@@ -40,8 +40,9 @@ const nodeOf = async (seat: Seat): Promise<string> => {
   return node ?? '';
 };
 
-const says = (seated: Process, what: RegExp) =>
-  lab.until(`${what} of ${seated.argv.join(' ')}`, async () => what.test(seated.stdout), 20_000);
+/** Waits for words of a display server, behind the first `from` characters of its output. */
+const says = (seated: Process, what: RegExp, from = 0) =>
+  lab.until(`${what} of ${seated.argv.join(' ')}`, async () => what.test(seated.stdout.slice(from)), 20_000);
 
 const running = {} as Record<Seat, Process>;
 
@@ -73,10 +74,10 @@ test('a keyboard that is plugged is opened through it by an ordinary user, and w
 test('it moves while a key is held: the container never stands still, and the other seat types on', async () => {
   const since = (await agentLog(lab)).length;
   const neverFrozen = await freezing(lab, 'left');
-  const untilNow = running.left.stdout.length;
+  // The line that was typed before has that key, too.
+  const heard = running.left.stdout.length;
   await lab.keyDown('left', 'a');
-  // Typed lines have had that key before.
-  await lab.until('the key', async () => /^down 30$/m.test(running.left.stdout.slice(untilNow)));
+  await says(running.left, /^down 30$/m, heard);
   await give('right');
   await says(running.left, /^removed .*Keyboard/m);
   await says(running.right, /^added .*Keyboard/m);
@@ -136,9 +137,9 @@ test('whoever keeps it busy for ever holds up that device alone: the other seat 
     async () => right.stdout.slice(heard).split(/^added .*Keyboard/m).length === 3,
     60_000,
   );
-  const beforeIt = right.stdout.length;
+  const plugged = right.stdout.length;
   await lab.unplug('other');
-  await lab.until('its removal', async () => /^removed .*Keyboard/m.test(right.stdout.slice(beforeIt)));
+  await says(right, /^removed .*Keyboard/m, plugged);
 });
 
 test('an agent that is killed and started again takes nothing from anybody', async () => {

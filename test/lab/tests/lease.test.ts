@@ -184,7 +184,7 @@ test('an output that policy takes away is dark at once, and the other seat has n
   const after = await pictures();
   assert.ok(after.length === 2 && after[0]?.split(':')[0] === after[1]?.split(':')[0], after.join(', '));
   // An X server goes on without its lease. The agent hears of that from the holder, after the picture is off.
-  await lab.until('its X server to be told of', async () => (await outputs('left'))[0]?.state === 'restart');
+  await lab.until('status to name its X server', async () => (await outputs('left'))[0]?.state === 'restart');
   assert.is(await colourOf('right'), colours.right);
   assert.is(await xorg('right'), others);
   assert.is((await outputs('right'))[0]?.state, 'leased');

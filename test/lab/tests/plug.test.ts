@@ -30,19 +30,20 @@ test('a keyboard and a mouse plugged at each seat show in the Xorg of that seat 
 
 test('kernel names are the same inside, and each seat has its own nodes only', async () => {
   const names: string[] = [];
-  const seatsNow = async () => (await status(lab)).seats;
-  const nodesOf = ({ devices }: SeatStatus) => devices.filter(({ node }) => node?.startsWith('/dev/input/')).length;
-  // A mouse has two, and each is an arrival of its own.
-  await lab.until('all nodes', async () => (await seatsNow()).every((seat) => nodesOf(seat) === 3));
-  for (const { seat, devices } of await seatsNow()) {
-    const listed = (await lab.inContainer(seat, ['find', '/dev/input', '-type', 'c', '-printf', '%f\\n'])).stdout
+  const nodesOf = ({ devices }: SeatStatus) =>
+    devices.flatMap(({ node }) => (node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : []));
+  let all: readonly SeatStatus[] = [];
+  // A mouse has two nodes, and each is an arrival of its own.
+  await lab.until('three nodes at each seat', async () => {
+    all = (await status(lab)).seats;
+    return all.every((seat) => nodesOf(seat).length === 3);
+  });
+  for (const one of all) {
+    const listed = (await lab.inContainer(one.seat, ['find', '/dev/input', '-type', 'c', '-printf', '%f\\n'])).stdout
       .trim()
       .split('\n')
       .sort();
-    const told = devices.flatMap(({ node }) =>
-      node?.startsWith('/dev/input/') ? [node.slice('/dev/input/'.length)] : [],
-    );
-    assert.equal(listed, told.sort());
+    assert.equal(listed, nodesOf(one).sort());
     for (const name of listed) assert.ok((await lab.sh(`ls /dev/input/${name}`)).length > 0);
     names.push(...listed);
   }
